@@ -1,0 +1,159 @@
+package object
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Class sorts every error that a store can answer with by what has to be done
+// about it. Decisions are made on the class, never on a message.
+type Class uint8
+
+// The classes. s3store assigns them once, where the reply is read.
+const (
+	// ClassOther is an error nobody has classified: it fails the object.
+	ClassOther Class = iota
+	// ClassThrottled: retry later, lower the S3 rate.
+	ClassThrottled
+	// ClassKMSThrottled: retry later, lower the rate of requests that use KMS.
+	ClassKMSThrottled
+	// ClassTransient: retry; the store or the network failed for a moment. The
+	// request may have been applied.
+	ClassTransient
+	// ClassChanged: a condition did not hold, the object is another one now.
+	// Inspect again and decide again.
+	ClassChanged
+	// ClassGone: the object or the version is not there (any more).
+	ClassGone
+	// ClassArchived: restore it first.
+	ClassArchived
+	// ClassKey: the KMS key cannot be used; it stops the run.
+	ClassKey
+	// ClassCredentials: expired or not accepted credentials; pause and refresh,
+	// stop if that does not help.
+	ClassCredentials
+	// ClassDenied: permission is missing for this object.
+	ClassDenied
+	// ClassInvalid: the store refuses the request as it is.
+	ClassInvalid
+	// ClassUnsupported: the store does not implement the request.
+	ClassUnsupported
+	// ClassNoBucket: the bucket does not exist; it stops the run.
+	ClassNoBucket
+	// ClassUnproved: the reply said success, and the store shows something else.
+	ClassUnproved
+	// ClassTooLarge: too large for CopyObject.
+	ClassTooLarge
+	// ClassCanceled: the context ended before there was an answer. The request may
+	// have been applied.
+	ClassCanceled
+	// ClassNoUpload: the multipart upload does not exist (any more): completed,
+	// aborted or expired.
+	ClassNoUpload
+	// ClassUnreachable: no connection could be made, so nothing was applied; the
+	// run waits for the store to come back.
+	ClassUnreachable
+	NumClasses = iota
+)
+
+var classNames = [...]string{"other", "throttled", "kms-throttled", "transient", "changed", "gone",
+	"archived", "kms-key", "credentials", "denied", "invalid", "unsupported", "no-bucket", "unproved",
+	"too-large", "canceled", "no-upload", "unreachable"}
+
+// String is the word for reports, logs and metrics.
+func (c Class) String() string {
+	if int(c) < len(classNames) {
+		return classNames[c]
+	}
+	return fmt.Sprintf("Class(%d)", uint8(c))
+}
+
+// Retryable says whether the same request may succeed later as it is.
+func (c Class) Retryable() bool {
+	switch c {
+	case ClassThrottled, ClassKMSThrottled, ClassTransient, ClassUnreachable:
+		return true
+	}
+	return false
+}
+
+// Ambiguous says whether the request may have been applied although it was not
+// answered with success: ask the store before anything is decided.
+func (c Class) Ambiguous() bool {
+	return c == ClassTransient || c == ClassCanceled || c == ClassNoUpload
+}
+
+// Fatal says whether the error stops the run rather than fails its object.
+func (c Class) Fatal() bool { return c == ClassKey || c == ClassCredentials || c == ClassNoBucket }
+
+// Error is a classified failure of one request.
+type Error struct {
+	Class Class
+	// Op is S3's name of the operation: HeadObject, CopyObject …
+	Op  string
+	Ref Ref
+	// Code is the store's error code, HTTPStatus its status; zero without a reply.
+	Code       string
+	HTTPStatus int
+	// Message is the store's text, or that of the local error.
+	Message   string
+	RequestID string
+	// Hint is what a person can do about it.
+	Hint string
+	// RetryAfter is what the store asked for; zero if it did not.
+	RetryAfter time.Duration
+	// Err is the cause, where there is one.
+	Err error
+}
+
+// Error has the three parts of cli.md: what failed, on what, what to do.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Op)
+	if e.Ref.Bucket != "" {
+		b.WriteString(" on ")
+		if e.Ref.Key == "" {
+			b.WriteString("s3://" + e.Ref.Bucket)
+		} else {
+			b.WriteString(e.Ref.String())
+		}
+	}
+	b.WriteString(": ")
+	switch {
+	case e.Code != "" && e.Message != "":
+		b.WriteString(e.Code + ": " + e.Message)
+	case e.Code != "":
+		b.WriteString(e.Code)
+	case e.Message != "":
+		b.WriteString(e.Message)
+	case e.Err != nil:
+		b.WriteString(e.Err.Error())
+	default:
+		b.WriteString(e.Class.String())
+	}
+	if e.HTTPStatus != 0 {
+		fmt.Fprintf(&b, " (HTTP %d", e.HTTPStatus)
+		if e.RequestID != "" {
+			b.WriteString(", request " + e.RequestID)
+		}
+		b.WriteString(")")
+	}
+	if e.Hint != "" {
+		b.WriteString("; " + e.Hint)
+	}
+	return b.String()
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// ClassOf is the class of the Error that err wraps, or ClassOther.
+func ClassOf(err error) Class {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Class
+	}
+	return ClassOther
+}

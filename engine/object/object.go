@@ -1,0 +1,127 @@
+package object
+
+import "time"
+
+// Ref names one object, or one version of it, in a bucket.
+type Ref struct {
+	Bucket string
+	Key    string
+	// VersionID is empty for the current version, "null" for the null version.
+	VersionID string
+}
+
+// String is for messages: s3://bucket/key, with ?versionId= where one is named.
+func (r Ref) String() string {
+	s := "s3://" + r.Bucket + "/" + r.Key
+	if r.VersionID != "" {
+		s += "?versionId=" + r.VersionID
+	}
+	return s
+}
+
+// Object is what the source of a plan tells about one object: a listing row,
+// an inventory row, a line of a key list. Zero values mean "not told", except
+// where a comment says otherwise. HEAD completes it (see Attributes).
+type Object struct {
+	Ref
+	// Size in bytes; -1 where the source does not tell.
+	Size int64
+	// ETag without quotes; empty where the source does not tell.
+	ETag         string
+	LastModified time.Time
+	StorageClass string
+	// ArchiveTier is the Intelligent-Tiering archive tier (ARCHIVE_ACCESS,
+	// DEEP_ARCHIVE_ACCESS) where the object is in one.
+	ArchiveTier string
+	// Noncurrent is set where the source says that a newer version exists.
+	Noncurrent   bool
+	DeleteMarker bool
+	Encryption   Encryption
+	// Settled is set where the source tells enough about the encryption that no
+	// HEAD is needed to choose (a listing with metadata, an inspected plan row).
+	Settled bool
+	// MultipartUploaded is set where the source says so (inventory, or an ETag
+	// with a "-N" suffix).
+	MultipartUploaded bool
+	// ChecksumAlgorithm as listings and inventories name it: CRC32, CRC32C,
+	// CRC64NVME, SHA1, SHA256; empty for none or not told.
+	ChecksumAlgorithm string
+	// ChecksumType is COMPOSITE or FULL_OBJECT; empty where not told.
+	ChecksumType string
+	// ClientSide is set where the user metadata carries the marks of an S3
+	// encryption client (x-amz-key, x-amz-key-v2, x-amz-c …).
+	ClientSide bool
+	// LockMode and RetainUntil are the retention, LegalHold the hold, as far as
+	// the source tells them.
+	LockMode    string
+	RetainUntil time.Time
+	LegalHold   bool
+}
+
+// Archived says whether the bytes cannot be read without a restore, so that no
+// copy is possible. An active temporary restore is only known to HEAD.
+func (o *Object) Archived() bool {
+	switch o.StorageClass {
+	case "GLACIER", "DEEP_ARCHIVE":
+		return true
+	}
+	return o.ArchiveTier == "ARCHIVE_ACCESS" || o.ArchiveTier == "DEEP_ARCHIVE_ACCESS"
+}
+
+// Locked says whether a retention or a legal hold is known to protect the object.
+func (o *Object) Locked() bool { return o.LockMode != "" || o.LegalHold }
+
+// Attributes is everything else that an object has and that must survive. Zero
+// values mean that the object does not have it.
+type Attributes struct {
+	ContentType        string
+	CacheControl       string
+	ContentDisposition string
+	ContentEncoding    string
+	ContentLanguage    string
+	// Expires is the header's text as stored; S3 keeps even unparsable ones.
+	Expires string
+	// Metadata is the user metadata: lower-case names without x-amz-meta-, values
+	// as the header carried them (RFC 2047 where the writer encoded them).
+	Metadata map[string]string
+	// MissingMetadata counts user metadata entries that HTTP cannot show
+	// (x-amz-missing-meta); a copy by the COPY directive keeps them, a resend
+	// cannot.
+	MissingMetadata int
+	// WebsiteRedirect is x-amz-website-redirect-location.
+	WebsiteRedirect string
+	// TagCount is x-amz-tagging-count; Tags is nil until they were read.
+	TagCount int
+	Tags     []Tag
+	// Grants is nil until the ACL was read; an empty non-nil slice means "owner
+	// has full control and nobody else has anything".
+	Grants []Grant
+	// PartsCount is how many parts the object was uploaded in; 0 where not told.
+	PartsCount int
+	// PartSizes are the sizes of the parts, in order, where they could be read.
+	PartSizes []int64
+	// Checksums holds the values by algorithm name (CRC32 …), base64.
+	Checksums map[string]string
+	// Restored is set where a temporary restored copy makes the bytes of an
+	// archived object readable.
+	Restored bool
+}
+
+// Tag is one object tag.
+type Tag struct{ Key, Value string }
+
+// Grant is one entry of an ACL. Exactly one of ID, URI and Email names the
+// grantee.
+type Grant struct {
+	ID, URI, Email string
+	// Permission is FULL_CONTROL, READ, READ_ACP, WRITE_ACP (or WRITE).
+	Permission string
+}
+
+// Head is what one HEAD request tells: the object, its attributes, and the
+// request that brought it.
+type Head struct {
+	Object
+	Attributes
+	RequestID string
+}

@@ -1,0 +1,158 @@
+package object
+
+import (
+	"fmt"
+	"time"
+)
+
+// Operation is a way to bring an object under another encryption.
+type Operation uint8
+
+// The operations, in the order of their cost. OpNone is an object that needs
+// or allows no operation; OpUndecided is a planned task whose row could not
+// settle it: the worker inspects and chooses.
+const (
+	OpUndecided Operation = iota
+	OpNone
+	OpUpdate
+	OpCopy
+	OpMultipart
+)
+
+var opNames = [...]string{"undecided", "", "update", "copy", "multipart"}
+
+// String is the name in the report: update, copy, multipart or empty.
+func (o Operation) String() string {
+	if int(o) < len(opNames) {
+		return opNames[o]
+	}
+	return fmt.Sprintf("Operation(%d)", uint8(o))
+}
+
+// State is what became of a task.
+type State uint8
+
+// The states of the report. Remaining is the absence of an outcome.
+const (
+	Remaining State = iota
+	Done
+	Already
+	Left
+	Failed
+	NumStates = iota
+)
+
+var stateNames = [...]string{"remaining", "done", "already", "left", "failed"}
+
+// String is the name in the report.
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return fmt.Sprintf("State(%d)", uint8(s))
+}
+
+// Reason says why an object was left, in one word that scripts can match. An
+// error's class (see Error) is the reason of a failed one.
+type Reason string
+
+// Why an object is left as it is. A loss is named as its --accept word.
+const (
+	ReasonNoncurrent  Reason = "noncurrent"         // a copy would make it current
+	ReasonArchived    Reason = "archived"           // restore it first
+	ReasonTooLarge    Reason = "too-large"          // no route for this size
+	ReasonUnsupported Reason = "unsupported"        // no operation here leads to the target
+	ReasonGone        Reason = "gone"               // deleted since it was planned
+	ReasonChanging    Reason = "changing"           // others kept overwriting it
+	ReasonMissingKey  Reason = "missing-key"        // under SSE-C, and --source-sse-c-key-file is not its key
+	ReasonForeign     Reason = "exists"             // --dest: something else is there
+	ReasonACL         Reason = "acl"                // would lose its grants
+	ReasonLock        Reason = "lock"               // would lose its retention or hold
+	ReasonTags        Reason = "tags"               // would lose its tags
+	ReasonRedirect    Reason = "redirect"           // would lose its website redirect
+	ReasonComposite   Reason = "composite-checksum" // its checksum would change its type
+	ReasonContext     Reason = "encryption-context" // an unreadable KMS context might be lost
+	ReasonMetadata    Reason = "metadata"           // metadata that HTTP cannot show would be lost
+	ReasonExcluded    Reason = "excluded"           // --operation or selection does not allow it
+	ReasonUnknown     Reason = ""
+)
+
+// Task is one planned piece of work.
+type Task struct {
+	// Seq is dense from 0 and given by the checkpoint when the task is appended.
+	Seq    uint64
+	Object Object
+	// Operation is the plan's choice, or OpUndecided.
+	Operation Operation
+	// Reason is why the plan left the object; only with OpNone.
+	Reason Reason
+	// Already is set with OpNone where the object is as wanted.
+	Already bool
+	// InDoubt is set by the checkpoint, and not stored, where an earlier process
+	// may have sent this task's mutation and died before the outcome was durable.
+	InDoubt bool
+}
+
+// Outcome is what became of one task; with the task it makes one row of the
+// report.
+type Outcome struct {
+	Seq       uint64
+	State     State
+	Operation Operation
+	// Reason is the reason of a left object, the error class of a failed one.
+	Reason     Reason
+	ErrorCode  string
+	HTTPStatus int
+	Message    string
+	// Size, ETagBefore and Before are what the worker saw, which may be newer
+	// than the task's row.
+	Size                  int64
+	ETagBefore, ETagAfter string
+	Before, After         Encryption
+	NewVersionID          string
+	// OldVersionKept is set where a copy on a versioned bucket left the previous
+	// version behind under its old encryption.
+	OldVersionKept bool
+	Attempts       int
+	RequestID      string
+	FinishedAt     time.Time
+}
+
+// Cursor is the durable position of one independently readable part of a
+// source: a key range of a listing, a file of a manifest.
+type Cursor struct {
+	// Range names the part; unique within the source and stable across runs.
+	Range string
+	// Position is the source's own encoding; opaque to everybody else.
+	Position []byte
+	// Finished is set once the part has been read to its end.
+	Finished bool
+}
+
+// Page is a batch of rows with the cursors that passing them moves. Rows and
+// cursors become durable together or not at all.
+type Page struct {
+	Objects []Object
+	Cursors []Cursor
+}
+
+// Upload is what must be known to take up or abort a multipart upload after a
+// crash. It is durable before the first part is sent.
+type Upload struct {
+	Seq      uint64
+	Target   Ref
+	ID       string
+	ETag     string // of the source, which every part is conditional on
+	Size     int64
+	PartSize int64
+	// PartSizes holds the boundaries where they are not all PartSize.
+	PartSizes []int64
+}
+
+// Part is one finished part of an upload.
+type Part struct {
+	Number   int
+	ETag     string
+	Size     int64
+	Checksum string // base64, of the upload's checksum algorithm; may be empty
+}
