@@ -94,8 +94,8 @@ const (
 	ReqAbort
 	ReqListParts
 	ReqGet
-	ReqGetDetail // tags, ACL, lock, attributes: read
-	ReqPutDetail // the same, written
+	ReqGetDetail    // tags, ACL, lock, attributes: read
+	ReqPutDetail    // the same, written
 	NumRequestKinds = iota
 )
 
