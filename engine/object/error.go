@@ -104,6 +104,10 @@ type Error struct {
 	Hint string
 	// RetryAfter is what the store asked for; zero if it did not.
 	RetryAfter time.Duration
+	// NotSent is set where the request provably never left this process (no
+	// connection, no credentials, cancelled before the first byte): nothing was
+	// applied, whatever the class says.
+	NotSent bool
 	// Err is the cause, where there is one.
 	Err error
 }
@@ -148,6 +152,14 @@ func (e *Error) Error() string {
 
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// MaybeApplied says whether the request behind err may have been applied
+// although it was not answered with success: ask the store before anything is
+// sent again.
+func MaybeApplied(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Class.Ambiguous() && !e.NotSent
+}
 
 // ClassOf is the class of the Error that err wraps, or ClassOther.
 func ClassOf(err error) Class {
