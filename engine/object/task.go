@@ -136,17 +136,38 @@ type Page struct {
 	Cursors []Cursor
 }
 
-// Upload is what must be known to take up or abort a multipart upload after a
-// crash. It is durable before the first part is sent.
+// Upload is what must be known to finish or undo a mutation of several requests
+// after a crash: a multipart upload, or a copy after which something has to be
+// re-applied. It is durable before the first of those requests changes the
+// object.
 type Upload struct {
-	Seq      uint64
-	Target   Ref
-	ID       string
+	Seq    uint64
+	Target Ref
+	// ID of the multipart upload; empty for a copy by CopyObject whose Reapply
+	// must follow.
+	ID string
 	ETag     string // of the source, which every part is conditional on
 	Size     int64
 	PartSize int64
 	// PartSizes holds the boundaries where they are not all PartSize.
 	PartSizes []int64
+	// Reapply is what the store drops although it was sent along, so that it has
+	// to be written again once the object is there.
+	Reapply Reapply
+}
+
+// Reapply is what a copy loses on some stores and a later request can restore.
+type Reapply struct {
+	Tags        []Tag
+	Grants      []Grant
+	LockMode    string
+	RetainUntil time.Time
+	LegalHold   bool
+}
+
+// IsZero is whether there is nothing to re-apply.
+func (r *Reapply) IsZero() bool {
+	return len(r.Tags) == 0 && len(r.Grants) == 0 && r.LockMode == "" && !r.LegalHold
 }
 
 // Part is one finished part of an upload.
