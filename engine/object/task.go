@@ -145,7 +145,7 @@ type Upload struct {
 	Target Ref
 	// ID of the multipart upload; empty for a copy by CopyObject whose Reapply
 	// must follow.
-	ID string
+	ID       string
 	ETag     string // of the source, which every part is conditional on
 	Size     int64
 	PartSize int64
