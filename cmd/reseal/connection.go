@@ -1,0 +1,111 @@
+package main
+
+import (
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// connection is how the store is reached. It is frozen in the job; credentials
+// never are.
+type connection struct {
+	EndpointURL         string `json:"endpoint_url,omitempty"`
+	Region              string `json:"region,omitempty"`
+	Profile             string `json:"profile,omitempty"`
+	PathStyle           bool   `json:"path_style,omitempty"`
+	CABundle            string `json:"ca_bundle,omitempty"`
+	NoVerifySSL         bool   `json:"no_verify_ssl,omitempty"`
+	RequestPayer        string `json:"request_payer,omitempty"`
+	ExpectedBucketOwner string `json:"expected_bucket_owner,omitempty"`
+}
+
+func (c *connection) AddFlags(f *pflag.FlagSet) {
+	f.StringVar(&c.EndpointURL, "endpoint-url", "", "the S3 endpoint, where it is not AWS")
+	f.StringVar(&c.Region, "region", "", "the region of the bucket")
+	f.StringVar(&c.Profile, "profile", "", "the profile of the shared configuration files")
+	f.BoolVar(&c.PathStyle, "path-style", false, "address the bucket in the path, not in the host name")
+	f.StringVar(&c.CABundle, "ca-bundle", "", "a file of CA certificates to trust")
+	f.BoolVar(&c.NoVerifySSL, "no-verify-ssl", false, "do not verify the server's certificate")
+	f.StringVar(&c.RequestPayer, "request-payer", "", "\"requester\" confirms that you pay for the requests")
+	f.StringVar(&c.ExpectedBucketOwner, "expected-bucket-owner", "", "the account that the bucket must belong to")
+}
+
+// fill takes from a frozen connection what the command line did not say. Where
+// the whole command line was given again, the environment's endpoint speaks
+// too, so that a job is not quietly carried on against another store than the
+// person means.
+func (c *connection) fill(frozen *connection, given func(string) bool, whole bool) {
+	if !given("endpoint-url") && (!whole || endpointOfEnvironment() == "") {
+		c.EndpointURL = frozen.EndpointURL
+	}
+	for _, f := range []struct {
+		flag   string
+		value  *string
+		frozen string
+	}{{"region", &c.Region, frozen.Region}, {"profile", &c.Profile, frozen.Profile}, {"ca-bundle", &c.CABundle, frozen.CABundle},
+		{"request-payer", &c.RequestPayer, frozen.RequestPayer}, {"expected-bucket-owner", &c.ExpectedBucketOwner, frozen.ExpectedBucketOwner}} {
+		if !given(f.flag) {
+			*f.value = f.frozen
+		}
+	}
+	if !given("path-style") {
+		c.PathStyle = frozen.PathStyle
+	}
+	if !given("no-verify-ssl") {
+		c.NoVerifySSL = frozen.NoVerifySSL
+	}
+}
+
+// Validate also fills in the endpoint of the environment, so that a job is
+// frozen to the store that it was begun on.
+func (c *connection) Validate() error {
+	if c.EndpointURL == "" {
+		c.EndpointURL = endpointOfEnvironment()
+	}
+	if c.EndpointURL != "" {
+		u, err := url.Parse(c.EndpointURL)
+		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			return unusablef("write it as https://HOST[:PORT]", "--endpoint-url %q is no endpoint", withoutUserinfo(c.EndpointURL))
+		}
+		if u.User != nil {
+			return unusable("--endpoint-url carries credentials", "take them out and give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+		}
+		c.EndpointURL = strings.TrimRight(c.EndpointURL, "/")
+	}
+	if c.RequestPayer != "" && c.RequestPayer != "requester" {
+		return unusablef("the only value is \"requester\"", "--request-payer %q is unknown", c.RequestPayer)
+	}
+	if c.CABundle != "" {
+		if _, err := os.Stat(c.CABundle); err != nil {
+			return unusableBecause(err, "--ca-bundle", "name a readable PEM file")
+		}
+	}
+	return nil
+}
+
+func endpointOfEnvironment() string {
+	if strings.EqualFold(os.Getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"), "true") {
+		return ""
+	}
+	if e := os.Getenv("AWS_ENDPOINT_URL_S3"); e != "" {
+		return e
+	}
+	return os.Getenv("AWS_ENDPOINT_URL")
+}
+
+// withoutUserinfo is the text before an @ taken out, for messages.
+func withoutUserinfo(s string) string {
+	if scheme, rest, ok := strings.Cut(s, "://"); ok {
+		if _, host, ok := strings.Cut(rest, "@"); ok {
+			return scheme + "://" + host
+		}
+	}
+	return s
+}
+
+// plaintext says whether requests would travel unencrypted.
+func (c *connection) plaintext() bool {
+	return strings.HasPrefix(strings.ToLower(c.EndpointURL), "http://")
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// consent is how objects may be treated. The job remembers it from its first
+// run, so that a resumed run needs no repetition; a flag given again decides for
+// that run.
+type consent struct {
+	Operation          string   `json:"operation"`
+	Inspect            string   `json:"inspect"`
+	Verify             string   `json:"verify"`
+	Guard              string   `json:"guard"`
+	Accept             []string `json:"accept,omitempty"`
+	MultipartThreshold int64    `json:"multipart_threshold,omitempty"`
+	PartSize           int64    `json:"part_size,omitempty"`
+}
+
+// tempo is how fast and how long one run works; every run says it anew.
+type tempo struct {
+	Concurrency    int // 0 finds it
+	RequestsPerSec float64
+	KMSPerSec      float64
+	BytesPerSec    int64
+	Window         string
+	TimeZone       *time.Location
+	StopAfter      time.Duration
+	MaxFailures    share
+	RetryFailed    bool
+}
+
+// accepts lists the losses and risks that an operator can accept by name.
+var accepts = [...]string{"acl", "lock", "tags", "redirect", "composite-checksum", "encryption-context", "concurrent-writes", "unproven-encryption"}
+
+type howFlags struct {
+	operation, inspect, verify, guard oneOf
+	accept                            words
+	threshold, partSize               byteSize
+	concurrency                       concurrency
+	requests, kms                     float64
+	bandwidth                         byteSize
+	window, zone                      string
+	stopAfter                         span
+	maxFailures                       share
+	retryFailed                       bool
+	set                               *pflag.FlagSet
+}
+
+// AddPlanFlags adds what decides the operation of an object.
+func (h *howFlags) AddPlanFlags(f *pflag.FlagSet) {
+	h.set = f
+	h.operation = oneOf{value: "auto", allowed: []string{"auto", "update", "copy"}}
+	h.inspect = oneOf{value: "auto", allowed: []string{"auto", "always", "never"}}
+	h.guard = oneOf{value: "auto", allowed: []string{"auto", "strict"}}
+	h.verify = oneOf{value: "auto", allowed: []string{"auto", "response", "head", "read"}}
+	h.accept = words{allowed: accepts[:]}
+	f.Var(&h.operation, "operation", "which operation may be used")
+	f.Var(&h.inspect, "inspect", "whether to HEAD an object before deciding")
+	f.Var(&h.verify, "verify", "the proof to ask for, for each object")
+	f.Var(&h.guard, "guard", "strict: never overwrite a concurrent write")
+	f.Var(&h.accept, "accept", "losses and risks that you accept by name: "+orList(accepts[:]))
+	f.Var(&h.threshold, "multipart-threshold", "from which size on an object is copied in parts")
+	f.Var(&h.partSize, "part-size", "the size of the parts")
+}
+
+// AddPaceFlags adds the ceilings.
+func (h *howFlags) AddPaceFlags(f *pflag.FlagSet) {
+	f.Var(&h.concurrency, "concurrency", "requests in flight")
+	f.Float64Var(&h.requests, "max-requests-per-second", 0, "ceiling for requests; 0 for none")
+	f.Float64Var(&h.kms, "max-kms-requests-per-second", 0, "ceiling for requests that use KMS; 0 for none")
+	f.Var(&h.bandwidth, "max-bandwidth", "ceiling for bytes a second that the store moves, for example 200MiB")
+}
+
+// AddRunFlags adds when a run works and when it stops.
+func (h *howFlags) AddRunFlags(f *pflag.FlagSet) {
+	f.StringVar(&h.window, "window", "", "work only inside it, for example 22:00-06:00 or Sat-Sun 00:00-24:00")
+	f.StringVar(&h.zone, "time-zone", "", "the time zone of --window, for example Europe/Berlin; the machine's by default")
+	f.Var(&h.stopAfter, "stop-after", "drain and stop after this long, for example 6h")
+	f.Var(&h.maxFailures, "max-failures", "stop when more objects than this have failed")
+	f.BoolVar(&h.retryFailed, "retry-failed", false, "take the failed objects of an existing job again")
+}
+
+const (
+	minPart = 5 << 20
+	maxPart = 5 << 30
+)
+
+// Validate gives the consent, over what the job remembers where a flag was not
+// given, and the tempo.
+func (h *howFlags) Validate(remembered *consent) (consent, tempo, error) {
+	c := consent{Operation: h.operation.value, Inspect: h.inspect.value, Verify: h.verify.value, Guard: h.guard.value,
+		Accept: h.accept.values, MultipartThreshold: h.threshold.bytes, PartSize: h.partSize.bytes}
+	if remembered != nil {
+		c.keep(remembered, h.set.Changed)
+	}
+	t := tempo{Concurrency: h.concurrency.n, RequestsPerSec: h.requests, KMSPerSec: h.kms, BytesPerSec: h.bandwidth.bytes,
+		Window: h.window, TimeZone: time.Local, StopAfter: h.stopAfter.Duration, MaxFailures: h.maxFailures, RetryFailed: h.retryFailed}
+	if h.partSize.given && (h.partSize.bytes < minPart || h.partSize.bytes > maxPart) {
+		return c, t, unusablef("S3 takes parts from 5MiB to 5GiB", "--part-size %s", h.partSize.text)
+	}
+	if h.threshold.given && (h.threshold.bytes < 1 || h.threshold.bytes > maxPart) {
+		return c, t, unusablef("give a size up to 5GiB", "--multipart-threshold %s", h.threshold.text)
+	}
+	if h.requests < 0 || h.kms < 0 || h.requests != h.requests || h.kms != h.kms {
+		return c, t, unusable("a ceiling of requests is negative", "give a number, or 0 for none")
+	}
+	if h.zone != "" {
+		zone, err := time.LoadLocation(h.zone)
+		if err != nil {
+			return c, t, unusablef("write it as Europe/Berlin or UTC", "--time-zone %q is unknown", h.zone)
+		}
+		t.TimeZone = zone
+	}
+	return c, t, nil
+}
+
+// keep takes from the job what the command line did not say.
+func (c *consent) keep(job *consent, given func(flag string) bool) {
+	for _, f := range []struct {
+		flag     string
+		here, in *string
+	}{{"operation", &c.Operation, &job.Operation}, {"inspect", &c.Inspect, &job.Inspect},
+		{"verify", &c.Verify, &job.Verify}, {"guard", &c.Guard, &job.Guard}} {
+		if !given(f.flag) {
+			*f.here = *f.in
+		}
+	}
+	if !given("accept") {
+		c.Accept = job.Accept
+	}
+	if !given("multipart-threshold") {
+		c.MultipartThreshold = job.MultipartThreshold
+	}
+	if !given("part-size") {
+		c.PartSize = job.PartSize
+	}
+}
+
+// accepted says whether the operator accepted a loss or risk.
+func (c *consent) accepted(name string) bool {
+	for _, a := range c.Accept {
+		if a == name {
+			return true
+		}
+	}
+	return false
+}
+
+// outputFlags are how a verb speaks.
+type outputFlags struct {
+	json, noProgress, quiet bool
+	logFormat               oneOf
+	logLevel                oneOf
+	metricsAddr             string
+}
+
+func (o *outputFlags) AddFlags(f *pflag.FlagSet) {
+	o.logFormat = oneOf{value: "text", allowed: []string{"text", "json"}}
+	o.logLevel = oneOf{value: "info", allowed: []string{"debug", "info", "warn", "error"}}
+	f.BoolVar(&o.json, "json", false, "make the result one JSON object")
+	f.BoolVar(&o.noProgress, "no-progress", false, "show no progress")
+	f.BoolVar(&o.quiet, "quiet", false, "say nothing on standard error but errors")
+	f.Var(&o.logFormat, "log-format", "the form of the log")
+	f.Var(&o.logLevel, "log-level", "what the log tells")
+	f.StringVar(&o.metricsAddr, "metrics-addr", "", "serve Prometheus metrics here, for example :9090")
+}
+
+// level is the slog level that was asked for.
+func (o *outputFlags) level() (slog.Level, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(o.logLevel.value)); err != nil {
+		return l, fmt.Errorf("log level: %w", err)
+	}
+	return l, nil
+}

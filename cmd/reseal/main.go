@@ -1,0 +1,81 @@
+// Command reseal brings every object of a bucket under the encryption that you
+// want, in place, and can prove it.
+//
+// One file holds one verb. Flags become Options of the packages here and go no
+// further; exit codes come from the one switch below.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+func main() {
+	os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// Main runs one command line and returns its exit code. Results go to stdout,
+// everything else to stderr.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	signals := a.watchSignals()
+	defer signals.stop()
+	root := newRoot(a)
+	root.SetArgs(args)
+	err := root.ExecuteContext(signals.now)
+	code := exitCode(err)
+	if text := explain(err, code); text != "" {
+		fmt.Fprintln(stderr, text)
+	}
+	return code
+}
+
+// The exit codes of the contract.
+const (
+	exitAsWanted    = 0   // every object is as wanted
+	exitStopped     = 1   // the run stopped on an error; fix it and run again
+	exitUnusable    = 2   // command line, manifest or job directory not usable; nothing was touched
+	exitSome        = 3   // the run finished, and some objects were left or failed
+	exitOnPurpose   = 4   // stopped on purpose before the end; run again to go on
+	exitInterrupted = 130 // interrupted; run again to go on
+)
+
+// exitCode is the one place where an error becomes an exit code.
+func exitCode(err error) int {
+	var (
+		unusable  *unusableError
+		some      *someError
+		onPurpose *onPurposeError
+	)
+	switch {
+	case err == nil:
+		return exitAsWanted
+	case errors.As(err, &unusable):
+		return exitUnusable
+	case errors.As(err, &some):
+		return exitSome
+	case errors.As(err, &onPurpose):
+		return exitOnPurpose
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled), object.ClassOf(err) == object.ClassCanceled:
+		return exitInterrupted
+	}
+	return exitStopped
+}
+
+// explain is what the person at the terminal reads; never a stack trace, never
+// a wall of usage.
+func explain(err error, code int) string {
+	switch {
+	case err == nil:
+		return ""
+	case code == exitInterrupted && !errors.Is(err, errInterrupted):
+		return "reseal: interrupted"
+	}
+	return "reseal: " + strings.TrimSpace(err.Error())
+}

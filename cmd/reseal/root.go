@@ -1,0 +1,71 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// newRoot builds the command tree anew for every command line, so that nothing
+// is shared between two of them.
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "reseal",
+		Short: "Bring every object of a bucket under the encryption that you want",
+		Long: `reseal brings every object of a bucket under the encryption that you want
+(SSE-S3, SSE-KMS, DSSE-KMS, SSE-C), in place, once, and can prove it.
+
+  reseal demo                                             see the whole job, without account or server
+  reseal run s3://BUCKET --sse aws:kms --sse-kms-key-id KEY --job DIR
+  reseal run --job DIR                                    go on after an interruption of any kind
+  reseal report --job DIR                                 what happened to every object
+
+Exit codes: 0 every object is as wanted; 1 the run stopped on an error; 2 the command
+line, the manifest or the job directory is not usable and nothing was touched; 3 some
+objects were left or failed; 4 stopped on purpose before the end; 130 interrupted.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return unknownVerb(cmd, args[0])
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cmd.SetOut(a.stderr)
+			_ = cmd.Help()
+			return unusable("a verb is missing", "say what to do, for example `reseal demo`")
+		},
+	}
+	root.SuggestionsMinimumDistance = 2
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return unusableBecause(err, cmd.Name(), "`reseal "+strings.TrimPrefix(cmd.CommandPath(), "reseal ")+" --help` lists what it takes")
+	})
+	root.AddCommand(
+		newVersion(a),
+		newCompletion(a),
+	)
+	return root
+}
+
+func unknownVerb(cmd *cobra.Command, name string) error {
+	fix := "`reseal --help` lists the verbs"
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		fix = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return unusablef(fix, "there is no verb %q", name)
+}
+
+// atMost refuses more than n arguments, by name.
+func atMost(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return unusablef("`reseal "+cmd.Name()+" --help` shows how it is called", "%s: unexpected argument %q", cmd.Name(), args[n])
+		}
+		return nil
+	}
+}
