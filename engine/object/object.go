@@ -123,5 +123,8 @@ type Grant struct {
 type Head struct {
 	Object
 	Attributes
-	RequestID string
+	// ShownVersionID is the version that the reply named. Ref stays as it was
+	// asked, so that "the current version" keeps meaning that.
+	ShownVersionID string
+	RequestID      string
 }
