@@ -177,3 +177,9 @@ type Part struct {
 	Size     int64
 	Checksum string // base64, of the upload's checksum algorithm; may be empty
 }
+
+// PendingUpload is one open multipart upload, as the store lists it.
+type PendingUpload struct {
+	Key, ID   string
+	Initiated time.Time
+}

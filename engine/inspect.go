@@ -1,0 +1,165 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// The customer keys that an SSE-C object of the job can be under.
+const (
+	noKey int32 = iota
+	sourceKey
+	targetKey
+)
+
+func (r *run) customerKey(which int32) object.CustomerKey {
+	switch which {
+	case sourceKey:
+		return r.Target.SourceKey
+	case targetKey:
+		return r.Target.CustomerKey
+	}
+	return object.CustomerKey{}
+}
+
+// inspect brings obj and attrs up to what the store shows now, and everything
+// that Choose needs beside HEAD.
+func (it *item) inspect(ctx context.Context) error {
+	h, err := it.head(ctx, it.Source.Hot, it.task.Object.Ref)
+	if err != nil {
+		return err
+	}
+	row := it.task.Object
+	it.version = h.VersionID
+	it.obj = h.Object
+	it.obj.Ref, it.obj.Noncurrent, it.obj.Settled = row.Ref, row.Noncurrent, true
+	it.attrs = &h.Attributes
+	it.out.Size, it.out.ETagBefore, it.out.Before = h.Size, h.ETag, h.Encryption
+	return it.readGrants(ctx)
+}
+
+// head asks for one object. An SSE-C object answers only to its key, and a plain
+// one refuses to be asked with a key, so the keys of the job are tried in turn,
+// beginning with the one that fitted last.
+func (r *run) head(ctx context.Context, hot Hot, ref object.Ref) (object.Head, error) {
+	order := r.keysToTry()
+	var h object.Head
+	var err error
+	for _, which := range order {
+		h, err = r.headWith(ctx, hot, ref, r.customerKey(which))
+		if err == nil {
+			if len(order) > 1 {
+				r.ssec.Store(which)
+			}
+			return h, nil
+		}
+		if c := object.ClassOf(err); len(order) == 1 || c != object.ClassInvalid && c != object.ClassDenied {
+			return h, err
+		}
+	}
+	return h, err
+}
+
+func (r *run) keysToTry() []int32 {
+	keys := []int32{noKey}
+	if !r.Target.SourceKey.IsZero() {
+		keys = append(keys, sourceKey)
+	}
+	if !r.Target.CustomerKey.IsZero() {
+		keys = append(keys, targetKey)
+	}
+	for i, k := range keys {
+		if k == r.ssec.Load() {
+			keys[0], keys[i] = keys[i], keys[0]
+		}
+	}
+	return keys
+}
+
+func (r *run) headWith(ctx context.Context, hot Hot, ref object.Ref, key object.CustomerKey) (object.Head, error) {
+	var h object.Head
+	err := r.send(ctx, object.Call{Kind: object.ReqHead, Key: ref.Key}, func(ctx context.Context) (err error) {
+		h, err = hot.Head(ctx, ref, key)
+		return err
+	})
+	return h, err
+}
+
+// readGrants reads the ACL where the bucket can have one that matters.
+func (it *item) readGrants(ctx context.Context) error {
+	if it.Facts.ACLsDisabled == object.Yes || it.Caps.GetACL != object.Yes || it.attrs.Grants != nil {
+		return nil
+	}
+	return it.send(ctx, object.Call{Kind: object.ReqGetDetail, Key: it.obj.Key}, func(ctx context.Context) (err error) {
+		it.attrs.Grants, err = it.Source.Grants(ctx, it.obj.Ref)
+		return err
+	})
+}
+
+// readTags reads the tags where they have to be resent. TagCount is no help: HEAD
+// omits it both for none and for a missing permission.
+func (it *item) readTags(ctx context.Context) error {
+	if it.Caps.GetTagging != object.Yes || it.attrs.Tags != nil {
+		return nil
+	}
+	return it.send(ctx, object.Call{Kind: object.ReqGetDetail, Key: it.obj.Key}, func(ctx context.Context) (err error) {
+		it.attrs.Tags, err = it.Source.Tags(ctx, it.obj.Ref)
+		return err
+	})
+}
+
+// stamped is the metadata with the LastModified in it, where that is asked for.
+// An mtime that somebody stored before is older and stays.
+func (it *item) stamped() (a *object.Attributes, changed bool) {
+	if !it.Target.StampMtime || it.attrs == nil {
+		return it.attrs, false
+	}
+	if _, has := it.attrs.Metadata["mtime"]; has {
+		return it.attrs, false
+	}
+	b := *it.attrs
+	b.Metadata = maps.Clone(b.Metadata)
+	if b.Metadata == nil {
+		b.Metadata = map[string]string{}
+	}
+	b.Metadata["mtime"] = fmt.Sprint(it.obj.LastModified.Unix())
+	return &b, true
+}
+
+// destOccupied looks at the place that --dest names. Nothing there: no outcome.
+// The same object there: already. Anything else: left, never overwritten.
+func (it *item) destOccupied(ctx context.Context) (*object.Outcome, error) {
+	dest := it.Dest.Ref(it.obj.Ref)
+	h, err := it.head(ctx, it.Store.Hot, dest)
+	if object.ClassOf(err) == object.ClassGone {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	same, err := it.sameBytes(ctx, &h)
+	if err != nil {
+		return nil, err
+	}
+	if !same {
+		return it.left(object.ReasonForeign, "another object stands at "+dest.String()+"; it was not overwritten"), nil
+	}
+	if !it.Target.Satisfied(&h.Object) {
+		return it.left(object.ReasonForeign, "the same object stands at "+dest.String()+" under another encryption; re-encrypt it in place"), nil
+	}
+	out := it.already()
+	out.ETagAfter, out.After = h.ETag, h.Encryption
+	return out, nil
+}
+
+// rfc3339 is the header form of a retention date; empty for none.
+func rfc3339(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z07:00")
+}

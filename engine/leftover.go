@@ -1,0 +1,69 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// Leftovers is the second interface of a Journal: the uploads whose task has an
+// outcome already, so that no worker will take them up again.
+type Leftovers interface {
+	Leftovers() ([]object.Upload, error)
+}
+
+// UploadLister is the second interface of Uploads: the open uploads of one key.
+type UploadLister interface {
+	ListUploads(ctx context.Context, dest object.Ref) ([]object.PendingUpload, error)
+}
+
+// cleanUp aborts what earlier processes could not abort when they gave an object
+// up.
+func (r *run) cleanUp(ctx context.Context) error {
+	j, ok := r.Journal.(Leftovers)
+	if !ok {
+		return nil
+	}
+	uploads, err := j.Leftovers()
+	if err != nil {
+		return fmt.Errorf("the journal cannot be read: %w", err)
+	}
+	for _, u := range uploads {
+		if u.ID != "" && u.Reapply.IsZero() {
+			r.abort(ctx, &u)
+		}
+	}
+	return nil
+}
+
+// strayAge bounds how old an upload may be to be taken for the one whose reply
+// was lost a moment ago.
+const strayAge = 5 * time.Minute
+
+// abortStrays removes the upload that a CreateMultipartUpload without an answer
+// may have made: the only open one of this key, young and without parts. Where
+// there are several, none is touched: one may be somebody else's.
+func (r *run) abortStrays(ctx context.Context, dest object.Ref) error {
+	l, ok := r.Store.Uploads.(UploadLister)
+	if !ok {
+		return nil
+	}
+	var open []object.PendingUpload
+	err := r.send(ctx, object.Call{Kind: object.ReqListParts, Key: dest.Key}, func(ctx context.Context) (err error) {
+		open, err = l.ListUploads(ctx, dest)
+		return err
+	})
+	if err != nil || len(open) != 1 || time.Since(open[0].Initiated) > strayAge {
+		return err
+	}
+	u := &object.Upload{Target: dest, ID: open[0].ID}
+	parts, err := r.Store.ListParts(ctx, dest, u.ID, &r.Target)
+	if err != nil || len(parts) > 0 {
+		return nil // it is alive, or gone: not ours to end
+	}
+	return r.send(ctx, object.Call{Kind: object.ReqAbort, Key: dest.Key}, func(ctx context.Context) error {
+		return r.Store.AbortUpload(ctx, dest, u.ID)
+	})
+}

@@ -1,0 +1,264 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// maxRounds is how often an object is decided on anew because others keep
+// writing to it.
+const maxRounds = 5
+
+// item is one object on its way from task to outcome.
+type item struct {
+	*run
+	task *object.Task
+	// obj is what is known now: the task's row, then what HEAD showed. Its Ref
+	// stays the task's.
+	obj object.Object
+	// attrs is nil until the object was inspected.
+	attrs *object.Attributes
+	// version is the current version's ID, where HEAD told.
+	version string
+	// digest of the bytes before the copy, with VerifyRead.
+	digest []byte
+	// proveAlone keeps the item from the prover.
+	proveAlone bool
+	out        object.Outcome
+}
+
+// approach says how much of the task's row may be relied on.
+type approach uint8
+
+const (
+	asPlanned approach = iota
+	anew               // somebody wrote the object since: look first
+)
+
+// do takes one task to its outcome. A nil outcome without an error means that
+// the prover has taken it over. An error means that there is no outcome: the run
+// stops, or the object is abandoned.
+func (r *run) do(ctx context.Context, t *object.Task, how approach) (*object.Outcome, error) {
+	it := &item{run: r, task: t, obj: t.Object, proveAlone: how == anew}
+	it.out = object.Outcome{Seq: t.Seq, Size: max(t.Object.Size, 0), ETagBefore: t.Object.ETag, Before: t.Object.Encryption}
+	if out := it.planned(); out != nil && how == asPlanned {
+		return out, nil
+	}
+	if t.InDoubt && how == asPlanned {
+		if out, err := it.resume(ctx); out != nil || err != nil {
+			return out, err
+		}
+	}
+	for round := range maxRounds {
+		out, err := it.round(ctx, how == anew || round > 0)
+		if err == nil || object.ClassOf(err) != object.ClassChanged {
+			return out, err
+		}
+		it.attrs = nil // somebody else wrote it: what we knew is of another object
+	}
+	return it.left(object.ReasonChanging, "others kept writing to it; run again when they are done"), nil
+}
+
+// planned settles what the plan has settled already.
+func (it *item) planned() *object.Outcome {
+	t := it.task
+	switch {
+	case t.Operation != object.OpNone || it.Inspect == InspectAlways:
+		return nil
+	case t.Already:
+		return it.already()
+	}
+	return it.left(t.Reason, "")
+}
+
+// round inspects if need be, decides, and does it. ClassChanged asks for another
+// round.
+func (it *item) round(ctx context.Context, changed bool) (*object.Outcome, error) {
+	choice, err := it.decide(ctx, changed)
+	if err != nil {
+		return it.orOutcome(err)
+	}
+	if !it.Dest.InPlace() && choice.Operation != object.OpNone {
+		if out, err := it.destOccupied(ctx); out != nil || err != nil {
+			return it.outOr(out, err)
+		}
+	}
+	it.out.Operation = choice.Operation
+	var out *object.Outcome
+	switch choice.Operation {
+	case object.OpNone:
+		if choice.Already {
+			return it.already(), nil
+		}
+		return it.left(choice.Reason, choice.Message), nil
+	case object.OpUpdate:
+		out, err = it.update(ctx)
+	case object.OpCopy:
+		out, err = it.copy(ctx, choice)
+	case object.OpMultipart:
+		out, err = it.multipart(ctx, choice)
+	default:
+		return it.left(object.ReasonUnsupported, "no operation could be chosen for it"), nil
+	}
+	return it.outOr(out, err)
+}
+
+func (it *item) outOr(out *object.Outcome, err error) (*object.Outcome, error) {
+	if err != nil {
+		return it.orOutcome(err)
+	}
+	return out, nil
+}
+
+// decide asks the chooser, and the store first where the row does not settle it.
+func (it *item) decide(ctx context.Context, changed bool) (object.Choice, error) {
+	if changed || it.mustInspect() {
+		if err := it.inspect(ctx); err != nil {
+			return object.Choice{}, err
+		}
+	}
+	c := it.Chooser.Choose(&it.obj, it.attrs)
+	if it.attrs == nil && (c.Operation == object.OpUndecided || it.needsAttributes(c)) {
+		if err := it.inspect(ctx); err != nil {
+			return c, err
+		}
+		c = it.Chooser.Choose(&it.obj, it.attrs)
+	}
+	return c, nil
+}
+
+func (it *item) mustInspect() bool {
+	switch {
+	case it.attrs != nil:
+		return false
+	case it.task.InDoubt, it.Inspect == InspectAlways, it.obj.Size < 0, it.obj.ETag == "":
+		return true
+	case it.Inspect == InspectNever:
+		return false
+	}
+	return !it.obj.Settled
+}
+
+// needsAttributes says whether the chosen operation resends what only HEAD tells.
+func (it *item) needsAttributes(c object.Choice) bool {
+	switch c.Operation {
+	case object.OpMultipart:
+		return true
+	case object.OpCopy:
+		return c.Route == object.RouteReplace || it.Target.StampMtime || it.Verify == VerifyRead
+	}
+	return false
+}
+
+// resume takes up what an earlier process may have left in the middle.
+func (it *item) resume(ctx context.Context) (*object.Outcome, error) {
+	u, parts, found, err := it.Journal.Upload(it.task.Seq)
+	if err != nil {
+		return nil, fmt.Errorf("the journal cannot be read: %w", err)
+	}
+	if found && u.ID == "" {
+		return it.outOr(it.resumeReapply(ctx, &u))
+	}
+	if found {
+		return it.outOr(it.resumeUpload(ctx, &u, parts))
+	}
+	if err := it.inspect(ctx); err != nil {
+		return it.orOutcome(err)
+	}
+	if it.Dest.InPlace() && it.Target.Satisfied(&it.obj) {
+		return it.foundAsWanted(), nil
+	}
+	return nil, nil
+}
+
+// foundAsWanted is the outcome of an object in doubt that the store shows as
+// wanted. Who did it shows in what changed since the plan saw it.
+func (it *item) foundAsWanted() *object.Outcome {
+	row := &it.task.Object
+	ours := row.Settled && !it.Target.Satisfied(row) ||
+		row.ETag != "" && row.ETag != it.obj.ETag ||
+		!row.LastModified.IsZero() && row.LastModified.Unix() != it.obj.LastModified.Unix()
+	if !ours {
+		out := it.already()
+		out.Message = "found as wanted after an interruption; an earlier process of this job may have changed it"
+		return out
+	}
+	it.out.Operation = it.task.Operation
+	if it.out.Operation == object.OpUndecided {
+		it.out.Operation = object.OpCopy
+	}
+	it.out.ETagBefore, it.out.Before = row.ETag, row.Encryption
+	it.out.Message = "done by an earlier process of this job; proved after an interruption"
+	it.out.NewVersionID = it.version
+	return it.done(it.obj.ETag, it.obj.Encryption)
+}
+
+// orOutcome turns an error about this object into its outcome; errors that
+// concern the run, or ask for another round, stay errors.
+func (it *item) orOutcome(err error) (*object.Outcome, error) {
+	var e *object.Error
+	if !errors.As(err, &e) {
+		return nil, err
+	}
+	switch e.Class {
+	case object.ClassChanged:
+		return nil, err
+	case object.ClassCanceled, object.ClassNoBucket, object.ClassCredentials, object.ClassUnreachable:
+		return nil, err
+	case object.ClassKey:
+		if it.isDraining() {
+			return nil, errAbandon // the key stopped the run; the object is for the next one
+		}
+	case object.ClassGone:
+		return it.left(object.ReasonGone, "deleted since it was planned"), nil
+	case object.ClassArchived:
+		return it.left(object.ReasonArchived, "restore it first, then run again with --retry-failed or a new job"), nil
+	}
+	it.out.State = object.Failed
+	it.out.Reason = object.Reason(e.Class.String())
+	it.out.ErrorCode, it.out.HTTPStatus, it.out.RequestID = e.Code, e.HTTPStatus, e.RequestID
+	it.out.Message = e.Message
+	if it.out.Message == "" {
+		it.out.Message = e.Error()
+	}
+	if e.Hint != "" {
+		it.out.Message += "; " + e.Hint
+	}
+	return &it.out, nil
+}
+
+func (it *item) already() *object.Outcome {
+	it.out.State, it.out.Operation = object.Already, object.OpNone
+	it.out.ETagAfter, it.out.After = it.out.ETagBefore, it.out.Before
+	return &it.out
+}
+
+func (it *item) left(why object.Reason, message string) *object.Outcome {
+	it.out.State, it.out.Operation = object.Left, object.OpNone
+	it.out.Reason, it.out.Message = why, message
+	return &it.out
+}
+
+// done is called with what the store was seen to show, never with what was asked.
+func (it *item) done(etag string, e object.Encryption) *object.Outcome {
+	it.out.State = object.Done
+	it.out.ETagAfter, it.out.After = etag, e
+	if it.out.Operation != object.OpUpdate && it.Dest.InPlace() {
+		it.out.OldVersionKept = it.keepsOldVersion()
+	}
+	return &it.out
+}
+
+// keepsOldVersion says whether a copy left the previous version behind.
+func (it *item) keepsOldVersion() bool {
+	switch it.Facts.Versioning {
+	case object.VersioningEnabled:
+		return true
+	case object.VersioningSuspended:
+		return it.version != "" && it.version != "null"
+	}
+	return false
+}
