@@ -40,6 +40,11 @@ type Object struct {
 	// Settled is set where the source tells enough about the encryption that no
 	// HEAD is needed to choose (a listing with metadata, an inspected plan row).
 	Settled bool
+	// Plain is set where the source has shown the object's attributes as well, and
+	// it has none that a copy by the COPY directives could lose: no lock, redirect,
+	// Expires, metadata that HTTP cannot show, and no composite checksum. A listing
+	// with metadata can tell; then not even a route that keeps little needs a HEAD.
+	Plain bool
 	// MultipartUploaded is set where the source says so (inventory, or an ETag
 	// with a "-N" suffix).
 	MultipartUploaded bool

@@ -73,6 +73,7 @@ const (
 	ReasonComposite   Reason = "composite-checksum" // its checksum would change its type
 	ReasonContext     Reason = "encryption-context" // an unreadable KMS context might be lost
 	ReasonMetadata    Reason = "metadata"           // metadata that HTTP cannot show would be lost
+	ReasonClass       Reason = "storage-class"      // the store would put it into another class
 	ReasonExcluded    Reason = "excluded"           // --operation or selection does not allow it
 	ReasonUnknown     Reason = ""
 )
