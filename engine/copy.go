@@ -32,7 +32,7 @@ func (it *item) copy(ctx context.Context, c object.Choice) (*object.Outcome, err
 		return nil, it.withoutIntent(reapply, err)
 	}
 	if found != nil {
-		reply = object.CopyReply{ETag: found.ETag, VersionID: found.VersionID, RequestID: found.RequestID}
+		reply = object.CopyReply{ETag: found.ETag, VersionID: found.ShownVersionID, RequestID: found.RequestID}
 	}
 	it.out.RequestID, it.out.NewVersionID = reply.RequestID, reply.VersionID
 	if err := it.reapply(ctx, req.Dest, reapply); err != nil {
@@ -247,7 +247,7 @@ func (it *item) resumeReapply(ctx context.Context, u *object.Upload) (*object.Ou
 		return nil, it.withoutIntent(u.Reapply, nil)
 	}
 	it.out.Operation = object.OpCopy
-	it.out.NewVersionID = h.VersionID
+	it.out.NewVersionID = h.ShownVersionID
 	if err := it.reapply(ctx, dest, u.Reapply); err != nil {
 		return nil, err
 	}

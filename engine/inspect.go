@@ -34,7 +34,7 @@ func (it *item) inspect(ctx context.Context) error {
 		return err
 	}
 	row := it.task.Object
-	it.version = h.VersionID
+	it.version = h.ShownVersionID
 	it.obj = h.Object
 	it.obj.Ref, it.obj.Noncurrent, it.obj.Settled = row.Ref, row.Noncurrent, true
 	it.attrs = &h.Attributes

@@ -291,7 +291,7 @@ func (it *item) completedAlready(ctx context.Context, u *object.Upload) (bool, o
 	if h.Size != u.Size || !it.Target.Satisfied(&h.Object) {
 		return false, object.CopyReply{}, changedSince("CompleteMultipartUpload", u.Target)
 	}
-	return true, object.CopyReply{ETag: h.ETag, VersionID: h.VersionID, Encryption: h.Encryption, RequestID: h.RequestID}, nil
+	return true, object.CopyReply{ETag: h.ETag, VersionID: h.ShownVersionID, Encryption: h.Encryption, RequestID: h.RequestID}, nil
 }
 
 func (it *item) listParts(ctx context.Context, u *object.Upload) (parts []object.Part, err error) {
