@@ -1,0 +1,41 @@
+package object
+
+// ListRequest asks for one page of a listing, of current objects or of versions.
+// Keys and prefixes are raw; the encoding on the wire is the store's business.
+type ListRequest struct {
+	Bucket    string
+	Prefix    string
+	Delimiter string
+	// MaxKeys is how many rows at most; 0 leaves it to the store (1,000).
+	MaxKeys int
+	// StartAfter is the key after which a listing of current objects begins;
+	// ContinuationToken, where set, goes on from an earlier page instead.
+	StartAfter        string
+	ContinuationToken string
+	// KeyMarker and VersionIDMarker are the position in a listing of versions.
+	KeyMarker       string
+	VersionIDMarker string
+	// Metadata asks for the rows' encryption, tags and metadata (metadata=true).
+	// Only where the capability was seen.
+	Metadata bool
+}
+
+// ListReply is one page. Rows stand as the store sent them: order and repeats
+// are for the reader to judge.
+type ListReply struct {
+	// Objects; of a listing of versions, delete markers too.
+	Objects []Object
+	// Prefixes that a delimiter rolled up.
+	Prefixes []string
+	// Truncated is the store's word that there is more; then the Next… fields
+	// lead there (NextToken for current objects, the markers for versions).
+	// A store may truncate without telling where to go on.
+	Truncated           bool
+	NextToken           string
+	NextKeyMarker       string
+	NextVersionIDMarker string
+	// EncodingHonoured is whether the page came URL-encoded, as asked. Without it
+	// keys that XML cannot carry may be lost or changed.
+	EncodingHonoured bool
+	RequestID        string
+}
