@@ -14,7 +14,7 @@ type connection struct {
 	EndpointURL         string `json:"endpoint_url,omitempty"`
 	Region              string `json:"region,omitempty"`
 	Profile             string `json:"profile,omitempty"`
-	PathStyle           bool   `json:"path_style,omitempty"`
+	PathStyle           string `json:"path_style,omitempty"` // on, off or the endpoint's default
 	CABundle            string `json:"ca_bundle,omitempty"`
 	NoVerifySSL         bool   `json:"no_verify_ssl,omitempty"`
 	RequestPayer        string `json:"request_payer,omitempty"`
@@ -25,7 +25,8 @@ func (c *connection) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.EndpointURL, "endpoint-url", "", "the S3 endpoint, where it is not AWS")
 	f.StringVar(&c.Region, "region", "", "the region of the bucket")
 	f.StringVar(&c.Profile, "profile", "", "the profile of the shared configuration files")
-	f.BoolVar(&c.PathStyle, "path-style", false, "address the bucket in the path, not in the host name")
+	f.Var(&boolWord{&c.PathStyle}, "path-style", "address the bucket in the path, not in the host name; default where the endpoint is not AWS")
+	f.Lookup("path-style").NoOptDefVal = "true"
 	f.StringVar(&c.CABundle, "ca-bundle", "", "a file of CA certificates to trust")
 	f.BoolVar(&c.NoVerifySSL, "no-verify-ssl", false, "do not verify the server's certificate")
 	f.StringVar(&c.RequestPayer, "request-payer", "", "\"requester\" confirms that you pay for the requests")
@@ -45,13 +46,11 @@ func (c *connection) fill(frozen *connection, given func(string) bool, whole boo
 		value  *string
 		frozen string
 	}{{"region", &c.Region, frozen.Region}, {"profile", &c.Profile, frozen.Profile}, {"ca-bundle", &c.CABundle, frozen.CABundle},
-		{"request-payer", &c.RequestPayer, frozen.RequestPayer}, {"expected-bucket-owner", &c.ExpectedBucketOwner, frozen.ExpectedBucketOwner}} {
+		{"request-payer", &c.RequestPayer, frozen.RequestPayer}, {"expected-bucket-owner", &c.ExpectedBucketOwner, frozen.ExpectedBucketOwner},
+		{"path-style", &c.PathStyle, frozen.PathStyle}} {
 		if !given(f.flag) {
 			*f.value = f.frozen
 		}
-	}
-	if !given("path-style") {
-		c.PathStyle = frozen.PathStyle
 	}
 	if !given("no-verify-ssl") {
 		c.NoVerifySSL = frozen.NoVerifySSL

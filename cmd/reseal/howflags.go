@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -171,10 +170,6 @@ func (o *outputFlags) AddFlags(f *pflag.FlagSet) {
 }
 
 // level is the slog level that was asked for.
-func (o *outputFlags) level() (slog.Level, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(o.logLevel.value)); err != nil {
-		return l, fmt.Errorf("log level: %w", err)
-	}
-	return l, nil
+func (o *outputFlags) level() slog.Level {
+	return map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}[o.logLevel.value]
 }

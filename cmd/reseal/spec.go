@@ -73,7 +73,7 @@ func (s *jobSpec) fields() []field {
 		{"--only-encryption", strings.Join(s.Selection.OnlyEncryption, ",")}, {"--only-storage-class", strings.Join(s.Selection.OnlyStorageClass, ",")},
 		{"--versions", s.Selection.Versions}, {"--limit", limit},
 		{"--endpoint-url", s.Connection.EndpointURL}, {"--region", s.Connection.Region}, {"--profile", s.Connection.Profile},
-		{"--path-style", yes(s.Connection.PathStyle)}, {"--ca-bundle", s.Connection.CABundle}, {"--no-verify-ssl", yes(s.Connection.NoVerifySSL)},
+		{"--path-style", s.Connection.PathStyle}, {"--ca-bundle", s.Connection.CABundle}, {"--no-verify-ssl", yes(s.Connection.NoVerifySSL)},
 		{"--request-payer", s.Connection.RequestPayer}, {"--expected-bucket-owner", s.Connection.ExpectedBucketOwner},
 	}
 }

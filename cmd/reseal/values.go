@@ -256,3 +256,26 @@ func (v *patternFlag) Set(s string) error {
 	*v.rules = append(*v.rules, patternRule{Include: v.include, Glob: s})
 	return nil
 }
+
+// boolWord is a switch that knows "not given": empty, on or off.
+type boolWord struct{ word *string }
+
+func (v *boolWord) String() string {
+	if v.word == nil {
+		return ""
+	}
+	return *v.word
+}
+func (v *boolWord) Type() string     { return "bool" }
+func (v *boolWord) IsBoolFlag() bool { return true }
+func (v *boolWord) Set(s string) error {
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		return fmt.Errorf("use true or false")
+	}
+	*v.word = "off"
+	if b {
+		*v.word = "on"
+	}
+	return nil
+}
