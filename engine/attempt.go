@@ -33,7 +33,9 @@ func (r *run) send(ctx context.Context, call object.Call, f func(context.Context
 	for attempt := 1; ; attempt++ {
 		err := r.attempt(ctx, &call, f)
 		if err == nil {
-			r.keyErrors.Store(0)
+			if call.KMSKey != "" {
+				r.keyErrors.Store(0)
+			}
 			return nil
 		}
 		if ctx.Err() != nil {

@@ -133,7 +133,7 @@ func (it *item) intend(_ context.Context, what object.Reapply) error {
 	}
 	u := object.Upload{Seq: it.task.Seq, Target: it.Dest.Ref(it.obj.Ref), ETag: it.obj.ETag, Size: it.obj.Size, Reapply: what}
 	if err := it.Journal.SaveUpload(u); err != nil {
-		return fmt.Errorf("the journal cannot be written: %w", err)
+		return journalError("written", err)
 	}
 	return nil
 }
@@ -144,7 +144,7 @@ func (it *item) withoutIntent(what object.Reapply, err error) error {
 		return err
 	}
 	if derr := it.Journal.DropUpload(it.task.Seq); derr != nil {
-		return fmt.Errorf("the journal cannot be written: %w", derr)
+		return journalError("written", derr)
 	}
 	return err
 }
@@ -176,7 +176,7 @@ func (it *item) reapply(ctx context.Context, dest object.Ref, what object.Reappl
 		}
 	}
 	if err := it.Journal.DropUpload(it.task.Seq); err != nil {
-		return fmt.Errorf("the journal cannot be written: %w", err)
+		return journalError("written", err)
 	}
 	return nil
 }

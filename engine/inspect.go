@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -29,18 +30,39 @@ func (r *run) customerKey(which int32) object.CustomerKey {
 // inspect brings obj and attrs up to what the store shows now, and everything
 // that Choose needs beside HEAD.
 func (it *item) inspect(ctx context.Context) error {
-	h, err := it.head(ctx, it.Source.Hot, it.task.Object.Ref)
+	row := it.task.Object
+	h, err := it.head(ctx, it.Source.Hot, row.Ref)
 	if err != nil {
 		return err
 	}
-	row := it.task.Object
 	it.version = h.ShownVersionID
 	it.obj = h.Object
 	it.obj.Ref, it.obj.Noncurrent, it.obj.Settled = row.Ref, row.Noncurrent, true
+	if row.VersionID != "" && !row.Noncurrent && it.changed {
+		if it.obj.Noncurrent, err = it.superseded(ctx); err != nil {
+			return err
+		}
+	}
 	it.attrs = &h.Attributes
 	it.out.Size, it.out.ETagBefore, it.out.Before = h.Size, h.ETag, h.Encryption
 	return it.readGrants(ctx)
 }
+
+// superseded says whether the version that the plan saw as the current one is
+// not that any more.
+func (it *item) superseded(ctx context.Context) (bool, error) {
+	ref := it.obj.Ref
+	named := ref.VersionID
+	ref.VersionID = ""
+	h, err := it.head(ctx, it.Source.Hot, ref)
+	if object.ClassOf(err) == object.ClassGone {
+		return true, nil // by a delete marker
+	}
+	return h.ShownVersionID != named, err
+}
+
+// errMissingKey: the object is under SSE-C, and none of the job's keys opens it.
+var errMissingKey = errors.New("under SSE-C with another customer key")
 
 // head asks for one object. An SSE-C object answers only to its key, and a plain
 // one refuses to be asked with a key, so the keys of the job are tried in turn,
@@ -49,6 +71,7 @@ func (r *run) head(ctx context.Context, hot Hot, ref object.Ref) (object.Head, e
 	order := r.keysToTry()
 	var h object.Head
 	var err error
+	keyWanted := false
 	for _, which := range order {
 		h, err = r.headWith(ctx, hot, ref, r.customerKey(which))
 		if err == nil {
@@ -57,9 +80,15 @@ func (r *run) head(ctx context.Context, hot Hot, ref object.Ref) (object.Head, e
 			}
 			return h, nil
 		}
-		if c := object.ClassOf(err); len(order) == 1 || c != object.ClassInvalid && c != object.ClassDenied {
+		switch class := object.ClassOf(err); {
+		case which == noKey && class == object.ClassInvalid:
+			keyWanted = true // only an SSE-C object refuses a HEAD that has nothing in it
+		case class != object.ClassInvalid && class != object.ClassDenied:
 			return h, err
 		}
+	}
+	if keyWanted {
+		err = errMissingKey
 	}
 	return h, err
 }

@@ -28,7 +28,7 @@ func (r *run) cleanUp(ctx context.Context) error {
 	}
 	uploads, err := j.Leftovers()
 	if err != nil {
-		return fmt.Errorf("the journal cannot be read: %w", err)
+		return journalError("read", err)
 	}
 	for _, u := range uploads {
 		if u.ID != "" && u.Reapply.IsZero() {

@@ -34,7 +34,7 @@ func (it *item) multipart(ctx context.Context, c object.Choice) (*object.Outcome
 		PartSizes: sizes, Reapply: it.lostByCopy(req)}
 	if err := it.Journal.SaveUpload(*u); err != nil {
 		it.abort(ctx, u)
-		return nil, fmt.Errorf("the journal cannot be written: %w", err)
+		return nil, journalError("written", err)
 	}
 	return it.finishUpload(ctx, u, nil)
 }
@@ -52,7 +52,7 @@ func (it *item) finishUpload(ctx context.Context, u *object.Upload, have []objec
 	it.out.RequestID, it.out.NewVersionID = reply.RequestID, reply.VersionID
 	if u.Reapply.IsZero() {
 		if err := it.Journal.DropUpload(u.Seq); err != nil {
-			return nil, fmt.Errorf("the journal cannot be written: %w", err)
+			return nil, journalError("written", err)
 		}
 	} else if err := it.reapply(ctx, u.Target, u.Reapply); err != nil {
 		return nil, err
@@ -216,7 +216,7 @@ func (it *item) copyPart(ctx context.Context, req *object.PartRequest, size int6
 	p := object.Part{Number: req.Number, ETag: reply.ETag, Size: size, Checksum: reply.Checksum}
 	if save {
 		if err := it.Journal.SavePart(it.task.Seq, p); err != nil {
-			return p, fmt.Errorf("the journal cannot be written: %w", err)
+			return p, journalError("written", err)
 		}
 	}
 	return p, nil
@@ -327,7 +327,7 @@ func (r *run) abort(ctx context.Context, u *object.Upload) {
 		return
 	}
 	if err := r.Journal.DropUpload(u.Seq); err != nil {
-		r.fail(fmt.Errorf("the journal cannot be written: %w", err))
+		r.fail(journalError("written", err))
 	}
 }
 
@@ -383,7 +383,7 @@ func (it *item) resumeChanged(ctx context.Context, u *object.Upload) (*object.Ou
 
 func (it *item) forget(u *object.Upload) error {
 	if err := it.Journal.DropUpload(u.Seq); err != nil {
-		return fmt.Errorf("the journal cannot be written: %w", err)
+		return journalError("written", err)
 	}
 	return nil
 }

@@ -33,7 +33,9 @@ type run struct {
 	// first guess for the next.
 	ssec atomic.Int32
 
-	prover *prover
+	// unfinished counts tasks that were handed out and got no outcome.
+	unfinished atomic.Int64
+	prover     *prover
 
 	mu struct {
 		sync.Mutex
@@ -70,20 +72,28 @@ func Run(ctx context.Context, cfg Config) error {
 		case <-ctx.Done():
 		}
 	}()
-	r.work(ctx)
+	everything := r.work(ctx)
 	if err := r.Journal.Flush(); err != nil {
-		return fmt.Errorf("the journal cannot be written: %w", err)
+		return journalError("written", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.mu.cause != nil {
-		return r.mu.cause
+	switch {
+	case r.mu.cause == nil:
+		return context.Cause(ctx)
+	case everything && errors.Is(r.mu.cause, ErrDrained):
+		return nil // the signal came when there was nothing left to drain
 	}
-	return context.Cause(ctx)
+	return r.mu.cause
 }
 
-// work hands tasks to the workers until there are none, or the run drains.
-func (r *run) work(ctx context.Context) {
+func journalError(how string, err error) error {
+	return fmt.Errorf("the job's checkpoint cannot be %s: %w", how, err)
+}
+
+// work hands tasks to the workers until there are none, or the run drains; it
+// says whether every task of the journal has its outcome now.
+func (r *run) work(ctx context.Context) (everything bool) {
 	tasks := make(chan object.Task, r.Workers)
 	var workers sync.WaitGroup
 	r.prover = newProver(ctx, r)
@@ -91,22 +101,26 @@ func (r *run) work(ctx context.Context) {
 		workers.Go(func() {
 			for t := range tasks {
 				if r.isDraining() {
-					continue // it stays in doubt, which is cheap to settle
+					r.unfinished.Add(1) // it stays in doubt, which is cheap to settle
+					continue
 				}
 				r.handle(ctx, &t)
 			}
 		})
 	}
-	if err := r.dispatch(ctx, tasks); err != nil {
+	all, err := r.dispatch(ctx, tasks)
+	if err != nil {
 		r.fail(err)
 	}
 	close(tasks)
 	workers.Wait()
 	r.prover.close()
+	return all && r.unfinished.Load() == 0
 }
 
-// dispatch feeds the workers in the plan's order.
-func (r *run) dispatch(ctx context.Context, tasks chan<- object.Task) error {
+// dispatch feeds the workers in the plan's order; all is true once the plan was
+// handed out to its end.
+func (r *run) dispatch(ctx context.Context, tasks chan<- object.Task) (all bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := make(chan struct{})
@@ -122,7 +136,7 @@ func (r *run) dispatch(ctx context.Context, tasks chan<- object.Task) error {
 	for {
 		if r.Gate != nil {
 			if err := r.Gate(ctx); err != nil {
-				return r.unlessDraining(err)
+				return false, r.unlessDraining(err)
 			}
 		}
 		n, err := r.Journal.Next(ctx, buf)
@@ -130,14 +144,14 @@ func (r *run) dispatch(ctx context.Context, tasks chan<- object.Task) error {
 			select {
 			case tasks <- t:
 			case <-r.draining:
-				return nil
+				return false, nil
 			}
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			return nil
+			return true, nil
 		case err != nil:
-			return r.unlessDraining(err)
+			return false, r.unlessDraining(err)
 		}
 	}
 }
@@ -162,6 +176,7 @@ func (r *run) handle(ctx context.Context, t *object.Task) {
 
 // abandon notes why a task got no outcome.
 func (r *run) abandon(t *object.Task, err error) {
+	r.unfinished.Add(1)
 	if !errors.Is(err, errAbandon) && object.ClassOf(err) != object.ClassCanceled {
 		r.fail(err)
 	}
@@ -173,7 +188,7 @@ func (r *run) abandon(t *object.Task, err error) {
 func (r *run) settle(out *object.Outcome) {
 	out.FinishedAt = time.Now().UTC()
 	if err := r.Journal.Record(out); err != nil {
-		r.fail(fmt.Errorf("the journal cannot be written: %w", err))
+		r.fail(journalError("written", err))
 		return
 	}
 	r.Observer.Settled(out)

@@ -27,6 +27,9 @@ type item struct {
 	digest []byte
 	// proveAlone keeps the item from the prover.
 	proveAlone bool
+	// changed is set once somebody was seen to have written the object since the
+	// plan.
+	changed bool
 	out        object.Outcome
 }
 
@@ -53,7 +56,8 @@ func (r *run) do(ctx context.Context, t *object.Task, how approach) (*object.Out
 		}
 	}
 	for round := range maxRounds {
-		out, err := it.round(ctx, how == anew || round > 0)
+		it.changed = how == anew || round > 0
+		out, err := it.round(ctx)
 		if err == nil || object.ClassOf(err) != object.ClassChanged {
 			return out, err
 		}
@@ -76,8 +80,8 @@ func (it *item) planned() *object.Outcome {
 
 // round inspects if need be, decides, and does it. ClassChanged asks for another
 // round.
-func (it *item) round(ctx context.Context, changed bool) (*object.Outcome, error) {
-	choice, err := it.decide(ctx, changed)
+func (it *item) round(ctx context.Context) (*object.Outcome, error) {
+	choice, err := it.decide(ctx)
 	if err != nil {
 		return it.orOutcome(err)
 	}
@@ -114,8 +118,8 @@ func (it *item) outOr(out *object.Outcome, err error) (*object.Outcome, error) {
 }
 
 // decide asks the chooser, and the store first where the row does not settle it.
-func (it *item) decide(ctx context.Context, changed bool) (object.Choice, error) {
-	if changed || it.mustInspect() {
+func (it *item) decide(ctx context.Context) (object.Choice, error) {
+	if it.changed || it.mustInspect() {
 		if err := it.inspect(ctx); err != nil {
 			return object.Choice{}, err
 		}
@@ -157,7 +161,7 @@ func (it *item) needsAttributes(c object.Choice) bool {
 func (it *item) resume(ctx context.Context) (*object.Outcome, error) {
 	u, parts, found, err := it.Journal.Upload(it.task.Seq)
 	if err != nil {
-		return nil, fmt.Errorf("the journal cannot be read: %w", err)
+		return nil, journalError("read", err)
 	}
 	if found && u.ID == "" {
 		return it.outOr(it.resumeReapply(ctx, &u))
@@ -199,6 +203,9 @@ func (it *item) foundAsWanted() *object.Outcome {
 // orOutcome turns an error about this object into its outcome; errors that
 // concern the run, or ask for another round, stay errors.
 func (it *item) orOutcome(err error) (*object.Outcome, error) {
+	if errors.Is(err, errMissingKey) {
+		return it.left(object.ReasonMissingKey, "it is under SSE-C; name its key with --source-sse-c-key-file"), nil
+	}
 	var e *object.Error
 	if !errors.As(err, &e) {
 		return nil, err
