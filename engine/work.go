@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -30,7 +29,7 @@ type item struct {
 	// changed is set once somebody was seen to have written the object since the
 	// plan.
 	changed bool
-	out        object.Outcome
+	out     object.Outcome
 }
 
 // approach says how much of the task's row may be relied on.
