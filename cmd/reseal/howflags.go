@@ -26,8 +26,7 @@ type tempo struct {
 	RequestsPerSec float64
 	KMSPerSec      float64
 	BytesPerSec    int64
-	Window         string
-	TimeZone       *time.Location
+	Window         *window
 	StopAfter      time.Duration
 	MaxFailures    share
 	RetryFailed    bool
@@ -98,7 +97,7 @@ func (h *howFlags) Validate(remembered *consent) (consent, tempo, error) {
 		c.keep(remembered, h.set.Changed)
 	}
 	t := tempo{Concurrency: h.concurrency.n, RequestsPerSec: h.requests, KMSPerSec: h.kms, BytesPerSec: h.bandwidth.bytes,
-		Window: h.window, TimeZone: time.Local, StopAfter: h.stopAfter.Duration, MaxFailures: h.maxFailures, RetryFailed: h.retryFailed}
+		StopAfter: h.stopAfter.Duration, MaxFailures: h.maxFailures, RetryFailed: h.retryFailed}
 	if h.partSize.given && (h.partSize.bytes < minPart || h.partSize.bytes > maxPart) {
 		return c, t, unusablef("S3 takes parts from 5MiB to 5GiB", "--part-size %s", h.partSize.text)
 	}
@@ -108,12 +107,15 @@ func (h *howFlags) Validate(remembered *consent) (consent, tempo, error) {
 	if h.requests < 0 || h.kms < 0 || h.requests != h.requests || h.kms != h.kms {
 		return c, t, unusable("a ceiling of requests is negative", "give a number, or 0 for none")
 	}
+	zone := time.Local
+	var err error
 	if h.zone != "" {
-		zone, err := time.LoadLocation(h.zone)
-		if err != nil {
+		if zone, err = time.LoadLocation(h.zone); err != nil {
 			return c, t, unusablef("write it as Europe/Berlin or UTC", "--time-zone %q is unknown", h.zone)
 		}
-		t.TimeZone = zone
+	}
+	if t.Window, err = parseWindow(h.window, zone); err != nil {
+		return c, t, unusableBecause(err, "--window", "write it as 22:00-06:00, or as Sat-Sun 00:00-24:00; several with commas between them")
 	}
 	return c, t, nil
 }

@@ -1,0 +1,351 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/resealhq/reseal/engine/s3test/realserver"
+)
+
+// bed is a bucket of a real MinIO, and the real binary.
+type bed struct {
+	*testing.T
+	server *realserver.Server
+	client *s3.Client
+	bucket string
+	binary string
+}
+
+// build makes the binary that people run, once for all tests.
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "reseal-test")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "reseal")
+	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func newBed(t *testing.T, server *realserver.Server, bucket string) *bed {
+	t.Helper()
+	binary, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bed{T: t, server: server, client: server.Client(), bucket: bucket, binary: binary}
+	if _, err := b.client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &bucket}); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// command is the binary in an environment that holds the server and nothing
+// else of this machine.
+func (b *bed) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(b.binary, args...)
+	cmd.Env = append(b.server.Env(), "HOME="+os.TempDir(), "PATH="+os.Getenv("PATH"),
+		"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull)
+	return cmd
+}
+
+// reseal runs the binary and insists on its exit code; it returns stdout.
+func (b *bed) reseal(code int, args ...string) []byte {
+	b.Helper()
+	cmd := b.command(args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	got := 0
+	var exit *exec.ExitError
+	if err := cmd.Run(); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		b.Fatal(err)
+	}
+	if got != code {
+		b.Fatalf("reseal %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, stdout.String(), stderr.String())
+	}
+	return stdout.Bytes()
+}
+
+// runSummary is what cli.md promises of `run --json`.
+type runSummary struct {
+	Job        string         `json:"job"`
+	Resumed    bool           `json:"resumed"`
+	Planned    int            `json:"planned"`
+	Done       int            `json:"done"`
+	Already    int            `json:"already"`
+	Left       int            `json:"left"`
+	Failed     int            `json:"failed"`
+	Remaining  int            `json:"remaining"`
+	Bytes      int64          `json:"bytes"`
+	Operations map[string]int `json:"operations"`
+	Requests   map[string]int `json:"requests"`
+	Seconds    float64        `json:"seconds"`
+	Complete   bool           `json:"complete"`
+}
+
+// summary runs `run --json` to its end and checks that the counters add up.
+func (b *bed) summary(args ...string) runSummary {
+	b.Helper()
+	return b.parse(b.reseal(0, append([]string{"run", "--json"}, args...)...))
+}
+
+func (b *bed) parse(stdout []byte) runSummary {
+	b.Helper()
+	var s runSummary
+	dec := json.NewDecoder(bytes.NewReader(stdout))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&s); err != nil {
+		b.Fatalf("run --json printed %q: %v", stdout, err)
+	}
+	if s.Planned != s.Done+s.Already+s.Left+s.Failed+s.Remaining {
+		b.Errorf("the counters do not add up: %+v", s)
+	}
+	return s
+}
+
+// rows is the report, by key. A key with two rows is an error.
+func (b *bed) rows(job string) map[string]map[string]string {
+	b.Helper()
+	records, err := csv.NewReader(bytes.NewReader(b.reseal(0, "report", "--job", job))).ReadAll()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if got, want := strings.Join(records[0], ","), reportColumns; got != want {
+		b.Fatalf("the report's header is %s, want %s", got, want)
+	}
+	rows := map[string]map[string]string{}
+	for _, r := range records[1:] {
+		row := map[string]string{}
+		for i, name := range records[0] {
+			row[name] = r[i]
+		}
+		if rows[row["key"]] != nil {
+			b.Errorf("two rows for %q", row["key"])
+		}
+		rows[row["key"]] = row
+	}
+	return rows
+}
+
+const reportColumns = "bucket,key,version_id,state,operation,reason,error_code,http_status,message,size,etag_before,etag_after," +
+	"sse_before,kms_key_before,sse_after,kms_key_after,new_version_id,attempts,request_id,finished_at"
+
+// oddKeys are keys that naive clients break on. A server need not take all.
+func oddKeys() []string {
+	keys := []string{
+		"a b", " leading", "trailing ", "a  b", "a+b", "+", "a%b", "a%2Fb", "a%252Fb", "%", "%20", "100%",
+		"caf\u00e9", "cafe\u0301", "日本語/キー", "emoji/🦭", "a//b", "/leading", "//", "it's", `say "hi"`, "<&>", "a&amp;b", "a=b&c=d",
+		"a?versionId=1", "a#frag", "a;b", "a:b", "a,b", "a@b", "a!b", "a$b", "a*b", "a(b)", "a[b]", "a{b}", "a|b", "a^b", "a`b", "a~b", `a\b`,
+		"dir/", "dir/sub/", "tab\there", "line\nbreak", "ctl\x01", "..a", "a..", "a/../b", "./a", "a.", "-", "_", "~", "\u00a0nbsp", "\ufeffbom", "\uffff",
+	}
+	long := strings.Repeat(strings.Repeat("k", 99)+"/", 10) // 1000 bytes, segments that file systems take
+	return append(keys, long[:999]+"z")
+}
+
+// seed fills the bucket with n objects, among them every odd key that the server
+// takes, zero-byte objects, tags, metadata and content headers. It returns the
+// keys.
+func (b *bed) seed(n int) []string {
+	b.Helper()
+	var (
+		mu      sync.Mutex
+		keys    []string
+		refused []string
+	)
+	put := func(ctx context.Context, i int, key string) error {
+		_, err := b.client.PutObject(ctx, seedObject(b.bucket, i, key))
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			refused = append(refused, key)
+			return err
+		}
+		keys = append(keys, key)
+		return nil
+	}
+	for i, key := range oddKeys() { // one after the other: some shut others out
+		_ = put(b.Context(), i, key)
+	}
+	var g errgroup.Group
+	g.SetLimit(16)
+	for i := len(keys); i < n; i++ {
+		g.Go(func() error { return put(b.Context(), i, fmt.Sprintf("data/%02d/object-%05d.bin", i%23, i)) })
+	}
+	if err := g.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	b.Logf("%d objects; the server takes no such key as %q", len(keys), refused)
+	if len(refused) > 12 {
+		b.Errorf("the server refused %d odd keys: the test shows too little", len(refused))
+	}
+	return keys
+}
+
+// seedObject is the i-th object: what it has depends on i alone.
+func seedObject(bucket string, i int, key string) *s3.PutObjectInput {
+	body := make([]byte, 0, 2048)
+	if i%10 != 0 && !strings.HasSuffix(key, "/") { // every tenth is empty
+		r := rand.New(rand.NewPCG(uint64(i), 1))
+		for range 1 + r.IntN(2000) {
+			body = append(body, byte(r.Uint32()))
+		}
+	}
+	in := &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(body)}
+	if i%3 == 0 {
+		in.Metadata = map[string]string{"owner": fmt.Sprint("user-", i), "note": "two words; a=b"}
+	}
+	if i%4 == 0 {
+		in.Tagging = aws.String(url.Values{"project": {fmt.Sprint("p", i%7)}, "läuft": {"ja + nein"}}.Encode())
+	}
+	if i%5 == 0 {
+		in.ContentType, in.CacheControl = aws.String("text/x-odd; charset=utf-8"), aws.String("max-age=60")
+		in.ContentDisposition, in.ContentLanguage = aws.String(`attachment; filename="x y.txt"`), aws.String("de")
+	}
+	if i%15 == 0 {
+		in.ContentEncoding = aws.String("gzip")
+	}
+	return in
+}
+
+// thing is everything of an object that must survive, and its encryption.
+type thing struct {
+	Body     string
+	Headers  [6]string
+	Metadata map[string]string
+	Tags     map[string]string
+	Class    string
+	SSE, Key string
+}
+
+// look reads every object with an independent client.
+func (b *bed) look(keys []string) map[string]thing {
+	b.Helper()
+	var mu sync.Mutex
+	things := make(map[string]thing, len(keys))
+	var g errgroup.Group
+	g.SetLimit(16)
+	for _, key := range keys {
+		g.Go(func() error {
+			t, err := b.lookAt(key)
+			mu.Lock()
+			defer mu.Unlock()
+			things[key] = t
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	return things
+}
+
+func (b *bed) lookAt(key string) (t thing, err error) {
+	ctx := b.Context()
+	got, err := b.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.bucket, Key: &key})
+	if err != nil {
+		return t, fmt.Errorf("GET %q: %w", key, err)
+	}
+	defer got.Body.Close()
+	body, err := io.ReadAll(got.Body)
+	if err != nil {
+		return t, err
+	}
+	tags, err := b.client.GetObjectTagging(ctx, &s3.GetObjectTaggingInput{Bucket: &b.bucket, Key: &key})
+	if err != nil {
+		return t, fmt.Errorf("tags of %q: %w", key, err)
+	}
+	t = thing{Body: string(body), Metadata: got.Metadata, Tags: map[string]string{}, Class: string(got.StorageClass),
+		SSE: string(got.ServerSideEncryption), Key: aws.ToString(got.SSEKMSKeyId),
+		Headers: [6]string{aws.ToString(got.ContentType), aws.ToString(got.CacheControl), aws.ToString(got.ContentDisposition),
+			aws.ToString(got.ContentEncoding), aws.ToString(got.ContentLanguage), aws.ToString(got.ExpiresString)}}
+	for _, tag := range tags.TagSet {
+		t.Tags[*tag.Key] = *tag.Value
+	}
+	return t, nil
+}
+
+// sameBut compares two looks: everything but the encryption has to be equal, and
+// the encryption as wanted.
+func (b *bed) sameBut(before, after map[string]thing, sse, key string) {
+	b.Helper()
+	wrong := 0
+	for k, was := range before {
+		is := after[k]
+		if is.SSE != sse || is.Key != key {
+			b.Errorf("%q is under %s %s, want %s %s", k, is.SSE, is.Key, sse, key)
+			wrong++
+		}
+		was.SSE, was.Key, is.SSE, is.Key = "", "", "", ""
+		if !reflect.DeepEqual(was, is) {
+			b.Errorf("%q changed:\n was %.300q\n is  %.300q", k, fmt.Sprint(was), fmt.Sprint(is))
+			wrong++
+		}
+		if wrong > 10 {
+			b.Fatal("and more")
+		}
+	}
+}
+
+// nothingElse checks that the bucket holds the keys and nothing besides: no
+// probe object, no version or marker of one, no unfinished upload. It returns
+// the versions by key, the newest first.
+func (b *bed) nothingElse(keys []string) map[string][]types.ObjectVersion {
+	b.Helper()
+	known := map[string]bool{}
+	for _, k := range keys {
+		known[k] = true
+	}
+	versions := map[string][]types.ObjectVersion{}
+	pages := s3.NewListObjectVersionsPaginator(b.client, &s3.ListObjectVersionsInput{Bucket: &b.bucket, EncodingType: types.EncodingTypeUrl})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, v := range page.Versions {
+			key, err := url.QueryUnescape(*v.Key)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if !known[key] {
+				b.Errorf("the bucket holds %q, which nobody put there", key)
+			}
+			versions[key] = append(versions[key], v)
+		}
+		for _, m := range page.DeleteMarkers {
+			b.Errorf("the bucket holds a delete marker of %q", *m.Key)
+		}
+	}
+	uploads, err := b.client.ListMultipartUploads(b.Context(), &s3.ListMultipartUploadsInput{Bucket: &b.bucket})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, u := range uploads.Uploads {
+		b.Errorf("an upload of %q was left unfinished", *u.Key)
+	}
+	return versions
+}
