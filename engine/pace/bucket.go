@@ -1,0 +1,68 @@
+package pace
+
+import (
+	"math"
+	"time"
+)
+
+// bucket is a token bucket in the units of its rate. It is a value without a
+// clock: now is the time since the pacer began.
+type bucket struct {
+	rate  float64 // tokens a second; +Inf for no limit
+	level float64
+	at    time.Duration
+}
+
+// slack is how much of a pause the bucket makes up for: timers are late by a
+// millisecond or so, and without it each lateness would be lost rate. More than
+// this would be a burst.
+const slack = 20 * time.Millisecond
+
+func (b *bucket) depth() float64 { return math.Max(1, b.rate*slack.Seconds()) }
+
+func (b *bucket) fill(now time.Duration) {
+	if now > b.at && !math.IsInf(b.rate, 1) {
+		b.level = math.Min(b.depth(), b.level+b.rate*(now-b.at).Seconds())
+	}
+	b.at = max(b.at, now)
+}
+
+// set changes the rate from now on.
+func (b *bucket) set(now time.Duration, rate float64) {
+	if rate == b.rate {
+		return
+	}
+	b.fill(now)
+	if math.IsInf(b.rate, 1) {
+		b.level = 0
+	}
+	b.rate = rate
+	if !math.IsInf(rate, 1) {
+		b.level = math.Min(b.level, b.depth())
+	}
+}
+
+// ready tells whether n tokens can be taken now. What is larger than the bucket
+// is let through when the bucket is full and leaves a debt behind.
+func (b *bucket) ready(now time.Duration, n float64) bool {
+	if math.IsInf(b.rate, 1) {
+		return true
+	}
+	b.fill(now)
+	return b.level >= math.Min(n, b.depth())-1e-9
+}
+
+func (b *bucket) take(n float64) {
+	if !math.IsInf(b.rate, 1) {
+		b.level -= n
+	}
+}
+
+// wait is how long it takes until n tokens can be taken.
+func (b *bucket) wait(n float64) time.Duration {
+	lack := math.Min(n, b.depth()) - b.level
+	if lack <= 0 || math.IsInf(b.rate, 1) {
+		return 0
+	}
+	return time.Duration(math.Ceil(lack / b.rate * float64(time.Second)))
+}

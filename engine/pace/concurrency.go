@@ -1,0 +1,180 @@
+package pace
+
+import (
+	"math"
+	"time"
+)
+
+// concurrency is the calculator of the requests in flight. By Little's law
+// throughput times latency is what is in flight, so that with all slots in use
+// one question covers both: when n grows by a factor f, does the throughput
+// grow by at least the square root of f? If so the latency grew by less than
+// that, and the growth is kept. At the store's knee neither more nor less passes.
+//
+//	climbing   n doubles as long as the question is answered by yes
+//	holding    for a while, longer each time that nothing better was found
+//	above      a quarter more is tried; yes: keep it and try on
+//	below      a fifth less is tried; less than the square root lost: keep it
+//
+// Time in which slots were free says nothing, and errors of an overloaded
+// store that does not say SlowDown (timeouts, 500) halve n.
+type concurrency struct {
+	n        int
+	min, max int
+	phase    phase
+	base     float64       // throughput at n, before a probe
+	held     time.Duration // in this holding
+	hold     time.Duration
+	down     bool // the next probe goes below
+	probe    int  // what n was before the probe
+	win      flow
+	settling time.Duration // of the window's start is ignored after a change
+}
+
+type phase uint8
+
+const (
+	climbing phase = iota
+	holding
+	above
+	below
+)
+
+const (
+	firstSlots = 8
+	shortHold  = 2 * time.Second
+	longHold   = 20 * time.Second
+	// A window is long enough with this time and this many replies a slot.
+	shortestWindow = 200 * time.Millisecond
+	longestWindow  = 30 * time.Second
+	repliesPerSlot = 4
+)
+
+// flow is what came back within some time.
+type flow struct {
+	dt     time.Duration
+	work   float64 // replies, weighted by the bytes that they moved
+	done   int
+	broken int // timeouts, lost connections, 5xx that are not throttling
+	idle   time.Duration
+}
+
+func newConcurrency(lowestN, highestN int) concurrency {
+	return concurrency{n: min(max(firstSlots, lowestN), highestN), min: lowestN, max: highestN, hold: shortHold}
+}
+
+// step takes in what was seen since the last step; full says whether all slots
+// were in use.
+func (c *concurrency) step(f flow, full bool) {
+	if c.min == c.max {
+		return
+	}
+	if c.settling > 0 {
+		c.settling -= f.dt
+		return
+	}
+	if !full {
+		f.idle = f.dt
+	}
+	c.win.dt += f.dt
+	c.win.work += f.work
+	c.win.done += f.done
+	c.win.broken += f.broken
+	c.win.idle += f.idle
+	if !c.enough() {
+		return
+	}
+	w := c.win
+	c.win = flow{}
+	c.judge(w)
+}
+
+func (c *concurrency) enough() bool {
+	w := c.win
+	return w.dt >= shortestWindow && w.done >= repliesPerSlot*c.n ||
+		w.dt >= 5*time.Second && w.done >= c.n ||
+		w.dt >= longestWindow
+}
+
+func (c *concurrency) judge(w flow) {
+	x := w.work / w.dt.Seconds()
+	switch {
+	case w.broken >= 3 && w.broken*10 >= w.done:
+		c.set(max(c.min, c.n/2))
+		c.rest(shortHold)
+	case w.idle*3 > w.dt:
+		// Something else limits; nothing can be learnt about n.
+		if c.phase == above || c.phase == below {
+			c.set(c.probe)
+		}
+		if c.phase != climbing {
+			c.rest(shortHold)
+		}
+		c.base = 0
+	case c.phase == climbing:
+		c.climb(x)
+	case c.phase == holding:
+		c.held += w.dt
+		c.base = x
+		if c.held >= c.hold {
+			c.try()
+		}
+	default:
+		c.settle(x)
+	}
+}
+
+func (c *concurrency) climb(x float64) {
+	if c.base > 0 && x < c.base*math.Sqrt2 {
+		c.set(c.probe)
+		c.down = false
+		c.rest(shortHold)
+		return
+	}
+	if c.n == c.max {
+		c.rest(shortHold)
+		return
+	}
+	c.base, c.probe = x, c.n
+	c.set(min(c.max, c.n*2))
+}
+
+// try begins a probe, alternating between more and less.
+func (c *concurrency) try() {
+	c.probe = c.n
+	c.phase = above
+	next := min(c.max, c.n+max(1, c.n/4))
+	if c.down || next == c.n {
+		c.phase = below
+		next = max(c.min, c.n-max(1, c.n/5))
+	}
+	c.down = !c.down
+	c.set(next)
+}
+
+// settle ends a probe: keep what it changed, or go back.
+func (c *concurrency) settle(x float64) {
+	gain := math.Sqrt(float64(c.n) / float64(c.probe))
+	if x >= c.base*gain && c.n != c.probe {
+		c.base = x
+		c.down = c.phase == below // go on in the same direction
+		c.hold = shortHold
+		c.try()
+		return
+	}
+	c.set(c.probe)
+	c.rest(min(longHold, c.hold*2))
+}
+
+func (c *concurrency) rest(d time.Duration) {
+	c.phase, c.held, c.hold = holding, 0, d
+}
+
+// set changes n; replies to what was sent before the change are left out.
+func (c *concurrency) set(n int) {
+	if n != c.n {
+		c.settling = shortestWindow / 2
+	}
+	c.n = n
+	c.win = flow{}
+}

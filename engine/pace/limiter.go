@@ -1,0 +1,175 @@
+package pace
+
+import (
+	"math"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// limiter is one limit with the calls that wait for it, in order of arrival.
+// All of it is guarded by the mutex of the Pacer.
+type limiter struct {
+	reason Reason
+	// name is the prefix or the KMS key of an adaptive limit.
+	name   string
+	bucket bucket
+	// rate, now (the tally of the step that runs) and split are those of an
+	// adaptive limit.
+	adaptive bool
+	rate     rate
+	now      tally
+	split    split
+
+	head, tail *waiter
+	timer      *time.Timer
+	// born is when it began to count replies.
+	born time.Duration
+	// delays counts the calls that waited here; it fades with each step.
+	delays float64
+
+	replies, throttled uint64
+	lastThrottle       time.Duration
+	achieved           meter
+}
+
+// waiter is one call in a queue.
+type waiter struct {
+	call       *object.Call
+	in         *limiter
+	prev, next *waiter
+	ready      chan struct{} // gets one value with the grant
+}
+
+func (l *limiter) pushBack(w *waiter) {
+	w.in, w.prev, w.next = l, l.tail, nil
+	if l.tail != nil {
+		l.tail.next = w
+	} else {
+		l.head = w
+	}
+	l.tail = w
+}
+
+func (l *limiter) pushFront(w *waiter) {
+	w.in, w.prev, w.next = l, nil, l.head
+	if l.head != nil {
+		l.head.prev = w
+	} else {
+		l.tail = w
+	}
+	l.head = w
+}
+
+func (l *limiter) remove(w *waiter) {
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		l.head = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	} else {
+		l.tail = w.prev
+	}
+	w.in, w.prev, w.next = nil, nil, nil
+}
+
+// cost is what a call takes from this limit.
+func (l *limiter) cost(c *object.Call) float64 {
+	if l.reason == BandwidthCeiling {
+		return float64(c.Bytes)
+	}
+	return 1
+}
+
+func (l *limiter) ready(now time.Duration, c *object.Call) bool {
+	return now >= l.rate.until && l.bucket.ready(now, l.cost(c))
+}
+
+// wait is how long the first in the queue has to wait.
+func (l *limiter) wait(now time.Duration) time.Duration {
+	l.bucket.fill(now)
+	return max(l.bucket.wait(l.cost(l.head.call)), l.rate.until-now, 0)
+}
+
+// saw counts one reply. blamed says that it was this limit that throttled.
+func (l *limiter) saw(now time.Duration, c *object.Call, r object.Result, blamed bool) {
+	l.replies++
+	l.now.replies++
+	if blamed {
+		l.throttled++
+		l.lastThrottle = now
+		l.now.wait = max(l.now.wait, r.RetryAfter)
+	}
+	if l.rate.fresh(now - r.Latency) {
+		if blamed {
+			l.now.throttled++
+		} else {
+			l.now.ok++
+		}
+	}
+	if l.reason == S3Throttling {
+		l.split.count(c.Key, blamed)
+	}
+}
+
+// begin forgets what was seen: counting starts now, at the given rate.
+func (l *limiter) begin(now time.Duration, rate float64) {
+	l.born, l.now, l.rate.seen, l.rate.before = now, tally{}, history{}, rate
+}
+
+// step moves an adaptive limit on and sets its bucket.
+func (l *limiter) step(now, dt time.Duration, armed bool) {
+	l.delays *= 0.8
+	l.achieved.mark(now, l.replies)
+	if !l.adaptive || !armed {
+		return
+	}
+	t := l.now
+	t.dt = min(dt, now-l.born)
+	t.inUse = (t.inUse || l.head != nil) && now >= l.rate.until
+	l.now = tally{inUse: l.head != nil}
+	l.rate.step(now, t)
+	l.bucket.set(now, l.rate.limit)
+}
+
+// idle says whether the limit was never cut, or has not been of use for long.
+func (l *limiter) idle(now time.Duration) bool {
+	return math.IsInf(l.rate.limit, 1) && now-l.lastThrottle > disarmAfter
+}
+
+// meter is a rate over the last seconds.
+type meter struct {
+	ring [8]mark
+	n    int
+}
+
+type mark struct {
+	at    time.Duration
+	total uint64
+}
+
+const meterStep = 500 * time.Millisecond
+
+func (m *meter) mark(now time.Duration, total uint64) {
+	if m.n > 0 && now-m.ring[(m.n-1)%len(m.ring)].at < meterStep {
+		return
+	}
+	m.ring[m.n%len(m.ring)] = mark{now, total}
+	m.n++
+}
+
+func (m *meter) rate(now time.Duration, total uint64) float64 {
+	if m.n == 0 {
+		return 0
+	}
+	old := m.ring[0]
+	if m.n > len(m.ring) {
+		old = m.ring[m.n%len(m.ring)]
+	}
+	if now-old.at < meterStep {
+		return 0
+	}
+	return float64(total-old.total) / (now - old.at).Seconds()
+}

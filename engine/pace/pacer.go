@@ -1,0 +1,320 @@
+package pace
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+const (
+	stepTime = 100 * time.Millisecond
+	// disarmAfter: with no limit in force and no throttled reply for this long the
+	// calls take the lock-free way again.
+	disarmAfter = 10 * time.Second
+	// workUnit is how many bytes make a call count twice in the throughput.
+	workUnit = 1 << 20
+)
+
+// Pacer lets requests through. Safe for concurrent use.
+//
+// As long as no ceiling is set and nothing is throttled a call costs a few
+// atomic additions. Otherwise calls pass the gate one by one, under a mutex:
+// whoever arrives is let through if every limit that concerns it has room and a
+// slot is free, and waits in the queue of the first that has not. Tokens and slot
+// are taken together, at the moment of sending, so that nobody sits on a slot
+// while waiting for a rate, nor saves up tokens while waiting for a slot.
+type Pacer struct {
+	start   time.Time
+	waiters sync.Pool
+
+	slots  atomic.Int64 // requests that may be in flight
+	gated  atomic.Bool  // calls must pass the gate
+	queued atomic.Int64 // calls that wait
+	next   atomic.Int64 // time of the next step
+	_      [64]byte     // what follows is written by every call
+
+	inFlight atomic.Int64
+	_        [64]byte
+	done     atomic.Uint64
+	work     atomic.Uint64 // bytes, beside done
+	broken   atomic.Uint64
+
+	mu struct {
+		sync.Mutex
+		limits      Limits
+		concurrency concurrency
+		slot        *limiter // the queue for a slot
+		requests    *limiter
+		kmsRequests *limiter
+		bandwidth   *limiter
+		everything  *limiter            // S3's limit for what has none of its own
+		prefixes    map[string]*limiter // by prefix
+		keys        map[string]*limiter // by KMS key
+		all         []*limiter
+		armed       bool // replies are counted for the adaptive limits
+		lastStep    time.Duration
+		alarm       *time.Timer
+		alarmSet    bool
+		seen        struct{ done, work, broken uint64 }
+		full        bool // a call waited for a slot in this step
+		throttled   time.Duration
+		achieved    meter
+	}
+}
+
+// New returns a Pacer; the limits must be valid.
+func New(l Limits) *Pacer {
+	p := &Pacer{start: time.Now()}
+	p.waiters.New = func() any { return &waiter{ready: make(chan struct{}, 1)} }
+	m := &p.mu
+	m.prefixes = make(map[string]*limiter)
+	m.keys = make(map[string]*limiter)
+	m.slot = &limiter{reason: Concurrency, bucket: bucket{rate: math.Inf(1)}}
+	m.requests = p.add(&limiter{reason: RequestCeiling})
+	m.kmsRequests = p.add(&limiter{reason: KMSCeiling})
+	m.bandwidth = p.add(&limiter{reason: BandwidthCeiling})
+	m.everything = p.add(&limiter{reason: S3Throttling, adaptive: true, rate: newRate()})
+	p.SetLimits(l)
+	return p
+}
+
+func (p *Pacer) add(l *limiter) *limiter {
+	l.bucket = bucket{rate: math.Inf(1)}
+	p.mu.all = append(p.mu.all, l)
+	return l
+}
+
+// SetLimits changes the ceilings while requests run. What was found about the
+// store stays.
+func (p *Pacer) SetLimits(l Limits) {
+	m := &p.mu
+	m.Lock()
+	defer m.Unlock()
+	now := p.now()
+	low, high := l.slots()
+	oldLow, oldHigh := m.limits.slots()
+	if m.concurrency.n == 0 || low != oldLow || high != oldHigh {
+		m.concurrency = newConcurrency(low, high)
+	}
+	m.limits = l
+	p.slots.Store(int64(m.concurrency.n))
+	m.requests.bucket.set(now, unlimited(l.RequestsPerSecond))
+	m.kmsRequests.bucket.set(now, unlimited(l.KMSRequestsPerSecond))
+	m.bandwidth.bucket.set(now, unlimited(l.BytesPerSecond))
+	p.regate()
+	p.drainAll(now)
+}
+
+// regate decides whether calls have to pass the gate. REQUIRES: mu.
+func (p *Pacer) regate() {
+	l := p.mu.limits
+	p.gated.Store(p.mu.armed || l.RequestsPerSecond > 0 || l.KMSRequestsPerSecond > 0 || l.BytesPerSecond > 0)
+}
+
+func (p *Pacer) now() time.Duration { return time.Since(p.start) }
+
+// Enter waits until the call may be sent, or the context ends.
+func (p *Pacer) Enter(ctx context.Context, c *object.Call) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !p.gated.Load() && p.queued.Load() == 0 && p.takeSlot() {
+		return nil
+	}
+	return p.enterGate(ctx, c)
+}
+
+func (p *Pacer) takeSlot() bool {
+	for {
+		n := p.inFlight.Load()
+		if n >= p.slots.Load() {
+			return false
+		}
+		if p.inFlight.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (p *Pacer) enterGate(ctx context.Context, c *object.Call) error {
+	m := &p.mu
+	m.Lock()
+	now := p.now()
+	p.stepIfDue(now)
+	// Counted before the slot is tried for: a Leave that does not see it has
+	// already given its slot back, and is seen here.
+	p.queued.Add(1)
+	at := p.try(now, c, nil)
+	if at == nil {
+		p.queued.Add(-1)
+		m.Unlock()
+		return nil
+	}
+	w := p.waiters.Get().(*waiter)
+	w.call = c
+	at.pushBack(w)
+	p.arm(now, at)
+	m.Unlock()
+
+	select {
+	case <-w.ready:
+	case <-ctx.Done():
+		m.Lock()
+		if w.in == nil { // the grant came at the same time: it has a slot to give back
+			<-w.ready
+			p.inFlight.Add(-1)
+		} else {
+			w.in.remove(w)
+			p.queued.Add(-1)
+		}
+		p.drainAll(p.now())
+		m.Unlock()
+		w.call = nil
+		p.waiters.Put(w)
+		return ctx.Err()
+	}
+	w.call = nil
+	p.waiters.Put(w)
+	return nil
+}
+
+// try takes all that the call needs, or nothing: then it returns the limiter
+// that has no room. from is the queue that the call is the first of. REQUIRES: mu.
+func (p *Pacer) try(now time.Duration, c *object.Call, from *limiter) *limiter {
+	limits, n := p.limitsOf(c)
+	for _, l := range limits[:n] {
+		if l != from && l.head != nil || !l.ready(now, c) {
+			return p.delayed(l)
+		}
+	}
+	if from != p.mu.slot && p.mu.slot.head != nil || !p.takeSlot() {
+		p.mu.full = true
+		return p.delayed(p.mu.slot)
+	}
+	for _, l := range limits[:n] {
+		l.bucket.take(l.cost(c))
+	}
+	return nil
+}
+
+func (p *Pacer) delayed(l *limiter) *limiter {
+	l.delays++
+	l.now.inUse = true
+	return l
+}
+
+// limitsOf names the limits that concern a call, the ceilings first. REQUIRES: mu.
+func (p *Pacer) limitsOf(c *object.Call) (ls [5]*limiter, n int) {
+	m := &p.mu
+	add := func(l *limiter) {
+		if l != nil && (!math.IsInf(l.bucket.rate, 1) || l.rate.until > 0) {
+			ls[n] = l
+			n++
+		}
+	}
+	add(m.requests)
+	if c.KMSKey != "" {
+		add(m.kmsRequests)
+	}
+	if c.Bytes > 0 {
+		add(m.bandwidth)
+	}
+	add(p.limitOf(c.Key))
+	if c.KMSKey != "" {
+		add(m.keys[c.KMSKey])
+	}
+	return ls, n
+}
+
+// limitOf is S3's limit for a key: that of the longest prefix with its own.
+// REQUIRES: mu.
+func (p *Pacer) limitOf(key string) *limiter {
+	l := p.mu.everything
+	if len(p.mu.prefixes) == 0 {
+		return l
+	}
+	for i := range len(key) {
+		if key[i] == '/' {
+			if own := p.mu.prefixes[key[:i+1]]; own != nil {
+				l = own
+			}
+		}
+	}
+	return l
+}
+
+// Leave tells how a call that entered has ended.
+func (p *Pacer) Leave(c *object.Call, r object.Result) {
+	n := p.done.Add(1)
+	if c.Bytes > 0 && r.OK {
+		p.work.Add(uint64(c.Bytes))
+	}
+	throttled := r.Class == object.ClassThrottled || r.Class == object.ClassKMSThrottled
+	if !r.OK && (r.Class == object.ClassTransient || r.Class == object.ClassUnreachable) {
+		p.broken.Add(1)
+	}
+	p.inFlight.Add(-1)
+	// The clock is asked at every sixteenth quick call only: it costs as much as
+	// all the rest.
+	look := n%16 == 0 || r.Latency >= stepTime
+	if p.gated.Load() || p.queued.Load() > 0 || !r.OK && throttled || look && int64(p.now()) >= p.next.Load() {
+		p.leaveGate(c, r)
+	}
+}
+
+func (p *Pacer) leaveGate(c *object.Call, r object.Result) {
+	m := &p.mu
+	m.Lock()
+	defer m.Unlock()
+	now := p.now()
+	p.attribute(now, c, r)
+	p.stepIfDue(now)
+	p.drain(now, m.slot)
+}
+
+// attribute counts a reply for the limits that it tells about. REQUIRES: mu.
+func (p *Pacer) attribute(now time.Duration, c *object.Call, r object.Result) {
+	m := &p.mu
+	byS3 := !r.OK && r.Class == object.ClassThrottled
+	byKMS := !r.OK && r.Class == object.ClassKMSThrottled
+	if byS3 || byKMS {
+		m.throttled = now
+		if !m.armed {
+			m.armed = true
+			m.everything.begin(now, m.achieved.rate(now, p.done.Load()))
+			p.regate()
+		}
+	}
+	if !m.armed || !answered(r) {
+		return
+	}
+	p.stepSoon()
+	p.limitOf(c.Key).saw(now, c, r, byS3)
+	if byS3 {
+		return // KMS was not asked
+	}
+	k := m.keys[c.KMSKey]
+	if k == nil && byKMS && len(m.keys) < maxPrefixes {
+		k = p.add(&limiter{reason: KMSThrottling, name: c.KMSKey, adaptive: true, rate: newRate(), born: now})
+		m.keys[c.KMSKey] = k
+	}
+	if k != nil {
+		k.saw(now, c, r, byKMS)
+	}
+}
+
+// answered says whether the store itself answered.
+func answered(r object.Result) bool {
+	if r.OK {
+		return true
+	}
+	switch r.Class {
+	case object.ClassTransient, object.ClassCanceled, object.ClassUnreachable:
+		return false
+	}
+	return true
+}

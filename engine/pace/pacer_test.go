@@ -1,0 +1,419 @@
+package pace
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// curve logs what the store saw in each second.
+func curve(t *testing.T, title string, l *limit, top float64) {
+	t.Helper()
+	var values, bound []float64
+	for i, n := range l.ok {
+		values = append(values, float64(n))
+		bound = append(bound, l.rate(time.Duration(i)*time.Second))
+	}
+	t.Log("\n" + plot(title, values, bound, top))
+}
+
+func throttling(rate func(time.Duration) float64, depth float64) *limit {
+	return &limit{concerns: anyCall, class: object.ClassThrottled, rate: rate, depth: depth}
+}
+
+func TestFindsTheLimit(t *testing.T) {
+	for _, tc := range []struct {
+		rate    float64
+		depth   float64
+		latency time.Duration
+		retry   time.Duration
+		seconds int
+	}{
+		{20, 1, 50 * time.Millisecond, 0, 90},
+		{100, 1, 10 * time.Millisecond, 0, 90},
+		{100, 0.1, 50 * time.Millisecond, 0, 90},
+		{100, 1, 10 * time.Millisecond, time.Second, 90},
+		{1000, 1, 10 * time.Millisecond, 0, 60},
+		{1000, 5, 30 * time.Millisecond, 0, 60},
+		{1000, 0.05, 100 * time.Millisecond, 0, 60},
+		{10000, 1, 10 * time.Millisecond, 0, 45},
+	} {
+		t.Run(fmt.Sprintf("R=%v,depth=%vs,latency=%v,retry=%v", tc.rate, tc.depth, tc.latency, tc.retry), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(tc.latency, throttling(always(tc.rate), tc.depth))
+				s.retry = tc.retry
+				s.load(New(Limits{}), 256, time.Duration(tc.seconds)*time.Second, copies)
+				curve(t, "requests accepted a second", s.limits[0], tc.rate*1.6)
+				settled(t, s.ok, s.no, 30, tc.seconds, tc.rate)
+			})
+		})
+	}
+}
+
+func TestFollowsTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		// 1,000, half of it after a minute, double after two.
+		l := throttling(func(t time.Duration) float64 {
+			switch {
+			case t < time.Minute:
+				return 1000
+			case t < 2*time.Minute:
+				return 500
+			}
+			return 1000
+		}, 1)
+		s := newStore(15*time.Millisecond, l)
+		s.load(New(Limits{}), 256, 3*time.Minute, copies)
+		curve(t, "requests accepted a second", l, 1600)
+		settled(t, s.ok, s.no, 30, 60, 1000)
+		settled(t, s.ok, s.no, 65, 120, 500)
+		settled(t, s.ok, s.no, 140, 180, 1000)
+	})
+}
+
+func TestOnlyKMSGivesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kms := &limit{concerns: func(c *object.Call) bool { return c.KMSKey == "key" }, class: object.ClassKMSThrottled, rate: always(200), depth: 1}
+		s3 := throttling(always(2000), 1)
+		s := newStore(10*time.Millisecond, s3, kms)
+		p := New(Limits{})
+		s.load(p, 256, time.Minute, func(worker, i int) *object.Call {
+			c := &object.Call{Kind: object.ReqCopy, Key: "k", KMSKey: "key"}
+			if worker%8 != 0 { // most of the workers do what needs no KMS
+				c = &object.Call{Kind: object.ReqHead, Key: "k"}
+			}
+			return c
+		})
+		curve(t, "requests accepted by KMS a second", kms, 400)
+		settled(t, kms.ok, kms.no, 30, 60, 200)
+		settled(t, s3.ok, s3.no, 30, 60, 2000)
+		for _, c := range p.State().Controllers {
+			t.Logf("%+v", c)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		kms := &limit{concerns: func(c *object.Call) bool { return c.KMSKey != "" }, class: object.ClassKMSThrottled, rate: always(100), depth: 1}
+		s := newStore(10*time.Millisecond, throttling(always(1000), 1), kms)
+		p := New(Limits{})
+		s.load(p, 64, time.Minute, func(worker, i int) *object.Call {
+			return &object.Call{Kind: object.ReqCopy, Key: "k", KMSKey: "key"}
+		})
+		settled(t, kms.ok, kms.no, 30, 60, 100)
+		st := p.State()
+		if len(st.Controllers) != 1 || st.Controllers[0].Reason != KMSThrottling || st.Controllers[0].Name != "key" {
+			t.Errorf("controllers %+v, want that of the KMS key alone", st.Controllers)
+		}
+		if st.Why != KMSThrottling || st.Allowed == 0 || st.Allowed > 200 {
+			t.Errorf("state %+v", st)
+		}
+	})
+}
+
+func TestPrefixesGetTheirOwnLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hot := &limit{concerns: func(c *object.Call) bool { return c.Key[:4] == "hot/" }, class: object.ClassThrottled, rate: always(100), depth: 1}
+		s := newStore(20*time.Millisecond, hot)
+		p := New(Limits{})
+		s.load(p, 64, time.Minute, func(worker, i int) *object.Call {
+			if worker%2 == 0 {
+				return &object.Call{Kind: object.ReqCopy, Key: "hot/x"}
+			}
+			return &object.Call{Kind: object.ReqCopy, Key: fmt.Sprintf("cold%d/x", i%5)}
+		})
+		curve(t, "accepted under hot/", hot, 200)
+		settled(t, hot.ok, hot.no, 30, 60, 100)
+		cold := float64(between(s.ok, 30, 60)-between(hot.ok, 30, 60)) / 30
+		t.Logf("the others: %.0f/s", cold)
+		if cold < 1000 { // 32 workers at 20 ms are 1,600 a second
+			t.Errorf("%.0f requests/s of the prefixes that are not throttled", cold)
+		}
+		st := p.State()
+		named := 0
+		for _, c := range st.Controllers {
+			if c.Name == "hot/" {
+				named++
+			} else if c.Limit != 0 {
+				t.Errorf("%q is limited to %.0f", c.Name, c.Limit)
+			}
+		}
+		if named != 1 {
+			t.Errorf("controllers %+v, want one of hot/", st.Controllers)
+		}
+	})
+}
+
+func TestUniformThrottlingIsNotDivided(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := throttling(always(300), 1)
+		s := newStore(20*time.Millisecond, l)
+		p := New(Limits{})
+		s.load(p, 64, 5*time.Minute, func(worker, i int) *object.Call {
+			return &object.Call{Kind: object.ReqCopy, Key: fmt.Sprintf("p%d/x", rand.IntN(7))}
+		})
+		settled(t, s.ok, s.no, 30, 300, 300)
+		if st := p.State(); len(st.Controllers) != 1 || st.Controllers[0].Name != "" {
+			t.Errorf("controllers %+v, want that of the bucket alone", st.Controllers)
+		}
+	})
+}
+
+func TestStrayThrottlesAreTolerated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		// One in 500 requests is refused whatever the rate is.
+		l := throttling(nil, 0)
+		var n int
+		l.concerns = func(*object.Call) bool { n++; return n%500 == 0 }
+		l.rate = always(0)
+		s := newStore(20*time.Millisecond, l)
+		s.load(New(Limits{Concurrency: 32}), 32, time.Minute, copies)
+		if got := between(s.ok, 30, 60) / 30; got < 1300 { // 1,600 without any
+			t.Errorf("%d requests/s", got)
+		}
+	})
+}
+
+func TestRetryAfterPausesWhereAllIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := func(t time.Duration) float64 {
+			if t >= 10*time.Second && t < 20*time.Second {
+				return 0
+			}
+			return 1e6
+		}
+		s := newStore(20*time.Millisecond, throttling(down, 0.01))
+		s.retry = 5 * time.Second
+		s.load(New(Limits{Concurrency: 16}), 16, 60*time.Second, copies)
+		if n := between(s.no, 10, 20); n > 100 {
+			t.Errorf("%d requests to a store that asked for a pause", n)
+		}
+		// 800 a second before: the recovery is slow since nobody told the new limit.
+		if n := between(s.ok, 50, 60) / 10; n < 500 {
+			t.Errorf("%d requests/s half a minute after the pause", n)
+		}
+	})
+}
+
+func TestConcurrencyIsFound(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		servers  int
+		latency  time.Duration
+		low, top int     // of the concurrency found
+		rate     float64 // that the store can do
+	}{
+		{"two slow servers", 2, 4 * time.Millisecond, 2, 8, 500},
+		{"eight servers", 8, 5 * time.Millisecond, 7, 20, 1600},
+		{"forty servers", 40, 20 * time.Millisecond, 32, 80, 2000},
+		{"any number", 0, 30 * time.Millisecond, 200, 256, 256 / 0.03},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(tc.latency)
+				s.servers = tc.servers
+				p := New(Limits{})
+				var st State
+				time.AfterFunc(119*time.Second, func() { st = p.State() })
+				s.load(p, 256, 2*time.Minute, copies)
+				got := float64(between(s.ok, 60, 119)) / 59
+				t.Logf("%d in flight, %.0f requests/s of %.0f: %s", st.Concurrency, got, tc.rate, st.Detail)
+				if st.Concurrency < tc.low || st.Concurrency > tc.top {
+					t.Errorf("concurrency %d, want %d to %d", st.Concurrency, tc.low, tc.top)
+				}
+				if got < 0.85*tc.rate {
+					t.Errorf("%.0f requests/s, want 0.85 of %.0f", got, tc.rate)
+				}
+				if st.Why != Concurrency || !st.Found {
+					t.Errorf("state %+v", st)
+				}
+			})
+		})
+	}
+}
+
+func TestConcurrencyIsNotExceeded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Limits{Concurrency: 7})
+		var in, most atomic.Int64
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				c := &object.Call{Kind: object.ReqHead}
+				for range 100 {
+					if err := p.Enter(t.Context(), c); err != nil {
+						t.Error(err)
+						return
+					}
+					n := in.Add(1)
+					for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+					}
+					time.Sleep(time.Millisecond)
+					in.Add(-1)
+					p.Leave(c, object.Result{OK: true, Latency: time.Millisecond})
+				}
+			})
+		}
+		wg.Wait()
+		if most.Load() != 7 {
+			t.Errorf("%d in flight at most, want 7", most.Load())
+		}
+		if st := p.State(); st.InFlight != 0 || st.Waiting != 0 {
+			t.Errorf("state at the end %+v", st)
+		}
+	})
+}
+
+func TestCeilings(t *testing.T) {
+	for _, tc := range []struct {
+		limits Limits
+		why    Reason
+		want   float64 // calls a second
+	}{
+		{Limits{RequestsPerSecond: 50}, RequestCeiling, 50},
+		{Limits{RequestsPerSecond: 3}, RequestCeiling, 3},
+		{Limits{RequestsPerSecond: 2000}, RequestCeiling, 2000},
+		{Limits{KMSRequestsPerSecond: 30, RequestsPerSecond: 300}, KMSCeiling, 30},
+		{Limits{BytesPerSecond: 1 << 20}, BandwidthCeiling, 128},
+		{Limits{BytesPerSecond: 1 << 10}, BandwidthCeiling, 1.0 / 8},
+	} {
+		t.Run(fmt.Sprintf("%+v", tc.limits), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(5 * time.Millisecond)
+				p := New(tc.limits)
+				const seconds = 80
+				s.load(p, 32, seconds*time.Second, func(worker, i int) *object.Call {
+					return &object.Call{Kind: object.ReqCopy, Key: "k", KMSKey: "key", Bytes: 8 << 10}
+				})
+				n := float64(between(s.ok, 0, seconds))
+				if most := tc.want*seconds + tc.want*0.02 + 1; n > most || n < tc.want*seconds*0.97-1 {
+					t.Errorf("%.0f calls in %d s, want %.0f", n, seconds, tc.want*seconds)
+				}
+				if st := p.State(); st.Why != tc.why {
+					t.Errorf("why %q (%s), want %q", st.Why, st.Detail, tc.why)
+				}
+			})
+		})
+	}
+}
+
+func TestSetLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(5 * time.Millisecond)
+		p := New(Limits{RequestsPerSecond: 0.01})
+		time.AfterFunc(10*time.Second, func() { p.SetLimits(Limits{RequestsPerSecond: 100}) })
+		time.AfterFunc(20*time.Second, func() { p.SetLimits(Limits{Concurrency: 1}) })
+		s.load(p, 8, 30*time.Second, copies)
+		for _, w := range []struct{ a, b, low, high int }{{0, 10, 0, 2}, {10, 20, 980, 1010}, {20, 30, 1900, 2100}} {
+			if n := between(s.ok, w.a, w.b); n < w.low || n > w.high {
+				t.Errorf("seconds %d to %d: %d calls, want %d to %d", w.a, w.b, n, w.low, w.high)
+			}
+		}
+	})
+}
+
+func TestEnterEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Limits{Concurrency: 2, RequestsPerSecond: 5})
+		c := &object.Call{Kind: object.ReqHead}
+		ctx, cancel := context.WithCancel(t.Context())
+		var entered, refused atomic.Int64
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				if err := p.Enter(ctx, c); err != nil {
+					refused.Add(1)
+					return
+				}
+				entered.Add(1)
+			})
+		}
+		time.Sleep(time.Second)
+		cancel()
+		wg.Wait()
+		if entered.Load() != 2 || refused.Load() != 8 {
+			t.Errorf("%d entered, %d were refused; want 2 and 8", entered.Load(), refused.Load())
+		}
+		if err := p.Enter(ctx, c); err == nil {
+			t.Error("an ended context was let through")
+		}
+		p.Leave(c, object.Result{OK: true})
+		p.Leave(c, object.Result{OK: true})
+		for range 2 { // nothing of the refused ones is left behind
+			if err := p.Enter(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if st := p.State(); st.InFlight != 2 || st.Waiting != 0 {
+			t.Errorf("state %+v", st)
+		}
+	})
+}
+
+func TestValidate(t *testing.T) {
+	for _, l := range []Limits{{Concurrency: -1}, {RequestsPerSecond: -1}, {BytesPerSecond: -0.5}} {
+		if l.Validate() == nil {
+			t.Errorf("%+v is valid", l)
+		}
+	}
+	if err := (Limits{}).Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for attempt, bound := range map[int]time.Duration{1: 100 * time.Millisecond, 2: 200 * time.Millisecond, 5: 1600 * time.Millisecond, 9: 20 * time.Second, 1000: 20 * time.Second} {
+		for range 100 {
+			if d := Backoff(attempt, 0, r); d < bound/2 || d > bound {
+				t.Errorf("attempt %d: %v, want %v to %v", attempt, d, bound/2, bound)
+			}
+		}
+	}
+	if d := Backoff(1, 7*time.Second, r); d < 7*time.Second || d > 8*time.Second {
+		t.Errorf("the store asked for 7s, and the wait is %v", d)
+	}
+	if d := Backoff(1, 24*time.Hour, r); d > 6*time.Minute {
+		t.Errorf("the store asked for a day, and the wait is %v", d)
+	}
+}
+
+func benchmarkEnterLeave(b *testing.B, l Limits, goroutines int) {
+	p := New(l)
+	var wg sync.WaitGroup
+	b.ReportAllocs()
+	b.ResetTimer()
+	for g := range goroutines {
+		n := b.N / goroutines
+		if g == 0 {
+			n = b.N - n*(goroutines-1)
+		}
+		wg.Go(func() {
+			c := &object.Call{Kind: object.ReqCopy, Key: "a/b/c", Bytes: 1000}
+			r := object.Result{OK: true, Latency: time.Millisecond}
+			for range n {
+				if p.Enter(context.Background(), c) != nil {
+					panic("refused")
+				}
+				p.Leave(c, r)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func BenchmarkEnterLeave(b *testing.B) {
+	for _, g := range []int{1, 64} {
+		b.Run(fmt.Sprintf("free/goroutines=%d", g), func(b *testing.B) {
+			benchmarkEnterLeave(b, Limits{Concurrency: 256}, g)
+		})
+		b.Run(fmt.Sprintf("gated/goroutines=%d", g), func(b *testing.B) {
+			benchmarkEnterLeave(b, Limits{Concurrency: 256, RequestsPerSecond: 1e9}, g)
+		})
+	}
+}

@@ -1,0 +1,158 @@
+package pace
+
+import (
+	"math"
+	"time"
+)
+
+// The curve of one rate.
+const (
+	// decrease is what remains of the rate that the store was seen to take.
+	decrease = 0.9
+	// steepest is the most that one cut takes away: a single window may mislead.
+	steepest = 0.5
+	// tolerated is the share of throttled replies that is no reason to slow down:
+	// S3 answers some SlowDown below its limits while it moves partitions.
+	tolerated = 0.005
+	// plateau is how long it takes to come back to the rate of the last cut, and
+	// flat the time around it in which the rate hardly changes.
+	plateau = 4 * time.Second
+	// lowest is the rate that is never undercut, in requests a second.
+	lowest = 1
+	// longestPause bounds what a Retry-After can do to all other requests.
+	longestPause = time.Minute
+	// outage is the share of throttled replies from which on they tell no limit:
+	// a rate ten times too high has less.
+	outage = 0.9
+)
+
+// curvature makes the cubic pass through decrease at 0 and 1 at plateau.
+var curvature = (1 - decrease) / math.Pow(plateau.Seconds(), 3)
+
+// rate is the calculator of one adaptive limit.
+//
+//	the replies of up to a second, since the last cut   the limit
+//	few or none throttled, limit not in use             stays
+//	few or none throttled, limit in use                 cubic in time: quickly back to where it was cut,
+//	                                                    slowly past it, then faster and faster
+//	a share f throttled                                 0.9 (1-f) of what was sent, at least half
+//	most throttled, with Retry-After                    and nothing until then
+//	nearly all throttled                                the same; that was no limit but an outage, so
+//	                                                    recovery doubles each second up to half of before
+//
+// Replies to calls that were sent before the last cut tell nothing about the
+// new rate, so one overload is answered by one cut however many errors it has.
+type rate struct {
+	limit float64       // requests a second; +Inf before the first cut
+	peak  float64       // what the store took when it was cut
+	clock time.Duration // time since the cut in which the limit was in use
+	goal  float64       // up to which recovery doubles; 0 after ordinary cuts
+	// before is what was sent when the first throttled reply came.
+	before float64
+	cutAt  time.Duration
+	until  time.Duration // nothing is sent before
+	seen   history
+}
+
+func newRate() rate { return rate{limit: math.Inf(1), cutAt: -1} }
+
+// tally is what was seen of one limit within one step.
+type tally struct {
+	dt      time.Duration
+	replies int // all that came back
+	// ok and throttled are the replies to calls sent since the last cut.
+	ok, throttled int
+	// inUse: calls waited for this limit.
+	inUse bool
+	// wait is the longest Retry-After.
+	wait time.Duration
+}
+
+// history sums up to a second of tallies.
+type history struct {
+	ring [10]tally
+	n    int
+}
+
+func (h *history) push(t tally) {
+	h.ring[h.n%len(h.ring)] = t
+	h.n++
+}
+
+func (h *history) sum() (s tally) {
+	for i := range min(h.n, len(h.ring)) {
+		t := h.ring[i]
+		s.dt += t.dt
+		s.replies += t.replies
+		s.ok += t.ok
+		s.throttled += t.throttled
+		s.inUse = s.inUse || t.inUse
+		s.wait = max(s.wait, t.wait)
+	}
+	return s
+}
+
+// fresh says whether the reply to a call that was sent at the given time tells
+// something about the limit in force.
+func (r *rate) fresh(sent time.Duration) bool { return sent >= r.cutAt }
+
+// step takes in what was seen since the last step.
+func (r *rate) step(now time.Duration, t tally) {
+	if now < r.until {
+		return
+	}
+	r.seen.push(t)
+	if s := r.seen.sum(); congested(s) {
+		r.cut(now, s)
+		return
+	}
+	if t.inUse && !math.IsInf(r.limit, 1) {
+		r.recover(t.dt)
+	}
+}
+
+func (r *rate) recover(dt time.Duration) {
+	if r.limit < r.goal {
+		r.limit *= math.Exp2(dt.Seconds())
+		r.peak = r.limit / decrease
+		return
+	}
+	r.clock += dt
+	x := (r.clock - plateau).Seconds()
+	r.limit = math.Max(lowest, r.peak*(1+curvature*x*x*x))
+}
+
+func congested(s tally) bool {
+	n := s.ok + s.throttled
+	switch {
+	case s.throttled == 0 || s.dt < stepTime/2:
+		return false
+	case s.throttled == 1:
+		// A single one counts only where there is little to compare it with.
+		return n < 20 && s.dt >= time.Second
+	}
+	return float64(s.throttled) > tolerated*float64(n)
+}
+
+func (r *rate) cut(now time.Duration, s tally) {
+	share := float64(s.throttled) / float64(s.ok+s.throttled)
+	sent := r.limit
+	if measured := float64(s.replies) / s.dt.Seconds(); math.IsInf(r.limit, 1) {
+		sent = math.Max(measured, r.before)
+	} else if !s.inUse {
+		sent = math.Min(sent, measured)
+	}
+	if share < outage {
+		r.goal = 0
+	} else {
+		r.goal = math.Max(r.goal, sent/2)
+	}
+	r.peak = math.Max(lowest, sent*math.Max(steepest, 1-share))
+	r.limit = math.Max(lowest, r.peak*decrease)
+	r.clock = 0
+	r.cutAt = now
+	if s.wait > 0 && share >= 0.5 {
+		r.until = now + min(s.wait, longestPause)
+	}
+	r.seen = history{}
+}

@@ -1,0 +1,170 @@
+package pace
+
+import (
+	"math"
+	"time"
+)
+
+// stepIfDue steps the calculators. REQUIRES: mu.
+func (p *Pacer) stepIfDue(now time.Duration) {
+	m := &p.mu
+	dt := now - m.lastStep
+	if dt < stepTime {
+		return
+	}
+	m.lastStep = now
+	p.next.Store(int64(now + stepTime))
+	p.stepConcurrency(now, dt)
+	for _, l := range m.all {
+		l.step(now, dt, m.armed)
+	}
+	m.slot.delays *= 0.8
+	if m.armed {
+		p.divide(now)
+		p.disarm(now)
+	}
+	p.drainAll(now)
+}
+
+// stepSoon sees to it that replies are looked at although nobody comes by: when
+// all is throttled everybody may be waiting to try again. REQUIRES: mu.
+func (p *Pacer) stepSoon() {
+	m := &p.mu
+	if m.alarmSet {
+		return
+	}
+	m.alarmSet = true
+	if m.alarm != nil {
+		m.alarm.Reset(stepTime)
+		return
+	}
+	m.alarm = time.AfterFunc(stepTime, func() {
+		m.Lock()
+		defer m.Unlock()
+		m.alarmSet = false
+		p.stepIfDue(p.now())
+	})
+}
+
+func (p *Pacer) stepConcurrency(now, dt time.Duration) {
+	m := &p.mu
+	done, work, broken := p.done.Load(), p.work.Load(), p.broken.Load()
+	m.achieved.mark(now, done)
+	f := flow{dt: dt, done: int(done - m.seen.done), broken: int(broken - m.seen.broken)}
+	f.work = float64(f.done-f.broken) + float64(work-m.seen.work)/workUnit
+	m.seen.done, m.seen.work, m.seen.broken = done, work, broken
+	m.concurrency.step(f, m.full || m.slot.head != nil)
+	m.full = m.slot.head != nil
+	p.slots.Store(int64(m.concurrency.n))
+}
+
+// divide gives prefixes that are throttled while others are not their own limit.
+func (p *Pacer) divide(now time.Duration) {
+	m := &p.mu
+	for _, l := range m.all {
+		if l.reason != S3Throttling {
+			continue
+		}
+		for _, seg := range l.split.hit() {
+			if len(m.prefixes) >= maxPrefixes {
+				return
+			}
+			own := p.add(&limiter{reason: S3Throttling, name: l.name + seg, adaptive: true, rate: newRate(), born: now})
+			own.split.depth = len(own.name)
+			own.lastThrottle = now
+			own.rate.cutAt = now
+			m.prefixes[own.name] = own
+			l.split.drop(seg)
+			// The rest was spared, so what is known is known of the others only.
+			l.rate = newRate()
+			l.rate.cutAt = now
+			l.bucket.set(now, l.rate.limit)
+		}
+	}
+}
+
+// disarm ends the counting when no limit is in force and none has been for a
+// while.
+func (p *Pacer) disarm(now time.Duration) {
+	m := &p.mu
+	if now-m.throttled < disarmAfter {
+		return
+	}
+	for _, l := range m.all {
+		if l.adaptive && !l.idle(now) {
+			return
+		}
+	}
+	m.armed = false
+	p.regate()
+}
+
+// drainAll lets through whoever can be let through. REQUIRES: mu.
+func (p *Pacer) drainAll(now time.Duration) {
+	p.drain(now, p.mu.slot)
+	for _, l := range p.mu.all {
+		p.drain(now, l)
+	}
+}
+
+// drain lets the first of a queue through until one has to stay. REQUIRES: mu.
+func (p *Pacer) drain(now time.Duration, l *limiter) {
+	for l.head != nil {
+		w := l.head
+		at := p.try(now, w.call, l)
+		if at == l {
+			break
+		}
+		l.remove(w)
+		switch {
+		case at == nil:
+			p.queued.Add(-1)
+			w.ready <- struct{}{}
+		case l == p.mu.slot:
+			at.pushFront(w) // it had its turn there before it came here
+			p.arm(now, at)
+		default:
+			at.pushBack(w)
+			p.arm(now, at)
+		}
+	}
+	p.arm(now, l)
+}
+
+// arm sets the clock for the first of a queue. The slot queue has none: a Leave
+// drains it. REQUIRES: mu.
+func (p *Pacer) arm(now time.Duration, l *limiter) {
+	if l == p.mu.slot {
+		return
+	}
+	if l.head == nil {
+		if l.timer != nil {
+			l.timer.Stop()
+		}
+		return
+	}
+	d := l.wait(now)
+	if l.timer == nil {
+		l.timer = time.AfterFunc(d, func() { p.ring(l) })
+		return
+	}
+	l.timer.Reset(d)
+}
+
+func (p *Pacer) ring(l *limiter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	p.stepIfDue(now)
+	p.drain(now, l)
+}
+
+// bound is the least of the limits in force on all requests, +Inf for none.
+// REQUIRES: mu.
+func (p *Pacer) bound() float64 {
+	b := p.mu.requests.bucket.rate
+	if len(p.mu.prefixes) == 0 {
+		b = math.Min(b, p.mu.everything.bucket.rate)
+	}
+	return b
+}
