@@ -1,0 +1,276 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// Sizes in bytes that S3 itself sets.
+const (
+	// MaxCopySize is the largest source that CopyObject takes.
+	MaxCopySize = 5_368_709_120
+	// MaxMultipartSize is 10,000 parts of 5 GiB.
+	MaxMultipartSize = 10_000 * MaxCopySize
+	minPartSize      = 5 << 20
+)
+
+// Restriction is --operation.
+type Restriction uint8
+
+// Auto takes the cheapest safe operation; UpdateOnly and CopyOnly leave what the
+// other one would be needed for. A multipart copy is a copy.
+const (
+	Auto Restriction = iota
+	UpdateOnly
+	CopyOnly
+)
+
+// AcceptConcurrent is the --accept word for writes of others that might be
+// overwritten. The other words are the Reasons of the losses.
+const AcceptConcurrent object.Reason = "concurrent-writes"
+
+// Chooser decides what is to be done with an object. It is a value: Choose is
+// pure, so that the plan, the worker and a test come to the same answer.
+type Chooser struct {
+	Target object.Target
+	Caps   object.Capabilities
+	// Facts of the bucket that is read; Dest those of the bucket that is written
+	// where --dest names another place, nil in place.
+	Facts object.BucketFacts
+	Dest  *object.BucketFacts
+	// Accept holds the losses and risks that the operator accepts by name.
+	Accept    []object.Reason
+	Operation Restriction
+	// MultipartThreshold is the size from which on a multipart copy is preferred
+	// to CopyObject; 0 means only where it has to be.
+	MultipartThreshold int64
+	// Strict is --guard strict: no route on which a concurrent write could be
+	// overwritten.
+	Strict bool
+	// ContextInUse is Yes where objects are known to carry an extra KMS encryption
+	// context (the key's policy asks for one). No store shows contexts, so unknown
+	// cannot leave every object: it is for doctor to say.
+	ContextInUse object.Finding
+}
+
+// Choose decides on one object. a is nil where only the source's row is known;
+// then OpUndecided says that the row cannot settle it and the object has to be
+// inspected. With attributes the answer is final; their Grants must have been
+// read unless Facts or Caps say that the bucket can have none.
+//
+// The truth table, first match wins. "?" marks a row that is answered by
+// OpUndecided while a is nil and the source has not told.
+//
+//	 # | the object                                              | the choice
+//	---+---------------------------------------------------------+----------------------------
+//	 1 | a delete marker                                         | left: gone (plans drop it)
+//	 2 | encryption not told                                   ? | left: unsupported
+//	 3 | in place, as the target wants it (key told            ?)| already
+//	 4 | the store cannot write the target                       | left: unsupported
+//	 5 | under SSE-C, and the source key is not its key          | left: missing-key
+//	 6 | in place, SSE-S3 or SSE-KMS → SSE-KMS by full key ARN,  |
+//	   | no new context or class, not locked                   ?,| update
+//	   | store seen to do it, --operation is not copy            |
+//	 7 | --operation update, and row 6 did not match             | left: lock or excluded
+//	 8 | a noncurrent version                                    | left: noncurrent
+//	 9 | archived and not restored                             ? | left: archived
+//	10 | over 10,000 parts of 5 GiB                            ? | left: too-large
+//	11 | the store has no route that re-encrypts it              | left: unsupported
+//	12 | a route loses nothing                                 ? | copy or multipart, the first
+//	13 | a route loses only what --accept names                ? | copy or multipart, the first
+//	14 | every route loses something else                        | left: the loss
+//
+// The routes of rows 12 to 14 in their order: below the threshold self-copy,
+// self-copy with REPLACE, multipart; from the threshold on multipart first; above
+// 5,368,709,120 bytes, and where only that re-encrypts, multipart alone. What
+// each loses stands in losses.go.
+func (c *Chooser) Choose(o *object.Object, a *object.Attributes) object.Choice {
+	e := &o.Encryption
+	switch {
+	case o.DeleteMarker: // 1
+		return leave(object.ReasonGone, "a delete marker holds no data")
+	case e.Type == object.SSEUnknown: // 2
+		if a == nil {
+			return undecided
+		}
+		return leave(object.ReasonUnsupported, "the store shows an encryption that reseal does not know; look at the object with a HEAD request")
+	case c.Dest == nil && c.asWanted(o): // 3
+		return object.Choice{Operation: object.OpNone, Already: true}
+	case c.Dest == nil && a == nil && c.keyUntold(e):
+		return undecided
+	}
+	if why := c.targetImpossible(); why != "" { // 4
+		return leave(object.ReasonUnsupported, why)
+	}
+	if e.Type == object.SSEC && a == nil && e.CustomerKeyMD5 == "" && !c.Target.SourceKey.IsZero() {
+		return undecided
+	}
+	if e.Type == object.SSEC && (c.Target.SourceKey.IsZero() || e.CustomerKeyMD5 != c.Target.SourceKey.MD5()) { // 5
+		return leave(object.ReasonMissingKey, "it is under SSE-C with another customer key; give its key with --source-sse-c-key-file")
+	}
+	if c.updatable(o) { // 6
+		switch {
+		case o.Locked():
+		case c.lockUntold(o, a):
+			return undecided
+		default:
+			return object.Choice{Operation: object.OpUpdate}
+		}
+	}
+	if c.Operation == UpdateOnly { // 7
+		return c.notUpdatable(o)
+	}
+	return c.chooseCopy(o, a)
+}
+
+// chooseCopy is rows 8 to 11, and the way to 12.
+func (c *Chooser) chooseCopy(o *object.Object, a *object.Attributes) object.Choice {
+	switch {
+	case o.Noncurrent: // 8
+		return leave(object.ReasonNoncurrent, "copying a noncurrent version would make it the current one; only --operation update re-encrypts it in place")
+	case o.Archived() && (a == nil || !a.Restored): // 9
+		if a == nil {
+			return undecided
+		}
+		return leave(object.ReasonArchived, "it is archived in "+archivedIn(o)+"; restore it first, then run again")
+	case a == nil && (o.Size < 0 || o.ETag == ""): // no copy without a condition on its source
+		return undecided
+	case o.Size > MaxMultipartSize: // 10
+		return leave(object.ReasonTooLarge, "no copy takes an object of this size")
+	}
+	routes := c.routes(o)
+	if len(routes) == 0 { // 11
+		return leave(object.ReasonUnsupported, "this store was not seen to re-encrypt such an object by any copy; see `reseal doctor`")
+	}
+	return c.chooseRoute(o, a, routes)
+}
+
+// NeedsInspection says whether the row alone cannot settle what is to be done.
+func (c *Chooser) NeedsInspection(o *object.Object) bool {
+	return c.Choose(o, nil).Operation == object.OpUndecided
+}
+
+var undecided = object.Choice{Operation: object.OpUndecided}
+
+func leave(why object.Reason, message string) object.Choice {
+	return object.Choice{Operation: object.OpNone, Reason: why, Message: message}
+}
+
+// asWanted never takes an SSE-C object for satisfied where no MD5 was shown.
+func (c *Chooser) asWanted(o *object.Object) bool {
+	if c.Target.SSE == object.SSEC && (c.Target.CustomerKey.IsZero() || o.Encryption.CustomerKeyMD5 == "") {
+		return false
+	}
+	return c.Target.Satisfied(o)
+}
+
+// keyUntold says whether the kind of encryption is the wanted one and the row
+// does not tell the key, as in every inventory.
+func (c *Chooser) keyUntold(e *object.Encryption) bool {
+	if e.Type != c.Target.SSE {
+		return false
+	}
+	return e.Type.KMS() && e.KMSKeyID == "" || e.Type == object.SSEC && e.CustomerKeyMD5 == ""
+}
+
+// targetImpossible says why no object here can be brought under the target.
+func (c *Chooser) targetImpossible() string {
+	dest := &c.Facts
+	if c.Dest != nil {
+		dest = c.Dest
+	}
+	switch {
+	case c.Target.SSE == object.SSENone || c.Target.SSE == object.SSEUnknown:
+		return "the target must be an encryption; give --sse"
+	case c.Caps.Encrypts == object.No:
+		return "this store does not encrypt; see `reseal doctor`"
+	case c.Target.SSE == object.DSSEKMS && c.Caps.DSSE != object.Yes:
+		return "this store was not seen to do DSSE-KMS; use --sse aws:kms"
+	case c.Target.SSE == object.SSEKMS && c.Target.BucketKey == object.On && c.Caps.BucketKey == object.No:
+		return "this store has no S3 Bucket Keys; leave --bucket-key on away"
+	case c.Target.SSE == object.SSEC && dest.BlocksSSEC == object.Yes:
+		return "the bucket blocks SSE-C; use a KMS key, or unblock it with `reseal bucket-encryption set`"
+	}
+	return ""
+}
+
+// updatable is row 6 but for the lock.
+func (c *Chooser) updatable(o *object.Object) bool {
+	t := &c.Target
+	return c.Operation != CopyOnly && c.Dest == nil && c.Caps.Update == object.Yes &&
+		t.SSE == object.SSEKMS && t.Context == "" && fullKeyARN(t.KMSKeyID) &&
+		(o.Encryption.Type == object.SSES3 || o.Encryption.Type == object.SSEKMS) &&
+		(t.StorageClass == "" || object.SameClass(t.StorageClass, o.StorageClass))
+}
+
+// notUpdatable is row 7: the one sentence on why --operation update does not do.
+func (c *Chooser) notUpdatable(o *object.Object) object.Choice {
+	why := "an update cannot do this here"
+	t := &c.Target
+	switch {
+	case c.Dest != nil:
+		why = "an update works in place only"
+	case c.Caps.Update != object.Yes:
+		why = "this store was not seen to do UpdateObjectEncryption"
+	case t.SSE != object.SSEKMS:
+		why = "an update leads to SSE-KMS only"
+	case !fullKeyARN(t.KMSKeyID):
+		why = "an update needs the full ARN of the key"
+	case t.Context != "":
+		why = "an update cannot set an encryption context"
+	case o.Encryption.Type != object.SSES3 && o.Encryption.Type != object.SSEKMS:
+		why = "an update takes objects under SSE-S3 and SSE-KMS only, and this one is under " + o.Encryption.Type.String()
+	case t.StorageClass != "" && !object.SameClass(t.StorageClass, o.StorageClass):
+		why = "an update cannot change the storage class"
+	case o.Locked():
+		return leave(object.ReasonLock, "an update is refused while a retention or legal hold protects the object; "+
+			"wait until it ends, or use --operation auto, which writes a new version with the same lock")
+	}
+	return leave(object.ReasonExcluded, why+"; use --operation auto or copy")
+}
+
+// lockUntold says whether the object might be locked without our knowing.
+func (c *Chooser) lockUntold(o *object.Object, a *object.Attributes) bool {
+	return a == nil && !o.Plain && c.Facts.ObjectLock != object.No
+}
+
+// fullKeyARN says whether UpdateObjectEncryption takes the name: neither a bare
+// ID nor an alias will do.
+func fullKeyARN(s string) bool {
+	parts := strings.SplitN(s, ":", 6)
+	return len(parts) == 6 && parts[0] == "arn" && parts[2] == "kms" && parts[3] != "" && parts[4] != "" &&
+		strings.HasPrefix(parts[5], "key/") && len(parts[5]) > len("key/")
+}
+
+func archivedIn(o *object.Object) string {
+	if o.ArchiveTier != "" {
+		return o.ArchiveTier
+	}
+	return o.StorageClass
+}
+
+func (c *Chooser) accepts(r object.Reason) bool { return slices.Contains(c.Accept, r) }
+
+// String is the word of the command line.
+func (r Restriction) String() string { return [...]string{"auto", "update", "copy"}[r] }
+
+// MarshalText writes String.
+func (r Restriction) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads auto, update or copy.
+func (r *Restriction) UnmarshalText(b []byte) error {
+	switch string(b) {
+	case "auto", "":
+		*r = Auto
+	case "update":
+		*r = UpdateOnly
+	case "copy":
+		*r = CopyOnly
+	default:
+		return fmt.Errorf("unknown operation %q: use auto, update or copy", b)
+	}
+	return nil
+}

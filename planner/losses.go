@@ -1,0 +1,302 @@
+package planner
+
+import (
+	"strings"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// loss is one thing that a route would take from an object, and the sentence
+// that explains it.
+type loss struct {
+	reason  object.Reason
+	message string
+}
+
+// routes are the ways in which the object could be copied here, in the order of
+// preference.
+func (c *Chooser) routes(o *object.Object) []object.Route {
+	base := c.Caps.EncryptedRoute
+	if o.Encryption.Type == object.SSENone {
+		base = c.Caps.Route
+	}
+	var copies []object.Route
+	switch base {
+	case object.RouteNone:
+		return nil
+	case object.RouteSelfCopy:
+		copies = []object.Route{object.RouteSelfCopy, object.RouteReplace}
+	case object.RouteReplace:
+		copies = []object.Route{object.RouteReplace}
+	}
+	if o.Size > MaxCopySize {
+		copies = nil
+	}
+	if c.MultipartThreshold > 0 && o.Size >= c.MultipartThreshold {
+		return append([]object.Route{object.RouteMultipart}, copies...)
+	}
+	return append(copies, object.RouteMultipart)
+}
+
+// chooseRoute is rows 12 to 14 of the truth table.
+func (c *Chooser) chooseRoute(o *object.Object, a *object.Attributes, routes []object.Route) object.Choice {
+	best := -1
+	var bestLosses []loss
+	accepted := object.RouteNone
+	for i, r := range routes {
+		lost, untold := c.losses(o, a, r)
+		if untold {
+			return undecided
+		}
+		if len(lost) == 0 { // 12
+			return c.by(r, o, a)
+		}
+		open := c.unaccepted(lost)
+		if len(open) == 0 && accepted == object.RouteNone {
+			accepted = r
+		}
+		if best < 0 || len(open) < len(bestLosses) {
+			best, bestLosses = i, open
+		}
+	}
+	if accepted != object.RouteNone { // 13
+		return c.by(accepted, o, a)
+	}
+	return leave(bestLosses[0].reason, bestLosses[0].message) // 14
+}
+
+func (c *Chooser) by(r object.Route, o *object.Object, a *object.Attributes) object.Choice {
+	if r == object.RouteMultipart {
+		return object.Choice{Operation: object.OpMultipart, SourceParts: c.compositeToKeep(o, a) == object.Yes}
+	}
+	return object.Choice{Operation: object.OpCopy, Route: r}
+}
+
+func (c *Chooser) unaccepted(lost []loss) []loss {
+	var open []loss
+	for _, l := range lost {
+		if !c.accepts(l.reason) {
+			open = append(open, l)
+		}
+	}
+	return open
+}
+
+// losses are what the object would lose by the route. untold means that it
+// depends on what only an inspection tells; never so with attributes.
+//
+//	what the object has    | self-copy         | REPLACE                  | multipart
+//	-----------------------+-------------------+--------------------------+---------------------------
+//	grants of others       | resent            | resent                   | resent
+//	retention, legal hold  | resent            | resent                   | resent
+//	tags                   | kept              | read and resent          | read and resent
+//	website redirect       | resent            | resent                   | resent
+//	storage class          | resent            | resent                   | resent
+//	Expires                | kept, or REPLACE  | resent                   | resent
+//	metadata HTTP hides    | kept              | lost                     | lost
+//	mtime to be stamped    | not possible      | sent                     | sent
+//	composite checksum     | lost              | lost                     | kept by the source's parts
+//	SHA of the whole       | kept              | kept                     | lost
+//	KMS context            | lost where in use | lost where in use        | lost where in use
+//	others' writes (strict)| if CopyIfMatch    | if CopyIfMatch           | if CompleteIfMatch
+//
+// Resent and kept hold where the store was seen to do it, or where it can be
+// written again afterwards.
+func (c *Chooser) losses(o *object.Object, a *object.Attributes, r object.Route) (lost []loss, untold bool) {
+	add := func(reason object.Reason, message string) { lost = append(lost, loss{reason, message}) }
+	for _, check := range []func(*object.Object, *object.Attributes, object.Route, func(object.Reason, string)) bool{
+		c.loseGrants, c.loseLock, c.loseTags, c.loseRedirect, c.loseMetadata, c.loseChecksum, c.loseClass, c.loseContext, c.loseWrites,
+	} {
+		untold = check(o, a, r, add) || untold
+	}
+	return lost, untold && a == nil
+}
+
+func (c *Chooser) loseGrants(_ *object.Object, a *object.Attributes, _ object.Route, add func(object.Reason, string)) (untold bool) {
+	if c.Facts.ACLsDisabled == object.Yes {
+		return false
+	}
+	if a == nil || a.Grants == nil {
+		if c.Caps.GetACL == object.No || c.Caps.PutACL == object.No {
+			return false // a store that keeps no grants has none to lose
+		}
+		if a != nil {
+			add(object.ReasonACL, "its ACL could not be read, and a copy resets it; grant s3:GetObjectAcl, or --accept acl")
+		}
+		return true
+	}
+	if len(a.Grants) == 0 {
+		return false
+	}
+	if c.Dest != nil && c.Dest.ACLsDisabled == object.Yes {
+		add(object.ReasonACL, "it has grants beyond its owner's, and the destination bucket has ACLs disabled; --accept acl drops them")
+	} else if c.Caps.PutACL != object.Yes {
+		add(object.ReasonACL, "it has grants beyond its owner's, and this store was not seen to take them again; --accept acl drops them")
+	}
+	return false
+}
+
+func (c *Chooser) loseLock(o *object.Object, a *object.Attributes, _ object.Route, add func(object.Reason, string)) (untold bool) {
+	untold = c.lockUntold(o, a) // a row that tells a retention may still not tell the hold
+	if !o.Locked() {
+		return untold
+	}
+	switch {
+	case c.Dest != nil && c.Dest.ObjectLock == object.No:
+		add(object.ReasonLock, "it is locked, and the destination bucket has no Object Lock; --accept lock drops retention and hold")
+	case c.Caps.KeepsLock == object.Yes, c.Caps.KeepsLock == object.No && c.Caps.PutRetention == object.Yes:
+	default:
+		add(object.ReasonLock, "it is locked, and this store was not seen to lock the copy in the same way; --accept lock drops retention and hold")
+	}
+	return untold
+}
+
+func (c *Chooser) loseTags(_ *object.Object, a *object.Attributes, r object.Route, add func(object.Reason, string)) (untold bool) {
+	if r == object.RouteSelfCopy && c.Caps.KeepsTags == object.Yes {
+		return false
+	}
+	if a == nil {
+		return true
+	}
+	if a.TagCount == 0 && len(a.Tags) == 0 {
+		return false
+	}
+	arrive := c.Caps.KeepsTags == object.Yes || c.Caps.KeepsTags == object.No && c.Caps.PutTagging == object.Yes
+	if !arrive || c.Caps.GetTagging != object.Yes && a.Tags == nil {
+		add(object.ReasonTags, "it has tags, and this store was not seen to keep them or to take them again; --accept tags drops them")
+	}
+	return false
+}
+
+func (c *Chooser) loseRedirect(o *object.Object, a *object.Attributes, _ object.Route, add func(object.Reason, string)) (untold bool) {
+	if a == nil {
+		return !o.Plain && c.Facts.Website != object.No
+	}
+	if a.WebsiteRedirect != "" && c.Caps.KeepsRedirect != object.Yes {
+		add(object.ReasonRedirect, "it has a website redirect, and this store was not seen to keep it; --accept redirect drops it")
+	}
+	return false
+}
+
+// loseMetadata covers Expires, the entries that HTTP cannot show, and the mtime
+// that is to be stamped. A self-copy that drops Expires is passed over for a route
+// that resends it: the store took the header once, when the object was written.
+func (c *Chooser) loseMetadata(o *object.Object, a *object.Attributes, r object.Route, add func(object.Reason, string)) (untold bool) {
+	if r == object.RouteSelfCopy {
+		if a == nil {
+			return c.Target.StampMtime || !o.Plain && c.Caps.KeepsExpires != object.Yes
+		}
+		if a.Expires != "" && c.Caps.KeepsExpires != object.Yes {
+			add(object.ReasonMetadata, "it has an Expires header, which this store drops on a copy")
+		}
+		if _, has := a.Metadata["mtime"]; c.Target.StampMtime && !has {
+			add(object.ReasonMetadata, "a plain self-copy cannot stamp its mtime")
+		}
+		return false
+	}
+	if a == nil {
+		return !o.Plain
+	}
+	if a.MissingMetadata > 0 {
+		add(object.ReasonMetadata, "it has user metadata that HTTP cannot show, so that it cannot be sent again; "+
+			"rewrite the object with printable metadata")
+	}
+	return false
+}
+
+func (c *Chooser) loseChecksum(o *object.Object, a *object.Attributes, r object.Route, add func(object.Reason, string)) (untold bool) {
+	if c.Caps.Checksums == object.No || c.accepts(object.ReasonComposite) {
+		return false
+	}
+	composite := c.compositeToKeep(o, a)
+	if composite == object.Unknown {
+		return true
+	}
+	const accept = "; --accept composite-checksum lets it change (the data does not)"
+	switch {
+	case r != object.RouteMultipart && composite == object.Yes:
+		add(object.ReasonComposite, "its composite checksum would become one of the whole object"+accept)
+	case r == object.RouteMultipart && composite == object.Yes && (c.Caps.GetAttributes != object.Yes || !reproducible(o, a)):
+		add(object.ReasonComposite, "its composite checksum cannot be reproduced, since its part boundaries cannot be had"+accept)
+	case r == object.RouteMultipart && composite == object.No && strings.HasPrefix(o.ChecksumAlgorithm, "SHA"):
+		add(object.ReasonComposite, "a multipart copy would turn its "+o.ChecksumAlgorithm+" of the whole object into a composite one"+accept)
+	}
+	return false
+}
+
+// compositeToKeep says whether the object's checksum is composed of its parts'.
+// Unknown only while a is nil.
+func (c *Chooser) compositeToKeep(o *object.Object, a *object.Attributes) object.Finding {
+	multipart := o.MultipartUploaded || strings.Contains(o.ETag, "-")
+	switch {
+	case c.Caps.Checksums == object.No || c.accepts(object.ReasonComposite):
+		return object.No
+	case o.ChecksumType != "":
+		return object.Found(o.ChecksumType == "COMPOSITE")
+	case o.Plain && a == nil, !multipart:
+		return object.No
+	case o.ChecksumAlgorithm == "":
+		if a == nil {
+			return object.Unknown
+		}
+		return object.No
+	case strings.HasPrefix(o.ChecksumAlgorithm, "SHA"):
+		return object.Yes
+	case o.ChecksumAlgorithm == "CRC64NVME":
+		return object.No
+	case a == nil:
+		return object.Unknown
+	}
+	// CRC32 and CRC32C can be either; a composite value ends in its count of parts.
+	if v, told := a.Checksums[o.ChecksumAlgorithm]; told {
+		return object.Found(strings.Contains(v, "-"))
+	}
+	return object.Yes
+}
+
+// reproducible says whether an upload can have the source's own parts. Not yet
+// read means that the worker will.
+func reproducible(o *object.Object, a *object.Attributes) bool {
+	if a == nil || a.PartSizes == nil {
+		return true
+	}
+	var sum int64
+	for i, size := range a.PartSizes {
+		if size > MaxCopySize || size < minPartSize && i < len(a.PartSizes)-1 {
+			return false
+		}
+		sum += size
+	}
+	return sum == o.Size && len(a.PartSizes) <= 10_000
+}
+
+func (c *Chooser) loseClass(o *object.Object, _ *object.Attributes, _ object.Route, add func(object.Reason, string)) (untold bool) {
+	class := o.StorageClass
+	if c.Target.StorageClass != "" {
+		class = c.Target.StorageClass
+	}
+	if !object.SameClass(class, "STANDARD") && c.Caps.KeepsClass != object.Yes {
+		add(object.ReasonClass, "its copy is to be in "+class+", and this store was not seen to put a copy into that class")
+	}
+	return false
+}
+
+func (c *Chooser) loseContext(o *object.Object, _ *object.Attributes, _ object.Route, add func(object.Reason, string)) (untold bool) {
+	if c.ContextInUse == object.Yes && o.Encryption.Type.KMS() && c.Target.SSE.KMS() && c.Target.Context == "" {
+		add(object.ReasonContext, "it may carry an encryption context, which no request can read; "+
+			"give it with --sse-kms-context, or --accept encryption-context")
+	}
+	return false
+}
+
+func (c *Chooser) loseWrites(_ *object.Object, _ *object.Attributes, r object.Route, add func(object.Reason, string)) (untold bool) {
+	honoured := c.Caps.CopyIfMatch
+	if r == object.RouteMultipart {
+		honoured = c.Caps.CompleteIfMatch
+	}
+	if c.Strict && honoured != object.Yes {
+		add(AcceptConcurrent, "this store honours no condition on the destination, so --guard strict cannot be kept; "+
+			"stop other writers and --accept concurrent-writes")
+	}
+	return false
+}
