@@ -1,0 +1,171 @@
+package s3store
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	smithyauth "github.com/aws/smithy-go/auth"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// Address is where requests for one bucket go and what they are signed for.
+type Address struct {
+	// Scheme and Host, with the bucket in the host where addressing is virtual.
+	Scheme, Host string
+	// Path stands before "/" and the key: "/bucket" for path style, else empty or
+	// the path of the endpoint URL. It is escaped already.
+	Path string
+	// Region and Service for the signature.
+	Region, Service string
+}
+
+// awsSuffixes are the DNS suffixes of the AWS partitions.
+var awsSuffixes = [...]string{
+	".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".amazonaws.eu", ".api.amazonwebservices.com.cn",
+	".c2s.ic.gov", ".sc2s.sgov.gov", ".cloud.adc-e.uk", ".csp.hci.ic.gov",
+}
+
+func isAWSHost(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return false
+	}
+	host := strings.ToLower(u.Hostname())
+	for _, suffix := range awsSuffixes {
+		if strings.HasSuffix(host, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// Address resolves a bucket. On AWS the bucket's region is asked for once; a
+// bucket that does not tell it is addressed in the configured region.
+func (s *Store) Address(ctx context.Context, bucket string) (Address, error) {
+	s.mu.Lock()
+	known := s.mu.addresses[bucket]
+	s.mu.Unlock()
+	if known != nil {
+		return *known, nil
+	}
+	a, err := s.resolve(ctx, bucket, s.sdk.Region)
+	if err != nil {
+		return Address{}, err
+	}
+	if s.aws && a.Service == "s3" {
+		region, err := s.askRegion(ctx, bucket, a)
+		if err != nil {
+			return Address{}, err
+		}
+		if region != "" && region != a.Region {
+			if a, err = s.resolve(ctx, bucket, region); err != nil {
+				return Address{}, err
+			}
+		}
+	}
+	s.mu.Lock()
+	s.mu.addresses[bucket] = &a
+	s.mu.Unlock()
+	return a, nil
+}
+
+// askRegion is a HeadBucket, whose every answer, 403 and 301 too, has the region
+// in a header. Several workers may ask at the same time; that does no harm.
+func (s *Store) askRegion(ctx context.Context, bucket string, a Address) (string, error) {
+	r := &request{op: "HeadBucket", ref: object.Ref{Bucket: bucket}, method: http.MethodHead}
+	resp, err := s.sendTo(ctx, r, a)
+	if err != nil {
+		return "", err
+	}
+	resp.Body.Close()
+	if resp.StatusCode == http.StatusNotFound {
+		return "", Classify(Failed{Op: r.op, Ref: r.ref, Status: resp.StatusCode, Header: resp.Header.Get})
+	}
+	return resp.Header.Get("X-Amz-Bucket-Region"), nil
+}
+
+func (s *Store) resolve(ctx context.Context, bucket, region string) (Address, error) {
+	ep, err := s.sdk.EndpointResolverV2.ResolveEndpoint(ctx, s3.EndpointParameters{
+		Bucket:                         aws.String(bucket),
+		Region:                         aws.String(region),
+		Endpoint:                       s.sdk.BaseEndpoint,
+		ForcePathStyle:                 aws.Bool(s.pathStyle),
+		UseFIPS:                        aws.Bool(s.sdk.EndpointOptions.UseFIPSEndpoint == aws.FIPSEndpointStateEnabled),
+		UseDualStack:                   aws.Bool(s.sdk.EndpointOptions.UseDualStackEndpoint == aws.DualStackEndpointStateEnabled),
+		Accelerate:                     aws.Bool(false),
+		UseGlobalEndpoint:              aws.Bool(false),
+		UseArnRegion:                   aws.Bool(true),
+		DisableMultiRegionAccessPoints: aws.Bool(s.sdk.DisableMultiRegionAccessPoints),
+	})
+	if err != nil {
+		return Address{}, &object.Error{Class: object.ClassInvalid, Op: "ResolveEndpoint", Ref: object.Ref{Bucket: bucket},
+			Message: err.Error(), Hint: "check the bucket name, --region and --endpoint-url", Err: err}
+	}
+	a := Address{Scheme: ep.URI.Scheme, Host: ep.URI.Host, Path: strings.TrimSuffix(ep.URI.EscapedPath(), "/"),
+		Region: region, Service: "s3"}
+	options, _ := smithyauth.GetAuthOptions(&ep.Properties)
+	for _, o := range options {
+		if o.SchemeID != "sigv4" && o.SchemeID != "aws.auth#sigv4" {
+			return Address{}, &object.Error{Class: object.ClassUnsupported, Op: "ResolveEndpoint",
+				Ref:     object.Ref{Bucket: bucket},
+				Message: fmt.Sprintf("this kind of bucket wants the authentication scheme %s", o.SchemeID),
+				Hint:    "directory buckets and multi-Region access points are not supported: name the general purpose bucket"}
+		}
+		if name, ok := smithyhttp.GetSigV4SigningName(&o.SignerProperties); ok {
+			a.Service = name
+		}
+		if r, ok := smithyhttp.GetSigV4SigningRegion(&o.SignerProperties); ok {
+			a.Region = r
+		}
+	}
+	return a, nil
+}
+
+// EscapeKey percent-encodes every byte of a key but the unreserved characters of
+// RFC 3986 and "/". It is right for the path of a request and for CopySource.
+func EscapeKey(key string) string {
+	n := 0
+	for i := 0; i < len(key); i++ {
+		if !plain(key[i]) {
+			n++
+		}
+	}
+	if n == 0 {
+		return key
+	}
+	const hex = "0123456789ABCDEF"
+	b := make([]byte, 0, len(key)+2*n)
+	for i := 0; i < len(key); i++ {
+		c := key[i]
+		if plain(c) {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', hex[c>>4], hex[c&15])
+		}
+	}
+	return string(b)
+}
+
+func plain(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		c == '-' || c == '.' || c == '_' || c == '~' || c == '/'
+}
+
+// CopySource is the value of x-amz-copy-source for an object or one version.
+func CopySource(ref object.Ref) string {
+	src := ref.Bucket + "/" + EscapeKey(ref.Key)
+	if strings.HasPrefix(ref.Bucket, "arn:") {
+		src = ref.Bucket + "/object/" + EscapeKey(ref.Key)
+	}
+	if ref.VersionID != "" {
+		src += "?versionId=" + ref.VersionID
+	}
+	return src
+}

@@ -1,0 +1,254 @@
+package s3store
+
+import (
+	"encoding/xml"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// This file is the one table of the house that says what an error of a store
+// means. Codes come first, since stores differ in the status they put beside
+// them; the status decides where there is no code, as in every HEAD.
+
+// codes sorts S3's error codes, and those of MinIO and Ceph, into classes.
+var codes = map[string]object.Class{
+	"SlowDown":                 object.ClassThrottled,
+	"SlowDownRead":             object.ClassThrottled, // MinIO
+	"SlowDownWrite":            object.ClassThrottled, // MinIO
+	"ServerBusy":               object.ClassThrottled, // MinIO
+	"Busy":                     object.ClassThrottled,
+	"ServiceUnavailable":       object.ClassThrottled,
+	"TooManyRequests":          object.ClassThrottled,
+	"TooManyRequestsException": object.ClassThrottled,
+	"RequestLimitExceeded":     object.ClassThrottled,
+	"BandwidthLimitExceeded":   object.ClassThrottled,
+
+	"ThrottlingException":     object.ClassKMSThrottled,
+	"Throttling":              object.ClassKMSThrottled,
+	"KMS.ThrottlingException": object.ClassKMSThrottled,
+
+	"InternalError":                      object.ClassTransient,
+	"InternalFailure":                    object.ClassTransient,
+	"InternalServerError":                object.ClassTransient,
+	"RequestTimeout":                     object.ClassTransient,
+	"RequestTimeoutException":            object.ClassTransient,
+	"OperationAborted":                   object.ClassTransient,
+	"IncompleteBody":                     object.ClassTransient,
+	"ClientDisconnected":                 object.ClassTransient, // MinIO
+	"XMinioServerNotInitialized":         object.ClassTransient,
+	"XMinioIAMNotInitialized":            object.ClassTransient,
+	"XMinioBackendDown":                  object.ClassTransient, // KMS or a drive is away for now
+	"XMinioBucketMetadataNotInitialized": object.ClassTransient,
+	"KMS.InternalException":              object.ClassTransient,
+	"KMS.KMSInternalException":           object.ClassTransient,
+	"KMS.DependencyTimeoutException":     object.ClassTransient,
+
+	"PreconditionFailed":          object.ClassChanged,
+	"ConditionalRequestConflict":  object.ClassChanged,
+	"NotModified":                 object.ClassChanged,
+	"ObjectSerializationConflict": object.ClassChanged,
+
+	"NoSuchKey":     object.ClassGone,
+	"NoSuchVersion": object.ClassGone,
+	"NotFound":      object.ClassGone,
+
+	"NoSuchUpload": object.ClassNoUpload,
+	"NoSuchBucket": object.ClassNoBucket,
+
+	"InvalidObjectState":         object.ClassArchived,
+	"ObjectNotInActiveTierError": object.ClassArchived,
+
+	"KMS.DisabledException":        object.ClassKey,
+	"KMS.KMSInvalidStateException": object.ClassKey,
+	"KMS.InvalidStateException":    object.ClassKey,
+	"KMS.NotFoundException":        object.ClassKey,
+	"KMS.InvalidKeyUsageException": object.ClassKey,
+	"KMS.KeyUnavailableException":  object.ClassKey,
+	"KMS.InvalidArnException":      object.ClassKey,
+	"kms:KeyNotFound":              object.ClassKey, // MinIO
+
+	"ExpiredToken":                object.ClassCredentials,
+	"ExpiredTokenException":       object.ClassCredentials,
+	"RequestExpired":              object.ClassCredentials,
+	"InvalidToken":                object.ClassCredentials,
+	"InvalidTokenId":              object.ClassCredentials, // MinIO
+	"TokenRefreshRequired":        object.ClassCredentials,
+	"InvalidAccessKeyId":          object.ClassCredentials,
+	"InvalidClientTokenId":        object.ClassCredentials,
+	"UnrecognizedClientException": object.ClassCredentials,
+	"SignatureDoesNotMatch":       object.ClassCredentials,
+	"RequestTimeTooSkewed":        object.ClassCredentials,
+	"AuthFailure":                 object.ClassCredentials,
+	"NotSignedUp":                 object.ClassCredentials,
+
+	// The bucket lives in another region: nothing here can succeed, and the run
+	// stops with the region in its hint.
+	"PermanentRedirect":                  object.ClassNoBucket,
+	"TemporaryRedirect":                  object.ClassNoBucket,
+	"Redirect":                           object.ClassNoBucket,
+	"AuthorizationHeaderMalformed":       object.ClassNoBucket,
+	"IllegalLocationConstraintException": object.ClassNoBucket,
+
+	"AccessDenied":          object.ClassDenied,
+	"AccessDeniedException": object.ClassDenied,
+	"AllAccessDisabled":     object.ClassDenied,
+	"AccountProblem":        object.ClassDenied,
+	"UnauthorizedAccess":    object.ClassDenied,
+	"Forbidden":             object.ClassDenied,
+
+	"NotImplemented":   object.ClassUnsupported,
+	"MethodNotAllowed": object.ClassUnsupported,
+
+	"EntityTooLarge": object.ClassTooLarge,
+
+	"InvalidRequest":                  object.ClassInvalid,
+	"InvalidArgument":                 object.ClassInvalid,
+	"InvalidEncryptionAlgorithmError": object.ClassInvalid,
+	"InvalidStorageClass":             object.ClassInvalid,
+	"InvalidTag":                      object.ClassInvalid,
+	"KeyTooLongError":                 object.ClassInvalid,
+	"MetadataTooLarge":                object.ClassInvalid,
+	"MalformedXML":                    object.ClassInvalid,
+	"BadDigest":                       object.ClassInvalid,
+	"InvalidDigest":                   object.ClassInvalid,
+	"InvalidPart":                     object.ClassInvalid,
+	"InvalidPartOrder":                object.ClassInvalid,
+	"EntityTooSmall":                  object.ClassInvalid,
+	"InvalidRange":                    object.ClassInvalid,
+	"XMinioInvalidObjectName":         object.ClassInvalid,
+	"XMinioInsecureClientRequest":     object.ClassInvalid, // SSE-C over http
+}
+
+// byStatus is for answers whose code is absent or unknown.
+func byStatus(status int) object.Class {
+	switch status {
+	case http.StatusOK: // an error in the body of a 200
+		return object.ClassTransient
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return object.ClassNoBucket
+	case http.StatusNotModified, http.StatusPreconditionFailed:
+		return object.ClassChanged
+	case http.StatusUnauthorized:
+		return object.ClassCredentials
+	case http.StatusForbidden:
+		return object.ClassDenied
+	case http.StatusNotFound, http.StatusGone:
+		return object.ClassGone
+	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return object.ClassUnsupported
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusInternalServerError,
+		http.StatusBadGateway, http.StatusGatewayTimeout:
+		return object.ClassTransient
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return object.ClassThrottled
+	case http.StatusRequestEntityTooLarge:
+		return object.ClassTooLarge
+	}
+	switch status / 100 {
+	case 4:
+		return object.ClassInvalid
+	case 5:
+		return object.ClassTransient
+	}
+	return object.ClassOther
+}
+
+// Failed is one reply that is not a success, raw, with what the request was.
+type Failed struct {
+	// Op is S3's name of the operation.
+	Op  string
+	Ref object.Ref
+	// KMSKey is the key that the request asked the store to use, if any.
+	KMSKey string
+	// CustomerKey is the one that a HEAD or GET sent, if any.
+	CustomerKey object.CustomerKey
+	// Status is the HTTP status; 200 for an error within a success.
+	Status int
+	// Header gives the value of a response header by its name, empty where absent.
+	Header func(name string) string
+	Body   []byte
+}
+
+// errorDocument is S3's <Error>.
+type errorDocument struct {
+	XMLName   xml.Name `xml:"Error"`
+	Code      string
+	Message   string
+	RequestID string `xml:"RequestId"`
+	Region    string
+	Endpoint  string
+}
+
+// Classify turns a failed reply into its error. It is pure; Store.Failure also
+// asks the store where the reply alone cannot tell.
+func Classify(f Failed) *object.Error {
+	var doc errorDocument
+	if len(f.Body) > 0 {
+		_ = xml.Unmarshal(f.Body, &doc) // a page of a proxy has no code: the status decides
+	}
+	e := &object.Error{Op: f.Op, Ref: f.Ref, Code: doc.Code, HTTPStatus: f.Status, Message: doc.Message,
+		RequestID: requestID(f.Header), RetryAfter: retryAfter(f.Header("Retry-After"))}
+	if e.RequestID == "" {
+		e.RequestID = doc.RequestID
+	}
+	if e.Code == "" {
+		e.Code = f.Header("X-Minio-Error-Code") // MinIO's HEAD tells here
+		e.Message = strings.Trim(f.Header("X-Minio-Error-Desc"), `"`)
+	}
+	class, known := codes[e.Code]
+	switch {
+	case !known && strings.HasPrefix(e.Code, "KMS."):
+		class = object.ClassKey
+	case !known:
+		class = byStatus(f.Status)
+	}
+	e.Class = refine(class, e, f)
+	e.Hint = hint(e, f, regionOf(f, doc))
+	return e
+}
+
+// refine is what neither the code nor the status tells alone.
+func refine(class object.Class, e *object.Error, f Failed) object.Class {
+	switch {
+	case class == object.ClassThrottled && mentionsKMS(e.Message):
+		return object.ClassKMSThrottled
+	case e.Code == "MethodNotAllowed" || e.Code == "" && f.Status == http.StatusMethodNotAllowed:
+		if f.Header("X-Amz-Delete-Marker") == "true" {
+			return object.ClassGone // the version is a delete marker
+		}
+	case class == object.ClassGone && f.Ref.Key == "" && e.Code == "":
+		return object.ClassNoBucket // HeadBucket
+	}
+	return class
+}
+
+// mentionsKMS reads a message, which nothing else here does: S3 reports KMS
+// throttling as the same 503 SlowDown as its own, and only the words "Please
+// reduce your request rate for operations involving AWS KMS" tell them apart.
+func mentionsKMS(message string) bool { return strings.Contains(message, "KMS") }
+
+// retryAfter reads the header, in seconds or as a date.
+func retryAfter(v string) time.Duration {
+	if v == "" {
+		return 0
+	}
+	if n, err := strconv.Atoi(v); err == nil && n >= 0 {
+		return time.Duration(n) * time.Second
+	}
+	if t, err := http.ParseTime(v); err == nil {
+		return max(0, time.Until(t))
+	}
+	return 0
+}
+
+// regionOf is the region that a redirect or a signature error names.
+func regionOf(f Failed, doc errorDocument) string {
+	if r := f.Header("X-Amz-Bucket-Region"); r != "" {
+		return r
+	}
+	return doc.Region
+}

@@ -1,0 +1,111 @@
+package s3store
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// BucketFacts reads the settings that decide which calls every object needs. A
+// setting that the store does not tell, or that may not be read, is Unknown, and
+// Unknown makes the careful call. Only a bucket that cannot be used at all, or a
+// request that did not come through, is an error.
+func (s *Store) BucketFacts(ctx context.Context, bucket string) (object.BucketFacts, error) {
+	var f object.BucketFacts
+	a, err := s.Address(ctx, bucket)
+	if err != nil {
+		return f, err
+	}
+	f.Region = a.Region
+	if f.Versioning, err = s.versioning(ctx, bucket); err != nil {
+		return f, err
+	}
+	if f.ACLsDisabled, err = s.aclsDisabled(ctx, bucket); err != nil {
+		return f, err
+	}
+	lock, err := s.ObjectLock(ctx, bucket)
+	if err != nil {
+		return f, err
+	}
+	f.ObjectLock = lock.Enabled
+	if f.Website, err = s.website(ctx, bucket); err != nil {
+		return f, err
+	}
+	enc, err := s.BucketEncryption(ctx, bucket)
+	if err != nil {
+		return f, err
+	}
+	f.DefaultEncryption, f.BlocksSSEC = enc.Default, enc.BlocksSSEC
+	return f, nil
+}
+
+// setting reads one configuration document of a bucket into v. known is false
+// where the store did not tell: it does not implement it, it answered with
+// something else, or permission is missing (then denied). absent are the codes
+// that mean "there is none".
+func (s *Store) setting(ctx context.Context, op, bucket, sub, root string, v any, absent ...string) (found, known, denied bool, err error) {
+	r := newRequest(op, http.MethodGet, object.Ref{Bucket: bucket})
+	r.query.Set(sub, "")
+	rep, err := s.call(ctx, r)
+	if err == nil {
+		err = decode(r, rep, root, v)
+	}
+	if err == nil {
+		return true, true, false, nil
+	}
+	var e *object.Error
+	if !errors.As(err, &e) {
+		return false, false, false, err
+	}
+	for _, code := range absent {
+		if e.Code == code {
+			return false, true, false, nil
+		}
+	}
+	switch e.Class {
+	case object.ClassDenied:
+		return false, false, true, nil
+	case object.ClassUnsupported, object.ClassInvalid, object.ClassGone, object.ClassOther:
+		return false, false, false, nil
+	case object.ClassTransient:
+		// An empty 200, or a 500 at a request that the server does not expect, is an
+		// answer of sorts: it does not tell. A lost connection is not one.
+		if e.HTTPStatus != 0 {
+			return false, false, false, nil
+		}
+	}
+	return false, false, false, err
+}
+
+func (s *Store) versioning(ctx context.Context, bucket string) (object.Versioning, error) {
+	var doc struct{ Status string }
+	_, known, _, err := s.setting(ctx, "GetBucketVersioning", bucket, "versioning", "VersioningConfiguration", &doc)
+	switch {
+	case err != nil || !known:
+		return object.VersioningUnknown, err
+	case doc.Status == "Enabled":
+		return object.VersioningEnabled, nil
+	case doc.Status == "Suspended":
+		return object.VersioningSuspended, nil
+	}
+	return object.VersioningOff, nil
+}
+
+func (s *Store) aclsDisabled(ctx context.Context, bucket string) (object.Finding, error) {
+	o, err := s.Ownership(ctx, bucket)
+	if err != nil || o == "" {
+		return object.Unknown, err
+	}
+	return object.Found(o == "BucketOwnerEnforced"), nil
+}
+
+func (s *Store) website(ctx context.Context, bucket string) (object.Finding, error) {
+	var doc struct{}
+	found, known, _, err := s.setting(ctx, "GetBucketWebsite", bucket, "website", "WebsiteConfiguration", &doc, "NoSuchWebsiteConfiguration")
+	if err != nil || !known {
+		return object.Unknown, err
+	}
+	return object.Found(found), nil
+}

@@ -1,0 +1,159 @@
+package s3store
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// skewWorthCorrecting: S3 refuses signatures from 15 minutes on; corrections
+// below this would chase the network's own delay.
+const skewWorthCorrecting = time.Minute
+
+// Failure is Classify with the store's help where one reply cannot tell: it may
+// send one more request, which changes nothing, and it learns the store's clock.
+//
+//   - 400 and 403 on HEAD carry no code, and mean anything from an expired token
+//     to a missing permission: the same question as a GET of one byte does.
+//   - Ceph answers 403 InvalidAccessKeyId for an unknown KMS key: if the
+//     credentials still work, it is the key.
+//   - RequestTimeTooSkewed is transient once the clock was corrected.
+func (s *Store) Failure(ctx context.Context, f Failed) *object.Error {
+	e := Classify(f)
+	switch {
+	case f.Op == "HeadObject" && e.Code == "" && (f.Status == http.StatusBadRequest || f.Status == http.StatusForbidden):
+		return s.askAgain(ctx, f, e)
+	case e.Code == "InvalidAccessKeyId" && f.KMSKey != "" && !s.aws && s.credentialsWork(ctx, f.Ref.Bucket):
+		e.Class = object.ClassKey
+		e.Hint = "the credentials work, so this store means that it does not know the KMS key " + f.KMSKey
+	case e.Code == "RequestTimeTooSkewed" && s.correctClock(f.Header("Date")):
+		e.Class = object.ClassTransient
+	}
+	return e
+}
+
+// ClassifyReply is Failure for a sender that has only the raw reply, such as
+// wire. A question that has to be asked gets at most ten seconds.
+func (s *Store) ClassifyReply(op string, ref object.Ref, status int, header http.Header, body []byte) *object.Error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	f := Failed{Op: op, Ref: ref, Status: status, Header: header.Get, Body: body}
+	if _, usesKMS := kmsActions[op]; usesKMS {
+		f.KMSKey = "of the target"
+	}
+	return s.Failure(ctx, f)
+}
+
+// askAgain sends GET for a HEAD whose failure had no code.
+func (s *Store) askAgain(ctx context.Context, f Failed, e *object.Error) *object.Error {
+	r := newRequest("GetObject", http.MethodGet, f.Ref).version()
+	r.set("Range", "bytes=0-0")
+	r.customerKey("", f.CustomerKey)
+	a, err := s.Address(ctx, f.Ref.Bucket)
+	if err != nil {
+		return e
+	}
+	resp, err := s.sendTo(ctx, r, a)
+	if err != nil {
+		return e
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 == 2 {
+		return e // the store is of two minds: the first answer stands
+	}
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxReply))
+	told := Classify(Failed{Op: f.Op, Ref: f.Ref, Status: resp.StatusCode, Header: resp.Header.Get, Body: body})
+	if told.Code == "RequestTimeTooSkewed" && s.correctClock(resp.Header.Get("Date")) {
+		told.Class = object.ClassTransient
+	}
+	if told.Code == "" || resp.StatusCode != f.Status {
+		return e // an answer to another question
+	}
+	return told
+}
+
+// credentialsWork says whether the store accepts the credentials right now.
+func (s *Store) credentialsWork(ctx context.Context, bucket string) bool {
+	a, err := s.Address(ctx, bucket)
+	if err != nil {
+		return false
+	}
+	r := newRequest("HeadBucket", http.MethodHead, object.Ref{Bucket: bucket})
+	resp, err := s.sendTo(ctx, r, a)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// correctClock takes over the store's time if that changes much.
+func (s *Store) correctClock(date string) bool {
+	t, err := http.ParseTime(date)
+	if err != nil {
+		return false
+	}
+	was := time.Duration(s.clockOffset.Load())
+	is := time.Until(t)
+	if d := is - was; d < skewWorthCorrecting && d > -skewWorthCorrecting {
+		return false
+	}
+	s.clockOffset.Store(int64(is))
+	return true
+}
+
+// FailedToSend classifies the error of a request that got no (whole) answer.
+//
+// A connection that could not be made applied nothing: unreachable. Anything
+// later may have been applied: transient. A context that was cancelled is
+// canceled; one whose deadline passed is a request that hung, so transient.
+func FailedToSend(op string, ref object.Ref, ctx context.Context, err error) *object.Error {
+	e := &object.Error{Class: object.ClassTransient, Op: op, Ref: ref, Message: local(err), Err: err}
+	var dns *net.DNSError
+	var dial *net.OpError
+	var cert *tls.CertificateVerificationError
+	var authority x509.UnknownAuthorityError
+	var record tls.RecordHeaderError
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		e.Class = object.ClassCanceled
+	case errors.As(err, &cert), errors.As(err, &authority):
+		e.Class, e.NotSent = object.ClassOther, true
+		e.Hint = "the store's certificate is not trusted: --ca-bundle FILE, or --no-verify-ssl on a test system"
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+		e.Class, e.NotSent = object.ClassOther, true
+		e.Hint = "the endpoint does not speak TLS: use http:// in --endpoint-url"
+	case errors.As(err, &dns):
+		e.Class, e.NotSent = object.ClassUnreachable, true
+		e.Hint = "the endpoint's name cannot be resolved: check --endpoint-url, --region and the network"
+	case errors.As(err, &dial) && (dial.Op == "dial" || dial.Op == "proxyconnect"):
+		e.Class, e.NotSent = object.ClassUnreachable, true
+		e.Hint = "no connection to the store: check --endpoint-url, the proxy and the network"
+	}
+	return e
+}
+
+// local drops what url.Error adds, since the error names operation and object
+// already and the URL is long.
+func local(err error) string {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err.Error()
+	}
+	return err.Error()
+}
+
+func noCredentials(err error) *object.Error {
+	e := &object.Error{Class: object.ClassCredentials, Op: "GetCredentials", NotSent: true, Err: err,
+		Message: "no credentials were found",
+		Hint:    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or --profile, or log in with aws sso login"}
+	return e
+}

@@ -1,0 +1,143 @@
+package s3store
+
+import (
+	"strings"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// actions are the IAM actions that an operation needs on the object or bucket.
+var actions = map[string]string{
+	"ListObjectsV2":                      "s3:ListBucket",
+	"ListObjectVersions":                 "s3:ListBucketVersions",
+	"HeadBucket":                         "s3:ListBucket",
+	"HeadObject":                         "s3:GetObject (and s3:GetObjectVersion for versions)",
+	"GetObject":                          "s3:GetObject (and s3:GetObjectVersion for versions)",
+	"GetObjectAttributes":                "s3:GetObject and s3:GetObjectAttributes",
+	"CopyObject":                         "s3:GetObject, s3:PutObject, s3:GetObjectTagging and s3:PutObjectTagging",
+	"UploadPartCopy":                     "s3:GetObject and s3:PutObject",
+	"CreateMultipartUpload":              "s3:PutObject and, with tags, s3:PutObjectTagging",
+	"CompleteMultipartUpload":            "s3:PutObject",
+	"AbortMultipartUpload":               "s3:AbortMultipartUpload",
+	"ListParts":                          "s3:ListMultipartUploadParts",
+	"UpdateObjectEncryption":             "s3:PutObject and s3:UpdateObjectEncryption",
+	"PutObject":                          "s3:PutObject",
+	"DeleteObject":                       "s3:DeleteObject (and s3:DeleteObjectVersion)",
+	"GetObjectTagging":                   "s3:GetObjectTagging (and s3:GetObjectVersionTagging)",
+	"PutObjectTagging":                   "s3:PutObjectTagging",
+	"GetObjectAcl":                       "s3:GetObjectAcl",
+	"PutObjectAcl":                       "s3:PutObjectAcl",
+	"GetObjectRetention":                 "s3:GetObjectRetention",
+	"GetObjectLegalHold":                 "s3:GetObjectLegalHold",
+	"PutObjectRetention":                 "s3:PutObjectRetention",
+	"PutObjectLegalHold":                 "s3:PutObjectLegalHold",
+	"GetBucketVersioning":                "s3:GetBucketVersioning",
+	"GetBucketEncryption":                "s3:GetEncryptionConfiguration",
+	"PutBucketEncryption":                "s3:PutEncryptionConfiguration",
+	"GetBucketOwnershipControls":         "s3:GetBucketOwnershipControls",
+	"GetBucketWebsite":                   "s3:GetBucketWebsite",
+	"GetObjectLockConfiguration":         "s3:GetBucketObjectLockConfiguration",
+	"GetBucketLifecycleConfiguration":    "s3:GetLifecycleConfiguration",
+	"GetBucketReplication":               "s3:GetReplicationConfiguration",
+	"GetBucketNotificationConfiguration": "s3:GetBucketNotification",
+	"DescribeKey":                        "kms:DescribeKey",
+}
+
+// kmsActions are those on the keys, where an operation makes S3 call KMS.
+var kmsActions = map[string]string{
+	"PutObject":               "kms:GenerateDataKey",
+	"CopyObject":              "kms:GenerateDataKey (and kms:Decrypt on the key that the object is under now)",
+	"CreateMultipartUpload":   "kms:GenerateDataKey and kms:Decrypt",
+	"UploadPartCopy":          "kms:Decrypt on both keys",
+	"CompleteMultipartUpload": "kms:Decrypt",
+	"UpdateObjectEncryption":  "kms:Encrypt, kms:Decrypt, kms:GenerateDataKey and kms:ReEncrypt*",
+}
+
+// hint says what a person can do about an error.
+func hint(e *object.Error, f Failed, region string) string {
+	switch e.Class {
+	case object.ClassDenied:
+		return deniedHint(f)
+	case object.ClassKey:
+		return keyHint(e.Code, f.KMSKey)
+	case object.ClassCredentials:
+		return credentialsHint(e.Code)
+	case object.ClassNoBucket:
+		if region != "" {
+			return "the bucket is in " + region + ": use --region " + region
+		}
+		return "check the bucket name, --endpoint-url and --region"
+	case object.ClassArchived:
+		return "restore the object first (aws s3api restore-object), then run again"
+	case object.ClassTooLarge:
+		return "it needs a multipart copy: lower --multipart-threshold"
+	case object.ClassKMSThrottled:
+		return "KMS limits the rate for this key: --max-kms-requests-per-second, S3 Bucket Keys (--bucket-key on), or a quota increase"
+	case object.ClassThrottled:
+		return "the store asks for a lower rate; the run slows down by itself"
+	case object.ClassUnsupported:
+		return "this store does not implement " + f.Op + ": reseal doctor shows what it can do"
+	}
+	if e.Code == "XMinioInsecureClientRequest" {
+		return "use an https:// endpoint for SSE-C"
+	}
+	return ""
+}
+
+func deniedHint(f Failed) string {
+	h := ""
+	if a := actions[f.Op]; a != "" && f.Op != "DescribeKey" {
+		h = "grant " + a + " on " + arnOf(f.Ref)
+	}
+	if f.Op == "DescribeKey" {
+		return "grant kms:DescribeKey on " + f.KMSKey
+	}
+	if f.KMSKey != "" {
+		if a := kmsActions[f.Op]; a != "" {
+			h += ", and " + a + " on " + f.KMSKey + " (in the key policy too)"
+		}
+	}
+	if h == "" {
+		return "the credentials lack a permission, or a bucket policy denies the request"
+	}
+	return h + "; a bucket policy, an SCP or a block on SSE-C may deny it as well"
+}
+
+func arnOf(ref object.Ref) string {
+	if strings.HasPrefix(ref.Bucket, "arn:") {
+		return ref.Bucket
+	}
+	if ref.Key == "" {
+		return "arn:aws:s3:::" + ref.Bucket
+	}
+	return "arn:aws:s3:::" + ref.Bucket + "/" + ref.Key
+}
+
+func keyHint(code, key string) string {
+	if key == "" {
+		key = "the key that the object is under"
+	}
+	switch code {
+	case "KMS.DisabledException":
+		return "enable " + key + " (aws kms enable-key) and run again"
+	case "KMS.KMSInvalidStateException", "KMS.InvalidStateException":
+		return key + " is pending deletion or unavailable: aws kms cancel-key-deletion, then enable it"
+	case "KMS.InvalidKeyUsageException":
+		return key + " must be a symmetric key for ENCRYPT_DECRYPT"
+	}
+	return "check that " + key + " exists, in the bucket's region, and is named by its ID or ARN"
+}
+
+func credentialsHint(code string) string {
+	switch code {
+	case "ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired", "InvalidToken", "InvalidTokenId":
+		return "the session has expired: refresh it (aws sso login, or new AWS_SESSION_TOKEN) and run again"
+	case "InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException":
+		return "the store does not know this access key: check AWS_ACCESS_KEY_ID, --profile and --endpoint-url"
+	case "SignatureDoesNotMatch":
+		return "the secret key does not fit the access key: check AWS_SECRET_ACCESS_KEY, or a proxy that changes requests"
+	case "RequestTimeTooSkewed":
+		return "the clock of this machine is off: set it (NTP)"
+	}
+	return "check the credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, --profile, SSO or the instance role"
+}

@@ -1,0 +1,256 @@
+package s3store
+
+import (
+	"context"
+	"encoding/xml"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// listing is the document of both listings. Rows of versions come as <Version>
+// and <DeleteMarker>, mixed, in an order that matters.
+type listing struct {
+	EncodingType          string
+	IsTruncated           bool
+	NextContinuationToken string
+	NextKeyMarker         string
+	NextVersionIDMarker   string `xml:"NextVersionIdMarker"`
+	CommonPrefixes        []struct{ Prefix string }
+	Contents              []row
+	Versions              []row `xml:",any"`
+}
+
+type row struct {
+	XMLName           xml.Name
+	Key               string
+	VersionID         string `xml:"VersionId"`
+	IsLatest          bool
+	LastModified      string
+	ETag              string
+	Size              *int64
+	StorageClass      string
+	ChecksumAlgorithm []string
+	ChecksumType      string
+	RestoreStatus     *struct{ IsRestoreInProgress bool }
+	UserTags          string
+	UserMetadata      *struct {
+		Items []struct {
+			XMLName xml.Name
+			Value   string `xml:",chardata"`
+		} `xml:",any"`
+	}
+}
+
+// ListPage asks for one page of current objects (ListObjectsV2).
+func (s *Store) ListPage(ctx context.Context, q object.ListRequest) (object.ListReply, error) {
+	r := newRequest("ListObjectsV2", http.MethodGet, object.Ref{Bucket: q.Bucket})
+	r.query.Set("list-type", "2")
+	if q.ContinuationToken != "" {
+		r.query.Set("continuation-token", q.ContinuationToken)
+	} else if q.StartAfter != "" {
+		r.query.Set("start-after", q.StartAfter)
+	}
+	return s.list(ctx, r, q, "ListBucketResult")
+}
+
+// ListVersionsPage asks for one page of all versions and delete markers.
+func (s *Store) ListVersionsPage(ctx context.Context, q object.ListRequest) (object.ListReply, error) {
+	r := newRequest("ListObjectVersions", http.MethodGet, object.Ref{Bucket: q.Bucket})
+	r.query.Set("versions", "")
+	if q.KeyMarker != "" {
+		r.query.Set("key-marker", q.KeyMarker)
+	}
+	if q.VersionIDMarker != "" {
+		r.query.Set("version-id-marker", q.VersionIDMarker)
+	}
+	return s.list(ctx, r, q, "ListVersionsResult")
+}
+
+func (s *Store) list(ctx context.Context, r *request, q object.ListRequest, root string) (object.ListReply, error) {
+	r.max = maxListing
+	r.query.Set("encoding-type", "url")
+	r.query.Set("prefix", q.Prefix)
+	if q.Delimiter != "" {
+		r.query.Set("delimiter", q.Delimiter)
+	}
+	if q.MaxKeys > 0 {
+		r.query.Set("max-keys", strconv.Itoa(q.MaxKeys))
+	}
+	if q.Metadata {
+		r.query.Set("metadata", "true")
+	}
+	rep, err := s.call(ctx, r)
+	if err != nil {
+		return object.ListReply{}, err
+	}
+	var doc listing
+	if err := decode(r, rep, root, &doc); err != nil {
+		return object.ListReply{}, err
+	}
+	return doc.reply(r, rep, q)
+}
+
+func (doc *listing) reply(r *request, rep *reply, q object.ListRequest) (object.ListReply, error) {
+	c := codec{on: doc.EncodingType == "url"}
+	out := object.ListReply{Truncated: doc.IsTruncated, NextToken: doc.NextContinuationToken,
+		NextVersionIDMarker: doc.NextVersionIDMarker, EncodingHonoured: c.on, RequestID: rep.id}
+	out.NextKeyMarker = c.decode(doc.NextKeyMarker)
+	for _, p := range doc.CommonPrefixes {
+		out.Prefixes = append(out.Prefixes, c.decode(p.Prefix))
+	}
+	rows := doc.Contents
+	if r.op == "ListObjectVersions" {
+		rows = doc.Versions
+	}
+	out.Objects = make([]object.Object, 0, len(rows))
+	for i := range rows {
+		w := &rows[i]
+		marker := w.XMLName.Local == "DeleteMarker"
+		if r.op == "ListObjectVersions" && !marker && w.XMLName.Local != "Version" {
+			continue // Name, Prefix, MaxKeys … are elements of the same document
+		}
+		o := w.object(q.Bucket, c.decode(w.Key), r.op == "ListObjectVersions", q.Metadata)
+		o.DeleteMarker = marker
+		out.Objects = append(out.Objects, o)
+	}
+	if c.err != nil {
+		e := r.fail(rep, object.ClassInvalid, c.err.Error())
+		e.Code, e.Err = "UnreadableXML", c.err
+		e.Hint = "this store's listing cannot be trusted for every key; give the keys as a list (--manifest)"
+		return object.ListReply{}, e
+	}
+	return out, nil
+}
+
+// codec decodes keys where the page says that they are encoded. Where it does
+// not, U+FFFD stands for a character that the store lost, and the key cannot be
+// reached under that name.
+type codec struct {
+	on  bool
+	err error
+}
+
+func (c *codec) decode(s string) string {
+	if c.on {
+		d, err := url.QueryUnescape(s)
+		if err != nil && c.err == nil {
+			c.err = fmt.Errorf("%w: key %q is not URL-encoded as the page says", ErrUnreadable, s)
+		}
+		return d
+	}
+	if strings.ContainsRune(s, '\uFFFD') && c.err == nil {
+		c.err = fmt.Errorf("%w: key %q came unencoded, with a character replaced", ErrUnreadable, s)
+	}
+	return s
+}
+
+func (w *row) object(bucket, key string, versions, metadata bool) object.Object {
+	o := object.Object{Ref: object.Ref{Bucket: bucket, Key: key}, Size: -1, ETag: unquote(w.ETag), ChecksumType: w.ChecksumType}
+	if w.Size != nil {
+		o.Size = *w.Size
+	}
+	if versions {
+		o.VersionID, o.Noncurrent = w.VersionID, !w.IsLatest
+	}
+	if t, err := time.Parse(time.RFC3339Nano, w.LastModified); err == nil {
+		o.LastModified = t.UTC()
+	}
+	if w.StorageClass != "STANDARD" {
+		o.StorageClass = w.StorageClass
+	}
+	o.MultipartUploaded = strings.Contains(o.ETag, "-")
+	if len(w.ChecksumAlgorithm) > 0 {
+		o.ChecksumAlgorithm = w.ChecksumAlgorithm[0]
+	}
+	if metadata {
+		w.inspect(&o)
+	}
+	return o
+}
+
+// inspect takes over what metadata=true adds to a row. A row without it is left
+// as it is: not inspected.
+func (w *row) inspect(o *object.Object) {
+	if w.UserMetadata == nil {
+		return
+	}
+	header := http.Header{}
+	user := map[string]string{}
+	for _, item := range w.UserMetadata.Items {
+		name := strings.ToLower(item.XMLName.Local)
+		header.Set(name, item.Value)
+		if m, ok := strings.CutPrefix(name, "x-amz-meta-"); ok {
+			user[m] = item.Value
+		}
+	}
+	o.Encryption = EncryptionOf(header.Get, true)
+	o.ClientSide = ClientSide(user)
+	o.LockMode = header.Get("X-Amz-Object-Lock-Mode")
+	o.RetainUntil, _ = time.Parse(time.RFC3339, header.Get("X-Amz-Object-Lock-Retain-Until-Date"))
+	o.LegalHold = header.Get("X-Amz-Object-Lock-Legal-Hold") == "ON"
+	// SSE-C shows no key MD5 here, so such a row cannot settle what key it is.
+	o.Settled = o.Encryption.Type != object.SSEUnknown && o.Encryption.Type != object.SSEC
+	composite := o.ChecksumType == "COMPOSITE" || o.ChecksumAlgorithm != "" && o.ChecksumType == "" && o.MultipartUploaded
+	o.Plain = o.Settled && !o.Locked() && !composite &&
+		header.Get("Expires") == "" && header.Get("X-Amz-Website-Redirect-Location") == ""
+}
+
+// ListInspected lists up to max current objects after startAfter with their
+// encryption. Where a row comes without it, that row is not Settled.
+func (s *Store) ListInspected(ctx context.Context, bucket, prefix, startAfter string, max int) ([]object.Object, bool, error) {
+	rep, err := s.ListPage(ctx, object.ListRequest{Bucket: bucket, Prefix: prefix, StartAfter: startAfter, MaxKeys: max, Metadata: true})
+	if err != nil {
+		return nil, false, err
+	}
+	return rep.Objects, rep.Truncated, nil
+}
+
+// ListUploads lists the open multipart uploads of one key.
+func (s *Store) ListUploads(ctx context.Context, dest object.Ref) ([]object.PendingUpload, error) {
+	var out []object.PendingUpload
+	keyMarker, idMarker := "", ""
+	for {
+		r := newRequest("ListMultipartUploads", http.MethodGet, dest)
+		r.bucket = true
+		r.query.Set("uploads", "")
+		r.query.Set("encoding-type", "url")
+		r.query.Set("prefix", dest.Key)
+		if keyMarker != "" {
+			r.query.Set("key-marker", keyMarker)
+			r.query.Set("upload-id-marker", idMarker)
+		}
+		rep, err := s.call(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		var doc struct {
+			EncodingType       string
+			IsTruncated        bool
+			NextKeyMarker      string
+			NextUploadIDMarker string `xml:"NextUploadIdMarker"`
+			Upload             []struct{ Key, UploadId, Initiated string }
+		}
+		if err := decode(r, rep, "ListMultipartUploadsResult", &doc); err != nil {
+			return nil, err
+		}
+		c := codec{on: doc.EncodingType == "url"}
+		for _, u := range doc.Upload {
+			if c.decode(u.Key) != dest.Key {
+				continue
+			}
+			t, _ := time.Parse(time.RFC3339Nano, u.Initiated)
+			out = append(out, object.PendingUpload{Key: dest.Key, ID: u.UploadId, Initiated: t.UTC()})
+		}
+		next := c.decode(doc.NextKeyMarker)
+		if !doc.IsTruncated || next == keyMarker && doc.NextUploadIDMarker == idMarker {
+			return out, nil
+		}
+		keyMarker, idMarker = next, doc.NextUploadIDMarker
+	}
+}

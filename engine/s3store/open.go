@@ -1,0 +1,195 @@
+package s3store
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// Store talks to one endpoint. It is safe for concurrent use.
+type Store struct {
+	opts      Options
+	cfg       aws.Config
+	sdk       s3.Options // resolved: endpoint, region, FIPS, dual stack …
+	pathStyle bool
+	aws       bool
+	transport *http.Transport
+	client    *http.Client
+	signer    *v4.Signer
+
+	// clockOffset is added to this machine's clock when signing, in nanoseconds.
+	clockOffset atomic.Int64
+
+	mu struct {
+		sync.Mutex
+		addresses map[string]*Address
+	}
+}
+
+// Open resolves the configuration. It sends no request to the store; the
+// credential chain may talk to its own services when credentials are first asked
+// for.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	cfg, err := loadConfig(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{opts: o, cfg: cfg, signer: v4.NewSigner(func(so *v4.SignerOptions) {
+		so.DisableURIPathEscaping = true // S3 signs the path as it is sent
+	})}
+	s.mu.addresses = map[string]*Address{}
+	s.sdk = s3.NewFromConfig(cfg, func(so *s3.Options) {
+		if o.EndpointURL != "" {
+			so.BaseEndpoint = aws.String(o.EndpointURL)
+		}
+	}).Options()
+	if s.sdk.Region == "" {
+		s.sdk.Region = "us-east-1"
+	}
+	s.aws = s.sdk.BaseEndpoint == nil || isAWSHost(*s.sdk.BaseEndpoint)
+	switch o.PathStyle {
+	case object.On:
+		s.pathStyle = true
+	case object.Default:
+		s.pathStyle = !s.aws
+	}
+	s.transport = transportOf(cfg, o)
+	s.client = &http.Client{
+		Transport: s.transport,
+		// A redirect of S3 means another region: it is an error with a hint, and
+		// following it would send the signature of one host to another.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return s, nil
+}
+
+func loadConfig(ctx context.Context, o Options) (aws.Config, error) {
+	load := []func(*config.LoadOptions) error{
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+			if o.NoVerifySSL {
+				t.TLSClientConfig.InsecureSkipVerify = true
+			}
+		})),
+	}
+	if o.Region != "" {
+		load = append(load, config.WithRegion(o.Region))
+	}
+	if o.Profile != "" {
+		load = append(load, config.WithSharedConfigProfile(o.Profile))
+	}
+	if o.CABundle != "" {
+		f, err := os.Open(o.CABundle)
+		if err != nil {
+			return aws.Config{}, fmt.Errorf("--ca-bundle: %w", err)
+		}
+		defer f.Close()
+		load = append(load, config.WithCustomCABundle(f))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, load...)
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("AWS configuration: %w; check the profile, the shared config files and AWS_CA_BUNDLE", err)
+	}
+	return cfg, nil
+}
+
+// transportOf is the connection pool. HTTP/2 is off: a server that speaks it
+// would put all workers on one connection.
+func transportOf(cfg aws.Config, o Options) *http.Transport {
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment}
+	if b, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
+		t = b.GetTransport()
+	}
+	n := o.MaxConnections
+	if n == 0 {
+		n = 256
+	}
+	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, n
+	t.DisableCompression = true
+	t.ForceAttemptHTTP2 = false
+	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	if t.TLSClientConfig == nil {
+		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	t.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(n)
+	return t
+}
+
+// IsAWS says whether the endpoint is Amazon's own, whose abilities are known.
+func (s *Store) IsAWS() bool { return s.aws }
+
+// Endpoint is the configured endpoint URL, empty for AWS's default.
+func (s *Store) Endpoint() string { return aws.ToString(s.sdk.BaseEndpoint) }
+
+// Region is the configured region; a bucket's own is in its Address.
+func (s *Store) Region() string { return s.sdk.Region }
+
+// PathStyle says whether buckets stand in the path rather than in the host.
+func (s *Store) PathStyle() bool { return s.pathStyle }
+
+// Options are those that the store was opened with.
+func (s *Store) Options() Options { return s.opts }
+
+// Transport is a copy of the HTTP transport: TLS configuration, proxy, dialer.
+func (s *Store) Transport() *http.Transport { return s.transport.Clone() }
+
+// Credentials are the current ones, refreshed when they are about to expire;
+// expires is zero for those that never do. Cheap when nothing has to be fetched,
+// but not free: callers on a hot path keep the answer until expires.
+func (s *Store) Credentials(ctx context.Context) (accessKey, secret, sessionToken string, expires time.Time, err error) {
+	c, err := s.retrieve(ctx)
+	if err != nil {
+		return "", "", "", time.Time{}, err
+	}
+	if c.CanExpire {
+		expires = c.Expires
+	}
+	return c.AccessKeyID, c.SecretAccessKey, c.SessionToken, expires, nil
+}
+
+func (s *Store) retrieve(ctx context.Context) (aws.Credentials, error) {
+	if s.cfg.Credentials == nil {
+		return aws.Credentials{}, noCredentials(nil)
+	}
+	c, err := s.cfg.Credentials.Retrieve(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			e := FailedToSend("GetCredentials", object.Ref{}, ctx, err)
+			e.NotSent = true
+			return c, e
+		}
+		return c, noCredentials(err)
+	}
+	return c, nil
+}
+
+// Invalidate forgets the cached credentials, so that the next request fetches
+// new ones: after ExpiredToken, or when files were rotated. Static credentials
+// of the environment stay what they are.
+func (s *Store) Invalidate() {
+	if c, ok := s.cfg.Credentials.(*aws.CredentialsCache); ok {
+		c.Invalidate()
+	}
+}
+
+// Now is the time to sign with: this machine's, corrected by what the store told
+// when it found the clock skewed.
+func (s *Store) Now() time.Time { return time.Now().Add(time.Duration(s.clockOffset.Load())) }
+
+// Close drops idle connections.
+func (s *Store) Close() { s.client.CloseIdleConnections() }

@@ -1,0 +1,179 @@
+package s3store
+
+import (
+	"context"
+	"encoding/xml"
+	"net/http"
+	"strconv"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// CreateUpload starts a multipart copy. Everything that the object is to have
+// must be in c: nothing comes from the source but bytes.
+func (s *Store) CreateUpload(ctx context.Context, c *object.CopyRequest) (string, object.Encryption, error) {
+	r := newRequest("CreateMultipartUpload", http.MethodPost, c.Dest)
+	r.ref.VersionID = ""
+	r.query.Set("uploads", "")
+	r.encrypt(c.Target)
+	r.contentHeaders(c.Attributes)
+	if c.Attributes != nil {
+		r.set("X-Amz-Tagging", taggingHeader(c.Attributes.Tags))
+	}
+	r.destination(c)
+	if c.ChecksumAlgorithm != "" {
+		r.set("X-Amz-Checksum-Type", c.ChecksumType)
+	}
+	rep, err := s.call(ctx, r)
+	if err != nil {
+		return "", object.Encryption{}, err
+	}
+	var result struct{ UploadId string }
+	if err := decode(r, rep, "InitiateMultipartUploadResult", &result); err != nil {
+		return "", object.Encryption{}, err
+	}
+	if result.UploadId == "" {
+		return "", object.Encryption{}, r.fail(rep, object.ClassTransient, "the answer says success and has no upload ID")
+	}
+	return result.UploadId, EncryptionOf(rep.header.Get, false), nil
+}
+
+type completedPart struct {
+	PartNumber        int
+	ETag              string
+	ChecksumCRC32     string `xml:",omitempty"`
+	ChecksumCRC32C    string `xml:",omitempty"`
+	ChecksumCRC64NVME string `xml:",omitempty"`
+	ChecksumSHA1      string `xml:",omitempty"`
+	ChecksumSHA256    string `xml:",omitempty"`
+}
+
+func completed(p object.Part, algorithm string) completedPart {
+	c := completedPart{PartNumber: p.Number, ETag: quote(p.ETag)}
+	switch algorithm {
+	case "CRC32":
+		c.ChecksumCRC32 = p.Checksum
+	case "CRC32C":
+		c.ChecksumCRC32C = p.Checksum
+	case "CRC64NVME":
+		c.ChecksumCRC64NVME = p.Checksum
+	case "SHA1":
+		c.ChecksumSHA1 = p.Checksum
+	case "SHA256":
+		c.ChecksumSHA256 = p.Checksum
+	}
+	return c
+}
+
+// CompleteUpload puts the parts together, on the conditions of c.
+func (s *Store) CompleteUpload(ctx context.Context, c *object.CompleteRequest) (object.CopyReply, error) {
+	r := newRequest("CompleteMultipartUpload", http.MethodPost, c.Dest)
+	r.ref.VersionID = ""
+	r.query.Set("uploadId", c.UploadID)
+	r.condition(c.DestETag, c.DestAbsent)
+	if c.ChecksumAlgorithm != "" {
+		r.set("X-Amz-Checksum-Type", c.ChecksumType)
+	}
+	r.set("X-Amz-Mp-Object-Size", strconv.FormatInt(c.Size, 10))
+	if err := s.completeKey(ctx, r, c); err != nil {
+		return object.CopyReply{}, err
+	}
+	body := struct {
+		XMLName xml.Name        `xml:"CompleteMultipartUpload"`
+		XMLNS   string          `xml:"xmlns,attr"`
+		Part    []completedPart `xml:"Part"`
+	}{XMLNS: s3Namespace}
+	for _, p := range c.Parts {
+		body.Part = append(body.Part, completed(p, c.ChecksumAlgorithm))
+	}
+	return s.copied(ctx, r.payload(document(body)), "CompleteMultipartUploadResult")
+}
+
+// uploadKey sends the customer key of an upload that is under SSE-C, and notes
+// the KMS key for hints.
+func (r *request) uploadKey(t *object.Target) {
+	if t == nil {
+		return
+	}
+	if t.SSE == object.SSEC {
+		r.customerKey("", t.CustomerKey)
+	} else if t.SSE.KMS() {
+		r.kmsKey = t.KMSKeyID
+	}
+}
+
+// completeKey sends the customer key that Complete wants. AWS wants that of the
+// upload. MinIO checks If-Match by reading the object that is there now, so it
+// wants that one's key, or none, and refuses any other: what is there is asked
+// for.
+func (s *Store) completeKey(ctx context.Context, r *request, c *object.CompleteRequest) error {
+	if c.Target == nil || c.Target.SSE != object.SSEC && c.Target.SourceKey.IsZero() {
+		r.uploadKey(c.Target)
+		return nil
+	}
+	if s.aws || c.DestETag == "" {
+		r.uploadKey(c.Target)
+		return nil
+	}
+	a, err := s.Address(ctx, c.Dest.Bucket)
+	if err != nil {
+		return err
+	}
+	resp, err := s.sendTo(ctx, newRequest("HeadObject", http.MethodHead, r.ref), a)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	if resp.StatusCode == http.StatusBadRequest { // an SSE-C object, asked without its key
+		r.customerKey("", c.Target.SourceKey)
+	}
+	return nil
+}
+
+// AbortUpload ends an upload for good. One that is not there any more is an
+// error of ClassNoUpload: the caller knows whether that is what it wanted.
+func (s *Store) AbortUpload(ctx context.Context, dest object.Ref, id string) error {
+	r := newRequest("AbortMultipartUpload", http.MethodDelete, dest)
+	r.ref.VersionID = ""
+	r.query.Set("uploadId", id)
+	_, err := s.call(ctx, r)
+	return err
+}
+
+// ListParts reads all parts of an upload, page by page.
+func (s *Store) ListParts(ctx context.Context, dest object.Ref, id string, t *object.Target) ([]object.Part, error) {
+	var parts []object.Part
+	marker := ""
+	for {
+		r := newRequest("ListParts", http.MethodGet, dest)
+		r.ref.VersionID = ""
+		r.query.Set("uploadId", id)
+		if marker != "" {
+			r.query.Set("part-number-marker", marker)
+		}
+		r.uploadKey(t)
+		rep, err := s.call(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		var result struct {
+			IsTruncated          bool
+			NextPartNumberMarker string
+			Part                 []struct {
+				PartNumber int
+				Size       int64
+				copyResult
+			}
+		}
+		if err := decode(r, rep, "ListPartsResult", &result); err != nil {
+			return nil, err
+		}
+		for _, p := range result.Part {
+			parts = append(parts, object.Part{Number: p.PartNumber, ETag: unquote(p.ETag), Size: p.Size, Checksum: p.checksum()})
+		}
+		if !result.IsTruncated || result.NextPartNumberMarker == marker {
+			return parts, nil
+		}
+		marker = result.NextPartNumberMarker
+	}
+}

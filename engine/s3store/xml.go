@@ -1,0 +1,86 @@
+package s3store
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// ErrUnreadable is the cause of an error where a reply holds characters that XML
+// cannot carry (or that were replaced on the way), so that keys are lost: such a
+// listing must never pass for a complete one.
+var ErrUnreadable = errors.New("the reply holds characters that XML cannot carry")
+
+// decode reads the body of r's reply into v, whose document must have the given
+// root. What came instead is an error with its reason: an error document, an
+// empty body or only a prolog, a truncated one, another document.
+func decode(r *request, rep *reply, root string, v any) error {
+	dec := xml.NewDecoder(bytes.NewReader(rep.body))
+	start, err := firstElement(dec)
+	switch {
+	case errors.Is(err, io.EOF):
+		return r.fail(rep, object.ClassTransient, "the answer says success and is empty")
+	case err != nil:
+		return unreadable(r, rep, err)
+	case start.Name.Local == "Error":
+		return Classify(Failed{Op: r.op, Ref: r.ref, KMSKey: r.kmsKey, Status: rep.status, Header: rep.header.Get, Body: rep.body})
+	case start.Name.Local != root:
+		return r.fail(rep, object.ClassUnsupported,
+			fmt.Sprintf("the store answered with a <%s> document instead of <%s>", start.Name.Local, root))
+	}
+	if err := dec.DecodeElement(v, &start); err != nil {
+		return unreadable(r, rep, err)
+	}
+	return nil
+}
+
+func firstElement(dec *xml.Decoder) (xml.StartElement, error) {
+	for {
+		tok, err := dec.Token()
+		if err != nil {
+			return xml.StartElement{}, err
+		}
+		if start, ok := tok.(xml.StartElement); ok {
+			return start, nil
+		}
+	}
+}
+
+// unreadable tells a reply that was cut off from one that no parser can read.
+func unreadable(r *request, rep *reply, err error) error {
+	var syntax *xml.SyntaxError
+	if errors.Is(err, io.ErrUnexpectedEOF) || endsEarly(rep.body) {
+		e := r.fail(rep, object.ClassTransient, "the answer was cut off")
+		e.Err = err
+		return e
+	}
+	e := r.fail(rep, object.ClassInvalid, err.Error())
+	e.Err = err
+	if errors.As(err, &syntax) {
+		e.Code, e.Err = "UnreadableXML", fmt.Errorf("%w: %w", ErrUnreadable, err)
+		e.Hint = "a key holds a character that this store's listing cannot carry; give the keys as a list (--manifest)"
+	}
+	return e
+}
+
+// endsEarly says whether a document stops before its last ">".
+func endsEarly(body []byte) bool {
+	body = bytes.TrimRight(body, " \r\n\t\x00")
+	return len(body) == 0 || body[len(body)-1] != '>'
+}
+
+// document renders a request body.
+func document(v any) []byte {
+	b, err := xml.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("s3store: cannot marshal %T: %v", v, err)) // only our own types come here
+	}
+	return append([]byte(xml.Header), b...)
+}
+
+// s3Namespace stands in documents that S3 wants it in.
+const s3Namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
