@@ -46,6 +46,7 @@ const (
 	longHold   = 20 * time.Second
 	// A window is long enough with this time and this many replies a slot.
 	shortestWindow = 200 * time.Millisecond
+	steadyWindow   = 500 * time.Millisecond // once it no longer climbs
 	longestWindow  = 30 * time.Second
 	repliesPerSlot = 4
 )
@@ -90,8 +91,11 @@ func (c *concurrency) step(f flow, full bool) {
 }
 
 func (c *concurrency) enough() bool {
-	w := c.win
-	return w.dt >= shortestWindow && w.done >= repliesPerSlot*c.n ||
+	w, least := c.win, shortestWindow
+	if c.phase != climbing {
+		least = steadyWindow
+	}
+	return w.dt >= least && w.done >= repliesPerSlot*c.n ||
 		w.dt >= 5*time.Second && w.done >= c.n ||
 		w.dt >= longestWindow
 }

@@ -43,7 +43,7 @@ func TestFindsTheLimit(t *testing.T) {
 		{1000, 1, 10 * time.Millisecond, 0, 60},
 		{1000, 5, 30 * time.Millisecond, 0, 60},
 		{1000, 0.05, 100 * time.Millisecond, 0, 60},
-		{10000, 1, 10 * time.Millisecond, 0, 45},
+		{10000, 1, 10 * time.Millisecond, 0, 36},
 	} {
 		t.Run(fmt.Sprintf("R=%v,depth=%vs,latency=%v,retry=%v", tc.rate, tc.depth, tc.latency, tc.retry), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
