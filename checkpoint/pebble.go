@@ -1,0 +1,69 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// pebbleOptions are for a store that is written in order, read in order, and
+// shares its machine with the work: small memory, one compaction at a time.
+func (s *Store) pebbleOptions(readOnly bool) *pebble.Options {
+	log := &pebbleLog{s}
+	o := &pebble.Options{
+		FS:                          s.gate,
+		ReadOnly:                    readOnly,
+		FormatMajorVersion:          pebble.FormatNewest,
+		Logger:                      log,
+		CacheSize:                   4 << 20,
+		MemTableSize:                4 << 20,
+		MemTableStopWritesThreshold: 3,
+		MaxOpenFiles:                256,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       24,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
+		DisableTableStats:           true,
+		EventListener: &pebble.EventListener{
+			BackgroundError: s.backgroundError,
+			DataCorruption:  func(i pebble.DataCorruptionInfo) { s.fail(i.Details) },
+		},
+	}
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
+	return o
+}
+
+// backgroundError ends a flush or compaction that has failed. Pebble would run
+// it again at once and for ever; its goroutine holds what it needs in deferred
+// unlocks, so that it can end here.
+func (s *Store) backgroundError(err error) {
+	s.fail(err)
+	runtime.Goexit()
+}
+
+// pebbleLog takes Pebble's messages. What Pebble means to be the end of the
+// process becomes the end of the store.
+type pebbleLog struct{ s *Store }
+
+func (l *pebbleLog) Infof(format string, args ...any) {
+	if l.s.opts.Logger.Enabled(context.Background(), slog.LevelDebug) {
+		l.s.opts.Logger.Debug("pebble", "message", fmt.Sprintf(format, args...))
+	}
+}
+
+func (l *pebbleLog) Errorf(format string, args ...any) {
+	l.s.opts.Logger.Error("pebble", "message", fmt.Sprintf(format, args...))
+}
+
+func (l *pebbleLog) Fatalf(format string, args ...any) {
+	for _, a := range args {
+		if err, ok := a.(error); ok { // keep ENOSPC and its like findable
+			l.s.fail(err)
+			return
+		}
+	}
+	l.s.fail(errors.New(fmt.Sprintf(format, args...)))
+}

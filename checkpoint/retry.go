@@ -1,0 +1,112 @@
+package checkpoint
+
+import (
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// retryBatch is how many outcomes are taken back in one step.
+const retryBatch = 4096
+
+// RetryFailed takes back the outcomes of failed objects: they are remaining
+// again, and Next gives them out in doubt. Call it before Next. It returns how
+// many. A crash in the middle leaves every object either failed or remaining,
+// with counters that agree; calling it again takes the rest.
+func (s *Store) RetryFailed() (uint64, error) {
+	if s.Totals().States[object.Failed].Objects == 0 {
+		return 0, nil
+	}
+	return s.retry(func(state object.State, _ func() (*object.Outcome, error)) (bool, error) {
+		return state == object.Failed, nil
+	})
+}
+
+// Retry takes back the outcomes that again picks, like RetryFailed.
+func (s *Store) Retry(again func(*object.Outcome) bool) (uint64, error) {
+	return s.retry(func(_ object.State, decode func() (*object.Outcome, error)) (bool, error) {
+		o, err := decode()
+		return err == nil && again(o), err
+	})
+}
+
+type picker func(state object.State, decode func() (*object.Outcome, error)) (bool, error)
+
+func (s *Store) retry(pick picker) (taken uint64, err error) {
+	if s.ro {
+		return 0, ErrReadOnly
+	}
+	if err := s.Flush(); err != nil {
+		return 0, err
+	}
+	var batch []object.Outcome
+	take := func() error {
+		err := s.takeBack(batch)
+		if err == nil {
+			taken += uint64(len(batch))
+			batch = batch[:0]
+		}
+		return err
+	}
+	err = s.scan(outcomePrefix, func(key, value []byte) error {
+		seq, ok := seqOf(key)
+		if !ok || len(value) < 2 {
+			return s.damaged("o/", &corruptError{"it ends early"})
+		}
+		decode := func() (*object.Outcome, error) {
+			o := new(object.Outcome)
+			if err := decodeOutcome(s.dict, seq, value, o); err != nil {
+				return nil, s.damaged("o/", err)
+			}
+			return o, nil
+		}
+		yes, err := pick(object.State(value[1]), decode)
+		if err != nil || !yes {
+			return err
+		}
+		o, err := decode()
+		if err != nil {
+			return err
+		}
+		if batch = append(batch, *o); len(batch) < retryBatch {
+			return nil
+		}
+		return take()
+	})
+	if err == nil && len(batch) > 0 {
+		err = take()
+	}
+	s.reader.retryDone = false
+	return taken, err
+}
+
+func (s *Store) takeBack(outcomes []object.Outcome) error {
+	return s.submit(&request{sync: true, fill: func(t *turn) error {
+		t.state = true
+		for i := range outcomes {
+			o := &outcomes[i]
+			_ = t.Delete(seqKey(outcomePrefix, o.Seq), nil)
+			_ = t.Set(seqKey(retryPrefix, o.Seq), []byte{valueVersion}, nil)
+			f := factOf(o)
+			t.counts.count(&f, o.Seq, -1)
+		}
+		return nil
+	}})
+}
+
+// retries are up to n tasks that were taken back, from seq on.
+func (s *Store) retries(seq uint64, n int) (seqs []uint64, err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: seqKey(retryPrefix, seq), UpperBound: prefixEnd(retryPrefix)})
+	if err != nil {
+		return nil, &DiskError{s.dir, err}
+	}
+	for it.First(); it.Valid() && len(seqs) < n; it.Next() {
+		if q, ok := seqOf(it.Key()); ok {
+			seqs = append(seqs, q)
+		}
+	}
+	if err := it.Close(); err != nil {
+		return nil, &DiskError{s.dir, err}
+	}
+	return seqs, nil
+}

@@ -1,0 +1,273 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// storeDir is the store's folder in a job directory.
+const storeDir = "checkpoint"
+
+// Options of Open. The zero value of each is useful.
+type Options struct {
+	// Job is the digest of the job's frozen specification. A store of another
+	// digest is refused. OpenReadOnly does not look at it.
+	Job [32]byte
+	// Logger gets run-level events; nil for none.
+	Logger *slog.Logger
+	// Interval is how long an outcome may wait for others to share its sync.
+	// Default 20 ms.
+	Interval time.Duration
+	// Backlog is how many outcomes may wait for the disk before Record blocks.
+	// Default 16384.
+	Backlog int
+
+	fs   vfs.FS                                          // tests
+	lock func(dir string, write bool) (io.Closer, error) // tests
+}
+
+func (o *Options) setDefaults() {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Interval == 0 {
+		o.Interval = 20 * time.Millisecond
+	}
+	if o.Backlog == 0 {
+		o.Backlog = 16384
+	}
+	if o.fs == nil {
+		o.fs = vfs.Default
+	}
+	if o.lock == nil {
+		o.lock = lockDir
+	}
+}
+
+// groupMax is how many outcomes end the wait for a full Interval.
+const groupMax = 2048
+
+// Store is the checkpoint of one job. All methods are safe for concurrent use,
+// except Next, which one goroutine calls.
+type Store struct {
+	dir     string // of the job
+	opts    Options
+	db      *pebble.DB
+	gate    *gate
+	lock    io.Closer
+	dict    *dict
+	existed bool
+	ro      bool
+
+	failed   chan struct{} // closed by fail
+	failOnce sync.Once
+	failErr  error // written before failed is closed
+	closed   atomic.Bool
+
+	wake   chan struct{} // to the writer; of capacity 1
+	idle   chan struct{} // closed when the writer has ended
+	grown  chan struct{} // to Next; of capacity 1
+	counts atomic.Pointer[counters]
+	asked  askedCounts
+	reader reader
+
+	mu struct {
+		sync.Mutex
+		room       *sync.Cond // the backlog has shrunk, or the store failed
+		queue      []*request
+		group      group
+		stop       bool
+		plan       Tally // appended and visible
+		complete   bool
+		handed     uint64              // tasks below it were given out or have an outcome
+		holes      map[uint64]struct{} // given out, no outcome in the store, not in r/
+		dispatched uint64              // durable
+	}
+}
+
+// Open opens the job in dir for its one writer, and makes what is not there yet.
+// It answers *LockedError where another process has it, *JobMismatchError where
+// it is another job's, *FormatError where this version cannot read it, and
+// *DiskError where the disk refuses.
+func Open(dir string, opts Options) (*Store, error) {
+	s := newStore(dir, opts)
+	path := filepath.Join(dir, storeDir)
+	if err := s.opts.fs.MkdirAll(path, 0o700); err != nil {
+		return nil, &DiskError{dir, err}
+	}
+	var err error
+	if s.lock, err = s.takeLock(path); err != nil {
+		return nil, s.dirError(err)
+	}
+	if err := s.openDB(path, false); err != nil {
+		s.lock.Close()
+		return nil, err
+	}
+	if err := s.begin(); err != nil {
+		return nil, errors.Join(err, s.abandon())
+	}
+	go s.write()
+	return s, nil
+}
+
+// takeLock takes the writer's lock. It tries for a moment, since somebody who
+// only asks whether the job is locked holds it as briefly.
+func (s *Store) takeLock(path string) (lock io.Closer, err error) {
+	for range 10 {
+		lock, err = s.opts.lock(path, true)
+		var locked *LockedError
+		if !errors.As(err, &locked) {
+			return lock, err
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	return nil, err
+}
+
+func (s *Store) dirError(err error) error {
+	var locked *LockedError
+	if errors.As(err, &locked) {
+		return locked
+	}
+	return &DiskError{s.dir, err}
+}
+
+// OpenReadOnly opens the job in dir for status, report and verify. Many may read
+// at a time; while a run holds the job it answers *LockedError. Where there is
+// nothing to read the error wraps ErrNoStore.
+func OpenReadOnly(dir string, opts Options) (*Store, error) {
+	s := newStore(dir, opts)
+	s.ro = true
+	path := filepath.Join(dir, storeDir)
+	if _, err := s.opts.fs.Stat(path); err != nil {
+		return nil, fmt.Errorf("job directory %s: %w", dir, ErrNoStore)
+	}
+	var err error
+	if s.lock, err = s.opts.lock(path, false); err != nil {
+		return nil, s.dirError(err)
+	}
+	if err := s.openDB(path, true); err != nil {
+		s.lock.Close()
+		return nil, err
+	}
+	if err := s.load(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	close(s.idle)
+	return s, nil
+}
+
+func newStore(dir string, opts Options) *Store {
+	opts.setDefaults()
+	s := &Store{dir: dir, opts: opts, dict: newDict(),
+		failed: make(chan struct{}), wake: make(chan struct{}, 1), idle: make(chan struct{}), grown: make(chan struct{}, 1)}
+	s.mu.room = sync.NewCond(&s.mu)
+	s.mu.holes = map[uint64]struct{}{}
+	s.counts.Store(new(counters))
+	s.gate = &gate{FS: opts.fs}
+	return s
+}
+
+func (s *Store) openDB(path string, readOnly bool) (err error) {
+	// Pebble panics where a log cannot be written, also while it opens.
+	defer func() {
+		if p := recover(); p != nil {
+			err = &DiskError{s.dir, panicError(p)}
+		}
+	}()
+	s.db, err = pebble.Open(path, s.pebbleOptions(readOnly))
+	if errors.Is(err, pebble.ErrDBDoesNotExist) {
+		return fmt.Errorf("job directory %s: %w", s.dir, ErrNoStore)
+	}
+	if err != nil {
+		s.gate.shut.Store(true)
+		return &DiskError{s.dir, err}
+	}
+	if err := s.failure(); err != nil { // a refused manifest is only logged as fatal
+		s.gate.shut.Store(true)
+		return err
+	}
+	return nil
+}
+
+// fail makes err the store's answer from now on and wakes everybody who waits.
+// Called by any goroutine, Pebble's among them.
+func (s *Store) fail(err error) {
+	s.failOnce.Do(func() {
+		s.failErr = &DiskError{s.dir, err}
+		s.gate.shut.Store(true)
+		close(s.failed)
+		s.opts.Logger.Error("checkpoint failed", "dir", s.dir, "error", err)
+		// Waiters hold mu only for moments, but Pebble may call this with locks of
+		// its own, so mu is not waited for here.
+		go func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.mu.room.Broadcast()
+		}()
+	})
+}
+
+// failure is the store's final error, or nil.
+func (s *Store) failure() error {
+	select {
+	case <-s.failed:
+		return s.failErr
+	default:
+		return nil
+	}
+}
+
+// Failed is closed when the disk has failed; Flush then tells the error.
+func (s *Store) Failed() <-chan struct{} { return s.failed }
+
+// Existed says whether an earlier process had made this store.
+func (s *Store) Existed() bool { return s.existed }
+
+// Close makes everything recorded durable, lowers the dispatched mark to what
+// was really given out, waits for the writer and gives up the lock. After a
+// failure of the disk it touches nothing and returns that failure.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	if !s.ro {
+		s.mu.Lock()
+		s.mu.stop = true
+		s.mu.room.Broadcast()
+		s.mu.Unlock()
+		s.signal()
+		select {
+		case <-s.idle:
+		case <-s.failed:
+		}
+	}
+	if s.failure() != nil {
+		return errors.Join(s.failErr, s.abandon())
+	}
+	return errors.Join(s.db.Close(), s.lock.Close())
+}
+
+// abandon gives up the lock without a word to Pebble, whose Close would wait for
+// ever where a write has failed.
+func (s *Store) abandon() error {
+	s.closed.Store(true)
+	s.gate.shut.Store(true)
+	return s.lock.Close()
+}
+
+func panicError(p any) error {
+	if err, ok := p.(error); ok {
+		return err
+	}
+	return fmt.Errorf("%v", p)
+}

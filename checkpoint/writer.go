@@ -1,0 +1,258 @@
+package checkpoint
+
+import (
+	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// request is one change that waits for its turn.
+type request struct {
+	// fill adds the change to a batch; nil to wait for durability only. The writer
+	// calls it, once, outside of mu. An error is the end of the store, except a
+	// refusal, which must leave the batch as it was.
+	fill func(*turn) error
+	// sync asks for durability before the answer.
+	sync   bool
+	answer error
+	done   chan error
+}
+
+// refused is an answer to one request that does no harm to the store.
+type refused struct{ err error }
+
+func (r refused) Error() string { return r.err.Error() }
+
+// turn is one batch and what goes with it.
+type turn struct {
+	*pebble.Batch
+	counts *counters // the next ones; changed in place
+	state  bool      // m/state has to be written
+	sync   bool
+	// What publish makes known once the batch is applied. Only the writer changes
+	// their originals, so it reads them without mu.
+	plan       Tally
+	planned    bool // plan or complete has changed
+	complete   bool
+	dispatched uint64
+}
+
+// submit queues a change and waits until it was applied.
+func (s *Store) submit(r *request) error {
+	if err := s.enqueue(r); err != nil {
+		return err
+	}
+	select {
+	case err := <-r.done:
+		return err
+	case <-s.failed:
+		return s.failErr
+	}
+}
+
+func (s *Store) enqueue(r *request) error {
+	if s.ro {
+		return ErrReadOnly
+	}
+	r.done = make(chan error, 1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.refusal(); err != nil {
+		return err
+	}
+	s.mu.queue = append(s.mu.queue, r)
+	s.signal()
+	return nil
+}
+
+// refusal is why nothing more is taken. REQUIRES: mu.
+func (s *Store) refusal() error {
+	if err := s.failure(); err != nil {
+		return err
+	}
+	if s.mu.stop {
+		return ErrClosed
+	}
+	return nil
+}
+
+func (s *Store) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// write is the one goroutine that changes the store. It ends after Close, or at
+// the first failure.
+func (s *Store) write() {
+	defer close(s.idle)
+	lastSync := time.Time{}
+	for {
+		requests, outcomes, last := s.collect(lastSync)
+		synced, err := s.take(requests, outcomes, last)
+		if err != nil {
+			s.fail(err)
+			return
+		}
+		if synced {
+			lastSync = time.Now()
+		}
+		if last {
+			return
+		}
+	}
+}
+
+// collect waits for work: requests at once, outcomes when they have waited long
+// enough, are many enough, or somebody wants a sync anyway. last is set with
+// what remains after Close.
+func (s *Store) collect(lastSync time.Time) (requests []*request, outcomes group, last bool) {
+	for {
+		s.mu.Lock()
+		due := s.mu.stop || s.mu.group.len() >= groupMax || slices.ContainsFunc(s.mu.queue, func(r *request) bool { return r.sync })
+		wait := s.opts.Interval - time.Since(lastSync)
+		if due || wait <= 0 {
+			outcomes = s.mu.group.take()
+			s.mu.room.Broadcast()
+		}
+		requests, s.mu.queue = s.mu.queue, nil
+		pending, last := s.mu.group.len() > 0, s.mu.stop
+		s.mu.Unlock()
+		if len(requests) > 0 || outcomes.len() > 0 || last {
+			return requests, outcomes, last
+		}
+		s.sleep(pending, wait)
+	}
+}
+
+// sleep waits for a signal, and where outcomes wait, not past their interval.
+func (s *Store) sleep(pending bool, wait time.Duration) {
+	if !pending {
+		<-s.wake
+		return
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-s.wake:
+	case <-t.C:
+	}
+}
+
+// take makes one batch of everything it got, applies it, and answers.
+func (s *Store) take(requests []*request, outcomes group, last bool) (synced bool, err error) {
+	t := &turn{Batch: s.db.NewBatch(), counts: s.counts.Load().clone(), sync: outcomes.len() > 0 || last,
+		plan: s.mu.plan, complete: s.mu.complete, dispatched: s.mu.dispatched}
+	for _, r := range requests {
+		if err := t.fill(r); err != nil {
+			return false, err
+		}
+	}
+	t.fillPlan()
+	if err := s.addOutcomes(t, outcomes); err != nil {
+		return false, err
+	}
+	if t.sync && s.asked.fold(t.counts) {
+		t.state = true
+	}
+	if last {
+		s.lowerMark(t)
+	}
+	s.finish(t)
+	if err := s.apply(t.Batch, t.sync); err != nil {
+		return false, err
+	}
+	_ = t.Batch.Close()
+	s.publish(t, requests)
+	return t.sync, nil
+}
+
+func (t *turn) fill(r *request) error {
+	t.sync = t.sync || r.sync
+	if r.fill == nil {
+		return nil
+	}
+	err := r.fill(t)
+	if no, ok := err.(refused); ok {
+		r.answer = no.err
+		return nil
+	}
+	return err
+}
+
+// finish adds what every batch carries: the state, and the words it is the first
+// to use. The words come last, since everything before may bring new ones.
+func (s *Store) finish(t *turn) {
+	if t.state {
+		e := encoder{d: s.dict}
+		s.mu.Lock()
+		handed, holes := s.mu.handed, make([]uint64, 0, len(s.mu.holes))
+		for h := range s.mu.holes {
+			holes = append(holes, h)
+		}
+		s.mu.Unlock()
+		slices.Sort(holes)
+		e.state(t.counts, handed, holes)
+		_ = t.Set([]byte(keyState), e.b, nil)
+	}
+	for _, id := range s.dict.take() {
+		w, _ := s.dict.word(id)
+		_ = t.Set(seqKey(dictPrefix, id), []byte(w), nil)
+	}
+	if t.sync && t.Empty() {
+		_ = t.LogData(nil, nil) // carries the sync of what was applied without one
+	}
+}
+
+// apply commits a batch. Pebble reports a failed log write by a panic or through
+// its logger; both end here as the store's failure.
+func (s *Store) apply(b *pebble.Batch, sync bool) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicError(p)
+		}
+	}()
+	if err := b.Commit(&pebble.WriteOptions{Sync: sync}); err != nil {
+		return err
+	}
+	return s.failure()
+}
+
+func (s *Store) publish(t *turn, requests []*request) {
+	s.counts.Store(t.counts)
+	s.mu.Lock()
+	s.mu.plan, s.mu.complete, s.mu.dispatched = t.plan, t.complete, t.dispatched
+	s.mu.Unlock()
+	if t.planned {
+		select {
+		case s.grown <- struct{}{}:
+		default:
+		}
+	}
+	for _, r := range requests {
+		r.done <- r.answer
+	}
+}
+
+// lowerMark takes the dispatched mark back to what was really given out: after a
+// clean stop nothing above it is in doubt.
+func (s *Store) lowerMark(t *turn) {
+	s.mu.Lock()
+	handed := s.mu.handed
+	s.mu.Unlock()
+	if handed < t.dispatched {
+		t.mark(handed)
+		t.state = true
+	}
+}
+
+// mark sets the dispatched mark.
+func (t *turn) mark(n uint64) {
+	t.dispatched = n
+	var e encoder
+	e.byte(valueVersion)
+	e.uint(n)
+	_ = t.Set([]byte(keyDispatched), e.b, nil)
+}
