@@ -1,0 +1,442 @@
+package engine
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// memStore is a store without a network, so that a test can live through a night
+// of fake time. Over HTTP, the same engine is tested against s3test and MinIO.
+type memStore struct {
+	// delay of every request, on the test's clock.
+	delay time.Duration
+	// shows makes Copy's reply carry the encryption.
+	shows bool
+	// fault is asked before every request; a non-nil error is the answer, and
+	// applied says whether the request takes effect all the same.
+	fault func(kind object.RequestKind, key string) (err error, applied bool)
+
+	mu struct {
+		sync.Mutex
+		objects  map[string]*memObject
+		uploads  map[string]*memUpload
+		requests [object.NumRequestKinds]int
+		next     int
+	}
+}
+
+type memObject struct {
+	object.Object
+	attrs object.Attributes
+	body  []byte
+	// writes counts how often the object was written in place.
+	writes int
+}
+
+type memUpload struct {
+	ref   object.Ref
+	req   *object.CopyRequest
+	parts map[int][]byte
+	began time.Time
+}
+
+func newMemStore(n int) *memStore {
+	s := &memStore{shows: true}
+	s.mu.objects = map[string]*memObject{}
+	s.mu.uploads = map[string]*memUpload{}
+	for i := range n {
+		s.put(fmt.Sprintf("k%06d", i), []byte(fmt.Sprint("body ", i)))
+	}
+	return s
+}
+
+func (s *memStore) put(key string, body []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.next++
+	o := &memObject{body: body}
+	o.Ref = object.Ref{Bucket: "b", Key: key}
+	o.Size, o.ETag, o.LastModified = int64(len(body)), fmt.Sprintf("etag-%d", s.mu.next), time.Now()
+	o.Encryption = object.Encryption{Type: object.SSENone}
+	s.mu.objects[key] = o
+}
+
+// enter counts, waits, and asks for a fault. applied without an error is the
+// ordinary case.
+func (s *memStore) enter(ctx context.Context, kind object.RequestKind, key string) (err error, apply bool) {
+	s.mu.Lock()
+	s.mu.requests[kind]++
+	s.mu.Unlock()
+	if s.delay > 0 {
+		select {
+		case <-time.After(s.delay):
+		case <-ctx.Done():
+			return &object.Error{Class: object.ClassCanceled, Op: kind.String(), Err: ctx.Err()}, false
+		}
+	}
+	if s.fault != nil {
+		if err, applied := s.fault(kind, key); err != nil {
+			return err, applied
+		}
+	}
+	return nil, true
+}
+
+func (s *memStore) count(kind object.RequestKind) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.requests[kind]
+}
+
+func (s *memStore) Head(ctx context.Context, ref object.Ref, _ object.CustomerKey) (object.Head, error) {
+	if err, _ := s.enter(ctx, object.ReqHead, ref.Key); err != nil {
+		return object.Head{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.mu.objects[ref.Key]
+	if o == nil {
+		return object.Head{}, &object.Error{Class: object.ClassGone, Op: "HeadObject", Ref: ref, HTTPStatus: 404}
+	}
+	h := object.Head{Object: o.Object, Attributes: o.attrs}
+	h.Ref = ref
+	return h, nil
+}
+
+func (s *memStore) Copy(ctx context.Context, r *object.CopyRequest) (object.CopyReply, error) {
+	err, apply := s.enter(ctx, object.ReqCopy, r.Source.Key)
+	if !apply {
+		return object.CopyReply{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	src := s.mu.objects[r.Source.Key]
+	if src == nil {
+		return object.CopyReply{}, &object.Error{Class: object.ClassGone, Op: "CopyObject", Ref: r.Source}
+	}
+	if r.SourceETag != "" && r.SourceETag != src.ETag {
+		return object.CopyReply{}, &object.Error{Class: object.ClassChanged, Op: "CopyObject", Ref: r.Source, HTTPStatus: 412}
+	}
+	reply := s.write(r, src.body)
+	return reply, err
+}
+
+// write must be called with mu held.
+func (s *memStore) write(r *object.CopyRequest, body []byte) object.CopyReply {
+	s.mu.next++
+	o := &memObject{body: body}
+	if old := s.mu.objects[r.Dest.Key]; old != nil {
+		o.attrs, o.writes = old.attrs, old.writes+1
+	}
+	o.Ref = object.Ref{Bucket: r.Dest.Bucket, Key: r.Dest.Key}
+	o.Size, o.ETag, o.LastModified = int64(len(body)), fmt.Sprintf("etag-%d", s.mu.next), time.Now()
+	o.Encryption = object.Encryption{Type: r.Target.SSE, KMSKeyID: r.Target.KMSKeyID}
+	s.mu.objects[r.Dest.Key] = o
+	reply := object.CopyReply{ETag: o.ETag, RequestID: fmt.Sprint("req-", s.mu.next)}
+	if s.shows {
+		reply.Encryption = o.Encryption
+	}
+	return reply
+}
+
+func (s *memStore) Update(ctx context.Context, ref object.Ref, t *object.Target) (string, error) {
+	err, apply := s.enter(ctx, object.ReqUpdate, ref.Key)
+	if apply {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		o := *s.mu.objects[ref.Key]
+		o.Encryption = object.Encryption{Type: t.SSE, KMSKeyID: t.KMSKeyID}
+		o.writes++
+		s.mu.objects[ref.Key] = &o
+	}
+	return "req", err
+}
+
+func (s *memStore) CreateUpload(ctx context.Context, r *object.CopyRequest) (string, object.Encryption, error) {
+	err, apply := s.enter(ctx, object.ReqCreateUpload, r.Dest.Key)
+	if !apply {
+		return "", object.Encryption{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.next++
+	id := fmt.Sprint("upload-", s.mu.next)
+	s.mu.uploads[id] = &memUpload{ref: r.Dest, req: r, parts: map[int][]byte{}, began: time.Now()}
+	return id, object.Encryption{}, err
+}
+
+func (s *memStore) CopyPart(ctx context.Context, r *object.PartRequest) (object.CopyReply, error) {
+	err, apply := s.enter(ctx, object.ReqCopyPart, r.Dest.Key)
+	if !apply {
+		return object.CopyReply{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.mu.uploads[r.UploadID]
+	src := s.mu.objects[r.Source.Key]
+	switch {
+	case u == nil:
+		return object.CopyReply{}, &object.Error{Class: object.ClassNoUpload, Op: "UploadPartCopy", Ref: r.Dest}
+	case src == nil:
+		return object.CopyReply{}, &object.Error{Class: object.ClassGone, Op: "UploadPartCopy", Ref: r.Source}
+	case src.ETag != r.SourceETag:
+		return object.CopyReply{}, &object.Error{Class: object.ClassChanged, Op: "UploadPartCopy", Ref: r.Source}
+	}
+	body := src.body
+	if r.Last >= r.First {
+		body = body[r.First : r.Last+1]
+	}
+	u.parts[r.Number] = body
+	return object.CopyReply{ETag: fmt.Sprintf("part-%d", r.Number)}, err
+}
+
+func (s *memStore) CompleteUpload(ctx context.Context, r *object.CompleteRequest) (object.CopyReply, error) {
+	err, apply := s.enter(ctx, object.ReqComplete, r.Dest.Key)
+	if !apply {
+		return object.CopyReply{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.mu.uploads[r.UploadID]
+	if u == nil {
+		return object.CopyReply{}, &object.Error{Class: object.ClassNoUpload, Op: "CompleteMultipartUpload", Ref: r.Dest}
+	}
+	if now := s.mu.objects[r.Dest.Key]; r.DestETag != "" && now.ETag != r.DestETag {
+		return object.CopyReply{}, &object.Error{Class: object.ClassChanged, Op: "CompleteMultipartUpload", Ref: r.Dest}
+	}
+	var body []byte
+	for _, p := range r.Parts {
+		body = append(body, u.parts[p.Number]...)
+	}
+	delete(s.mu.uploads, r.UploadID)
+	return s.write(u.req, body), err
+}
+
+func (s *memStore) AbortUpload(ctx context.Context, dest object.Ref, id string) error {
+	err, apply := s.enter(ctx, object.ReqAbort, dest.Key)
+	if !apply {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mu.uploads, id)
+	return err
+}
+
+func (s *memStore) ListParts(ctx context.Context, dest object.Ref, id string, _ *object.Target) ([]object.Part, error) {
+	if err, _ := s.enter(ctx, object.ReqListParts, dest.Key); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.mu.uploads[id]
+	if u == nil {
+		return nil, &object.Error{Class: object.ClassNoUpload, Op: "ListParts", Ref: dest}
+	}
+	var parts []object.Part
+	for n, b := range u.parts {
+		parts = append(parts, object.Part{Number: n, ETag: fmt.Sprintf("part-%d", n), Size: int64(len(b))})
+	}
+	slices.SortFunc(parts, func(a, b object.Part) int { return cmp.Compare(a.Number, b.Number) })
+	return parts, nil
+}
+
+func (s *memStore) ListUploads(_ context.Context, dest object.Ref) ([]object.PendingUpload, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var open []object.PendingUpload
+	for id, u := range s.mu.uploads {
+		if u.ref.Key == dest.Key {
+			open = append(open, object.PendingUpload{Key: dest.Key, ID: id, Initiated: u.began})
+		}
+	}
+	return open, nil
+}
+
+func (s *memStore) ListInspected(ctx context.Context, _, _, after string, most int) ([]object.Object, bool, error) {
+	if err, _ := s.enter(ctx, object.ReqList, after); err != nil {
+		return nil, false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var objs []object.Object
+	for key, o := range s.mu.objects {
+		if key > after {
+			objs = append(objs, o.Object)
+		}
+	}
+	slices.SortFunc(objs, func(a, b object.Object) int { return strings.Compare(a.Key, b.Key) })
+	return objs[:min(len(objs), most)], len(objs) > most, nil
+}
+
+func (s *memStore) Open(ctx context.Context, ref object.Ref, _ object.CustomerKey, _ string) (io.ReadCloser, error) {
+	if err, _ := s.enter(ctx, object.ReqGet, ref.Key); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return io.NopCloser(bytes.NewReader(s.mu.objects[ref.Key].body)), nil
+}
+
+func (s *memStore) Tags(context.Context, object.Ref) ([]object.Tag, error)      { return nil, nil }
+func (s *memStore) PutTags(context.Context, object.Ref, []object.Tag) error     { return errNone }
+func (s *memStore) Grants(context.Context, object.Ref) ([]object.Grant, error)  { return nil, nil }
+func (s *memStore) PutGrants(context.Context, object.Ref, []object.Grant) error { return errNone }
+func (s *memStore) PutLock(context.Context, object.Ref, string, time.Time, bool) error {
+	return errNone
+}
+func (s *memStore) Lock(context.Context, object.Ref) (string, time.Time, bool, error) {
+	return "", time.Time{}, false, nil
+}
+func (s *memStore) Parts(context.Context, object.Ref, object.CustomerKey) ([]int64, string, error) {
+	return nil, "", nil
+}
+
+var errNone = errors.New("memStore has no details")
+
+func (s *memStore) store() Store { return Store{Hot: s, Uploads: s, Details: s, Reader: s} }
+
+// memJournal keeps a plan and its outcomes in memory. reopen is what a crash
+// leaves: outcomes of the durable ones, everything handed out in doubt.
+type memJournal struct {
+	mu struct {
+		sync.Mutex
+		tasks      []object.Task
+		next       int
+		dispatched int
+		outcomes   map[uint64]*object.Outcome
+		uploads    map[uint64]object.Upload
+		parts      map[uint64][]object.Part
+		failing    error
+	}
+}
+
+func planOf(s *memStore, settled bool) *memJournal {
+	j := &memJournal{}
+	j.mu.outcomes = map[uint64]*object.Outcome{}
+	j.mu.uploads = map[uint64]object.Upload{}
+	j.mu.parts = map[uint64][]object.Part{}
+	objs, _, _ := s.ListInspected(context.Background(), "b", "", "", 1<<30)
+	for i, o := range objs {
+		o.Settled = settled
+		if !settled {
+			o.Encryption = object.Encryption{}
+		}
+		j.mu.tasks = append(j.mu.tasks, object.Task{Seq: uint64(i), Object: o})
+	}
+	return j
+}
+
+func (j *memJournal) reopen() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.mu.next = 0
+	for i := range j.mu.tasks {
+		j.mu.tasks[i].InDoubt = i < j.mu.dispatched
+	}
+}
+
+func (j *memJournal) Next(ctx context.Context, buf []object.Task) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := 0
+	for ; n < len(buf) && j.mu.next < len(j.mu.tasks); j.mu.next++ {
+		if t := j.mu.tasks[j.mu.next]; j.mu.outcomes[t.Seq] == nil {
+			buf[n] = t
+			n++
+		}
+	}
+	j.mu.dispatched = max(j.mu.dispatched, j.mu.next)
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, ctx.Err()
+}
+
+func (j *memJournal) Record(o *object.Outcome) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.mu.failing == nil {
+		j.mu.outcomes[o.Seq] = o
+	}
+	return j.mu.failing
+}
+
+func (j *memJournal) Flush() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.mu.failing
+}
+
+func (j *memJournal) SaveUpload(u object.Upload) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.mu.uploads[u.Seq] = u
+	return nil
+}
+
+func (j *memJournal) SavePart(seq uint64, p object.Part) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.mu.parts[seq] = append(j.mu.parts[seq], p)
+	return nil
+}
+
+func (j *memJournal) Upload(seq uint64) (object.Upload, []object.Part, bool, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	u, ok := j.mu.uploads[seq]
+	return u, j.mu.parts[seq], ok, nil
+}
+
+func (j *memJournal) DropUpload(seq uint64) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.mu.uploads, seq)
+	delete(j.mu.parts, seq)
+	return nil
+}
+
+// states counts the outcomes by state.
+func (j *memJournal) states() [object.NumStates]int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var n [object.NumStates]int
+	for _, o := range j.mu.outcomes {
+		n[o.State]++
+	}
+	n[object.Remaining] = len(j.mu.tasks) - len(j.mu.outcomes)
+	return n
+}
+
+// always chooses the same operation for everything that is not as wanted yet.
+type always struct {
+	target object.Target
+	op     object.Operation
+}
+
+func (a always) Choose(o *object.Object, _ *object.Attributes) object.Choice {
+	if o.Encryption.Type == object.SSEUnknown {
+		return object.Choice{Operation: object.OpUndecided}
+	}
+	if a.target.Satisfied(o) {
+		return object.Choice{Operation: object.OpNone, Already: true}
+	}
+	return object.Choice{Operation: a.op, Route: object.RouteSelfCopy}
+}
+
+func memConfig(s *memStore, j *memJournal, op object.Operation) Config {
+	target := object.Target{SSE: object.SSEKMS, KMSKeyID: "arn:aws:kms:r:1:key/new"}
+	return Config{Journal: j, Store: s.store(), Chooser: always{target, op}, Target: target,
+		Caps: object.Capabilities{CompleteIfMatch: object.Yes}, Facts: object.BucketFacts{ACLsDisabled: object.Yes}, Workers: 8}
+}
