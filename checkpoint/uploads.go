@@ -68,6 +68,21 @@ func (s *Store) Uploads(f func(object.Upload, []object.Part) error) error {
 	return s.uploads([]byte(uploadPrefix), prefixEnd(uploadPrefix), f)
 }
 
+// Leftovers are the uploads whose task has an outcome, so that no worker takes
+// them up again: what an earlier process could not abort when it gave an object
+// up.
+func (s *Store) Leftovers() ([]object.Upload, error) {
+	var left []object.Upload
+	err := s.Uploads(func(u object.Upload, _ []object.Part) error {
+		_, o, err := s.Row(u.Seq)
+		if err == nil && o != nil {
+			left = append(left, u)
+		}
+		return err
+	})
+	return left, err
+}
+
 func (s *Store) uploads(lower, upper []byte, f func(object.Upload, []object.Part) error) (err error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
