@@ -169,7 +169,7 @@ func (a *askedCounts) fold(c *counters) (changed bool) {
 }
 
 // Totals is the job in numbers, of what is durable or about to be.
-func (s *Store) Totals() Totals {
+func (s *Store) Totals() object.Totals {
 	s.mu.Lock()
 	plan, complete := s.mu.plan, s.mu.complete
 	s.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 func (s *Store) Append(tasks []object.Task, cursors []object.Cursor) error {
 	e := encoder{b: make([]byte, 0, 96*len(tasks)), d: s.dict}
 	ends := make([]int, len(tasks))
-	added := Tally{Objects: uint64(len(tasks))}
+	added := object.Tally{Objects: uint64(len(tasks))}
 	for i := range tasks {
 		e.task(&tasks[i])
 		ends[i] = len(e.b)

@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/resealhq/reseal/engine/object"
 )
 
 // storeDir is the store's folder in a job directory.
@@ -86,7 +88,7 @@ type Store struct {
 		queue      []*request
 		group      group
 		stop       bool
-		plan       Tally // appended and visible
+		plan       object.Tally // appended and visible
 		complete   bool
 		handed     uint64              // tasks below it were given out or have an outcome
 		holes      map[uint64]struct{} // given out, no outcome in the store, not in r/

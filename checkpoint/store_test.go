@@ -95,7 +95,7 @@ func TestPlanNextRecordReopen(t *testing.T) {
 	}
 	must(t, s.Flush())
 	totals := s.Totals()
-	if totals.States[object.Done] != (Tally{4500, 45000}) || totals.States[object.Remaining] != (Tally{500, 5000}) {
+	if totals.States[object.Done] != (object.Tally{Objects: 4500, Bytes: 45000}) || totals.States[object.Remaining] != (object.Tally{Objects: 500, Bytes: 5000}) {
 		t.Errorf("totals %+v", totals)
 	}
 	must(t, s.Close())

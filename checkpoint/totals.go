@@ -9,46 +9,18 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 )
 
-// Tally counts objects and their bytes. Objects of unknown size add no bytes.
-type Tally struct {
-	Objects uint64 `json:"objects"`
-	Bytes   int64  `json:"bytes"`
-}
+// The numbers of a job are nouns that the report shares.
+type (
+	Tally  = object.Tally
+	Cause  = object.Cause
+	Totals = object.Totals
+)
 
-func (t *Tally) add(size int64, sign int) {
+func add(t *object.Tally, size int64, sign int) {
 	t.Objects += uint64(sign)
 	if size > 0 {
 		t.Bytes += int64(sign) * size
 	}
-}
-
-// Cause is one reason why objects were left or failed.
-type Cause struct {
-	State     object.State
-	Reason    object.Reason
-	ErrorCode string
-	Tally
-	// Example is the Seq of one of them; Store.Row tells it.
-	Example uint64
-}
-
-// Totals is a job in numbers, exact at any time: it is kept with the outcomes.
-type Totals struct {
-	Planned      Tally
-	PlanComplete bool
-	// States by object.State; Remaining is what has no outcome.
-	States [object.NumStates]Tally
-	// Operations of the objects done, by object.Operation.
-	Operations [object.OpMultipart + 1]Tally
-	// OldVersions counts the versions that copies left behind under their old
-	// encryption.
-	OldVersions Tally
-	// Requests by object.RequestKind, of all processes of the job.
-	Requests [object.NumRequestKinds]uint64
-	// Elapsed is the running time of all processes, as told to AddElapsed.
-	Elapsed time.Duration
-	// Causes of left and failed objects, the most frequent first.
-	Causes []Cause
 }
 
 // Past this many different causes, the rest is counted without its error code.
@@ -61,16 +33,16 @@ type causeKey struct {
 }
 
 type causeCount struct {
-	Tally
+	object.Tally
 	example uint64
 }
 
 // counters is what m/state keeps. The writer makes a new one for every group and
 // publishes it when the group is durable; readers take it as it is.
 type counters struct {
-	states      [object.NumStates]Tally
-	operations  [object.OpMultipart + 1]Tally
-	oldVersions Tally
+	states      [object.NumStates]object.Tally
+	operations  [object.OpMultipart + 1]object.Tally
+	oldVersions object.Tally
 	requests    [object.NumRequestKinds]uint64
 	elapsed     time.Duration
 	causes      map[causeKey]causeCount
@@ -101,12 +73,12 @@ func factOf(o *object.Outcome) fact {
 
 // count adds an outcome, or takes it back with sign -1.
 func (c *counters) count(f *fact, seq uint64, sign int) {
-	c.states[f.state].add(f.size, sign)
+	add(&c.states[f.state], f.size, sign)
 	if f.state == object.Done && int(f.operation) < len(c.operations) {
-		c.operations[f.operation].add(f.size, sign)
+		add(&c.operations[f.operation], f.size, sign)
 	}
 	if f.oldKept {
-		c.oldVersions.add(f.size, sign)
+		add(&c.oldVersions, f.size, sign)
 	}
 	if f.state == object.Left || f.state == object.Failed {
 		c.cause(f, seq, sign)
@@ -123,7 +95,7 @@ func (c *counters) cause(f *fact, seq uint64, sign int) {
 	if n.Objects == 0 {
 		n.example = seq
 	}
-	n.add(f.size, sign)
+	add(&n.Tally, f.size, sign)
 	if n.Objects == 0 {
 		delete(c.causes, k)
 		return
@@ -132,7 +104,7 @@ func (c *counters) cause(f *fact, seq uint64, sign int) {
 }
 
 // settled is how many tasks have an outcome.
-func (c *counters) settled() (t Tally) {
+func (c *counters) settled() (t object.Tally) {
 	for s := object.Done; s < object.NumStates; s++ {
 		t.Objects += c.states[s].Objects
 		t.Bytes += c.states[s].Bytes
@@ -140,19 +112,19 @@ func (c *counters) settled() (t Tally) {
 	return t
 }
 
-func (c *counters) totals(planned Tally, complete bool) Totals {
-	t := Totals{Planned: planned, PlanComplete: complete, States: c.states, Operations: c.operations,
+func (c *counters) totals(planned object.Tally, complete bool) object.Totals {
+	t := object.Totals{Planned: planned, PlanComplete: complete, States: c.states, Operations: c.operations,
 		OldVersions: c.oldVersions, Requests: c.requests, Elapsed: c.elapsed}
 	settled := c.settled()
 	// Sizes may have changed since the plan, so bytes can only be near.
-	t.States[object.Remaining] = Tally{planned.Objects - settled.Objects, max(0, planned.Bytes-settled.Bytes)}
+	t.States[object.Remaining] = object.Tally{Objects: planned.Objects - settled.Objects, Bytes: max(0, planned.Bytes-settled.Bytes)}
 	if t.States[object.Remaining].Objects == 0 {
 		t.States[object.Remaining].Bytes = 0
 	}
 	for k, n := range c.causes {
-		t.Causes = append(t.Causes, Cause{State: k.state, Reason: k.reason, ErrorCode: k.code, Tally: n.Tally, Example: n.example})
+		t.Causes = append(t.Causes, object.Cause{State: k.state, Reason: k.reason, ErrorCode: k.code, object.Tally: n.Tally, Example: n.example})
 	}
-	slices.SortFunc(t.Causes, func(a, b Cause) int {
+	slices.SortFunc(t.Causes, func(a, b object.Cause) int {
 		return cmp.Or(cmp.Compare(b.Objects, a.Objects), cmp.Compare(b.State, a.State),
 			cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.ErrorCode, b.ErrorCode))
 	})
@@ -193,12 +165,12 @@ func (e *encoder) state(c *counters, handed uint64, holes []uint64) {
 	}
 }
 
-func (e *encoder) tally(t Tally) {
+func (e *encoder) tally(t object.Tally) {
 	e.uint(t.Objects)
 	e.int(t.Bytes)
 }
 
-func (d *decoder) tally() Tally { return Tally{d.uint(), d.int()} }
+func (d *decoder) tally() object.Tally { return object.Tally{Objects: d.uint(), Bytes: d.int()} }
 
 func decodeState(d *dict, b []byte) (c *counters, handed uint64, holes []uint64, err error) {
 	r := decoder{b: b, d: d}

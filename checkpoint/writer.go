@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/resealhq/reseal/engine/object"
 )
 
 // request is one change that waits for its turn.
@@ -32,7 +34,7 @@ type turn struct {
 	sync   bool
 	// What publish makes known once the batch is applied. Only the writer changes
 	// their originals, so it reads them without mu.
-	plan       Tally
+	plan       object.Tally
 	planned    bool // plan or complete has changed
 	complete   bool
 	dispatched uint64
