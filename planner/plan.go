@@ -1,0 +1,349 @@
+package planner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// Inspector asks the store about one object. Its errors are *object.Error and
+// final: whoever gives one retries within. Called by many goroutines.
+type Inspector func(ctx context.Context, o *object.Object) (object.Head, error)
+
+// Options of one planning. The zero value plans from the rows alone.
+type Options struct {
+	// Resume holds the cursors that an earlier process made durable, Planned how
+	// many tasks it did; they count against the selection's limit.
+	Resume  []object.Cursor
+	Planned uint64
+	// Inspect is asked where only the object itself tells whether it is selected;
+	// with InspectAll also where its row does not settle the operation, so that the
+	// plan is final.
+	Inspect    Inspector
+	InspectAll bool
+	// Inspectors bounds the inspections at one time; 0 means 64.
+	Inspectors int
+	// Passed, where set, is told after every page how many rows were read and how
+	// many tasks became of them. Called by many goroutines; must not block.
+	Passed func(rows, tasks int)
+}
+
+// Counts is what one planning passed.
+type Counts struct {
+	// Rows of the source, and how many of them became Tasks of together Bytes.
+	Rows, Tasks uint64
+	Bytes       int64
+	// Tasks by what was chosen.
+	Undecided, Update, Copy, Multipart, Already, Left uint64
+	// Inspected objects, and those that were Gone by then: they become no task.
+	Inspected, Gone uint64
+	// Limited is set where the selection's limit ended the plan.
+	Limited bool
+}
+
+// errLimit ends the reading of a source early, and is no error.
+var errLimit = errors.New("the limit of the selection is reached")
+
+// Plan reads the source to its end and appends a task for every selected row.
+// Tasks and the cursors that passed them go to the sink in one step, so that a
+// process that dies loses nothing and repeats nothing: the next one passes the
+// durable cursors as Resume. Memory does not grow with the source. An error
+// means that the plan is not complete.
+func Plan(ctx context.Context, src Source, sel *Selection, ch *Chooser, sink Sink, opt Options) (Counts, error) {
+	if opt.Inspectors <= 0 {
+		opt.Inspectors = 64
+	}
+	p := &planning{sel: sel, ch: ch, sink: sink, opt: opt, busy: make(chan struct{}, opt.Inspectors)}
+	p.mu.planned = opt.Planned
+	if p.full() {
+		return Counts{Limited: true}, nil
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	err := src.Read(ctx, opt.Resume, func(page object.Page) error {
+		err := p.page(ctx, page)
+		if errors.Is(err, errLimit) {
+			stop(errLimit) // pages in flight need not be waited for
+		}
+		return err
+	})
+	counts := p.mu.counts
+	switch {
+	case p.mu.failed != nil:
+		return counts, p.mu.failed
+	case counts.Limited:
+		return counts, nil
+	}
+	return counts, err
+}
+
+type planning struct {
+	sel  *Selection
+	ch   *Chooser
+	sink Sink
+	opt  Options
+	busy chan struct{} // holds one token for each inspection under way
+
+	// appending is held for reading around a place that was reserved and the Append
+	// that fills it, and for writing by the page that the limit cuts.
+	appending sync.RWMutex
+
+	mu struct {
+		sync.Mutex
+		counts  Counts
+		planned uint64 // tasks that were given their place, also by earlier processes
+		failed  error  // the first error of a page, which a reached limit must not hide
+	}
+}
+
+// full says whether the limit is reached, and remembers it.
+func (p *planning) full() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sel.Limit == 0 || p.mu.planned < p.sel.Limit {
+		return false
+	}
+	p.mu.counts.Limited = true
+	return true
+}
+
+func (p *planning) page(ctx context.Context, page object.Page) error {
+	if p.full() {
+		return errLimit
+	}
+	tasks, c, err := p.tasks(ctx, page.Objects)
+	if err != nil {
+		if errors.Is(context.Cause(ctx), errLimit) {
+			return errLimit // the reached limit cut its inspections short
+		}
+		return p.fail(err)
+	}
+	if tasks, err = p.append(tasks, page.Cursors); err != nil {
+		return err
+	}
+	p.count(len(page.Objects), tasks, c)
+	if p.opt.Passed != nil {
+		p.opt.Passed(len(page.Objects), len(tasks))
+	}
+	if p.full() {
+		return errLimit
+	}
+	return nil
+}
+
+// append gives the sink as many of the tasks as the limit leaves room for, and
+// returns those.
+//
+// The page that the limit cuts goes last, and without its cursors: they would
+// pass rows that are not planned. So until it is durable, a crash leaves only
+// whole pages, and afterwards the plan is full and nothing is read again.
+func (p *planning) append(tasks []object.Task, cursors []object.Cursor) ([]object.Task, error) {
+	p.appending.RLock()
+	keep := p.reserve(len(tasks))
+	if keep == len(tasks) {
+		defer p.appending.RUnlock()
+		if keep == 0 && len(cursors) == 0 {
+			return tasks, nil
+		}
+		return tasks, p.fail(p.sink.Append(tasks, cursors))
+	}
+	p.appending.RUnlock()
+	p.appending.Lock()
+	defer p.appending.Unlock()
+	tasks = tasks[:keep]
+	if keep == 0 {
+		return tasks, nil
+	}
+	if err := p.firstFailure(); err != nil {
+		return nil, err // the plan is not full after all
+	}
+	return tasks, p.fail(p.sink.Append(tasks, nil))
+}
+
+// reserve takes places for up to n tasks under the limit, so that pages that are
+// appended at the same time do not exceed it together.
+func (p *planning) reserve(n int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sel.Limit > 0 {
+		n = int(min(uint64(n), p.sel.Limit-min(p.mu.planned, p.sel.Limit)))
+	}
+	p.mu.planned += uint64(n)
+	return n
+}
+
+func (p *planning) firstFailure() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.failed
+}
+
+// fail remembers an error and hands it back.
+func (p *planning) fail(err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.failed == nil {
+		p.mu.failed = err
+	}
+	return err
+}
+
+func (p *planning) count(rows int, tasks []object.Task, c Counts) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := &p.mu.counts
+	n.Rows += uint64(rows)
+	n.Tasks += uint64(len(tasks))
+	n.Inspected += c.Inspected
+	n.Gone += c.Gone
+	for i := range tasks {
+		t := &tasks[i]
+		n.Bytes += max(0, t.Object.Size)
+		switch {
+		case t.Operation == object.OpUpdate:
+			n.Update++
+		case t.Operation == object.OpCopy:
+			n.Copy++
+		case t.Operation == object.OpMultipart:
+			n.Multipart++
+		case t.Operation == object.OpUndecided:
+			n.Undecided++
+		case t.Already:
+			n.Already++
+		default:
+			n.Left++
+		}
+	}
+}
+
+// tasks are the page's selected rows with what is to be done with each, in the
+// page's order.
+func (p *planning) tasks(ctx context.Context, rows []object.Object) ([]object.Task, Counts, error) {
+	var c Counts
+	tasks := make([]object.Task, 0, len(rows))
+	var ask []int // tasks that only an inspection settles
+	for i := range rows {
+		v := p.sel.Match(&rows[i])
+		if v == No {
+			continue
+		}
+		t := task(&rows[i], p.ch.Choose(&rows[i], nil))
+		if v == Inspect || p.opt.InspectAll && t.Operation == object.OpUndecided {
+			ask = append(ask, len(tasks))
+		}
+		tasks = append(tasks, t)
+	}
+	if len(ask) == 0 {
+		return tasks, c, nil
+	}
+	if p.opt.Inspect == nil {
+		return nil, c, fmt.Errorf("%s: its row does not tell whether it is selected, and objects are not to be inspected; use --inspect auto", tasks[ask[0]].Object.Ref)
+	}
+	results, err := p.inspectAll(ctx, tasks, ask)
+	if err != nil {
+		return nil, c, err
+	}
+	return p.settle(tasks, ask, results)
+}
+
+func task(o *object.Object, ch object.Choice) object.Task {
+	return object.Task{Object: *o, Operation: ch.Operation, Reason: ch.Reason, Already: ch.Already}
+}
+
+type inspected struct {
+	head object.Head
+	err  error
+}
+
+// inspectAll asks about the tasks at the indexes, many at once. Its error is one
+// that concerns the whole run.
+func (p *planning) inspectAll(ctx context.Context, tasks []object.Task, ask []int) ([]inspected, error) {
+	results := make([]inspected, len(ask))
+	g, ctx := errgroup.WithContext(ctx)
+	for n, i := range ask {
+		select {
+		case p.busy <- struct{}{}:
+		case <-ctx.Done():
+			return nil, firstOf(g.Wait(), context.Cause(ctx))
+		}
+		g.Go(func() error {
+			defer func() { <-p.busy }()
+			head, err := p.opt.Inspect(ctx, &tasks[i].Object)
+			results[n] = inspected{head, err}
+			if cl := object.ClassOf(err); err != nil && (cl.Fatal() || cl == object.ClassCanceled || cl == object.ClassUnreachable || ctx.Err() != nil) {
+				return err
+			}
+			return nil
+		})
+	}
+	return results, g.Wait()
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle replaces what the rows said by what the store said, and drops what is
+// gone or, looked at, not selected.
+func (p *planning) settle(tasks []object.Task, ask []int, results []inspected) ([]object.Task, Counts, error) {
+	c := Counts{Inspected: uint64(len(ask))}
+	kept := tasks[:0]
+	for i, n := 0, 0; i < len(tasks); i++ {
+		t := tasks[i]
+		if n < len(ask) && ask[n] == i {
+			r := &results[n]
+			n++
+			if object.ClassOf(r.err) == object.ClassGone && r.err != nil {
+				c.Gone++
+				continue
+			}
+			var selected bool
+			if t, selected = p.inspectedTask(&t.Object, r); !selected {
+				continue
+			}
+		}
+		kept = append(kept, t)
+	}
+	return kept, c, nil
+}
+
+// inspectedTask is the task of an object that was asked about. An object that
+// does not answer is not passed over: it is planned for the worker to fail with
+// the store's own words, or, where even its selection is unknown, left by name.
+func (p *planning) inspectedTask(row *object.Object, r *inspected) (t object.Task, selected bool) {
+	if r.err != nil {
+		if p.sel.Match(row) == Inspect {
+			return object.Task{Object: *row, Operation: object.OpNone, Reason: object.Reason(object.ClassOf(r.err).String())}, true
+		}
+		return object.Task{Object: *row, Operation: object.OpUndecided}, true
+	}
+	o := r.head.Object
+	o.Ref, o.Noncurrent, o.DeleteMarker = row.Ref, row.Noncurrent, row.DeleteMarker
+	o.Settled, o.Plain = true, plain(&o, &r.head.Attributes)
+	if p.sel.Match(&o) != Yes {
+		return t, false
+	}
+	choice := p.ch.Choose(&o, &r.head.Attributes)
+	if nothing := p.ch.Choose(&o, nil); nothing != choice && choice.Operation != object.OpNone {
+		// The attributes had a say, and the task does not carry them: the worker
+		// must look again, or it would choose without them.
+		o.Settled = false
+	}
+	return task(&o, choice), true
+}
+
+// plain is what Object.Plain says, of an object that was asked about.
+func plain(o *object.Object, a *object.Attributes) bool {
+	composite := o.ChecksumType == "COMPOSITE" || o.ChecksumType == "" && o.ChecksumAlgorithm != "" && o.MultipartUploaded
+	return !o.Locked() && !composite && a.Expires == "" && a.WebsiteRedirect == "" && a.MissingMetadata == 0
+}
