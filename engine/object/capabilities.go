@@ -77,6 +77,11 @@ type Capabilities struct {
 	// one that does so with a source that is encrypted already (Ceph differs).
 	Route          Route
 	EncryptedRoute Route
+	// Replace and Multipart: these routes, tried with a plain source whether or not
+	// a cheaper one works, re-encrypt and bring all headers and metadata along.
+	// They are the ways out for objects that the cheapest route would harm.
+	Replace   Finding
+	Multipart Finding
 	// Update: UpdateObjectEncryption showed the new key and left the bytes alone.
 	Update Finding
 	// Conditions that were seen to be honoured.
