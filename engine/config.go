@@ -146,11 +146,16 @@ func (c *Config) Validate() error {
 	if c.Journal == nil || c.Store.Hot == nil || c.Chooser == nil {
 		return errors.New("engine: Journal, Store and Chooser are required")
 	}
-	if c.Source.Hot == nil {
-		c.Source = c.Store
-	}
 	if c.PartSize != 0 && (c.PartSize < MinPartSize || c.PartSize > MaxPartSize) {
 		return fmt.Errorf("part size %d is outside what S3 takes (5 MiB to 5 GiB)", c.PartSize)
+	}
+	c.setDefaults()
+	return nil
+}
+
+func (c *Config) setDefaults() {
+	if c.Source.Hot == nil {
+		c.Source = c.Store
 	}
 	def(&c.PartSize, DefaultPartSize)
 	def(&c.PartsInFlight, 8)
@@ -175,7 +180,6 @@ func (c *Config) Validate() error {
 	if c.Drain == nil {
 		c.Drain = make(chan struct{})
 	}
-	return nil
 }
 
 func def[T comparable](v *T, d T) {
