@@ -122,7 +122,7 @@ func (c *counters) totals(planned object.Tally, complete bool) object.Totals {
 		t.States[object.Remaining].Bytes = 0
 	}
 	for k, n := range c.causes {
-		t.Causes = append(t.Causes, object.Cause{State: k.state, Reason: k.reason, ErrorCode: k.code, object.Tally: n.Tally, Example: n.example})
+		t.Causes = append(t.Causes, object.Cause{State: k.state, Reason: k.reason, ErrorCode: k.code, Tally: n.Tally, Example: n.example})
 	}
 	slices.SortFunc(t.Causes, func(a, b object.Cause) int {
 		return cmp.Or(cmp.Compare(b.Objects, a.Objects), cmp.Compare(b.State, a.State),
