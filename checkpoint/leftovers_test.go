@@ -13,6 +13,9 @@ func TestLeftoversAreUploadsOfSettledTasks(t *testing.T) {
 	for seq := range uint64(2) {
 		must(t, s.SaveUpload(object.Upload{Seq: seq, ID: "id"}))
 	}
+	if n, err := s.Next(t.Context(), tasks); n != 2 || err != nil {
+		t.Fatal(n, err)
+	}
 	must(t, s.Record(&object.Outcome{Seq: 1, State: object.Failed}))
 	must(t, s.Flush())
 	got, err := s.Leftovers()
