@@ -1,0 +1,105 @@
+package s3test
+
+import (
+	"encoding/xml"
+	"net/http"
+)
+
+// deleteObject serves DeleteObject.
+func (s *Server) deleteObject(q *request) (*reply, *s3Error) {
+	b, e := s.bucketOf(q)
+	if e != nil {
+		return nil, e
+	}
+	if m := q.h("If-Match"); m != "" && !s.profile.IgnoresDeleteIfMatch {
+		_, v := b.find(q.key, "")
+		if v == nil || v.marker {
+			return nil, errNoSuchKey()
+		}
+		if !etagMatches(m, v.etag) {
+			return nil, errPrecondition()
+		}
+	}
+	d, e := s.remove(b, q.key, q.q("versionId"), q.h("x-amz-bypass-governance-retention") == "true")
+	if e != nil {
+		return nil, e
+	}
+	r := &reply{status: http.StatusNoContent}
+	if d.marker {
+		r.set("x-amz-delete-marker", "true")
+	}
+	r.set("x-amz-version-id", d.id)
+	return r, nil
+}
+
+// deleted is what a removal did: a marker made or removed, a version removed.
+type deleted struct {
+	id     string
+	marker bool
+}
+
+// remove deletes a version, or lays a delete marker where none is named.
+func (s *Server) remove(b *bucket, key, id string, bypass bool) (deleted, *s3Error) {
+	if id == "" && b.cfg.Versioning != "" {
+		if !s.allowed(b, "s3:DeleteObject", key) {
+			return deleted{}, errAccessDenied("")
+		}
+		v := &version{modified: s.now(), marker: true, attrs: &Attrs{Owner: s.cfg.Account}}
+		s.store(b, key, v)
+		return deleted{v.id, true}, nil
+	}
+	action := "s3:DeleteObject"
+	if id != "" {
+		action = "s3:DeleteObjectVersion"
+	}
+	if !s.allowed(b, action, key) {
+		return deleted{}, errAccessDenied("")
+	}
+	e, v := b.find(key, id)
+	if v == nil {
+		return deleted{id: id}, nil
+	}
+	if id != "" && v.attrs.locked(s.now()) && !(bypass && v.attrs.LockMode == "GOVERNANCE" && !v.attrs.LegalHold) {
+		return deleted{}, errAccessDenied("Access Denied because object protected by object lock.")
+	}
+	b.drop(e, v)
+	return deleted{id, v.marker}, nil
+}
+
+// deleteObjects serves DeleteObjects.
+func (s *Server) deleteObjects(q *request) (*reply, *s3Error) {
+	b, e := s.bucketOf(q)
+	if e != nil {
+		return nil, e
+	}
+	var in struct {
+		Quiet  bool
+		Object []struct{ Key, VersionId, ETag string }
+	}
+	if xml.Unmarshal(q.body, &in) != nil || len(in.Object) == 0 || len(in.Object) > 1000 {
+		return nil, errMalformedXML()
+	}
+	x := newXML("DeleteResult")
+	for _, o := range in.Object {
+		d, e := s.remove(b, o.Key, o.VersionId, q.h("x-amz-bypass-governance-retention") == "true")
+		switch {
+		case e != nil:
+			x.open("Error")
+			x.el("Key", o.Key)
+			x.opt("VersionId", o.VersionId)
+			x.el("Code", e.code)
+			x.el("Message", e.message)
+			x.close("Error")
+		case !in.Quiet:
+			x.open("Deleted")
+			x.el("Key", o.Key)
+			x.opt("VersionId", o.VersionId)
+			if d.marker {
+				x.bool("DeleteMarker", true)
+				x.el("DeleteMarkerVersionId", d.id)
+			}
+			x.close("Deleted")
+		}
+	}
+	return x.reply(), nil
+}

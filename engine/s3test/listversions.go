@@ -1,0 +1,127 @@
+package s3test
+
+// versionRow is one row of a listing of versions.
+type versionRow struct {
+	key    string
+	v      *version
+	latest bool
+}
+
+// listVersions serves ListObjectVersions.
+func (s *Server) listVersions(q *request) (*reply, *s3Error) {
+	l, e := s.newListing(q)
+	if e != nil {
+		return nil, e
+	}
+	key, id := q.q("key-marker"), q.q("version-id-marker")
+	if id != "" && key == "" {
+		return nil, errInvalidArgument("A version-id marker cannot be specified without a key marker.")
+	}
+	rows := l.versions(key, id)
+	x := newXML("ListVersionsResult")
+	x.el("Name", q.bucket)
+	x.el("Prefix", l.name(l.prefix))
+	x.el("KeyMarker", l.name(key))
+	x.el("VersionIdMarker", id)
+	if l.truncated {
+		x.el("NextKeyMarker", l.name(l.last))
+		if n := len(rows); n > 0 && rows[n-1].key == l.last {
+			x.el("NextVersionIdMarker", rows[n-1].v.id)
+		}
+	}
+	x.int("MaxKeys", int64(l.max))
+	x.opt("Delimiter", l.name(l.delimiter))
+	if l.encode {
+		x.el("EncodingType", "url")
+	}
+	x.bool("IsTruncated", l.truncated)
+	for _, r := range rows {
+		l.versionRow(x, r)
+	}
+	l.writePrefixes(x)
+	return x.reply(), nil
+}
+
+func (l *listing) versionRow(x *xmlDoc, r versionRow) {
+	name := "Version"
+	if r.v.marker {
+		name = "DeleteMarker"
+	}
+	x.open(name)
+	x.el("Key", l.name(r.key))
+	x.el("VersionId", r.v.id)
+	x.bool("IsLatest", r.latest)
+	if r.v.marker {
+		x.time("LastModified", r.v.modified)
+	} else {
+		l.row(x, r.v, true)
+	}
+	x.close(name)
+}
+
+// versions are the rows after (key, id), newest first within a key.
+func (l *listing) versions(key, id string) []versionRow {
+	var rows []versionRow
+	start := max(key, l.prefix)
+	if l.delimiter != "" && id == "" && len(key) >= len(l.delimiter) && key[len(key)-len(l.delimiter):] == l.delimiter {
+		start = key + "\xff"
+	}
+	l.b.keys.from(start, func(e *entry) (string, bool, bool) {
+		if !hasPrefix(e.key, l.prefix) {
+			return "", false, false
+		}
+		vs := e.vs
+		if e.key == key {
+			vs = l.after(e, id)
+		}
+		if p := l.common(e.key); p != "" && len(vs) > 0 {
+			if len(rows)+len(l.prefixes) >= l.max {
+				l.truncated = l.max > 0
+				return "", false, false
+			}
+			l.prefixes, l.last = append(l.prefixes, p), p
+			return p + "\xff", true, true
+		}
+		for _, v := range vs {
+			if len(rows)+len(l.prefixes) >= l.max {
+				l.truncated = l.max > 0
+				return "", false, false
+			}
+			rows, l.last = append(rows, versionRow{e.key, v, v == e.vs[0]}), e.key
+		}
+		return "", false, true
+	})
+	return rows
+}
+
+// after are the versions of the marker's key that follow it.
+func (l *listing) after(e *entry, id string) []*version {
+	if id == "" {
+		return nil
+	}
+	for i, v := range e.vs {
+		if v.id != id {
+			continue
+		}
+		if l.s.profile.VersionsRepeat && i == 0 {
+			return e.vs
+		}
+		return e.vs[i+1:]
+	}
+	return e.vs // the marker is gone: better twice than never
+}
+
+// common is the common prefix that a key falls under, empty for none.
+func (l *listing) common(key string) string {
+	if l.delimiter == "" {
+		return ""
+	}
+	for i := len(l.prefix); i+len(l.delimiter) <= len(key); i++ {
+		if key[i:i+len(l.delimiter)] == l.delimiter {
+			return key[:i+len(l.delimiter)]
+		}
+	}
+	return ""
+}
+
+func hasPrefix(s, p string) bool { return len(s) >= len(p) && s[:len(p)] == p }

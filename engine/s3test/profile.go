@@ -1,0 +1,112 @@
+package s3test
+
+// EncryptionPlay is what a store does with the encryption it is asked for.
+type EncryptionPlay uint8
+
+// The plays.
+const (
+	EncryptAWS     EncryptionPlay = iota // does and shows it
+	EncryptNothing                       // 200, nothing encrypted, nothing shown
+	EncryptEcho                          // shows whatever was asked, even a made-up algorithm
+)
+
+// Profile is a store as a set of its differences from AWS; the zero value is
+// AWS. Every field was observed on some store.
+type Profile struct {
+	Name string
+
+	Encryption EncryptionPlay
+	// KMSNeedsKey: aws:kms without a key ID is 400.
+	KMSNeedsKey bool
+	// UnknownKeyIs403: an unknown key looks like bad credentials.
+	UnknownKeyIs403 bool
+	// UnknownKeyIsMinIO: kms:KeyNotFound.
+	UnknownKeyIsMinIO bool
+	// KeyAsGiven shows the key ID as the request had it; KeyMinIO as
+	// arn:aws:kms:ID.
+	KeyAsGiven, KeyMinIO bool
+	NoDSSE               bool // aws:kms:dsse is 400
+	IgnoresBucketKey     bool
+	KMSETagIsMD5         bool
+	CopyShowsNoSSE       bool // CopyObject's reply
+	SSECOverHTTP         bool
+	HeadRefusesSSE       bool // not used by AWS either: HEAD with an SSE request header is 400
+	// NoImplicitSSE: what asks for no encryption stays plain (before 2023, and
+	// every other store).
+	NoImplicitSSE bool
+
+	// CopyIgnoresSSE: CopyObject answers 200 and leaves plaintext.
+	CopyIgnoresSSE bool
+	// CopyEncrypted501: CopyObject refuses encrypted sources.
+	CopyEncrypted501 bool
+	// SelfCopyNeedsReplace: a changed encryption does not make a self-copy legal.
+	SelfCopyNeedsReplace bool
+	// SelfCopyInPlace edits the current version, no new one.
+	SelfCopyInPlace bool
+	// CopyTakesCurrent copies the current version whatever the source names.
+	CopyTakesCurrent bool
+	NoMultipartCopy  bool // UploadPartCopy is 501
+
+	IgnoresCopySourceConditions bool
+	IgnoresPartSourceConditions bool
+	IgnoresCopyIfMatch          bool // destination, CopyObject
+	IgnoresCompleteIfMatch      bool
+	IgnoresPutIfMatch           bool
+	IgnoresDeleteIfMatch        bool
+	IgnoresExpectedOwner        bool
+
+	// What does not arrive.
+	CopyDropsTags      bool // also those sent with REPLACE
+	UploadDropsTags    bool
+	LostTagsAnswerNil  bool // GetObjectTagging is then an empty 200
+	PutDropsTags       bool
+	CopyDropsLock      bool // even when sent
+	UploadDropsLock    bool
+	DropsExpires       bool
+	DropsHeaders       bool // CacheControl, ContentLanguage, ContentEncoding, Expires on copies
+	CopyDropsRedirect  bool // even when sent
+	ClassAlwaysDefault bool
+	NoChecksums        bool
+	NoACL              bool
+
+	// Objects overwritten by sub-resource requests: PUT ?sub is taken for
+	// PutObject and GET ?sub for GetObject, for each of these and for unknown
+	// ones. OverwritesUnknown is for the unknown ones alone.
+	ForeignObject     []string
+	OverwritesUnknown bool
+	// ForeignBucket are bucket sub-resources taken for the bucket itself: GET
+	// lists, PUT creates, DELETE deletes it.
+	ForeignBucket []string
+	// RefusedBucket are those answered with 501.
+	RefusedBucket []string
+
+	// Replies.
+	UnquotedETags      bool
+	EmptyCopyReply     bool // an empty 200 after a copy that was done
+	EmptyCopyUndone    bool // the same, not done
+	NoVersionsInReply  bool
+	NoCopySourceID     bool // x-amz-copy-source-version-id
+	AttributesNotFound bool // GetObjectAttributes is the object
+
+	// Listings.
+	EmptyLastPage     bool // when the count is a multiple of max-keys
+	RepeatedLastPage  bool // the last row of a page comes again on the next
+	ExtraEmptyPage    bool // always one more, empty
+	NotByteOrder      bool // "/" sorts before "-", and paging drops keys
+	IgnoresEncoding   bool // encoding-type=url is not done, nor said
+	EncodesSlash      bool
+	VersionsRepeat    bool // duplicates at page borders; max-keys 1 never ends
+	BigPages          bool // max-keys above 1,000 is obeyed
+	ListMetadata      bool // metadata=true, as MinIO has it
+	ControlCharsAsFFD bool
+
+	NoVersioning bool
+	Server       string
+}
+
+func (p *Profile) server() string {
+	if p.Server != "" {
+		return p.Server
+	}
+	return "AmazonS3"
+}

@@ -1,0 +1,293 @@
+package s3test
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Rule is one fault rule.
+type Rule struct {
+	text   string
+	cond   condition
+	effect fault
+}
+
+// String is the text that the rule was parsed from.
+func (r *Rule) String() string { return r.text }
+
+// ParseRules reads one rule a line; empty lines and lines that begin with # are
+// passed over.
+func ParseRules(text string) ([]*Rule, error) {
+	var rules []*Rule
+	for line := range strings.SplitSeq(text, "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		r, err := ParseRule(line)
+		if err != nil {
+			return nil, err
+		}
+		rules = append(rules, r)
+	}
+	return rules, nil
+}
+
+// ParseRule reads (If CONDITION EFFECT).
+//
+//	CONDITION
+//	  an operation: CopyObject …, or short Copy CopyPart Head Get Put Delete List
+//	    ListVersions Update CreateUpload Complete Abort; Mutation, Read, Any
+//	  (And C…) (Or C…) (Not C)
+//	  (Key "glob") (Bucket "glob") (Sub name)      * crosses slashes
+//	  (OnIndex n)   the n-th request, from 0, among those that got this far
+//	  (First n) (From n) (Every n)
+//	  (Random p seed)   reproducible by operation, key and repetition
+//	  (PerKey C)    counters of C by object
+//	EFFECT, and whether the request is applied before it
+//	  Failed no; 500 InternalError      ReplyLost yes; the connection is reset
+//	  Throttled no; 503 SlowDown        KMSThrottled no; 503 SlowDown in KMS's words
+//	  (Throttled seconds) with Retry-After
+//	  Stalled no; hangs until the client gives up
+//	  Truncated yes; half the body      EmptyBody yes; 200 without a body
+//	  ErrorIn200 no; <Error> in a 200   (ErrorIn200 Code "message")
+//	  ExpiredToken KMSDisabled no       (Error status Code "message") no
+//	  (Delay ms) yes; an ordinary reply, late
+//	  (Applied E) (Unapplied E)   the same reply with or without the effect
+func ParseRule(line string) (*Rule, error) {
+	p := parser{tokens: tokens(line), line: line}
+	n, err := p.node()
+	if err != nil {
+		return nil, err
+	}
+	if len(p.tokens) > 0 || len(n.list) != 3 || n.list[0].word != "If" {
+		return nil, fmt.Errorf("s3test: rule %s: want (If CONDITION EFFECT)", line)
+	}
+	r := &Rule{text: line}
+	if r.cond, err = condOf(n.list[1]); err == nil {
+		r.effect, err = effectOf(n.list[2])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("s3test: rule %s: %w", line, err)
+	}
+	return r, nil
+}
+
+// node is a word or a list.
+type node struct {
+	word string
+	list []node
+}
+
+func (n node) head() string {
+	if len(n.list) > 0 {
+		return n.list[0].word
+	}
+	return n.word
+}
+
+func (n node) arg(i int) string {
+	if i < len(n.list) {
+		return n.list[i].word
+	}
+	return ""
+}
+
+func tokens(s string) []string {
+	var out []string
+	for s = strings.TrimSpace(s); s != ""; s = strings.TrimSpace(s) {
+		switch {
+		case s[0] == '(' || s[0] == ')':
+			out, s = append(out, s[:1]), s[1:]
+		case s[0] == '"':
+			q, err := strconv.QuotedPrefix(s)
+			if err != nil {
+				return append(out, s)
+			}
+			out, s = append(out, q), s[len(q):]
+		default:
+			i := strings.IndexAny(s, "() \t")
+			if i < 0 {
+				i = len(s)
+			}
+			out, s = append(out, s[:i]), s[i:]
+		}
+	}
+	return out
+}
+
+type parser struct {
+	tokens []string
+	line   string
+}
+
+func (p *parser) next() string {
+	if len(p.tokens) == 0 {
+		return ""
+	}
+	t := p.tokens[0]
+	p.tokens = p.tokens[1:]
+	return t
+}
+
+func (p *parser) node() (node, error) {
+	switch t := p.next(); {
+	case t == "(":
+		n := node{list: []node{}}
+		for {
+			if len(p.tokens) == 0 {
+				return n, fmt.Errorf("s3test: rule %s: a parenthesis is not closed", p.line)
+			}
+			if p.tokens[0] == ")" {
+				p.next()
+				return n, nil
+			}
+			c, err := p.node()
+			if err != nil {
+				return n, err
+			}
+			n.list = append(n.list, c)
+		}
+	case t == "" || t == ")":
+		return node{}, fmt.Errorf("s3test: rule %s: unexpected %q", p.line, t)
+	case t[0] == '"':
+		u, err := strconv.Unquote(t)
+		return node{word: u}, err
+	default:
+		return node{word: t}, nil
+	}
+}
+
+func condOf(n node) (condition, error) {
+	if n.list == nil {
+		return wordCond(n.word)
+	}
+	switch n.head() {
+	case "And", "Or", "Not":
+		var cs []condition
+		for _, c := range n.list[1:] {
+			cond, err := condOf(c)
+			if err != nil {
+				return nil, err
+			}
+			cs = append(cs, cond)
+		}
+		switch {
+		case n.head() == "And":
+			return allOf(cs), nil
+		case n.head() == "Or":
+			return anyOf(cs), nil
+		case len(cs) == 1:
+			return not(cs[0]), nil
+		}
+	case "Key":
+		return glob(func(q *request) string { return q.key }, n.arg(1)), nil
+	case "Bucket":
+		return glob(func(q *request) string { return q.bucket }, n.arg(1)), nil
+	case "Sub":
+		return func(q *request) bool { return q.sub == n.arg(1) }, nil
+	case "Random":
+		p, err := strconv.ParseFloat(n.arg(1), 64)
+		seed, _ := strconv.ParseUint(n.arg(2), 10, 64)
+		return random(p, seed), err
+	case "PerKey":
+		if len(n.list) == 2 {
+			_, err := condOf(n.list[1])
+			return perKey(func() condition { c, _ := condOf(n.list[1]); return c }), err
+		}
+	case "OnIndex", "First", "From", "Every":
+		k, err := strconv.Atoi(n.arg(1))
+		if err != nil || k < 0 || n.head() == "Every" && k == 0 {
+			return nil, fmt.Errorf("(%s %s) wants a number", n.head(), n.arg(1))
+		}
+		return map[string]condition{
+			"OnIndex": counting(func(i int) bool { return i == k }),
+			"First":   counting(func(i int) bool { return i < k }),
+			"From":    counting(func(i int) bool { return i >= k }),
+			"Every":   counting(func(i int) bool { return k > 0 && (i+1)%k == 0 }),
+		}[n.head()], nil
+	}
+	return nil, fmt.Errorf("unknown condition %s", n.head())
+}
+
+func wordCond(w string) (condition, error) {
+	switch w {
+	case "Mutation":
+		return onMutation, nil
+	case "Read":
+		return onRead, nil
+	case "Any":
+		return onAny, nil
+	}
+	if a, ok := aliases[w]; ok {
+		w = a
+	}
+	if _, ok := operations()[w]; ok || strings.HasPrefix(w, "KMS.") {
+		return onOp(w), nil
+	}
+	for _, names := range []map[string]string{bucketOps, objectOps} {
+		for _, op := range names {
+			if op == w {
+				return onOp(w), nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("unknown operation %s", w)
+}
+
+const internalError = "We encountered an internal error. Please try again."
+
+func effectOf(n node) (fault, error) {
+	switch n.head() {
+	case "Applied", "Unapplied":
+		if len(n.list) != 2 {
+			break
+		}
+		f, err := effectOf(n.list[1])
+		f.apply = n.head() == "Applied"
+		return f, err
+	case "Failed":
+		return fault{kind: replyError, err: &s3Error{status: http.StatusInternalServerError, code: "InternalError", message: internalError}}, nil
+	case "ReplyLost":
+		return fault{apply: true, kind: replyLost}, nil
+	case "Throttled":
+		return fault{kind: replyError, err: errSlowDown(""), retryAfter: n.arg(1)}, nil
+	case "KMSThrottled":
+		return fault{kind: replyError, err: errKMSSlowDown(""), retryAfter: n.arg(1)}, nil
+	case "Stalled":
+		return fault{kind: replyStalled}, nil
+	case "Truncated":
+		return fault{apply: true, kind: replyTruncated}, nil
+	case "EmptyBody":
+		return fault{apply: true, kind: replyEmpty}, nil
+	case "ErrorIn200":
+		e := &s3Error{status: http.StatusOK, code: "InternalError", message: internalError}
+		if n.arg(1) != "" {
+			e.code, e.message = n.arg(1), n.arg(2)
+		}
+		return fault{kind: replyErrorOK, err: e}, nil
+	case "ExpiredToken":
+		return fault{kind: replyError, err: errExpired}, nil
+	case "KMSDisabled":
+		return fault{kind: replyError, err: &s3Error{status: http.StatusBadRequest, code: "KMS.DisabledException", message: "The KMS key is disabled."}}, nil
+	case "Error":
+		status, err := strconv.Atoi(n.arg(1))
+		return fault{kind: replyError, err: &s3Error{status: status, code: n.arg(2), message: n.arg(3)}}, err
+	case "Delay":
+		ms, err := strconv.Atoi(n.arg(1))
+		return fault{apply: true, delay: time.Duration(ms) * time.Millisecond}, err
+	}
+	return fault{}, fmt.Errorf("unknown effect %s", n.head())
+}
+
+func errSlowDown(retry string) *s3Error {
+	return &s3Error{status: http.StatusServiceUnavailable, code: "SlowDown", message: "Please reduce your request rate.", retry: retry}
+}
+
+func errKMSSlowDown(retry string) *s3Error {
+	return &s3Error{status: http.StatusServiceUnavailable, code: "SlowDown",
+		message: "Please reduce your request rate for operations involving AWS KMS.", retry: retry}
+}
