@@ -29,7 +29,8 @@ func defaultBackoff(attempt int, retryAfter time.Duration) time.Duration {
 // not sent again here: its error comes back with an Ambiguous class, so that the
 // caller asks the store first; everything else that can be repeated is.
 func (r *run) send(ctx context.Context, call object.Call, f func(context.Context) error) error {
-	began := time.Now()
+	var trouble object.Class // what the last attempt met, and since when
+	var since time.Time
 	for attempt := 1; ; attempt++ {
 		err := r.attempt(ctx, &call, f)
 		if err == nil {
@@ -41,7 +42,10 @@ func (r *run) send(ctx context.Context, call object.Call, f func(context.Context
 		if ctx.Err() != nil {
 			return err
 		}
-		again, counts := r.mayRepeat(&call, err, attempt, time.Since(began))
+		if class := object.ClassOf(err); class != trouble || since.IsZero() {
+			trouble, since = class, time.Now()
+		}
+		again, counts := r.mayRepeat(&call, err, attempt, time.Since(since))
 		if !again {
 			return err
 		}
