@@ -134,6 +134,7 @@ func (r *run) pause(ctx context.Context, attempt int, cause error) error {
 	if class == object.ClassCredentials || class == object.ClassUnreachable {
 		r.waiting(class, cause)
 	}
+	paused := time.Now()
 	t := time.NewTimer(r.Backoff(attempt, after))
 	defer t.Stop()
 	select {
@@ -144,9 +145,22 @@ func (r *run) pause(ctx context.Context, attempt int, cause error) error {
 	case <-t.C:
 	}
 	if class == object.ClassCredentials {
-		if err := r.Renew(ctx); err != nil {
-			r.Log.Warn("credentials could not be renewed yet", "error", err)
-		}
+		r.renew(ctx, paused)
 	}
 	return nil
+}
+
+// renew fetches fresh credentials unless another worker has done so since the
+// refusal.
+func (r *run) renew(ctx context.Context, refused time.Time) {
+	r.renewal.Lock()
+	defer r.renewal.Unlock()
+	if r.renewal.last.After(refused) {
+		return
+	}
+	if err := r.Renew(ctx); err != nil {
+		r.Log.Warn("credentials could not be renewed yet", "error", err)
+		return
+	}
+	r.renewal.last = time.Now()
 }

@@ -37,6 +37,11 @@ type run struct {
 	unfinished atomic.Int64
 	prover     *prover
 
+	renewal struct {
+		sync.Mutex
+		last time.Time // when credentials were last renewed
+	}
+
 	mu struct {
 		sync.Mutex
 		cause       error // why the run stops; the first one stays
