@@ -23,7 +23,11 @@ type copySource struct {
 // sourceOf finds the source that x-amz-copy-source names.
 func (s *Server) sourceOf(q *request) (src copySource, err *s3Error) {
 	raw, id, named := strings.Cut(q.h(hCopySource), "?versionId=")
-	path, bad := url.QueryUnescape(raw) // a raw + is a space, as S3 has it
+	unescape := url.QueryUnescape // a raw + is a space, as S3 has it
+	if s.profile.PlusIsLiteral {
+		unescape = url.PathUnescape
+	}
+	path, bad := unescape(raw)
 	if bad != nil {
 		return src, errInvalidArgument("Invalid copy source encoding.")
 	}
@@ -67,6 +71,9 @@ func (s *Server) mayCopy(q *request, src copySource, ignoresConditions bool) *s3
 	a := src.version.attrs
 	if a.archived() {
 		return errInvalidState()
+	}
+	if s.profile.CustomerSourceFails && a.Encryption.Type == object.SSEC {
+		return errInvalidRequest("The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.")
 	}
 	if e := s.mayRead(q, a, hSourceSSEC); e != nil {
 		return e
@@ -153,6 +160,9 @@ func (s *Server) copiedAttrs(q *request, b *bucket, src copySource) (*Attrs, *s3
 		enc = encryption{Encryption: object.Encryption{Type: object.SSENone}}
 	}
 	enc.into(a)
+	if s.profile.KeepsLock && a.LockMode == "" {
+		a.LockMode, a.RetainUntil, a.LegalHold = from.LockMode, from.RetainUntil, from.LegalHold
+	}
 	if a.Checksum, e = s.copiedChecksum(q, src.version); e != nil {
 		return nil, e
 	}

@@ -62,6 +62,9 @@ func (s *Server) namedEncryption(q *request, b *bucket, e *encryption) *s3Error 
 	switch q.h(hSSE) {
 	case "AES256":
 		e.Type = object.SSES3
+		if s.profile.PutIgnoresAES256 {
+			e.Type = object.SSENone
+		}
 		if q.has(hKMSKey) {
 			return errInvalidArgument("Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms")
 		}

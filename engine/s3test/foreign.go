@@ -20,6 +20,8 @@ func (s *Server) foreign(q *request) (rep *reply, err *s3Error, done bool) {
 		if !slices.Contains(p.ForeignBucket, q.sub) {
 			return nil, nil, false
 		}
+	} else if slices.Contains(p.RefusedObject, q.sub) {
+		return nil, fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "The specified method is not allowed against this resource."), true
 	} else if !slices.Contains(p.ForeignObject, q.sub) && !(p.OverwritesUnknown && q.op == "Unknown") {
 		return nil, nil, false
 	}

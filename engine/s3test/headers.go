@@ -67,6 +67,9 @@ func (s *Server) readPlacement(q *request, a *Attrs) *s3Error {
 	if a.StorageClass != "" && !slices.Contains(classes, a.StorageClass) {
 		return fail(http.StatusBadRequest, "InvalidStorageClass", "The storage class you specified is not valid")
 	}
+	if a.StorageClass != "" && a.StorageClass != "STANDARD" && s.profile.OnlyStandard {
+		return errInvalidArgument("Unknown storage class")
+	}
 	if a.StorageClass == "STANDARD" || s.profile.ClassAlwaysDefault {
 		a.StorageClass = ""
 	}
@@ -115,6 +118,9 @@ func (s *Server) readLock(q *request, b *bucket, a *Attrs) *s3Error {
 			a.LockMode = b.cfg.DefaultLockMode
 			a.RetainUntil = s.now().AddDate(0, 0, b.cfg.DefaultLockDays)
 		}
+		return nil
+	}
+	if !b.cfg.ObjectLock && s.profile.AcceptsLockHeaders {
 		return nil
 	}
 	if !b.cfg.ObjectLock {

@@ -195,6 +195,8 @@ func (l *listing) write(x *xmlDoc, owner bool) {
 	x.opt("Delimiter", l.name(l.delimiter))
 	if l.encode {
 		x.el("EncodingType", "url")
+	} else if l.s.profile.SaysEmptyEncoding {
+		x.el("EncodingType", "")
 	}
 	x.bool("IsTruncated", l.truncated)
 	x.buf.Grow(320 * len(l.rows))

@@ -23,7 +23,7 @@ func (s *Server) listVersions(q *request) (*reply, *s3Error) {
 	x.el("Prefix", l.name(l.prefix))
 	x.el("KeyMarker", l.name(key))
 	x.el("VersionIdMarker", id)
-	if l.truncated {
+	if l.truncated && !s.profile.VersionsNoMarker {
 		x.el("NextKeyMarker", l.name(l.last))
 		if n := len(rows); n > 0 && rows[n-1].key == l.last {
 			x.el("NextVersionIdMarker", rows[n-1].v.id)

@@ -16,6 +16,8 @@ type Profile struct {
 	Name string
 
 	Encryption EncryptionPlay
+	// PutIgnoresAES256: AES256 is 200, and nothing is encrypted; aws:kms is real.
+	PutIgnoresAES256 bool
 	// KMSNeedsKey: aws:kms without a key ID is 400.
 	KMSNeedsKey bool
 	// UnknownKeyIs403: an unknown key looks like bad credentials.
@@ -46,6 +48,10 @@ type Profile struct {
 	// CopyTakesCurrent copies the current version whatever the source names.
 	CopyTakesCurrent bool
 	NoMultipartCopy  bool // UploadPartCopy is 501
+	PartCopy411      bool // UploadPartCopy is MissingContentLength
+	// CustomerSourceFails: SSE-C sources cannot be copied at all (400).
+	CustomerSourceFails bool
+	PlusIsLiteral       bool // a raw + in x-amz-copy-source is a plus
 
 	IgnoresCopySourceConditions bool
 	IgnoresPartSourceConditions bool
@@ -66,6 +72,10 @@ type Profile struct {
 	DropsHeaders       bool // CacheControl, ContentLanguage, ContentEncoding, Expires on copies
 	CopyDropsRedirect  bool // even when sent
 	ClassAlwaysDefault bool
+	OnlyStandard       bool // any other storage class is 400
+	KeepsLock          bool // a copy carries the lock even when it is not sent
+	// AcceptsLockHeaders: lock headers are swallowed on any bucket, no lock.
+	AcceptsLockHeaders bool
 	NoChecksums        bool
 	NoACL              bool
 
@@ -79,6 +89,8 @@ type Profile struct {
 	ForeignBucket []string
 	// RefusedBucket are those answered with 501.
 	RefusedBucket []string
+	// RefusedObject are object sub-resources answered with 405.
+	RefusedObject []string
 
 	// Replies.
 	UnquotedETags      bool
@@ -86,7 +98,6 @@ type Profile struct {
 	EmptyCopyUndone    bool // the same, not done
 	NoVersionsInReply  bool
 	NoCopySourceID     bool // x-amz-copy-source-version-id
-	AttributesNotFound bool // GetObjectAttributes is the object
 
 	// Listings.
 	EmptyLastPage     bool // when the count is a multiple of max-keys
@@ -94,6 +105,8 @@ type Profile struct {
 	ExtraEmptyPage    bool // always one more, empty
 	NotByteOrder      bool // "/" sorts before "-", and paging drops keys
 	IgnoresEncoding   bool // encoding-type=url is not done, nor said
+	SaysEmptyEncoding bool // … but an empty element
+	VersionsNoMarker  bool // truncated without NextKeyMarker
 	EncodesSlash      bool
 	VersionsRepeat    bool // duplicates at page borders; max-keys 1 never ends
 	BigPages          bool // max-keys above 1,000 is obeyed
@@ -101,6 +114,7 @@ type Profile struct {
 	ControlCharsAsFFD bool
 
 	NoVersioning bool
+	NoAuth       bool // nothing is checked
 	Server       string
 }
 

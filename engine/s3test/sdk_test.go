@@ -177,4 +177,3 @@ func TestSignatureIsChecked(t *testing.T) {
 		t.Errorf("unsigned request: %s", resp.Status)
 	}
 }
-

@@ -110,6 +110,7 @@ func Start(cfg Config) (*Server, error) {
 		cfg.Credentials = []Credentials{DefaultCredentials}
 	}
 	s := &Server{cfg: cfg, profile: cfg.Profile, buckets: map[string]*bucket{}, ops: operations()}
+	cfg.NoAuth = cfg.NoAuth || cfg.Profile.NoAuth
 	s.auth = newAuth(cfg)
 	s.KMS = newKMS(cfg.Region, cfg.Account)
 	s.ids.state.Store(cfg.Seed)

@@ -147,6 +147,9 @@ func (s *Server) uploadPartCopy(q *request) (*reply, *s3Error) {
 	if s.profile.NoMultipartCopy {
 		return nil, errNotImplemented()
 	}
+	if s.profile.PartCopy411 {
+		return nil, fail(http.StatusLengthRequired, "MissingContentLength", "You must provide the Content-Length HTTP header.")
+	}
 	_, u, e := s.uploadOf(q)
 	if e != nil {
 		return nil, e
