@@ -28,6 +28,10 @@ const (
 	CopyOnly
 )
 
+// ReasonExpires is the loss of an Expires header. Self-copies of some stores drop
+// it, and no listing shows it.
+const ReasonExpires object.Reason = "expires"
+
 // AcceptConcurrent is the --accept word for writes of others that might be
 // overwritten. The other words are the Reasons of the losses.
 const AcceptConcurrent object.Reason = "concurrent-writes"
@@ -50,6 +54,9 @@ type Chooser struct {
 	// Strict is --guard strict: no route on which a concurrent write could be
 	// overwritten.
 	Strict bool
+	// Unseen is --inspect never: a row that does not tell the encryption is copied
+	// without asking, where nothing can be lost by that.
+	Unseen bool
 	// ContextInUse is Yes where objects are known to carry an extra KMS encryption
 	// context (the key's policy asks for one). No store shows contexts, so unknown
 	// cannot leave every object: it is for doctor to say.
@@ -68,6 +75,7 @@ type Chooser struct {
 //	---+---------------------------------------------------------+----------------------------
 //	 1 | a delete marker                                         | left: gone (plans drop it)
 //	 2 | encryption not told                                   ? | left: unsupported
+//	   | the same before any inspection, --inspect never         | as rows 4, 7 and 8 to 14
 //	 3 | in place, as the target wants it (key told            ?)| already
 //	 4 | the store cannot write the target                       | left: unsupported
 //	 5 | under SSE-C, and the source key is not its key          | left: missing-key
@@ -94,7 +102,7 @@ func (c *Chooser) Choose(o *object.Object, a *object.Attributes) object.Choice {
 		return leave(object.ReasonGone, "a delete marker holds no data")
 	case e.Type == object.SSEUnknown: // 2
 		if a == nil {
-			return undecided
+			return c.chooseUnseen(o)
 		}
 		return leave(object.ReasonUnsupported, "the store shows an encryption that reseal does not know; look at the object with a HEAD request")
 	case c.Dest == nil && c.asWanted(o): // 3
@@ -124,6 +132,18 @@ func (c *Chooser) Choose(o *object.Object, a *object.Attributes) object.Choice {
 		return c.notUpdatable(o)
 	}
 	return c.chooseCopy(o, a)
+}
+
+// chooseUnseen is row 2 of a row that was not inspected.
+func (c *Chooser) chooseUnseen(o *object.Object) object.Choice {
+	switch {
+	case !c.Unseen, c.Operation == UpdateOnly, c.Caps.Route != c.Caps.EncryptedRoute:
+		return undecided
+	}
+	if why := c.targetImpossible(); why != "" {
+		return leave(object.ReasonUnsupported, why)
+	}
+	return c.chooseCopy(o, nil)
 }
 
 // chooseCopy is rows 8 to 11, and the way to 12.

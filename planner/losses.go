@@ -184,10 +184,10 @@ func (c *Chooser) loseRedirect(o *object.Object, a *object.Attributes, _ object.
 func (c *Chooser) loseMetadata(o *object.Object, a *object.Attributes, r object.Route, add func(object.Reason, string)) (untold bool) {
 	if r == object.RouteSelfCopy {
 		if a == nil {
-			return c.Target.StampMtime || !o.Plain && c.Caps.KeepsExpires != object.Yes
+			return c.Target.StampMtime || !o.Plain && c.Caps.KeepsExpires != object.Yes && !c.accepts(ReasonExpires)
 		}
 		if a.Expires != "" && c.Caps.KeepsExpires != object.Yes {
-			add(object.ReasonMetadata, "it has an Expires header, which this store drops on a copy")
+			add(ReasonExpires, "it has an Expires header, which this store drops on a copy; --accept expires lets it go")
 		}
 		if _, has := a.Metadata["mtime"]; c.Target.StampMtime && !has {
 			add(object.ReasonMetadata, "a plain self-copy cannot stamp its mtime")
