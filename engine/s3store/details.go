@@ -86,14 +86,8 @@ type accessControl struct {
 // nobody else has anything, which is what every new object gets. Otherwise the
 // owner's own grants are among them, since a list sent with a copy is the whole.
 func (s *Store) Grants(ctx context.Context, ref object.Ref) ([]object.Grant, error) {
-	r := newRequest("GetObjectAcl", http.MethodGet, ref)
-	r.query.Set("acl", "")
-	rep, err := s.read(ctx, r)
+	doc, err := s.accessControl(ctx, ref)
 	if err != nil {
-		return nil, err
-	}
-	var doc accessControl
-	if err := decode(r, rep, "AccessControlPolicy", &doc); err != nil {
 		return nil, err
 	}
 	grants, onlyOwner := []object.Grant{}, true
@@ -111,6 +105,16 @@ func (s *Store) Grants(ctx context.Context, ref object.Ref) ([]object.Grant, err
 		return []object.Grant{}, nil
 	}
 	return grants, nil
+}
+
+func (s *Store) accessControl(ctx context.Context, ref object.Ref) (doc accessControl, err error) {
+	r := newRequest("GetObjectAcl", http.MethodGet, ref)
+	r.query.Set("acl", "")
+	rep, err := s.read(ctx, r)
+	if err == nil {
+		err = decode(r, rep, "AccessControlPolicy", &doc)
+	}
+	return doc, err
 }
 
 // PutGrants replaces an object's ACL; empty grants give it to the owner alone.

@@ -157,21 +157,6 @@ func EncryptionOf(get func(string) string, head bool) object.Encryption {
 	return e
 }
 
-// clientSideMarks are the user metadata of S3 encryption clients: envelopes of
-// version 1, 2 and 3.
-var clientSideMarks = [...]string{"x-amz-key", "x-amz-key-v2", "x-amz-3", "x-amz-c", "x-amz-crypto-instr-file", "x-amz-cek-alg"}
-
-// ClientSide says whether user metadata shows that the bytes were encrypted
-// before they were sent.
-func ClientSide(metadata map[string]string) bool {
-	for _, m := range clientSideMarks {
-		if _, ok := metadata[m]; ok {
-			return true
-		}
-	}
-	return false
-}
-
 // HeadOf reads the headers of a HEAD or GET reply. each calls back with every
 // header, name in any case.
 func HeadOf(ref object.Ref, get func(string) string, each func(func(name, value string))) object.Head {
@@ -199,7 +184,7 @@ func HeadOf(ref object.Ref, get func(string) string, each func(func(name, value 
 		h.ChecksumAlgorithm = algorithm
 	}
 	h.ChecksumType = get("X-Amz-Checksum-Type")
-	h.ClientSide = ClientSide(h.Metadata)
+	h.ClientSide = object.ClientSide(h.Metadata)
 	return h
 }
 

@@ -190,7 +190,7 @@ func (w *row) inspect(o *object.Object) {
 		}
 	}
 	o.Encryption = EncryptionOf(header.Get, true)
-	o.ClientSide = ClientSide(user)
+	o.ClientSide = object.ClientSide(user)
 	o.LockMode = header.Get("X-Amz-Object-Lock-Mode")
 	o.RetainUntil, _ = time.Parse(time.RFC3339, header.Get("X-Amz-Object-Lock-Retain-Until-Date"))
 	o.LegalHold = header.Get("X-Amz-Object-Lock-Legal-Hold") == "ON"

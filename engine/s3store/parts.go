@@ -46,7 +46,8 @@ func canFallBack(err error) bool {
 }
 
 // attributes reads GetObjectAttributes; count is the number of parts, of which
-// sizes may hold none or all.
+// sizes hold none or all. MinIO tells the sizes of encrypted parts as they lie on
+// its disk: sizes that do not add up to the object's are none.
 func (s *Store) attributes(ctx context.Context, ref object.Ref, key object.CustomerKey) (sizes []int64, count int, checksumType string, err error) {
 	marker := ""
 	for {
@@ -62,6 +63,7 @@ func (s *Store) attributes(ctx context.Context, ref object.Ref, key object.Custo
 		}
 		var doc struct {
 			Checksum    struct{ ChecksumType string }
+			ObjectSize  int64
 			ObjectParts struct {
 				TotalPartsCount      int `xml:"PartsCount"`
 				IsTruncated          bool
@@ -69,7 +71,7 @@ func (s *Store) attributes(ctx context.Context, ref object.Ref, key object.Custo
 				Part                 []struct{ Size int64 }
 			}
 		}
-		if err := decode(r, rep, "GetObjectAttributesResponse", &doc); err != nil {
+		if err := decode(r, rep, "GetObjectAttributesResponse|GetObjectAttributesOutput", &doc); err != nil {
 			return nil, 0, "", err
 		}
 		for _, p := range doc.ObjectParts.Part {
@@ -77,6 +79,9 @@ func (s *Store) attributes(ctx context.Context, ref object.Ref, key object.Custo
 		}
 		next := doc.ObjectParts.NextPartNumberMarker
 		if !doc.ObjectParts.IsTruncated || next == marker {
+			if sum(sizes) != doc.ObjectSize {
+				sizes = nil
+			}
 			return sizes, doc.ObjectParts.TotalPartsCount, doc.Checksum.ChecksumType, nil
 		}
 		marker = next
@@ -95,11 +100,11 @@ func (s *Store) partsByHead(ctx context.Context, ref object.Ref, key object.Cust
 	}
 	sizes := make([]int64, first.PartsCount)
 	sizes[0] = first.Size
-	g, ctx := errgroup.WithContext(ctx)
+	g, partCtx := errgroup.WithContext(ctx)
 	g.SetLimit(partHeads)
 	for i := 1; i < len(sizes); i++ {
 		g.Go(func() error {
-			h, err := s.headPart(ctx, ref, key, i+1)
+			h, err := s.headPart(partCtx, ref, key, i+1)
 			if err == nil && h.ETag != first.ETag {
 				err = &object.Error{Class: object.ClassChanged, Op: "HeadObject", Ref: ref,
 					Message: "the object changed while its parts were read"}
@@ -111,7 +116,17 @@ func (s *Store) partsByHead(ctx context.Context, ref object.Ref, key object.Cust
 	if err := g.Wait(); err != nil {
 		return nil, "", err
 	}
+	if whole, err := s.Head(ctx, ref, key); err != nil || whole.ETag != first.ETag || sum(sizes) != whole.Size {
+		return nil, first.ChecksumType, err // not the sizes of this object's parts
+	}
 	return sizes, first.ChecksumType, nil
+}
+
+func sum(sizes []int64) (n int64) {
+	for _, s := range sizes {
+		n += s
+	}
+	return n
 }
 
 func (s *Store) headPart(ctx context.Context, ref object.Ref, key object.CustomerKey, number int) (object.Head, error) {

@@ -128,9 +128,7 @@ func (s *Store) do(ctx context.Context, r *request) (*http.Response, error) {
 // sendTo addresses, signs and sends.
 func (s *Store) sendTo(ctx context.Context, r *request, a Address) (*http.Response, error) {
 	if r.secret && a.Scheme != "https" {
-		return nil, &object.Error{Class: object.ClassInvalid, Op: r.op, Ref: r.ref,
-			Message: "a customer key must not travel over http",
-			Hint:    "use an https:// endpoint for SSE-C"}
+		return nil, plaintextKey(r.op, r.ref)
 	}
 	if err := ctx.Err(); err != nil {
 		e := FailedToSend(r.op, r.ref, ctx, err)
@@ -153,6 +151,12 @@ func (s *Store) sendTo(ctx context.Context, r *request, a Address) (*http.Respon
 		return nil, FailedToSend(r.op, r.ref, ctx, err)
 	}
 	return resp, nil
+}
+
+// plaintextKey is the refusal to send a customer key over http.
+func plaintextKey(op string, ref object.Ref) error {
+	return &object.Error{Class: object.ClassInvalid, Op: op, Ref: ref, NotSent: true,
+		Message: "a customer key must not travel over http", Hint: "use an https:// endpoint for SSE-C"}
 }
 
 // at gives the error of a shared step the operation and object it happened to.

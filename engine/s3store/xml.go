@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -16,7 +17,7 @@ import (
 var ErrUnreadable = errors.New("the reply holds characters that XML cannot carry")
 
 // decode reads the body of r's reply into v, whose document must have the given
-// root. What came instead is an error with its reason: an error document, an
+// root (or one of several, separated by "|"). What came instead is an error with its reason: an error document, an
 // empty body or only a prolog, a truncated one, another document.
 func decode(r *request, rep *reply, root string, v any) error {
 	dec := xml.NewDecoder(bytes.NewReader(rep.body))
@@ -28,7 +29,7 @@ func decode(r *request, rep *reply, root string, v any) error {
 		return unreadable(r, rep, err)
 	case start.Name.Local == "Error":
 		return Classify(Failed{Op: r.op, Ref: r.ref, KMSKey: r.kmsKey, Status: rep.status, Header: rep.header.Get, Body: rep.body})
-	case start.Name.Local != root:
+	case !isRoot(start.Name.Local, root):
 		return r.fail(rep, object.ClassUnsupported,
 			fmt.Sprintf("the store answered with a <%s> document instead of <%s>", start.Name.Local, root))
 	}
@@ -36,6 +37,16 @@ func decode(r *request, rep *reply, root string, v any) error {
 		return unreadable(r, rep, err)
 	}
 	return nil
+}
+
+// isRoot compares without case: MinIO writes getObjectAttributesResponse.
+func isRoot(name, roots string) bool {
+	for root := range strings.SplitSeq(roots, "|") {
+		if strings.EqualFold(name, root) {
+			return true
+		}
+	}
+	return false
 }
 
 func firstElement(dec *xml.Decoder) (xml.StartElement, error) {
