@@ -89,7 +89,7 @@ func (x *exchange) over(ctx context.Context, k *conn, h *host, key *signingKey, 
 	if q.secret && !h.tls {
 		return false, x.notSent(object.ClassInvalid, errPlainKey, "use an https endpoint")
 	}
-	q.sign(key, h.header, h.target, x.c.opt.UserAgent, signing)
+	q.sign(key, h, signing)
 	if err := k.begin(ctx, x.silence, now); err != nil {
 		return false, x.ended(err)
 	}

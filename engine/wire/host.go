@@ -15,7 +15,10 @@ type host struct {
 	// prefix is the percent-encoded path before the key: "/" or "/bucket/".
 	prefix string
 	// target stands before the path in the request line, for a plain HTTP proxy.
-	target    string
+	target string
+	// unsigned are the header lines that are not signed: the user agent, and the
+	// password of a plain HTTP proxy.
+	unsigned  string
 	tls       bool
 	proxy     *url.URL
 	proxyAuth string
@@ -52,6 +55,7 @@ func (c *Client) host(ctx context.Context, bucket string) (*host, error) {
 func (c *Client) newHost(a Address) (*host, error) {
 	u := &url.URL{Scheme: a.Scheme, Host: a.Host, Path: "/"}
 	h := &host{header: hostHeader(u), addr: hostPort(u), name: u.Hostname(), prefix: a.Path + "/", tls: a.Scheme == "https"}
+	h.unsigned = "user-agent: " + c.opt.UserAgent + "\r\n"
 	h.keys.fetch, h.keys.region, h.keys.service = c.opt.Credentials, a.Region, a.Service
 	proxy, err := c.opt.Proxy(u)
 	if err != nil || proxy == nil {
@@ -63,6 +67,9 @@ func (c *Client) newHost(a Address) (*host, error) {
 	h.proxy, h.proxyAuth = proxy, basicAuth(proxy.User)
 	if !h.tls {
 		h.target = "http://" + h.header
+		if h.proxyAuth != "" {
+			h.unsigned += "proxy-authorization: " + h.proxyAuth + "\r\n"
+		}
 	}
 	return h, nil
 }

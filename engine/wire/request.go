@@ -99,11 +99,10 @@ func (q *request) setDate(now time.Time) {
 }
 
 // sign completes the request: it adds the headers that every request has, signs
-// and writes it to q.out. target is what stands before the path in the request
-// line (for proxies), else empty.
-func (q *request) sign(k *signingKey, host, target, userAgent string, now time.Time) {
+// and writes it to q.out.
+func (q *request) sign(k *signingKey, h *host, now time.Time) {
 	q.setDate(now)
-	q.add("host", host)
+	q.add("host", h.header)
 	q.begin("x-amz-content-sha256")
 	if len(q.body) == 0 {
 		q.vals = append(q.vals, emptySHA256...)
@@ -120,7 +119,7 @@ func (q *request) sign(k *signingKey, host, target, userAgent string, now time.T
 	q.end()
 	q.addSet("x-amz-security-token", k.creds.SessionToken)
 	q.sortFields()
-	q.writeHead(target, userAgent)
+	q.writeHead(h)
 	q.out = append(q.out, "authorization: "...)
 	q.out = append(q.out, k.prefix...)
 	q.appendSigned(&q.out)
@@ -140,10 +139,10 @@ func (q *request) sortFields() {
 	}
 }
 
-func (q *request) writeHead(target, userAgent string) {
+func (q *request) writeHead(h *host) {
 	o := append(q.out[:0], q.method...)
 	o = append(o, ' ')
-	o = append(o, target...)
+	o = append(o, h.target...)
 	o = append(o, q.path...)
 	if len(q.query) > 0 {
 		o = append(o, '?')
@@ -156,9 +155,7 @@ func (q *request) writeHead(target, userAgent string) {
 		o = append(o, q.vals[f.from:f.to]...)
 		o = append(o, "\r\n"...)
 	}
-	o = append(o, "user-agent: "...)
-	o = append(o, userAgent...)
-	o = append(o, "\r\n"...)
+	o = append(o, h.unsigned...)
 	if len(q.body) == 0 && q.method == "PUT" {
 		o = append(o, "content-length: 0\r\n"...)
 	}

@@ -24,6 +24,7 @@ type store struct {
 	mu struct {
 		sync.Mutex
 		conns    int
+		open     []net.Conn
 		requests []*http.Request
 	}
 }
@@ -49,6 +50,7 @@ func serveOn(t testing.TB, l net.Listener, handle func(s *store, n int, c net.Co
 			s.mu.Lock()
 			s.mu.conns++
 			n := s.mu.conns
+			s.mu.open = append(s.mu.open, c)
 			s.mu.Unlock()
 			s.wg.Go(func() {
 				defer c.Close()
@@ -70,6 +72,17 @@ func (s *store) read(r *bufio.Reader) *http.Request {
 	s.mu.requests = append(s.mu.requests, req)
 	s.mu.Unlock()
 	return req
+}
+
+// shut closes everything and waits for the handlers.
+func (s *store) shut() {
+	s.Listener.Close()
+	s.mu.Lock()
+	for _, c := range s.mu.open {
+		c.Close()
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
 }
 
 func (s *store) seen() (conns, requests int) {
@@ -150,8 +163,7 @@ func open(t testing.TB, s *store, change func(*Options)) *Client {
 	}
 	t.Cleanup(func() {
 		c.Close()
-		s.Listener.Close()
-		s.wg.Wait()
+		s.shut()
 	})
 	return c
 }

@@ -49,7 +49,7 @@ func built(t testing.TB, a Address, creds Credentials, o Options, build func(*Cl
 	if q.err != nil {
 		t.Fatal(q.err)
 	}
-	q.sign(key, h.header, h.target, "reseal", signedAt)
+	q.sign(key, h, signedAt)
 	return q.out
 }
 
