@@ -1,0 +1,58 @@
+package report
+
+import "github.com/resealhq/reseal/engine/object"
+
+// Hint is what a person can do about objects that were left or failed for a
+// reason: a Reason of a left object, or the class of a failed one's error. It is
+// empty where there is nothing to say.
+func Hint(state object.State, reason object.Reason) string {
+	if h, ok := hintsByState[state][reason]; ok {
+		return h
+	}
+	return ""
+}
+
+// hintsByState is read only.
+var hintsByState = map[object.State]map[object.Reason]string{
+	object.Left: {
+		object.ReasonNoncurrent:  "only UpdateObjectEncryption changes an old version in place; this store was not seen to do it. Expire old versions by a lifecycle rule, or keep their key",
+		object.ReasonArchived:    "restore them (s3 restore-object), then run again with --retry-failed or a new job",
+		object.ReasonTooLarge:    "allow the multipart route: leave --operation on auto",
+		object.ReasonUnsupported: "no operation of this store leads from their encryption to the target; see reseal doctor",
+		object.ReasonGone:        "deleted since they were planned; nothing to do",
+		object.ReasonChanging:    "other writers kept overwriting them; run a new job, which finds them as they are then",
+		object.ReasonMissingKey:  "they are under SSE-C: give their key with --source-sse-c-key-file",
+		object.ReasonForeign:     "something else stands at the destination; compare, then remove one of the two",
+		object.ReasonACL:         "a copy would lose their grants: let reseal read and write ACLs, or --accept acl",
+		object.ReasonLock:        "a copy would lose their retention or legal hold: let reseal read and write them, or --accept lock",
+		object.ReasonTags:        "a copy would lose their tags: let reseal read and write tags, or --accept tags",
+		object.ReasonRedirect:    "a copy would lose their website redirect: --accept redirect",
+		object.ReasonComposite:   "a copy would change their checksum's type: --accept composite-checksum",
+		object.ReasonContext:     "they may have an extra KMS context, which no one can read back: give it with --sse-kms-context, or --accept encryption-context",
+		object.ReasonMetadata:    "they have metadata that HTTP cannot show, so that it cannot be resent; copy them by hand",
+		object.ReasonExcluded:    "--operation or the selection excludes them",
+	},
+	object.Failed: {
+		reason(object.ClassOther):        "look at the error code and message; then run again with --retry-failed",
+		reason(object.ClassThrottled):    "the store pushed back to the end: lower --max-requests-per-second, then run again with --retry-failed",
+		reason(object.ClassKMSThrottled): "KMS pushed back to the end: lower --max-kms-requests-per-second or raise the KMS quota, then --retry-failed",
+		reason(object.ClassTransient):    "the store or the network failed again and again: run again with --retry-failed",
+		reason(object.ClassChanged):      "another writer was faster each time: run again with --retry-failed",
+		reason(object.ClassGone):         "they are not there any more; nothing to do",
+		reason(object.ClassArchived):     "restore them (s3 restore-object), then run again with --retry-failed",
+		reason(object.ClassKey):          "the KMS key cannot be used: enable it, or allow this role kms:Decrypt, kms:GenerateDataKey and kms:ReEncrypt* on it; then run again",
+		reason(object.ClassCredentials):  "the credentials expired or were refused: renew them, then run again with --retry-failed",
+		reason(object.ClassDenied):       "a permission is missing: compare with reseal iam-policy, and look for a deny in the bucket or key policy; then --retry-failed",
+		reason(object.ClassInvalid):      "the store refuses the request as it is; the message says what it does not like",
+		reason(object.ClassUnsupported):  "the store does not implement the request; see reseal doctor",
+		reason(object.ClassNoBucket):     "the bucket is not there: check its name, region and endpoint",
+		reason(object.ClassUnproved):     "the store answered with success and shows another encryption: do not trust it with this job; see reseal doctor",
+		reason(object.ClassTooLarge):     "too large for one copy: leave --operation on auto, so that they are copied in parts",
+		reason(object.ClassCanceled):     "the run was stopped while they were in flight: run again with --retry-failed",
+		reason(object.ClassNoUpload):     "their multipart upload was removed, perhaps by a lifecycle rule: run again with --retry-failed",
+		reason(object.ClassUnreachable):  "no connection to the store: check endpoint, DNS and network, then run again with --retry-failed",
+	},
+}
+
+// reason is the word of a class in the report.
+func reason(c object.Class) object.Reason { return object.Reason(c.String()) }

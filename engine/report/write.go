@@ -1,0 +1,94 @@
+package report
+
+import (
+	"bufio"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// Rows walks all planned objects of a job in order, each with its outcome or nil
+// where it remains, and ends with the walker's error. The checkpoint's Rows is one.
+type Rows func(row func(*object.Task, *object.Outcome) error) error
+
+// Only passes the rows in one of the states; all of them where none is named.
+func (rows Rows) Only(states ...object.State) Rows {
+	if len(states) == 0 {
+		return rows
+	}
+	return func(row func(*object.Task, *object.Outcome) error) error {
+		return rows(func(t *object.Task, o *object.Outcome) error {
+			if !slices.Contains(states, stateOf(o)) {
+				return nil
+			}
+			return row(t, o)
+		})
+	}
+}
+
+func stateOf(o *object.Outcome) object.State {
+	if o == nil {
+		return object.Remaining
+	}
+	return o.State
+}
+
+// WriteCSV writes a header and one line an object, quoted as RFC 4180 has it,
+// lines ending in \n. Keys stand as they are, line breaks and all.
+func WriteCSV(w io.Writer, rows Rows) error {
+	out := csv.NewWriter(w)
+	if err := out.Write(columns[:]); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	fields := make([]string, 0, len(columns))
+	err := rows(func(t *object.Task, o *object.Outcome) error {
+		r := RowOf(t, o)
+		fields = r.fields(fields)
+		if err := out.Write(fields); err != nil {
+			return fmt.Errorf("writing the report: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	out.Flush()
+	if err := out.Error(); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
+}
+
+// WriteJSON writes an array with one object a row, one row a line. A key that is
+// not UTF-8 stands in key_base64 too.
+func WriteJSON(w io.Writer, rows Rows) error {
+	out := bufio.NewWriterSize(w, 64<<10)
+	separator := "[\n"
+	err := rows(func(t *object.Task, o *object.Outcome) error {
+		b, err := json.Marshal(RowOf(t, o))
+		if err != nil {
+			return err
+		}
+		_, _ = out.WriteString(separator) // bufio keeps the first error for Flush
+		separator = ",\n"
+		if _, err := out.Write(b); err != nil {
+			return fmt.Errorf("writing the report: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if separator == "[\n" {
+		_, _ = out.WriteString("[")
+	}
+	_, _ = out.WriteString("\n]\n")
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
+}
