@@ -27,10 +27,11 @@ type conn struct {
 	silence         time.Duration
 	filled          bool
 	lastUsed        time.Time
-	// watched is the context whose end interrupts this connection; it stays
-	// registered from exchange to exchange as long as the context is the same.
-	watched <-chan struct{}
-	unwatch func() bool
+	// watched is the context whose end interrupts this connection. One that comes
+	// again, as a run's does, stays registered from exchange to exchange; last is
+	// that of the exchange before.
+	watched, last <-chan struct{}
+	unwatch       func() bool
 	mu      struct {
 		sync.Mutex
 		busy        <-chan struct{} // the context of the exchange going on
@@ -73,8 +74,9 @@ func (k *conn) end() bool {
 	ok := !k.mu.interrupted
 	k.mu.busy = nil
 	k.mu.Unlock()
-	if !k.limit.IsZero() {
-		k.stopWatching() // a context with a deadline is one exchange's own
+	if k.watched != k.last {
+		k.last = k.watched
+		k.stopWatching()
 	}
 	return ok
 }

@@ -185,13 +185,13 @@ func (k *conn) attribute(f replyField, h *object.Head) {
 		h.Expires = string(v)
 	default:
 		if name, ok := bytes.CutPrefix(f.name, []byte("x-amz-")); ok {
-			k.amzAttribute(string(name), v, h)
+			k.amzAttribute(name, v, h)
 		}
 	}
 }
 
-func (k *conn) amzAttribute(name string, v []byte, h *object.Head) {
-	switch name {
+func (k *conn) amzAttribute(name, v []byte, h *object.Head) {
+	switch string(name) {
 	case "storage-class":
 		h.StorageClass = k.words.same(&k.words.class, v)
 	case "archive-status":
@@ -217,10 +217,10 @@ func (k *conn) amzAttribute(name string, v []byte, h *object.Head) {
 	case "checksum-type":
 		h.ChecksumType = k.words.same(&k.words.checksumType, v)
 	default:
-		if meta, ok := strings.CutPrefix(name, "meta-"); ok {
-			addMetadata(h, meta, string(v))
-		} else if algorithm, ok := strings.CutPrefix(name, "checksum-"); ok {
-			addChecksum(h, strings.ToUpper(algorithm), string(v))
+		if meta, ok := bytes.CutPrefix(name, []byte("meta-")); ok {
+			addMetadata(h, string(meta), string(v))
+		} else if algorithm, ok := bytes.CutPrefix(name, []byte("checksum-")); ok {
+			addChecksum(h, strings.ToUpper(string(algorithm)), string(v))
 		}
 	}
 }
