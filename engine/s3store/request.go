@@ -102,6 +102,10 @@ func (s *Store) call(ctx context.Context, r *request) (*reply, error) {
 	if int64(len(body)) > limit {
 		return nil, r.fail(rep, object.ClassOther, "the answer is longer than any answer should be")
 	}
+	if isError(body) { // within a 200, also where a success has no body to decode
+		return nil, s.Failure(ctx, Failed{Op: r.op, Ref: r.ref, KMSKey: r.kmsKey, CustomerKey: r.customer,
+			Status: rep.status, Header: rep.header.Get, Body: body})
+	}
 	return rep, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -19,8 +21,15 @@ var ErrUnreadable = errors.New("the reply holds characters that XML cannot carry
 // decode reads the body of r's reply into v, whose document must have the given
 // root (or one of several, separated by "|"). What came instead is an error with its reason: an error document, an
 // empty body or only a prolog, a truncated one, another document.
+//
+// Only of a listing are the keys wanted; elsewhere one that XML cannot carry
+// stands in the reply as an echo, and must not hide the rest.
 func decode(r *request, rep *reply, root string, v any) error {
-	dec := xml.NewDecoder(bytes.NewReader(rep.body))
+	body := rep.body
+	if r.max != maxListing {
+		body = legible(body)
+	}
+	dec := xml.NewDecoder(bytes.NewReader(body))
 	start, err := firstElement(dec)
 	switch {
 	case errors.Is(err, io.EOF):
@@ -47,6 +56,40 @@ func isRoot(name, roots string) bool {
 		}
 	}
 	return false
+}
+
+var characterReference = regexp.MustCompile(`&#(?:x[0-9A-Fa-f]+|[0-9]+);`)
+
+// legible replaces the characters that XML does not allow, also as references,
+// which S3 writes all the same.
+func legible(body []byte) []byte {
+	body = characterReference.ReplaceAllFunc(body, func(ref []byte) []byte {
+		digits, base := string(ref[2:len(ref)-1]), 10
+		if digits[0] == 'x' {
+			digits, base = digits[1:], 16
+		}
+		if n, err := strconv.ParseInt(digits, base, 32); err != nil || !inXML(rune(n)) {
+			return []byte("\ufffd")
+		}
+		return ref
+	})
+	return bytes.Map(func(c rune) rune {
+		if !inXML(c) {
+			return '\ufffd'
+		}
+		return c
+	}, body)
+}
+
+// inXML is the Char of XML 1.0.
+func inXML(c rune) bool {
+	return c == '\t' || c == '\n' || c == '\r' || c >= 0x20 && c <= 0xd7ff || c >= 0xe000 && c <= 0xfffd || c >= 0x10000 && c <= 0x10ffff
+}
+
+// isError says whether a body is S3's <Error>, whatever its status.
+func isError(body []byte) bool {
+	start, err := firstElement(xml.NewDecoder(bytes.NewReader(body)))
+	return err == nil && start.Name.Local == "Error"
 }
 
 func firstElement(dec *xml.Decoder) (xml.StartElement, error) {
