@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -147,7 +148,7 @@ func (c *canary) direct(ctx context.Context) error {
 	if c.target.SSE == object.SSEC {
 		return c.keyIsNeeded(ctx, ref)
 	}
-	if c.target.MetBy(h.Encryption) && c.caps.Encrypts == object.Unknown && c.caps.Source == "canary" {
+	if c.met(h.Encryption) && c.caps.Encrypts == object.Unknown && c.caps.Source == "canary" {
 		c.caps.Encrypts = object.Yes
 	}
 	return nil
@@ -206,7 +207,11 @@ func (c *canary) update(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = c.try(ctx, func() error { _, err := c.s.Update(ctx, ref, &c.target); return err })
+	t := c.target
+	if strings.HasPrefix(t.ShownKeyID, "arn:") {
+		t.KMSKeyID = t.ShownKeyID // the operation wants a full ARN
+	}
+	err = c.try(ctx, func() error { _, err := c.s.Update(ctx, ref, &t); return err })
 	if err != nil {
 		if undecided(err) {
 			return err
@@ -226,7 +231,7 @@ func (c *canary) update(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !c.target.MetBy(after.Encryption) || after.ETag != before.ETag {
+	if !c.met(after.Encryption) || after.ETag != before.ETag {
 		c.note("UpdateObjectEncryption answered 200 and left the object under %s", after.Encryption.Type)
 		return nil
 	}
@@ -408,15 +413,15 @@ func (c *canary) conditions(ctx context.Context) error {
 		}
 		c.caps.CopyIfMatch = both(c.caps.CopyIfMatch, absent)
 	}
+	if c.caps.CopyIfMatch == object.No {
+		c.note("CopyObject ignores If-Match or If-None-Match on the destination")
+	}
 	if c.caps.CopyIfMatch == object.Yes {
 		t, err := c.attempt(ctx, route, h, want{destETag: h.ETag})
 		if err != nil {
 			return err
 		}
-		c.caps.CopyIfMatch = object.Found(t.answered)
-	}
-	if c.caps.CopyIfMatch == object.No {
-		c.note("CopyObject ignores If-Match and If-None-Match on the destination")
+		c.caps.CopyIfMatch = taken(&t)
 	}
 	return nil
 }

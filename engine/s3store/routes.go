@@ -101,6 +101,14 @@ type trial struct {
 	after                   object.Head
 }
 
+// met says whether an encryption is the target's. Bucket keys are asked for on
+// their own: a store that ignores them may re-encrypt all the same.
+func (c *canary) met(e object.Encryption) bool {
+	t := c.target
+	t.BucketKey = object.Default
+	return t.MetBy(e)
+}
+
 // works says whether the route may be used at all.
 func (t *trial) works() bool { return t.answered && t.encrypted && len(t.lost) == 0 }
 
@@ -116,7 +124,7 @@ func (c *canary) attempt(ctx context.Context, route object.Route, h object.Head,
 			return err
 		}
 		reply, err = c.s.Copy(ctx, req)
-		t.replyShows = c.target.MetBy(reply.Encryption)
+		t.replyShows = c.met(reply.Encryption)
 		return err
 	}
 	if t.err = c.try(ctx, send); t.err != nil {
@@ -166,7 +174,7 @@ func (c *canary) multipart(ctx context.Context, req *object.CopyRequest, size in
 		return reply, false, err
 	}
 	delete(c.uploads, id)
-	return reply, c.target.MetBy(shown) || c.target.MetBy(reply.Encryption), nil
+	return reply, c.met(shown) || c.met(reply.Encryption), nil
 }
 
 // judge reads everything back.
@@ -188,7 +196,7 @@ func (c *canary) judge(ctx context.Context, t *trial, before object.Head) error 
 	if err != nil && undecided(err) {
 		return err
 	}
-	t.encrypted = same && (c.target.MetBy(t.after.Encryption) || c.caps.Source == "assumed")
+	t.encrypted = same && (c.met(t.after.Encryption) || c.caps.Source == "assumed")
 	t.lost = lostHeaders(&before, &t.after)
 	t.expires = kept(before.Expires, t.after.Expires)
 	t.redirect = kept(before.WebsiteRedirect, t.after.WebsiteRedirect)
@@ -293,7 +301,7 @@ func (c *canary) describe(t *trial, source string) {
 	switch {
 	case !t.answered:
 		c.note("%s of %s was refused: %s", t.route, source, reason(t.err))
-	case !t.encrypted && c.target.MetBy(t.after.Encryption):
+	case !t.encrypted && c.met(t.after.Encryption):
 		c.note("%s of %s changed its bytes", t.route, source)
 	case !t.encrypted:
 		c.note("%s of %s answered 200, and the object is under %s", t.route, source, t.after.Encryption.Type)

@@ -237,16 +237,29 @@ func (c *canary) uploadConditions(ctx context.Context) error {
 		}
 		c.caps.CompleteIfMatch = both(c.caps.CompleteIfMatch, refusal(&t))
 	}
+	if c.caps.CompleteIfMatch == object.No {
+		c.note("CompleteMultipartUpload ignores If-Match: a concurrent write could be overwritten")
+	}
 	if c.caps.CompleteIfMatch == object.Yes { // and the right one is taken
 		if t, err = c.attempt(ctx, object.RouteMultipart, h, want{destETag: h.ETag}); err != nil {
 			return err
 		}
-		c.caps.CompleteIfMatch = object.Found(t.answered)
-	}
-	if c.caps.CompleteIfMatch == object.No {
-		c.note("CompleteMultipartUpload ignores If-Match: a concurrent write could be overwritten")
+		c.caps.CompleteIfMatch = taken(&t)
 	}
 	return nil
+}
+
+// taken is what a trial on the right condition says: one that is refused as if it
+// did not hold is as bad as one that is ignored, and any other refusal is about
+// something else.
+func taken(t *trial) object.Finding {
+	switch {
+	case t.answered:
+		return object.Yes
+	case object.ClassOf(t.err) == object.ClassChanged:
+		return object.No
+	}
+	return object.Unknown
 }
 
 // refusal is what a trial on a wrong condition says.
