@@ -258,9 +258,19 @@ func writeMetadata(x *xmlDoc, a *Attrs) {
 	x.opt("content-disposition", a.ContentDisposition)
 	x.opt("content-encoding", a.ContentEncoding)
 	x.opt("content-language", a.ContentLanguage)
+	x.opt("expires", a.Expires)
+	x.opt("X-Amz-Website-Redirect-Location", a.Redirect)
+	if a.LockMode != "" {
+		x.el("X-Amz-Object-Lock-Mode", a.LockMode)
+		x.el("X-Amz-Object-Lock-Retain-Until-Date", a.RetainUntil.UTC().Format(timeForm))
+	}
+	if a.LegalHold {
+		x.el("X-Amz-Object-Lock-Legal-Hold", "ON")
+	}
 	var r reply
 	showEncryption(&r, a)
-	for _, h := range []string{"X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", "X-Amz-Server-Side-Encryption-Customer-Algorithm"} {
+	for _, h := range []string{"X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id",
+		"X-Amz-Server-Side-Encryption-Bucket-Key-Enabled", "X-Amz-Server-Side-Encryption-Customer-Algorithm"} {
 		x.opt(h, r.header.Get(h))
 	}
 	x.close("UserMetadata")

@@ -93,11 +93,11 @@ type Profile struct {
 	RefusedObject []string
 
 	// Replies.
-	UnquotedETags      bool
-	EmptyCopyReply     bool // an empty 200 after a copy that was done
-	EmptyCopyUndone    bool // the same, not done
-	NoVersionsInReply  bool
-	NoCopySourceID     bool // x-amz-copy-source-version-id
+	UnquotedETags     bool
+	EmptyCopyReply    bool // an empty 200 after a copy that was done
+	EmptyCopyUndone   bool // the same, not done
+	NoVersionsInReply bool
+	NoCopySourceID    bool // x-amz-copy-source-version-id
 
 	// Listings.
 	EmptyLastPage     bool // when the count is a multiple of max-keys
