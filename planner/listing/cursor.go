@@ -1,0 +1,145 @@
+package listing
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// place is how far a range was read, and what it covers: the keys after From up
+// to To, both as raw keys; every key up to Pos is passed.
+type place struct {
+	From, To string
+	// Open ranges reach to the end of the bucket; their To is empty.
+	Open bool
+	Pos  string
+	// MidKey and MidVersion are set within the versions of one key that fill more
+	// than a page: those up to MidVersion are passed.
+	MidKey, MidVersion string
+}
+
+const (
+	placeVersion = 1
+	flagOpen     = 1
+	flagMid      = 2
+)
+
+// encode writes the place as a cursor's position: a version, flags, and strings
+// with their lengths.
+func (p *place) encode() []byte {
+	b := make([]byte, 0, 16+len(p.From)+len(p.To)+len(p.Pos)+len(p.MidKey)+len(p.MidVersion))
+	flags := byte(0)
+	if p.Open {
+		flags |= flagOpen
+	}
+	if p.MidKey != "" {
+		flags |= flagMid
+	}
+	b = append(b, placeVersion, flags)
+	b = appendString(appendString(b, p.From), p.Pos)
+	if !p.Open {
+		b = appendString(b, p.To)
+	}
+	if p.MidKey != "" {
+		b = appendString(appendString(b, p.MidKey), p.MidVersion)
+	}
+	return b
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// decodePlace refuses whatever encode does not write.
+func decodePlace(b []byte) (place, error) {
+	var p place
+	if len(b) < 2 || b[0] != placeVersion || b[1]&^(flagOpen|flagMid) != 0 {
+		return p, fmt.Errorf("%w: unknown form", ErrCursor)
+	}
+	flags := b[1]
+	r := reader{b: b[2:]}
+	p.From, p.Pos = r.string(), r.string()
+	if p.Open = flags&flagOpen != 0; !p.Open {
+		p.To = r.string()
+	}
+	if flags&flagMid != 0 {
+		p.MidKey, p.MidVersion = r.string(), r.string()
+	}
+	switch {
+	case r.bad || len(r.b) != 0:
+		return p, fmt.Errorf("%w: cut short or too long", ErrCursor)
+	case p.Pos < p.From || !p.Open && (p.To <= p.From || p.Pos > p.To):
+		return p, fmt.Errorf("%w: position %q outside (%q, %q]", ErrCursor, p.Pos, p.From, p.To)
+	case flags&flagMid != 0 && (p.MidKey <= p.Pos || !p.Open && p.MidKey > p.To):
+		return p, fmt.Errorf("%w: position %q outside its range", ErrCursor, p.MidKey)
+	}
+	return p, nil
+}
+
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) string() string {
+	n, size := binary.Uvarint(r.b)
+	if size <= 0 || n > uint64(len(r.b)-size) || size > 1 && r.b[size-1] == 0 {
+		r.bad = true
+		return ""
+	}
+	s := string(r.b[size : size+int(n)])
+	r.b = r.b[size+int(n):]
+	return s
+}
+
+// rangeID names the n-th range of a listing.
+func rangeID(n uint64) string { return "list/" + strconv.FormatUint(n, 36) }
+
+func parseRangeID(s string) (uint64, error) {
+	digits, ok := strings.CutPrefix(s, "list/")
+	n, err := strconv.ParseUint(digits, 36, 63)
+	if !ok || err != nil || rangeID(n) != s {
+		return 0, fmt.Errorf("%w: unknown range %q", ErrCursor, s)
+	}
+	return n, nil
+}
+
+// restore gives the ranges that the cursors of an earlier process leave to read,
+// and the number of the next range. Together with the finished ones they must
+// tile the key space, or keys would be missed without a trace.
+func restore(cursors []object.Cursor) (rest []*span, next uint64, err error) {
+	if len(cursors) == 0 {
+		return []*span{{id: rangeID(0), place: place{Open: true}}}, 1, nil
+	}
+	all := make([]place, 0, len(cursors))
+	for _, c := range cursors {
+		n, err := parseRangeID(c.Range)
+		if err != nil {
+			return nil, 0, err
+		}
+		p, err := decodePlace(c.Position)
+		if err != nil {
+			return nil, 0, fmt.Errorf("range %s: %w", c.Range, err)
+		}
+		next = max(next, n+1)
+		all = append(all, p)
+		if !c.Finished {
+			rest = append(rest, &span{id: c.Range, place: p})
+		}
+	}
+	slices.SortFunc(all, func(a, b place) int { return cmp.Compare(a.From, b.From) })
+	border := ""
+	for i, p := range all {
+		last := i == len(all)-1
+		if p.From != border || p.Open != last {
+			return nil, 0, fmt.Errorf("%w: no range covers the keys after %q", ErrCursor, border)
+		}
+		border = p.To
+	}
+	return rest, next, nil
+}

@@ -1,0 +1,25 @@
+// Package listing reads a bucket by its listings, many key ranges at a time. It
+// promises that a listing read to its end has passed every key once, whatever
+// the shape of the keys, however often ranges were split and the process died;
+// and that a store whose listing cannot be trusted stops the run by name instead
+// of looking complete.
+//
+// How it finds ranges. The first page of the whole key space is read; what it
+// shows of the keys (which characters, where, how dense) gives an estimate of
+// what lies behind it. A reader without work takes the range with the largest
+// estimated rest and cuts it: between the cluster of keys just seen and what
+// follows it, or half way in a space spanned by the characters seen. Wrong
+// guesses cost one request that returns nothing; every page corrects them.
+//
+// How it stays right. The ranges tile the key space: (from, to] each, and a cut
+// makes the shrunk range and its new neighbour durable in one step before the
+// neighbour is read. Whatever the estimates say, no key is in two ranges or in
+// none.
+//
+// How it does not trust the order. Byte order is what cutting stands on, and not
+// every store keeps it. Within a page order is checked. Between ranges, the key
+// on which a reader leaves its range must be the first key that the store gives
+// after the border. If that holds for all borders, the ranges tile the store's
+// own order as well, whatever it is, so that every key was given by exactly one
+// range; a key given by the wrong one is found by its range's bounds.
+package listing

@@ -1,0 +1,290 @@
+package listing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+func (s *fakeStore) source(readers int) *Source {
+	return &Source{Lister: s, Bucket: "b", Readers: readers, PageSize: s.page}
+}
+
+func TestEveryShapeIsReadOnce(t *testing.T) {
+	for _, shape := range shapes {
+		for _, readers := range []int{1, 3, 64} {
+			t.Run(fmt.Sprint(shape.name, readers), func(t *testing.T) {
+				store := newStore(shape.keys(5000))
+				store.page, store.delay = 20, 100*time.Microsecond
+				got := newSink()
+				if err := store.source(readers).Read(t.Context(), nil, got.emit); err != nil {
+					t.Fatal(err)
+				}
+				got.check(t, store.rows)
+				if readers > 1 && len(got.cursors) < readers {
+					t.Errorf("%d ranges for %d readers", len(got.cursors), readers)
+				}
+				for _, c := range got.cursors {
+					if !c.Finished {
+						t.Errorf("range %s is not finished", c.Range)
+					}
+				}
+			})
+		}
+	}
+}
+
+// oddKeys are what people put into buckets, and what cuts could stumble on.
+func oddKeys() []string {
+	keys := []string{"", "a", "a/", "a//", "/", "//", " ", "+", "%", "%2F", "é", "e\u0301", "日本", "\U0001F600", "\uFFFD", "\uD7FF", "\uE000",
+		"\U0010FFFF", "\U0010FFFFx", "\x01", "\x7f", "a\nb", "a\rb", "\xff", "\xff\xfe", "a\xffb", "a\xc3", strings.Repeat("k", 1000), strings.Repeat("é", 512), "z\x00"}
+	for _, k := range slices.Clone(keys) {
+		for _, l := range keys[:20] {
+			keys = append(keys, k+l, k+"/x/"+l)
+		}
+	}
+	keys = slices.DeleteFunc(keys, func(k string) bool { return k == "" })
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+func TestOddKeysAndStores(t *testing.T) {
+	for name, spoil := range map[string]func(*fakeStore){
+		"good":             func(*fakeStore) {},
+		"empty last page":  func(s *fakeStore) { s.emptyLast = true },
+		"begins inclusive": func(s *fakeStore) { s.inclusive = true },
+		"without tokens":   func(s *fakeStore) { s.noTokens = true },
+		"bad tokens":       func(s *fakeStore) { s.badTokens = true },
+		"empty pages":      func(s *fakeStore) { s.emptyPages = true },
+		"one row a page":   func(s *fakeStore) { s.page = 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, readers := range []int{1, 16} {
+				store := newStore(oddKeys())
+				store.page, store.delay = 7, 50*time.Microsecond
+				spoil(store)
+				got := newSink()
+				if err := store.source(readers).Read(t.Context(), nil, got.emit); err != nil {
+					t.Fatal(err)
+				}
+				got.check(t, store.rows)
+			}
+		})
+	}
+}
+
+func TestEmptyBucketAndPrefix(t *testing.T) {
+	store := newStore(nil)
+	got := newSink()
+	if err := store.source(8).Read(t.Context(), nil, got.emit); err != nil || len(got.rows) != 0 {
+		t.Fatalf("%d rows, %v", len(got.rows), err)
+	}
+	store = newStore(shapes[1].keys(3000))
+	store.page, store.delay = 10, 50*time.Microsecond
+	src := store.source(16)
+	src.Prefix = "logs/2016/"
+	got = newSink()
+	if err := src.Read(t.Context(), nil, got.emit); err != nil {
+		t.Fatal(err)
+	}
+	got.check(t, slices.DeleteFunc(slices.Clone(store.rows), func(o object.Object) bool { return !strings.HasPrefix(o.Key, src.Prefix) }))
+}
+
+// The process dies at random moments, and what is durable is all that the next
+// one knows.
+func TestDyingAtRandomMoments(t *testing.T) {
+	for _, shape := range shapes {
+		for seed := range uint64(12) {
+			r := rand.New(rand.NewPCG(seed, 3))
+			store := newStore(shape.keys(1500))
+			store.page, store.delay = 1+r.IntN(30), time.Duration(r.IntN(60))*time.Microsecond
+			got := newSink()
+			dieMany(t, store.source(1+r.IntN(40)), got, r)
+			got.check(t, store.rows)
+		}
+	}
+}
+
+// dieMany reads in as many lives as it takes, each ended by an emit that fails or
+// by a cancelled context.
+func dieMany(t *testing.T, src *Source, got *sink, r *rand.Rand) {
+	t.Helper()
+	for lives := 0; ; lives++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		pages := r.IntN(60)
+		got.life = -1
+		if r.IntN(2) == 0 {
+			got.life = 1 + pages
+		}
+		n := 0
+		emit := func(p object.Page) error {
+			err := got.emit(p)
+			got.mu.Lock()
+			defer got.mu.Unlock()
+			if n++; n == pages {
+				cancel()
+			}
+			return err
+		}
+		err := src.Read(ctx, got.resume(), emit)
+		cancel()
+		switch {
+		case err == nil:
+			return
+		case !errors.Is(err, errDied) && !errors.Is(err, context.Canceled):
+			t.Fatal(err)
+		case lives > 3000:
+			t.Fatal("it never ends")
+		}
+	}
+}
+
+func TestReadingAFinishedListingAgainReadsNothing(t *testing.T) {
+	store := newStore(shapes[0].keys(300))
+	store.page = 20
+	got := newSink()
+	for range 2 {
+		if err := store.source(4).Read(t.Context(), got.resume(), got.emit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got.check(t, store.rows)
+}
+
+// slashFirst is the order of stores that walk directories: a/ before a-.
+func slashFirst(a, b string) bool {
+	return strings.ReplaceAll(a, "/", "\x00") < strings.ReplaceAll(b, "/", "\x00")
+}
+
+func TestStoresThatCannotBeTrustedStopByName(t *testing.T) {
+	dirs := func() []string {
+		var keys []string
+		for i := range 40 {
+			for j := range 10 {
+				keys = append(keys, fmt.Sprintf("d%02d/%d", i, j), fmt.Sprintf("d%02d-%d", i, j))
+			}
+		}
+		return keysOf(len(keys), func(i int) string { return keys[i] })
+	}
+	for _, c := range []struct {
+		name  string
+		keys  []string
+		spoil func(*fakeStore)
+		want  error
+	}{
+		{"directory order", dirs(), func(s *fakeStore) { s.sort(slashFirst) }, ErrOrder},
+		{"letters regardless of case", keysOf(500, func(i int) string { return fmt.Sprintf("%c%03d", "aBcDeF"[i%6], i) }), func(s *fakeStore) {
+			s.sort(func(a, b string) bool { return strings.ToLower(a) < strings.ToLower(b) })
+		}, ErrOrder},
+		{"backwards", dirs(), func(s *fakeStore) { s.sort(func(a, b string) bool { return a > b }) }, ErrOrder},
+		{"start-after ignored", dirs(), func(s *fakeStore) { s.ignoreAfter, s.noTokens = true, true }, ErrStalled},
+		{"stuck", dirs(), func(s *fakeStore) { s.stuck = "d20/3" }, ErrStalled},
+		{"U+FFFD, not encoded", []string{"a", "b\uFFFDc"}, func(s *fakeStore) { s.unencoded = true }, ErrMangled},
+		{"line feed, not encoded", []string{"a", "b\nc"}, func(s *fakeStore) { s.unencoded = true }, ErrMangled},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, readers := range []int{1, 2, 32} {
+				for _, page := range []int{3, 11, 100} {
+					store := newStore(c.keys)
+					store.page, store.delay = page, 20*time.Microsecond
+					c.spoil(store)
+					got := newSink()
+					err := store.source(readers).Read(t.Context(), nil, got.emit)
+					if err == nil && len(got.rows) == len(c.keys) {
+						continue // everything came, whatever the order
+					}
+					if err == nil {
+						t.Fatalf("%d readers, %d a page: %d keys of %d came, and nobody noticed", readers, page, len(got.rows), len(c.keys))
+					}
+					if !errors.Is(err, c.want) && !errors.Is(err, ErrOrder) {
+						t.Errorf("%d readers, %d a page: stopped by %v", readers, page, err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// What the border check is for: orders in which every page of every range looks
+// right on its own.
+func TestNoOrderHidesKeys(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 4))
+		letters := []byte("ab-/_0A")
+		rank := map[byte]int{}
+		for i, p := range r.Perm(len(letters)) {
+			rank[letters[i]] = p
+		}
+		order := func(a, b string) bool {
+			for i := 0; i < len(a) && i < len(b); i++ {
+				if a[i] != b[i] {
+					return rank[a[i]] < rank[b[i]]
+				}
+			}
+			return len(a) < len(b)
+		}
+		keys := keysOf(400, func(int) string {
+			k := make([]byte, 1+r.IntN(6))
+			for i := range k {
+				k[i] = letters[r.IntN(len(letters))]
+			}
+			return string(k)
+		})
+		store := newStore(keys)
+		store.page, store.delay = 1+r.IntN(12), 10*time.Microsecond
+		// Borders hold other characters too; those keep their byte order behind.
+		store.sort(func(a, b string) bool { return order(a, b) })
+		got := newSink()
+		err := store.source(1+r.IntN(24)).Read(t.Context(), nil, got.emit)
+		if err == nil {
+			got.check(t, store.rows)
+		}
+	}
+}
+
+func TestForeignRowsStop(t *testing.T) {
+	store := newStore([]string{"a/1", "b/1"})
+	src := store.source(2)
+	src.Prefix = "c/"
+	src.Lister = withoutPrefix{store}
+	if err := src.Read(t.Context(), nil, newSink().emit); !errors.Is(err, ErrForeign) {
+		t.Error(err)
+	}
+}
+
+type withoutPrefix struct{ *fakeStore }
+
+func (w withoutPrefix) ListPage(ctx context.Context, q object.ListRequest) (object.ListReply, error) {
+	q.Prefix = ""
+	return w.fakeStore.ListPage(ctx, q)
+}
+
+// A bucket that is written to while it is read: what was there all the time
+// comes once, and the border check raises no false alarm.
+func TestBucketInUse(t *testing.T) {
+	base := shapes[0].keys(3000)
+	for seed := range uint64(5) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		store := newStore(base)
+		store.page, store.delay = 10, 50*time.Microsecond
+		busy := &busyStore{fakeStore: store, r: r}
+		src := store.source(24)
+		src.Lister = busy
+		got := newSink()
+		if err := src.Read(t.Context(), nil, got.emit); err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range base {
+			if got.rows[k+"\x00"] != 1 {
+				t.Fatalf("%q came %d times", k, got.rows[k+"\x00"])
+			}
+		}
+	}
+}

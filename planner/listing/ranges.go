@@ -1,0 +1,229 @@
+package listing
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// ranges gives readers something to read: a range that nobody reads, or a part
+// cut off from the one with the largest rest.
+type ranges struct {
+	src  *Source
+	emit func(object.Page) error
+
+	mu struct {
+		sync.Mutex
+		changed *sync.Cond
+		open    map[*span]struct{} // not read to their end
+		unread  []*span            // of those, the ones that have no reader
+		next    uint64             // number of the next range
+		space   space
+		// heads holds, by border, the first key that the store gives after it, as the
+		// range that begins there has seen it.
+		heads map[string]head
+		ended bool // no more work is given out
+	}
+}
+
+// head is the first key after a border; none where nothing follows.
+type head struct {
+	key  string
+	none bool
+}
+
+func (r *ranges) read(ctx context.Context, rest []*span, next uint64) error {
+	r.mu.changed = sync.NewCond(&r.mu.Mutex)
+	r.mu.open = make(map[*span]struct{}, len(rest))
+	r.mu.heads = map[string]head{}
+	r.mu.unread, r.mu.next = rest, next
+	for _, s := range rest {
+		r.mu.open[s] = struct{}{}
+		s.began = s.Pos
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, r.end)()
+	for range r.src.readers() {
+		g.Go(func() error { return r.work(ctx) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil && !r.empty() {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+func (r *ranges) empty() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.mu.open) == 0
+}
+
+// end wakes everybody up to go home.
+func (r *ranges) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.ended = true
+	r.mu.changed.Broadcast()
+}
+
+func (r *ranges) work(ctx context.Context) error {
+	for {
+		s, err := r.take()
+		if s == nil || err != nil {
+			return err
+		}
+		if err := r.src.walk(ctx, r, s); err != nil {
+			return err
+		}
+		r.finished(s)
+	}
+}
+
+// take waits for something to read; nil when everything is read or the reading
+// has ended.
+func (r *ranges) take() (*span, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for {
+		switch {
+		case r.mu.ended:
+			return nil, nil
+		case len(r.mu.unread) > 0:
+			s := r.mu.unread[0]
+			r.mu.unread = r.mu.unread[1:]
+			r.mu.changed.Signal()
+			return s, nil
+		case len(r.mu.open) == 0:
+			r.mu.changed.Broadcast()
+			return nil, nil
+		}
+		if victim, m, behind := r.choose(); victim != nil {
+			victim.cutting = true
+			r.mu.Unlock()
+			child, err := r.cut(victim, m, behind)
+			r.mu.Lock()
+			victim.cutting = false
+			if child != nil || err != nil {
+				r.mu.changed.Signal() // there may be more to cut for somebody else
+				return child, err
+			}
+			continue
+		}
+		r.mu.changed.Wait()
+	}
+}
+
+// choose finds the range to cut, and where. Under the mutex.
+func (r *ranges) choose() (victim *span, m string, behind float64) {
+	page := r.src.pageSize()
+	for {
+		victim = nil
+		for s := range r.mu.open {
+			if s.cutting || s.closing || s.MidKey != "" || s.rest < 1.5*float64(page) {
+				continue
+			}
+			if victim == nil || s.rest > victim.rest || s.rest == victim.rest && s.From < victim.From {
+				victim = s
+			}
+		}
+		if victim == nil {
+			return nil, "", 0
+		}
+		if m, behind = victim.cutKey(&r.mu.space, r.src.Prefix, page); m != "" {
+			return victim, m, behind
+		}
+		victim.rest = 0 // nowhere to cut until the next page says more
+	}
+}
+
+var errStale = errors.New("the range was read past the border meanwhile")
+
+// cut shrinks victim to end at m and makes a new range of what lies behind,
+// durably and at once. A crash before it leaves the old range, a crash after it
+// both. nil where the victim has been read past m by now.
+func (r *ranges) cut(victim *span, m string, behind float64) (*span, error) {
+	victim.emitting.Lock()
+	defer victim.emitting.Unlock()
+	child, shrunk, err := r.prepare(victim, m, behind)
+	if err != nil {
+		return nil, nil
+	}
+	if err := r.emit(object.Page{Cursors: []object.Cursor{shrunk, child.cursor(false)}}); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	victim.To, victim.Open = m, false
+	victim.rest = sane(victim.rest * (1 - behind))
+	victim.estimate(&r.mu.space, r.src.Prefix)
+	r.mu.open[child] = struct{}{}
+	return child, nil
+}
+
+func (r *ranges) prepare(victim *span, m string, behind float64) (child *span, shrunk object.Cursor, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, still := r.mu.open[victim]; !still || victim.closing || victim.MidKey != "" || m <= victim.know() || !victim.Open && m >= victim.To {
+		victim.rest = sane(victim.rest / 2) // or the same cut would be tried again at once
+		return nil, shrunk, errStale
+	}
+	child = &span{id: rangeID(r.mu.next), began: m, rest: sane(victim.rest * behind),
+		place: place{From: m, Pos: m, To: victim.To, Open: victim.Open}}
+	r.mu.next++
+	p := victim.place
+	p.To, p.Open = m, false
+	return child, object.Cursor{Range: victim.id, Position: p.encode()}, nil
+}
+
+func (r *ranges) finished(s *span) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.mu.open, s)
+	r.mu.changed.Signal()
+	if len(r.mu.open) == 0 {
+		r.mu.changed.Broadcast()
+	}
+}
+
+// advance notes what has become durable and what it has shown.
+func (r *ranges) advance(s *span, p place, rows []object.Object) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.place = p
+	if n := len(rows); n > 0 {
+		s.first, s.last, s.inPage = rows[0].Key, rows[n-1].Key, n
+		s.total += n
+		r.mu.space.learn(n, func(i int) string { return rows[i].Key })
+		s.estimate(&r.mu.space, r.src.Prefix)
+	}
+	r.mu.changed.Signal()
+}
+
+func (r *ranges) setClosing(s *span, closing bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.closing = closing
+}
+
+// saw notes the first key after a range's beginning.
+func (r *ranges) saw(border string, h head) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.heads[border] = h
+}
+
+// headAt is what saw noted; it is needed once.
+func (r *ranges) headAt(border string) (h head, known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h, known = r.mu.heads[border]
+	delete(r.mu.heads, border)
+	return h, known
+}

@@ -1,0 +1,98 @@
+package listing
+
+import (
+	"context"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// Lister asks the store for one page. Errors are *object.Error and final but for
+// what Source.Send repeats. Called by many goroutines.
+type Lister interface {
+	// ListPage lists current objects, ListVersionsPage all versions and delete
+	// markers, each key's newest first.
+	ListPage(ctx context.Context, q object.ListRequest) (object.ListReply, error)
+	ListVersionsPage(ctx context.Context, q object.ListRequest) (object.ListReply, error)
+}
+
+// Source lists a bucket below a prefix. It implements planner.Source.
+type Source struct {
+	Lister Lister
+	Bucket string
+	Prefix string
+	// Versions lists all versions and delete markers instead of current objects.
+	Versions bool
+	// Metadata asks for rows with their encryption, where the store was seen to
+	// carry it.
+	Metadata bool
+	// Readers is how many ranges are read at the same time at most; 0 means 48.
+	Readers int
+	// PageSize is the number of rows asked for at a time; 0 means 1,000.
+	PageSize int
+	// Send, where set, sends one request through f, paced and repeated as its class
+	// allows. Without it a request is sent once.
+	Send func(ctx context.Context, call object.Call, f func(context.Context) error) error
+}
+
+const (
+	defaultReaders  = 48
+	defaultPageSize = 1000
+)
+
+func (s *Source) readers() int {
+	if s.Readers <= 0 {
+		return defaultReaders
+	}
+	return s.Readers
+}
+
+func (s *Source) pageSize() int {
+	if s.PageSize <= 0 {
+		return defaultPageSize
+	}
+	return s.PageSize
+}
+
+// Read lists every key once, in pages of one range each. The cursors of all
+// ranges together, finished ones too, are the position to resume from.
+func (s *Source) Read(ctx context.Context, resume []object.Cursor, emit func(object.Page) error) error {
+	rest, next, err := restore(resume)
+	if err != nil {
+		return err
+	}
+	if len(rest) == 0 {
+		return nil
+	}
+	r := &ranges{src: s, emit: emit}
+	return r.read(ctx, rest, next)
+}
+
+// list sends one request. Versions and current objects differ in the names of
+// their positions only.
+func (s *Source) list(ctx context.Context, q object.ListRequest) (reply object.ListReply, err error) {
+	q.Bucket, q.Prefix, q.Metadata = s.Bucket, s.Prefix, s.Metadata
+	if q.MaxKeys == 0 {
+		q.MaxKeys = s.pageSize()
+	}
+	ask := s.Lister.ListPage
+	if s.Versions {
+		ask = s.Lister.ListVersionsPage
+	}
+	send := func(ctx context.Context) (err error) {
+		reply, err = ask(ctx, q)
+		return err
+	}
+	if s.Send == nil {
+		return reply, send(ctx)
+	}
+	err = s.Send(ctx, object.Call{Kind: object.ReqList, Key: q.StartAfter + q.KeyMarker}, send)
+	return reply, err
+}
+
+// after is the request for what follows a key that is passed as a whole.
+func (s *Source) after(key string) object.ListRequest {
+	if s.Versions {
+		return object.ListRequest{KeyMarker: key}
+	}
+	return object.ListRequest{StartAfter: key}
+}
