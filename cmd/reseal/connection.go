@@ -6,6 +6,9 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3store"
 )
 
 // connection is how the store is reached. It is frozen in the job; credentials
@@ -107,4 +110,17 @@ func withoutUserinfo(s string) string {
 // plaintext says whether requests would travel unencrypted.
 func (c *connection) plaintext() bool {
 	return strings.HasPrefix(strings.ToLower(c.EndpointURL), "http://")
+}
+
+// Options is what the store is told.
+func (c *connection) Options() s3store.Options {
+	o := s3store.Options{EndpointURL: c.EndpointURL, Region: c.Region, Profile: c.Profile, CABundle: c.CABundle, NoVerifySSL: c.NoVerifySSL,
+		RequestPayer: c.RequestPayer, ExpectedBucketOwner: c.ExpectedBucketOwner, UserAgent: "reseal/" + readVersion().Version}
+	switch c.PathStyle {
+	case "on":
+		o.PathStyle = object.On
+	case "off":
+		o.PathStyle = object.Off
+	}
+	return o
 }

@@ -41,7 +41,7 @@ func unusableBecause(err error, what, fix string) error {
 
 // someError ends a run that was finished and left or failed some objects.
 type someError struct {
-	left, failed int64
+	left, failed uint64
 	fix          string
 }
 
@@ -58,7 +58,7 @@ func (e *onPurposeError) Error() string { return e.what + "; " + e.fix }
 var errInterrupted = errors.New("interrupted, and everything in flight was finished; run the same command again to go on")
 
 // objects spells a number of objects.
-func objects(n int64) string {
+func objects(n uint64) string {
 	if n == 1 {
 		return "1 object"
 	}

@@ -30,10 +30,11 @@ type tempo struct {
 	StopAfter      time.Duration
 	MaxFailures    share
 	RetryFailed    bool
+	RequestTimeout time.Duration
 }
 
 // accepts lists the losses and risks that an operator can accept by name.
-var accepts = [...]string{"acl", "lock", "tags", "redirect", "composite-checksum", "encryption-context", "concurrent-writes", "unproven-encryption"}
+var accepts = [...]string{"acl", "lock", "tags", "redirect", "composite-checksum", "encryption-context", "expires", "concurrent-writes", "unproven-encryption"}
 
 type howFlags struct {
 	operation, inspect, verify, guard oneOf
@@ -46,6 +47,7 @@ type howFlags struct {
 	stopAfter                         span
 	maxFailures                       share
 	retryFailed                       bool
+	requestTimeout                    span
 	set                               *pflag.FlagSet
 }
 
@@ -71,6 +73,7 @@ func (h *howFlags) AddPaceFlags(f *pflag.FlagSet) {
 	f.Var(&h.concurrency, "concurrency", "requests in flight")
 	f.Float64Var(&h.requests, "max-requests-per-second", 0, "ceiling for requests; 0 for none")
 	f.Float64Var(&h.kms, "max-kms-requests-per-second", 0, "ceiling for requests that use KMS; 0 for none")
+	f.Var(&h.requestTimeout, "request-timeout", "give a request up after this long, 1m by default; a copy gets a second more for every 4MiB")
 	f.Var(&h.bandwidth, "max-bandwidth", "ceiling for bytes a second that the store moves, for example 200MiB")
 }
 
@@ -97,7 +100,7 @@ func (h *howFlags) Validate(remembered *consent) (consent, tempo, error) {
 		c.keep(remembered, h.set.Changed)
 	}
 	t := tempo{Concurrency: h.concurrency.n, RequestsPerSec: h.requests, KMSPerSec: h.kms, BytesPerSec: h.bandwidth.bytes,
-		StopAfter: h.stopAfter.Duration, MaxFailures: h.maxFailures, RetryFailed: h.retryFailed}
+		StopAfter: h.stopAfter.Duration, MaxFailures: h.maxFailures, RetryFailed: h.retryFailed, RequestTimeout: h.requestTimeout.Duration}
 	if h.partSize.given && (h.partSize.bytes < minPart || h.partSize.bytes > maxPart) {
 		return c, t, unusablef("S3 takes parts from 5MiB to 5GiB", "--part-size %s", h.partSize.text)
 	}

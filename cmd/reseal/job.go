@@ -72,7 +72,7 @@ func readJob(dir string) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	if digest != j.File.Digest {
+	if hex.EncodeToString(digest[:]) != j.File.Digest {
 		return nil, unusablef("a job cannot be changed: begin a new one in another directory", "the job file %s was edited after the job began", j.path(jobFileName))
 	}
 	return j, nil
@@ -96,10 +96,12 @@ func onlyEmpty(dir string) error {
 }
 
 // checkWritable makes sure, before the store is asked anything, that the job
-// will be able to write.
-func checkWritable(dir string) error {
+// will be able to write. made says whether it made the directory.
+func checkWritable(dir string) (made bool, err error) {
 	abs, err := filepath.Abs(dir)
 	if err == nil {
+		_, missing := os.Stat(abs)
+		made = missing != nil
 		err = os.MkdirAll(abs, 0o700)
 	}
 	if err == nil {
@@ -110,9 +112,9 @@ func checkWritable(dir string) error {
 		}
 	}
 	if err != nil {
-		return unusableBecause(err, "the job directory "+dir+" cannot be written", "name a directory on a disk with room that you can write to")
+		return false, unusableBecause(err, "the job directory "+dir+" cannot be written", "name a directory on a disk with room that you can write to")
 	}
-	return nil
+	return made, nil
 }
 
 // createJob freezes a specification in dir. Of two processes that begin a job
@@ -131,7 +133,7 @@ func createJob(dir string, spec *jobSpec, c *consent) (*job, error) {
 	_, _ = rand.Read(random[:]) // never fails
 	j := &job{Dir: abs, File: jobFile{
 		Format: jobFormat, ID: now.Format("20060102T150405Z") + "-" + hex.EncodeToString(random[:]),
-		Created: now.Truncate(time.Second), Version: readVersion().Version, Digest: digest, Spec: *spec, Consent: *c,
+		Created: now.Truncate(time.Second), Version: readVersion().Version, Digest: hex.EncodeToString(digest[:]), Spec: *spec, Consent: *c,
 	}}
 	data, err := json.MarshalIndent(&j.File, "", "  ")
 	if err != nil {
@@ -238,6 +240,7 @@ type order struct {
 	spec     jobSpec
 	consent  consent
 	tempo    tempo
+	madeDir  bool // the directory was made for this order
 }
 
 // Validate understands the command line against the job directory. It writes
@@ -278,12 +281,13 @@ func (f *jobFlags) Validate(cmd *cobra.Command, args []string) (*order, error) {
 	}
 	if existing != nil {
 		if diff := existing.File.Spec.differences(&o.spec); len(diff) > 0 {
-			return nil, unusablef("resume it with `reseal run --job DIR`, or name another directory for the new job",
-				"the job in %s is another one than the command line asks for:\n  %s\n", existing.Dir, strings.Join(diff, "\n  "))
+			return nil, unusablef(fmt.Sprintf("resume it with `reseal run --job %s`, or name another directory for a new job. They differ in\n  %s", existing.Dir, strings.Join(diff, "\n  ")),
+				"the job in %s is another one than the command line asks for", existing.Dir)
 		}
 		o.spec.Selection = existing.File.Spec.Selection // ages mean what they meant when the job began
 	}
-	return o, checkWritable(f.dir)
+	o.madeDir, err = checkWritable(f.dir)
+	return o, err
 }
 
 // fill takes from an existing job what the command line did not say. A command

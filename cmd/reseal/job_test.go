@@ -245,7 +245,7 @@ func TestWrongFlagsAreRefusedByName(t *testing.T) {
 	for want, args := range map[string]string{
 		"--sse is missing":                         "s3://bucket",
 		"is no S3 address":                         "bucket --sse AES256",
-		"names no valid bucket":                    "s3://a --sse AES256",
+		"names no valid bucket":                    "s3:///prefix --sse AES256",
 		"SOURCE and --manifest were both given":    "s3://bucket --manifest m --sse AES256",
 		"--bucket is missing":                      "--manifest m --manifest-format keys --sse AES256",
 		"is no encryption to bring objects under":  "s3://bucket --sse rot13",

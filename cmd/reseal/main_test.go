@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/resealhq/reseal/engine/s3test"
 )
 
 func TestMain(m *testing.M) {
@@ -18,13 +20,14 @@ func TestTranscripts(t *testing.T) {
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "s3": storeCommand, "waitfor": waitfor},
 		Setup: func(env *testscript.Env) error {
 			// Nothing of this machine's own AWS configuration reaches a transcript.
 			env.Setenv("AWS_CONFIG_FILE", os.DevNull)
 			env.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
 			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 			env.Setenv("HOME", env.WorkDir)
+			env.Values[scriptStoreKey{}] = &scriptStore{before: map[string]s3test.Bucket{}}
 			return nil
 		},
 	})

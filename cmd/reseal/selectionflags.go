@@ -5,8 +5,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/resealhq/reseal/engine/object"
 	"github.com/spf13/pflag"
+
+	"github.com/resealhq/reseal/planner"
 )
 
 // selectionSpec is which objects of the source are meant, as a job freezes it.
@@ -64,16 +65,10 @@ func (s *selectionFlags) Validate() (selectionSpec, error) {
 		return spec, unusablef("give a number of objects, or 0 for no limit", "--limit %d is negative", s.limit)
 	}
 	for _, word := range s.onlyEncryption {
-		name, key, hasKey := strings.Cut(word, "=")
-		sse, err := object.ParseSSE(name)
-		if err != nil || sse == object.SSEUnknown || hasKey && (key == "" || !sse.KMS()) {
+		if _, err := planner.ParseEncryptionFilter(word); err != nil {
 			return spec, unusablef("use none, sse-s3, sse-kms, sse-kms=KEY, dsse-kms or sse-c", "--only-encryption: unknown name %q", word)
 		}
-		word = sse.String()
-		if hasKey {
-			word += "=" + key
-		}
-		spec.OnlyEncryption = append(spec.OnlyEncryption, word)
+		spec.OnlyEncryption = append(spec.OnlyEncryption, strings.TrimSpace(word))
 	}
 	for _, class := range s.onlyClass {
 		class = strings.ToUpper(strings.TrimSpace(class))
@@ -114,4 +109,21 @@ func (s *selectionFlags) fill(spec *selectionSpec, given func(string) bool) {
 	if !given("limit") {
 		s.limit = spec.Limit
 	}
+}
+
+// Selection is what the planner is told.
+func (s *selectionSpec) Selection(prefix string) (planner.Selection, error) {
+	out := planner.Selection{Prefix: prefix, MinSize: s.MinSize, MaxSize: s.MaxSize, ModifiedBefore: s.Before, ModifiedAfter: s.After,
+		OnlyStorageClass: s.OnlyStorageClass, AllVersions: s.Versions == "all", Limit: uint64(s.Limit)}
+	for _, p := range s.Patterns {
+		out.Filters = append(out.Filters, planner.Filter{Include: p.Include, Pattern: p.Glob})
+	}
+	for _, word := range s.OnlyEncryption {
+		f, err := planner.ParseEncryptionFilter(word)
+		if err != nil {
+			return out, unusableBecause(err, "--only-encryption", "use none, sse-s3, sse-kms, sse-kms=KEY, dsse-kms or sse-c")
+		}
+		out.OnlyEncryption = append(out.OnlyEncryption, f)
+	}
+	return out, nil
 }

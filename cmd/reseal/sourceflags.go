@@ -108,7 +108,7 @@ func parseS3URI(what, s string) (bucket, prefix string, err error) {
 // buckets; it is there to catch slips, the store has the last word. Access
 // point ARNs hold colons and a slash, which this form of SOURCE cannot carry.
 func bucketName(s string) bool {
-	if len(s) < 3 || len(s) > 255 {
+	if len(s) == 0 || len(s) > 255 {
 		return false
 	}
 	for _, c := range s {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -19,13 +18,12 @@ type jobSpec struct {
 }
 
 // Digest names the specification; the checkpoint is bound to it.
-func (s *jobSpec) Digest() (string, error) {
+func (s *jobSpec) Digest() ([sha256.Size]byte, error) {
 	data, err := json.Marshal(s)
 	if err != nil {
-		return "", fmt.Errorf("the job's specification: %w", err)
+		return [sha256.Size]byte{}, fmt.Errorf("the job's specification: %w", err)
 	}
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:]), nil
+	return sha256.Sum256(data), nil
 }
 
 // field is one setting as the command line names it.

@@ -8,8 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/resealhq/reseal/engine/object"
 	"github.com/spf13/pflag"
+
+	"github.com/resealhq/reseal/engine/object"
 )
 
 // targetSpec is what every object is to be like, as a job freezes it. Of

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/resealhq/reseal/engine"
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/pace"
+	"github.com/resealhq/reseal/engine/report"
+	"github.com/resealhq/reseal/engine/s3store"
+	"github.com/resealhq/reseal/planner"
+)
+
+func newRun(a *app) *cobra.Command {
+	var f jobFlags
+	cmd := &cobra.Command{
+		Use:   "run [SOURCE] --sse TYPE --job DIR",
+		Short: "Plan and do it; the same command again, or `reseal run --job DIR`, resumes",
+		Long: `run finds the objects of SOURCE, brings each under the target by the cheapest safe
+operation, proves it, and remembers it in the job directory. Killed at any instant, the
+same command takes up exactly the rest. What the job was begun with is frozen; how fast
+and how long it works is said anew at each run.`,
+		Example: `  reseal run s3://bucket/prefix --sse aws:kms --sse-kms-key-id KEY --job ~/jobs/bucket
+  reseal run --job ~/jobs/bucket --window 22:00-06:00 --max-requests-per-second 500`,
+		Args: atMost(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := f.Validate(cmd, args)
+			if err != nil {
+				return err
+			}
+			return a.run(cmd.Context(), &f, o)
+		},
+	}
+	f.AddFlags(cmd.Flags())
+	f.how.AddRunFlags(cmd.Flags())
+	return cmd
+}
+
+// run does a job, or goes on with it, and says what came of it.
+func (a *app) run(ctx context.Context, f *jobFlags, o *order) (err error) {
+	s, err := a.openSession(ctx, f, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if o.tempo.RetryFailed {
+		n, err := s.points.RetryFailed()
+		if err != nil {
+			return err
+		}
+		s.log.Info("taking failed objects again", "objects", n)
+	}
+	stop, release := newStopper(a.drain.takeOver(), o.tempo.StopAfter)
+	defer release()
+	now := time.Now()
+	w := &work{session: s, began: now, told: now, stop: stop}
+	w.tell = &teller{w: w}
+	return w.conclude(f, w.do(ctx))
+}
+
+// work is one process's share of a job.
+type work struct {
+	*session
+	began time.Time
+	told  time.Time // the running time up to here is in the job's totals
+	stop  *stopper
+	pacer *pace.Pacer
+	reads *engine.Reads
+	tell  *teller
+	// inspectAll makes the plan final: nothing is left to the workers to decide.
+	inspectAll bool
+}
+
+// errStopAfter drains a run whose time is over.
+var errStopAfter = errors.New("--stop-after has passed")
+
+// do plans and works at the same time, until both are done or something stops
+// them. The planner's failure drains the engine; the engine's end ends the
+// planner. A manifest is read to its end before anything is touched, since a
+// broken one shall leave everything as it was.
+func (w *work) do(ctx context.Context) error {
+	limits := w.order.tempo.Limits()
+	if err := limits.Validate(); err != nil {
+		return unusableBecause(err, "the ceilings", "correct them")
+	}
+	w.pacer = pace.New(limits)
+	cfg, err := w.config(limits)
+	if err != nil {
+		return err
+	}
+	w.reads = engine.NewReads(cfg)
+	defer w.tell.tell()()
+	planning, stopPlanning := context.WithCancel(ctx)
+	defer stopPlanning()
+	var planners errgroup.Group
+	defer func() { _ = planners.Wait() }()
+	planners.Go(func() error {
+		err := w.plan(planning)
+		if err != nil && planning.Err() == nil {
+			w.stop.stop(err)
+		}
+		return err
+	})
+	if w.order.spec.Source.Manifest != "" {
+		go func() {
+			select {
+			case <-w.stop.asked:
+				stopPlanning()
+			case <-planning.Done():
+			}
+		}()
+		if err := planners.Wait(); err != nil {
+			return cmp.Or(w.stop.cause(), err)
+		}
+	}
+	err = engine.Run(ctx, cfg)
+	stopPlanning()
+	if errors.Is(err, engine.ErrDrained) {
+		err = w.stop.cause()
+	}
+	return err
+}
+
+// elapse adds to the job's running time. The teller calls it, and conclude when
+// the teller has ended.
+func (w *work) elapse(now time.Time) {
+	w.points.AddElapsed(now.Sub(w.told))
+	w.told = now
+}
+
+// config makes the flags the engine's Config.
+func (w *work) config(limits pace.Limits) (engine.Config, error) {
+	c, t := &w.order.consent, &w.order.tempo
+	cfg := engine.Config{
+		Journal: w.points,
+		Store:   engine.Store{Hot: w.store, Uploads: w.store, Details: w.store, Reader: w.store},
+		Source:  engine.Store{Hot: w.source, Uploads: w.source, Details: w.source, Reader: w.source},
+		Chooser: w.chooser(), Pace: w.pacer, Observer: w,
+		Target: w.target(), Caps: w.learnt.Caps, Facts: w.learnt.Facts,
+		Dest:    engine.Dest{Bucket: w.order.spec.Target.DestBucket, Prefix: w.order.spec.Target.DestPrefix, StripPrefix: w.order.spec.Source.Prefix},
+		Workers: limits.Workers(), PartSize: c.PartSize, RequestTimeout: t.RequestTimeout,
+		Renew: w.renew, Gate: w.gate, Drain: w.stop.asked,
+		MaxFailures: t.MaxFailures.count, MaxFailuresPercent: t.MaxFailures.percent,
+		Log: w.log,
+	}
+	if w.learnt.Caps.ListMetadata == object.Yes {
+		cfg.Bulk = w.store
+	}
+	cfg.Inspect = map[string]engine.Inspect{"always": engine.InspectAlways, "never": engine.InspectNever}[c.Inspect]
+	cfg.Verify = map[string]engine.Verify{"response": engine.VerifyResponse, "head": engine.VerifyHead, "read": engine.VerifyRead}[c.Verify]
+	if c.Guard == "strict" {
+		cfg.Guard = engine.GuardStrict
+	}
+	return cfg, cfg.Validate()
+}
+
+// chooser is the plan's and the workers' way to decide.
+func (s *session) chooser() *planner.Chooser {
+	c := &s.order.consent
+	ch := &planner.Chooser{Target: s.target(), Caps: s.learnt.Caps, Facts: s.learnt.Facts, Dest: s.learnt.Dest,
+		MultipartThreshold: c.MultipartThreshold, Strict: c.Guard == "strict", Unseen: c.Inspect == "never"}
+	for _, a := range c.Accept {
+		ch.Accept = append(ch.Accept, object.Reason(a))
+	}
+	ch.Operation = map[string]planner.Restriction{"update": planner.UpdateOnly, "copy": planner.CopyOnly}[c.Operation]
+	return ch
+}
+
+// Limits is what the pace is told.
+func (t *tempo) Limits() pace.Limits {
+	return pace.Limits{Concurrency: t.Concurrency, RequestsPerSecond: t.RequestsPerSec, KMSRequestsPerSecond: t.KMSPerSec, BytesPerSecond: float64(t.BytesPerSec)}
+}
+
+// gate holds new work back outside the window.
+func (w *work) gate(ctx context.Context) error {
+	return w.order.tempo.Window.wait(ctx, func(until time.Time) {
+		w.tell.setOutside(!until.IsZero())
+		if until.IsZero() {
+			w.log.Info("the window has opened", "window", w.order.tempo.Window.text)
+			return
+		}
+		w.log.Info("outside the window", "window", w.order.tempo.Window.text, "opens", until)
+	})
+}
+
+// renew fetches fresh credentials.
+func (w *work) renew(ctx context.Context) error {
+	for _, store := range []*s3store.Store{w.store, w.source} {
+		store.Invalidate()
+		if _, _, _, _, err := store.Credentials(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Requested counts a request for the job's totals.
+func (w *work) Requested(c *object.Call, r object.Result) {
+	w.points.AddRequests(c.Kind, 1)
+	if !r.OK {
+		w.tell.errors[r.Class].Add(1)
+	}
+}
+
+// Settled stops the run at the first failure where none is tolerated.
+func (w *work) Settled(o *object.Outcome) {
+	w.tell.settled.Add(1)
+	if f := &w.order.tempo.MaxFailures; o.State == object.Failed && f.given && f.count == 0 && f.percent == 0 {
+		w.stop.stop(fmt.Errorf("%w: --max-failures 0", engine.ErrMaxFailures))
+	}
+}
+
+// conclude says what came of the run, on standard output, and makes the error
+// that the exit code is made of.
+func (w *work) conclude(f *jobFlags, cause error) error {
+	w.elapse(time.Now())
+	if err := w.points.Flush(); err != nil && cause == nil {
+		cause = err
+	}
+	sum := w.summary()
+	if err := w.a.printSummary(f, sum); err != nil {
+		cause = cmp.Or(cause, err)
+	}
+	w.log.Info("run ended", "done", sum.Done, "already", sum.Already, "left", sum.Left, "failed", sum.Failed, "remaining", sum.Remaining, "cause", cause)
+	again := fmt.Sprintf("`reseal run --job %s` goes on", w.job.Dir)
+	switch {
+	case errors.Is(cause, engine.ErrMaxFailures), errors.Is(cause, errStopAfter):
+		return &onPurposeError{what: cause.Error(), fix: again}
+	case cause != nil:
+		return cause
+	case sum.Left+sum.Failed > 0:
+		return &someError{left: sum.Left, failed: sum.Failed, fix: fmt.Sprintf("`reseal report --job %s` names them", w.job.Dir)}
+	case sum.Remaining > 0:
+		return fmt.Errorf("%s remain without a cause in %s; %s", objects(sum.Remaining), w.job.Dir, again)
+	}
+	return nil
+}
+
+// summary is the job in numbers.
+func (s *session) summary() *report.Summary {
+	t := s.points.Totals()
+	sum := report.Summarize(s.job.Dir, &t, s.points.Row)
+	sum.Resumed = s.resumed
+	return sum
+}
+
+// printSummary is the result of run on standard output.
+func (a *app) printSummary(f *jobFlags, sum *report.Summary) error {
+	if f.out.json {
+		return a.printJSON(sum)
+	}
+	if err := sum.WriteText(a.stdout); err != nil {
+		return fmt.Errorf("writing to standard output: %w", err)
+	}
+	return nil
+}

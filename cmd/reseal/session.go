@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/resealhq/reseal/checkpoint"
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3store"
+)
+
+// session is a job that this process holds: its checkpoint, its log, its stores
+// and what was learnt of them.
+type session struct {
+	a       *app
+	job     *job
+	order   *order
+	points  *checkpoint.Store
+	log     *slog.Logger
+	console io.Writer
+	store   *s3store.Store // takes the writes
+	source  *s3store.Store // where the objects are; the same in place
+	learnt  learnt
+	resumed bool // an earlier process had begun this job
+	closers []func() error
+}
+
+// metaLearnt is where the checkpoint keeps what was learnt.
+const metaLearnt = "learnt"
+
+// learnt is what the job knows of its buckets, endpoint and key since its
+// beginning. It is frozen, so that every run of the job decides alike.
+type learnt struct {
+	Facts object.BucketFacts `json:"facts"`
+	// Dest is of the bucket that --dest names.
+	Dest *object.BucketFacts `json:"dest,omitempty"`
+	Caps object.Capabilities `json:"capabilities"`
+	// KMSKeyID is the target's key as requests name it (a full ARN where one could
+	// be had), ShownKeyID as the store shows it.
+	KMSKeyID   string `json:"kms_key_id,omitempty"`
+	ShownKeyID string `json:"shown_key_id,omitempty"`
+	// Bucket that the objects are in; from SOURCE or from the manifest.
+	Bucket string `json:"bucket"`
+}
+
+// openSession begins the job or takes it up again. Nothing is written to the
+// store but what the canary needs; and a store that cannot be used leaves no job
+// behind, so that the command line can be corrected and given again.
+func (a *app) openSession(ctx context.Context, f *jobFlags, o *order) (_ *session, err error) {
+	s := &session{a: a, job: o.existing, order: o, console: a.stderr}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+			if o.madeDir && s.job == nil {
+				_ = os.Remove(f.dir) // empty: there is no job
+			}
+		}
+	}()
+	if s.job != nil {
+		if err := s.openJob(f); err != nil {
+			return nil, err
+		}
+	} else {
+		s.log = f.out.openConsoleLog(s.console)
+	}
+	if err := s.openStores(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.learn(ctx); err != nil {
+		return nil, err
+	}
+	if s.job == nil {
+		if s.job, err = createJob(f.dir, &o.spec, &o.consent); err != nil {
+			return nil, err
+		}
+		if err := s.openJob(f); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.keepLearnt()
+}
+
+// openJob takes the job's lock, and then its log.
+func (s *session) openJob(f *jobFlags) error {
+	spec := &s.job.File.Spec
+	digest, err := spec.Digest()
+	if err != nil {
+		return err
+	}
+	s.points, err = checkpoint.Open(s.job.Dir, checkpoint.Options{Job: digest, Logger: s.log})
+	if err != nil {
+		return jobUnusable(err)
+	}
+	s.closers = append(s.closers, s.points.Close)
+	s.resumed = s.points.Existed()
+	log, closer, err := f.out.openLog(s.job, s.console)
+	if err != nil {
+		return err
+	}
+	s.log = log
+	s.closers = append(s.closers, closer.Close)
+	return nil
+}
+
+// jobUnusable makes the checkpoint's refusals wrong usage: nothing was touched.
+func jobUnusable(err error) error {
+	var (
+		locked   *checkpoint.LockedError
+		mismatch *checkpoint.JobMismatchError
+		format   *checkpoint.FormatError
+		disk     *checkpoint.DiskError
+	)
+	switch {
+	case errors.As(err, &locked), errors.As(err, &mismatch), errors.As(err, &format), errors.As(err, &disk), errors.Is(err, checkpoint.ErrNoStore):
+		return &unusableError{what: err.Error()}
+	}
+	return err
+}
+
+func (s *session) openStores(ctx context.Context) error {
+	c := &s.order.spec.Connection
+	store, err := openStore(ctx, c, s.order.tempo.Concurrency)
+	if err != nil {
+		return err
+	}
+	s.store, s.source = store, store
+	s.closers = append(s.closers, func() error { store.Close(); return nil })
+	if c.EndpointURL == "" {
+		c.EndpointURL = store.Endpoint() // of the shared configuration files
+	}
+	return s.order.spec.Target.refusePlaintext(c)
+}
+
+// openStore resolves a connection. A profile or a bundle that does not exist is
+// wrong usage.
+func openStore(ctx context.Context, c *connection, connections int) (*s3store.Store, error) {
+	o := c.Options()
+	o.MaxConnections = connections
+	store, err := s3store.Open(ctx, o)
+	if err != nil {
+		return nil, unusableBecause(err, "the connection", "")
+	}
+	return store, nil
+}
+
+// keepLearnt freezes what was learnt, once.
+func (s *session) keepLearnt() error {
+	if _, found, err := s.points.Meta(metaLearnt); err != nil || found {
+		return err
+	}
+	data, err := json.Marshal(&s.learnt)
+	if err != nil {
+		return err
+	}
+	return s.points.SetMeta(metaLearnt, data)
+}
+
+// remember reads what an earlier run of the job learnt.
+func (s *session) remember() (found bool, err error) {
+	if s.points == nil {
+		return false, nil
+	}
+	data, found, err := s.points.Meta(metaLearnt)
+	if err != nil || !found {
+		return false, err
+	}
+	return true, json.Unmarshal(data, &s.learnt)
+}
+
+// target is what the objects of the job are to be like.
+func (s *session) target() object.Target {
+	t := s.order.spec.Target.Target(s.learnt.Caps.Source == "aws")
+	if s.learnt.KMSKeyID != "" {
+		t.KMSKeyID = s.learnt.KMSKeyID
+	}
+	t.ShownKeyID = s.learnt.ShownKeyID
+	return *t
+}
+
+// Close gives everything up, the last opened first. The checkpoint's Close makes
+// durable what was recorded.
+func (s *session) Close() error {
+	var errs []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		errs = append(errs, s.closers[i]())
+	}
+	s.closers = nil
+	return errors.Join(errs...)
+}
