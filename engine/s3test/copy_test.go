@@ -126,7 +126,7 @@ func TestCopyConditions(t *testing.T) {
 		{"source unmodified since before", func(i *in) { i.CopySourceIfUnmodifiedSince = &old }, "PreconditionFailed"},
 		{"source if-match overrules unmodified", func(i *in) { i.CopySourceIfUnmodifiedSince, i.CopySourceIfMatch = &old, &k.ETag }, ""},
 		{"source modified since later", func(i *in) { i.CopySourceIfModifiedSince = aws.Time(old.Add(2 * time.Hour)) }, "PreconditionFailed"},
-		{"if-match", func(i *in) { i.Key, i.IfMatch = aws.String("k"), aws.String(`"` + k.ETag + `"`) }, ""},
+		{"if-match", func(i *in) { i.Key, i.IfMatch = aws.String("k"), aws.String(`"`+k.ETag+`"`) }, ""},
 		{"if-match wrong", func(i *in) { i.Key, i.IfMatch = aws.String("limit"), aws.String("no") }, "PreconditionFailed"},
 		{"if-match on nothing", func(i *in) { i.Key, i.IfMatch = aws.String("nothing"), aws.String("no") }, "NoSuchKey"},
 		{"if-match on a delete marker", func(i *in) { i.Key, i.IfMatch = aws.String("gone"), aws.String("no") }, "NoSuchKey"},

@@ -52,7 +52,7 @@ func (s *Server) newListing(q *request) (*listing, *s3Error) {
 // for all that is below it.
 func (l *listing) fill(after string, inclusive bool) {
 	start := max(after, l.prefix)
-	if l.delimiter != "" && after != "" && strings.HasSuffix(after, l.delimiter) && strings.HasPrefix(after, l.prefix) {
+	if after != "" && strings.HasPrefix(after, l.prefix) && l.common(after) == after {
 		start = after + "\xff"
 	}
 	l.each(start, func(e *entry) (string, bool, bool) {

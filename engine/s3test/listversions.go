@@ -1,5 +1,7 @@
 package s3test
 
+import "strings"
+
 // versionRow is one row of a listing of versions.
 type versionRow struct {
 	key    string
@@ -63,11 +65,11 @@ func (l *listing) versionRow(x *xmlDoc, r versionRow) {
 func (l *listing) versions(key, id string) []versionRow {
 	var rows []versionRow
 	start := max(key, l.prefix)
-	if l.delimiter != "" && id == "" && len(key) >= len(l.delimiter) && key[len(key)-len(l.delimiter):] == l.delimiter {
+	if id == "" && key != "" && strings.HasPrefix(key, l.prefix) && l.common(key) == key {
 		start = key + "\xff"
 	}
 	l.b.keys.from(start, func(e *entry) (string, bool, bool) {
-		if !hasPrefix(e.key, l.prefix) {
+		if !strings.HasPrefix(e.key, l.prefix) {
 			return "", false, false
 		}
 		vs := e.vs
@@ -123,5 +125,3 @@ func (l *listing) common(key string) string {
 	}
 	return ""
 }
-
-func hasPrefix(s, p string) bool { return len(s) >= len(p) && s[:len(p)] == p }
