@@ -172,23 +172,15 @@ func (p *prover) askEach(ctx context.Context, claims []*claim) {
 	wg.Wait()
 }
 
+// ask proves one claim by a HEAD. Items that are decided on anew prove
+// themselves, so that the prover never waits for itself.
 func (p *prover) ask(ctx context.Context, c *claim) {
-	out, err := c.it.outOr(c.it.proveByHead(ctx, c.op, c.reply))
+	out, err := c.it.proveByHead(ctx, c.op, c.reply)
 	if object.ClassOf(err) == object.ClassChanged {
-		p.again(ctx, c)
-		return
+		out, err = p.do(ctx, c.it.task, anew) // somebody wrote it after the copy
+	} else if err != nil {
+		out, err = c.it.orOutcome(ctx, err)
 	}
-	if err != nil {
-		p.abandon(c.it.task, err)
-		return
-	}
-	p.settle(out)
-}
-
-// again decides anew on an object that somebody wrote after the copy. Its proof
-// is a HEAD, so that the prover never waits for itself.
-func (p *prover) again(ctx context.Context, c *claim) {
-	out, err := p.do(ctx, c.it.task, anew)
 	if err != nil {
 		p.abandon(c.it.task, err)
 		return

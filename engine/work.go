@@ -24,7 +24,8 @@ type item struct {
 	version string
 	// digest of the bytes before the copy, with VerifyRead.
 	digest []byte
-	// proveAlone keeps the item from the prover.
+	// proveAlone keeps the item from the prover: one that is decided on anew, or
+	// resumed, knows its outcome when it returns.
 	proveAlone bool
 	// changed is set once somebody was seen to have written the object since the
 	// plan.
@@ -44,23 +45,36 @@ const (
 // the prover has taken it over. An error means that there is no outcome: the run
 // stops, or the object is abandoned.
 func (r *run) do(ctx context.Context, t *object.Task, how approach) (*object.Outcome, error) {
-	it := &item{run: r, task: t, obj: t.Object, proveAlone: how == anew}
+	it := &item{run: r, task: t, obj: t.Object, proveAlone: how == anew || t.InDoubt, changed: how == anew}
 	it.out = object.Outcome{Seq: t.Seq, Size: max(t.Object.Size, 0), ETagBefore: t.Object.ETag, Before: t.Object.Encryption}
-	if out := it.planned(); out != nil && how == asPlanned {
-		return out, nil
-	}
-	if t.InDoubt && how == asPlanned {
-		if out, err := it.resume(ctx); out != nil || err != nil {
-			return out, err
+	if how == asPlanned {
+		if out := it.planned(); out != nil {
+			return out, nil
 		}
 	}
-	for round := range maxRounds {
-		it.changed = how == anew || round > 0
-		out, err := it.round(ctx)
-		if err == nil || object.ClassOf(err) != object.ClassChanged {
+	out, err := it.rounds(ctx, t.InDoubt && how == asPlanned)
+	if err != nil {
+		return it.orOutcome(ctx, err)
+	}
+	return out, nil
+}
+
+// rounds decides on the object and does it, again as long as others write it
+// meanwhile. An object in doubt begins with what an earlier process may have left.
+func (it *item) rounds(ctx context.Context, inDoubt bool) (*object.Outcome, error) {
+	for range maxRounds {
+		var out *object.Outcome
+		var err error
+		if inDoubt {
+			out, err = it.resume(ctx)
+		}
+		if out == nil && err == nil {
+			out, err = it.round(ctx)
+		}
+		if object.ClassOf(err) != object.ClassChanged {
 			return out, err
 		}
-		it.attrs = nil // somebody else wrote it: what we knew is of another object
+		inDoubt, it.changed, it.attrs = false, true, nil // what we knew is of another object
 	}
 	return it.left(object.ReasonChanging, "others kept writing to it; run again when they are done"), nil
 }
@@ -78,19 +92,18 @@ func (it *item) planned() *object.Outcome {
 }
 
 // round inspects if need be, decides, and does it. ClassChanged asks for another
-// round.
+// round; no outcome and no error means that the prover has it.
 func (it *item) round(ctx context.Context) (*object.Outcome, error) {
 	choice, err := it.decide(ctx)
 	if err != nil {
-		return it.orOutcome(err)
+		return nil, err
 	}
 	if !it.Dest.InPlace() && choice.Operation != object.OpNone {
 		if out, err := it.destOccupied(ctx); out != nil || err != nil {
-			return it.outOr(out, err)
+			return out, err
 		}
 	}
 	it.out.Operation = choice.Operation
-	var out *object.Outcome
 	switch choice.Operation {
 	case object.OpNone:
 		if choice.Already {
@@ -98,22 +111,13 @@ func (it *item) round(ctx context.Context) (*object.Outcome, error) {
 		}
 		return it.left(choice.Reason, choice.Message), nil
 	case object.OpUpdate:
-		out, err = it.update(ctx)
+		return it.update(ctx)
 	case object.OpCopy:
-		out, err = it.copy(ctx, choice)
+		return it.copy(ctx, choice)
 	case object.OpMultipart:
-		out, err = it.multipart(ctx, choice)
-	default:
-		return it.left(object.ReasonUnsupported, "no operation could be chosen for it"), nil
+		return it.multipart(ctx, choice)
 	}
-	return it.outOr(out, err)
-}
-
-func (it *item) outOr(out *object.Outcome, err error) (*object.Outcome, error) {
-	if err != nil {
-		return it.orOutcome(err)
-	}
-	return out, nil
+	return it.left(object.ReasonUnsupported, "no operation could be chosen for it"), nil
 }
 
 // decide asks the chooser, and the store first where the row does not settle it.
@@ -163,13 +167,13 @@ func (it *item) resume(ctx context.Context) (*object.Outcome, error) {
 		return nil, journalError("read", err)
 	}
 	if found && u.ID == "" {
-		return it.outOr(it.resumeReapply(ctx, &u))
+		return it.resumeReapply(ctx, &u)
 	}
 	if found {
-		return it.outOr(it.resumeUpload(ctx, &u, parts))
+		return it.resumeUpload(ctx, &u, parts)
 	}
 	if err := it.inspect(ctx); err != nil {
-		return it.orOutcome(err)
+		return nil, err
 	}
 	if it.Dest.InPlace() && it.Target.Satisfied(&it.obj) {
 		return it.foundAsWanted(), nil
@@ -200,8 +204,8 @@ func (it *item) foundAsWanted() *object.Outcome {
 }
 
 // orOutcome turns an error about this object into its outcome; errors that
-// concern the run, or ask for another round, stay errors.
-func (it *item) orOutcome(err error) (*object.Outcome, error) {
+// concern the run stay errors.
+func (it *item) orOutcome(ctx context.Context, err error) (*object.Outcome, error) {
 	if errors.Is(err, errMissingKey) {
 		return it.left(object.ReasonMissingKey, "it is under SSE-C; name its key with --source-sse-c-key-file"), nil
 	}
@@ -209,9 +213,10 @@ func (it *item) orOutcome(err error) (*object.Outcome, error) {
 	if !errors.As(err, &e) {
 		return nil, err
 	}
+	if ctx.Err() != nil && (e.Class.Retryable() || e.Class.Ambiguous()) {
+		return nil, errAbandon // it would have been sent again
+	}
 	switch e.Class {
-	case object.ClassChanged:
-		return nil, err
 	case object.ClassCanceled, object.ClassNoBucket, object.ClassCredentials, object.ClassUnreachable:
 		return nil, err
 	case object.ClassKey:
