@@ -9,8 +9,6 @@ import (
 	"os/signal"
 	"syscall"
 	"text/tabwriter"
-
-	"golang.org/x/term"
 )
 
 // app is what the verbs share: where they read and write, and how a person
@@ -79,12 +77,6 @@ func (d *drainer) stop() {
 func (d *drainer) takeOver() <-chan struct{} {
 	close(d.wanted)
 	return d.asked
-}
-
-// terminal says whether w is a terminal that a progress bar can be drawn on.
-func terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // printJSON writes one JSON object on one line.

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -19,17 +18,11 @@ import (
 type live struct {
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
-	Updated time.Time `json:"updated"`
 	// Stage is planning, working, window (outside it), draining or ended.
-	Stage   string          `json:"stage"`
-	Summary *report.Summary `json:"summary"`
-	// ObjectsPerSecond settled over the last half minute, and the time that the rest
-	// takes at that rate; absent while the plan is not complete.
-	ObjectsPerSecond float64    `json:"objects_per_second"`
-	ETASeconds       *float64   `json:"eta_seconds,omitempty"`
-	Pace             pace.State `json:"pace"`
-	// Errors counts failed requests of this process by class.
-	Errors map[string]uint64 `json:"errors"`
+	Stage    string           `json:"stage"`
+	Progress *report.Snapshot `json:"progress"`
+	// PaceState is the ceiling in force, and why.
+	PaceState pace.State `json:"pace"`
 	// Window is the text of --window, NextWindow when it opens or closes.
 	Window     string    `json:"window,omitempty"`
 	NextWindow time.Time `json:"next_window,omitzero"`
@@ -49,18 +42,17 @@ func readLive(j *job, now time.Time) (*live, error) {
 		return nil, err
 	}
 	var l live
-	if err := json.Unmarshal(data, &l); err != nil || now.Sub(l.Updated) > staleAfter {
+	if err := json.Unmarshal(data, &l); err != nil || l.Progress == nil || now.Sub(l.Progress.At) > staleAfter {
 		return nil, nil // of another time or version: the checkpoint knows more
 	}
 	return &l, nil
 }
 
-// teller writes status.json until it is told to end. What it cannot write is no
-// reason to stop.
+// teller keeps status.json, and the job's running time, up to date. What it
+// cannot write is no reason to stop.
 type teller struct {
-	w       *work
-	errors  [object.NumClasses]atomic.Uint64
-	settled atomic.Int64
+	w        *work
+	progress *report.Progress
 
 	mu struct {
 		sync.Mutex
@@ -68,44 +60,61 @@ type teller struct {
 	}
 }
 
+func newTeller(w *work) *teller {
+	t := &teller{w: w}
+	t.progress = report.NewProgress(report.ProgressOptions{Job: w.job.Dir, Base: w.points.Totals(), Planned: t.planned, Pace: t.pace})
+	return t
+}
+
+func (t *teller) planned() (object.Tally, bool) {
+	totals := t.w.points.Totals()
+	return totals.Planned, totals.PlanComplete
+}
+
+// pace is what progress shows of the limits in force.
+func (t *teller) pace() report.Pace {
+	s := t.w.pacer.State()
+	p := report.Pace{Concurrency: s.Concurrency, InFlight: s.InFlight, Requests: s.Allowed}
+	if s.Why != pace.Unhindered && s.Why != pace.Concurrency {
+		p.Why = s.Detail
+	}
+	for _, c := range s.Controllers {
+		if c.Reason == pace.KMSThrottling {
+			p.KMSRequests = c.Limit
+		}
+	}
+	if t.isOutside() {
+		_, p.PausedUntil = t.w.order.tempo.Window.at(time.Now())
+		p.Why = "outside the window " + t.w.order.tempo.Window.text
+	}
+	return p
+}
+
 // tell starts the teller; the function that it returns ends it.
 func (t *teller) tell() (end func()) {
-	stop, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		rate := newRate(30 * time.Second)
+	stop := make(chan struct{})
+	var telling sync.WaitGroup
+	telling.Go(func() {
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		for {
-			now := time.Now()
-			t.w.elapse(now)
-			rate.see(now, t.settled.Load())
-			t.write(t.look(now, rate.perSecond()))
+			t.write(t.look(time.Now()))
 			select {
 			case <-tick.C:
 			case <-stop:
-				l := t.look(time.Now(), rate.perSecond())
-				l.Stage = "ended"
+				l := t.look(time.Now())
+				l.Stage, l.Progress.Final = "ended", true
 				t.write(l)
 				return
 			}
 		}
-	}()
-	return sync.OnceFunc(func() { close(stop); <-ended })
+	})
+	return sync.OnceFunc(func() { close(stop); telling.Wait() })
 }
 
-func (t *teller) look(now time.Time, rate float64) *live {
-	l := &live{PID: os.Getpid(), Started: t.w.began.UTC(), Updated: now.UTC(), Summary: t.w.summary(),
-		ObjectsPerSecond: rate, Pace: t.w.pacer.State(), Errors: map[string]uint64{}, Stage: t.stage()}
-	for c := range t.errors {
-		if n := t.errors[c].Load(); n > 0 {
-			l.Errors[object.Class(c).String()] = n
-		}
-	}
-	if t.w.points.PlanIsComplete() && rate > 0 {
-		eta := float64(l.Summary.Remaining) / rate
-		l.ETASeconds = &eta
-	}
+func (t *teller) look(now time.Time) *live {
+	t.w.elapse(now)
+	l := &live{PID: os.Getpid(), Started: t.w.began.UTC(), Progress: t.progress.Snapshot(now), PaceState: t.w.pacer.State(), Stage: t.stage()}
 	if w := t.w.order.tempo.Window; w != nil {
 		l.Window = w.text
 		_, l.NextWindow = w.at(now)
@@ -114,17 +123,21 @@ func (t *teller) look(now time.Time, rate float64) *live {
 }
 
 func (t *teller) stage() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	switch {
 	case t.w.stop.cause() != nil:
 		return "draining"
-	case t.mu.outside:
+	case t.isOutside():
 		return "window"
 	case !t.w.points.PlanIsComplete():
 		return "planning"
 	}
 	return "working"
+}
+
+func (t *teller) isOutside() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mu.outside
 }
 
 func (t *teller) setOutside(outside bool) {
@@ -151,35 +164,4 @@ func replaceFile(path string, data []byte) error {
 		return err
 	}
 	return os.Rename(tmp, path)
-}
-
-// rateMeter is a number's growth a second over a span.
-type rateMeter struct {
-	span time.Duration
-	seen []seenAt
-}
-
-type seenAt struct {
-	at time.Time
-	n  int64
-}
-
-func newRate(span time.Duration) *rateMeter { return &rateMeter{span: span} }
-
-func (r *rateMeter) see(at time.Time, n int64) {
-	r.seen = append(r.seen, seenAt{at, n})
-	for len(r.seen) > 2 && at.Sub(r.seen[1].at) >= r.span {
-		r.seen = r.seen[1:]
-	}
-}
-
-func (r *rateMeter) perSecond() float64 {
-	if len(r.seen) < 2 {
-		return 0
-	}
-	first, last := r.seen[0], r.seen[len(r.seen)-1]
-	if !last.at.After(first.at) {
-		return 0
-	}
-	return float64(last.n-first.n) / last.at.Sub(first.at).Seconds()
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/planner"
 )
 
 func main() {
@@ -52,11 +53,12 @@ func exitCode(err error) int {
 		unusable  *unusableError
 		some      *someError
 		onPurpose *onPurposeError
+		source    *planner.UnusableError
 	)
 	switch {
 	case err == nil:
 		return exitAsWanted
-	case errors.As(err, &unusable):
+	case errors.As(err, &unusable), errors.As(err, &source):
 		return exitUnusable
 	case errors.As(err, &some):
 		return exitSome

@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 
-	"github.com/resealhq/reseal/engine"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/planner"
+	"github.com/resealhq/reseal/planner/listing"
 )
 
 // plan reads the source to its end, unless an earlier process did.
@@ -37,34 +37,18 @@ func (w *work) plan(ctx context.Context) error {
 	return w.points.PlanComplete()
 }
 
-// pages is a lister whose pages pass the window, the pace and the retry loop.
-type pages struct {
-	store interface {
-		ListPage(context.Context, object.ListRequest) (object.ListReply, error)
-		ListVersionsPage(context.Context, object.ListRequest) (object.ListReply, error)
-	}
-	reads *engine.Reads
-	gate  func(context.Context) error
+// openSource is what the job's objects come from.
+func (w *work) openSource(context.Context) (planner.Source, error) {
+	src := &w.order.spec.Source
+	return &listing.Source{Lister: w.store, Bucket: w.learnt.Bucket, Prefix: src.Prefix, Versions: w.order.spec.Selection.Versions == "all",
+		Metadata: w.learnt.Caps.ListMetadata == object.Yes, Send: w.send}, nil
 }
 
-func (p *pages) ListPage(ctx context.Context, q object.ListRequest) (reply object.ListReply, err error) {
-	return p.page(ctx, q, p.store.ListPage)
-}
-
-func (p *pages) ListVersionsPage(ctx context.Context, q object.ListRequest) (reply object.ListReply, err error) {
-	return p.page(ctx, q, p.store.ListVersionsPage)
-}
-
-func (p *pages) page(ctx context.Context, q object.ListRequest, send func(context.Context, object.ListRequest) (object.ListReply, error)) (reply object.ListReply, err error) {
-	if p.gate != nil {
-		if err := p.gate(ctx); err != nil {
-			return reply, err
-		}
-	}
-	call := object.Call{Kind: object.ReqList, Key: max(q.StartAfter, q.KeyMarker, q.Prefix)}
-	err = p.reads.Do(ctx, call, func(ctx context.Context) (err error) {
-		reply, err = send(ctx, q)
+// send lets a request of the planner through the window, the pace and the retry
+// loop.
+func (w *work) send(ctx context.Context, call object.Call, f func(context.Context) error) error {
+	if err := w.gate(ctx); err != nil {
 		return err
-	})
-	return reply, err
+	}
+	return w.reads.Do(ctx, call, f)
 }

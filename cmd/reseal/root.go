@@ -48,6 +48,7 @@ objects were left or failed; 4 stopped on purpose before the end; 130 interrupte
 	root.AddCommand(
 		newRun(a),
 		newStatus(a),
+		newReport(a),
 		newVersion(a),
 		newCompletion(a),
 	)

@@ -14,7 +14,6 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/pace"
 	"github.com/resealhq/reseal/engine/report"
-	"github.com/resealhq/reseal/engine/s3store"
 	"github.com/resealhq/reseal/planner"
 )
 
@@ -61,8 +60,7 @@ func (a *app) run(ctx context.Context, f *jobFlags, o *order) (err error) {
 	defer release()
 	now := time.Now()
 	w := &work{session: s, began: now, told: now, stop: stop}
-	w.tell = &teller{w: w}
-	return w.conclude(f, w.do(ctx))
+	return w.conclude(f, w.do(ctx, &f.out))
 }
 
 // work is one process's share of a job.
@@ -85,7 +83,7 @@ var errStopAfter = errors.New("--stop-after has passed")
 // them. The planner's failure drains the engine; the engine's end ends the
 // planner. A manifest is read to its end before anything is touched, since a
 // broken one shall leave everything as it was.
-func (w *work) do(ctx context.Context) error {
+func (w *work) do(ctx context.Context, out *outputFlags) error {
 	limits := w.order.tempo.Limits()
 	if err := limits.Validate(); err != nil {
 		return unusableBecause(err, "the ceilings", "correct them")
@@ -96,7 +94,9 @@ func (w *work) do(ctx context.Context) error {
 		return err
 	}
 	w.reads = engine.NewReads(cfg)
+	w.tell = newTeller(w)
 	defer w.tell.tell()()
+	defer w.console.showProgress(w.tell.progress, out)()
 	planning, stopPlanning := context.WithCancel(ctx)
 	defer stopPlanning()
 	var planners errgroup.Group
@@ -140,8 +140,7 @@ func (w *work) config(limits pace.Limits) (engine.Config, error) {
 	c, t := &w.order.consent, &w.order.tempo
 	cfg := engine.Config{
 		Journal: w.points,
-		Store:   engine.Store{Hot: w.store, Uploads: w.store, Details: w.store, Reader: w.store},
-		Source:  engine.Store{Hot: w.source, Uploads: w.source, Details: w.source, Reader: w.source},
+		Store:   engine.Store{Hot: w.hot, Uploads: w.store, Details: w.store, Reader: w.store},
 		Chooser: w.chooser(), Pace: w.pacer, Observer: w,
 		Target: w.target(), Caps: w.learnt.Caps, Facts: w.learnt.Facts,
 		Dest:    engine.Dest{Bucket: w.order.spec.Target.DestBucket, Prefix: w.order.spec.Target.DestPrefix, StripPrefix: w.order.spec.Source.Prefix},
@@ -192,26 +191,20 @@ func (w *work) gate(ctx context.Context) error {
 
 // renew fetches fresh credentials.
 func (w *work) renew(ctx context.Context) error {
-	for _, store := range []*s3store.Store{w.store, w.source} {
-		store.Invalidate()
-		if _, _, _, _, err := store.Credentials(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	w.store.Invalidate()
+	_, _, _, _, err := w.store.Credentials(ctx)
+	return err
 }
 
 // Requested counts a request for the job's totals.
 func (w *work) Requested(c *object.Call, r object.Result) {
 	w.points.AddRequests(c.Kind, 1)
-	if !r.OK {
-		w.tell.errors[r.Class].Add(1)
-	}
+	w.tell.progress.Requested(c, r)
 }
 
 // Settled stops the run at the first failure where none is tolerated.
 func (w *work) Settled(o *object.Outcome) {
-	w.tell.settled.Add(1)
+	w.tell.progress.Settled(o)
 	if f := &w.order.tempo.MaxFailures; o.State == object.Failed && f.given && f.count == 0 && f.percent == 0 {
 		w.stop.stop(fmt.Errorf("%w: --max-failures 0", engine.ErrMaxFailures))
 	}

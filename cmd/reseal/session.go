@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"os"
 
 	"github.com/resealhq/reseal/checkpoint"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
+	"github.com/resealhq/reseal/engine/wire"
 )
 
 // session is a job that this process holds: its checkpoint, its log, its stores
@@ -21,9 +21,9 @@ type session struct {
 	order   *order
 	points  *checkpoint.Store
 	log     *slog.Logger
-	console io.Writer
-	store   *s3store.Store // takes the writes
-	source  *s3store.Store // where the objects are; the same in place
+	console *console
+	store   *s3store.Store
+	hot     *wire.Client // the store's, for the requests that every object costs
 	learnt  learnt
 	resumed bool // an earlier process had begun this job
 	closers []func() error
@@ -51,7 +51,7 @@ type learnt struct {
 // store but what the canary needs; and a store that cannot be used leaves no job
 // behind, so that the command line can be corrected and given again.
 func (a *app) openSession(ctx context.Context, f *jobFlags, o *order) (_ *session, err error) {
-	s := &session{a: a, job: o.existing, order: o, console: a.stderr}
+	s := &session{a: a, job: o.existing, order: o, console: &console{w: a.stderr}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -67,7 +67,7 @@ func (a *app) openSession(ctx context.Context, f *jobFlags, o *order) (_ *sessio
 	} else {
 		s.log = f.out.openConsoleLog(s.console)
 	}
-	if err := s.openStores(ctx); err != nil {
+	if err := s.openStore(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.learn(ctx); err != nil {
@@ -121,14 +121,18 @@ func jobUnusable(err error) error {
 	return err
 }
 
-func (s *session) openStores(ctx context.Context) error {
+func (s *session) openStore(ctx context.Context) error {
 	c := &s.order.spec.Connection
 	store, err := openStore(ctx, c, s.order.tempo.Concurrency)
 	if err != nil {
 		return err
 	}
-	s.store, s.source = store, store
+	s.store = store
 	s.closers = append(s.closers, func() error { store.Close(); return nil })
+	if s.hot, err = hotClient(store); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, func() error { s.hot.Close(); return nil })
 	if c.EndpointURL == "" {
 		c.EndpointURL = store.Endpoint() // of the shared configuration files
 	}

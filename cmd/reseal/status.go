@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sort"
-	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -145,32 +143,22 @@ func (s *status) state() string {
 
 // describe adds what a running process tells.
 func (l *live) describe(line func(name, format string, args ...any)) {
-	rate := fmt.Sprintf("%.0f objects/s, %.0f requests/s", l.ObjectsPerSecond, l.Pace.Rate)
-	if l.Pace.Allowed > 0 {
-		rate += fmt.Sprintf(" of %.0f allowed", l.Pace.Allowed)
+	line("progress", "%s", l.Progress.Line())
+	rate := fmt.Sprintf("%.0f requests/s", l.PaceState.Rate)
+	if l.PaceState.Allowed > 0 {
+		rate += fmt.Sprintf(" of %.0f allowed", l.PaceState.Allowed)
 	}
-	line("rate", "%s", rate)
-	if l.Pace.Detail != "" {
-		line("pace", "%s", l.Pace.Detail)
+	if l.PaceState.Detail != "" {
+		rate += "; " + l.PaceState.Detail
 	}
-	line("in flight", "%d of %d requests", l.Pace.InFlight, l.Pace.Concurrency)
-	if l.ETASeconds != nil {
-		line("about", "%s to go", time.Duration(*l.ETASeconds*float64(time.Second)).Round(time.Second))
-	}
+	line("pace", "%s", rate)
+	line("in flight", "%d of %d requests", l.PaceState.InFlight, l.PaceState.Concurrency)
 	if l.Window != "" {
 		word := "closes"
 		if l.Stage == "window" {
 			word = "opens"
 		}
 		line("window", "%s, %s %s", l.Window, word, l.NextWindow.Format(time.RFC3339))
-	}
-	if len(l.Errors) > 0 {
-		var parts []string
-		for class, n := range l.Errors {
-			parts = append(parts, fmt.Sprintf("%s %d", class, n))
-		}
-		sort.Strings(parts)
-		line("errors", "%s", strings.Join(parts, ", "))
 	}
 }
 
