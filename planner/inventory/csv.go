@@ -1,0 +1,86 @@
+package inventory
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/planner/csvline"
+)
+
+// csvRows are the rows of a CSV file, compressed or not, without a header.
+type csvRows struct {
+	lines *csvline.Reader
+	rower rower
+}
+
+func (s *Source) csvRows(r io.Reader) (rowReader, error) {
+	in := bufio.NewReaderSize(r, 256<<10)
+	head, err := in.Peek(2)
+	if err == io.EOF && len(head) == 0 {
+		return nil, errors.New("it is empty, and not even a compressed file of no rows")
+	}
+	var text io.Reader = in
+	if isGzip(head) {
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, fmt.Errorf("it is no gzip: %w", err)
+		}
+		text = &unzipped{z}
+	}
+	return &csvRows{lines: csvline.NewReader(text), rower: s.rower(s.schema, true)}, nil
+}
+
+func (s *Source) rower(schema *schema, encoded bool) rower {
+	return rower{schema: schema, bucket: s.bucket, encoded: encoded, versions: s.opt.AllVersions}
+}
+
+// unzipped says in words what gzip says about a file that ends too early.
+type unzipped struct{ z *gzip.Reader }
+
+func (u *unzipped) Read(p []byte) (int, error) {
+	n, err := u.z.Read(p)
+	switch err {
+	case nil, io.EOF:
+	case io.ErrUnexpectedEOF:
+		err = fmt.Errorf("the gzip file is truncated: %w", err)
+	default:
+		err = fmt.Errorf("the gzip file is damaged: %w", err)
+	}
+	return n, err
+}
+
+func (r *csvRows) next(o *object.Object) (bool, error) {
+	fields, err := r.lines.Next()
+	if err != nil {
+		return false, withoutLine(err)
+	}
+	return r.rower.object(fields, o)
+}
+
+func (r *csvRows) skip(n uint64) error {
+	for ; n > 0; n-- {
+		if _, err := r.lines.Next(); err != nil {
+			if err == io.EOF {
+				return errors.New("the file has fewer rows than were read of it before")
+			}
+			return withoutLine(err)
+		}
+	}
+	return nil
+}
+
+func (r *csvRows) where() string { return fmt.Sprintf("line %d", r.lines.Line()) }
+
+// withoutLine drops what where says already.
+func withoutLine(err error) error {
+	var bad *csvline.SyntaxError
+	if errors.As(err, &bad) {
+		return errors.New(bad.What)
+	}
+	return err
+}
