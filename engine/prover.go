@@ -21,11 +21,15 @@ type claim struct {
 
 // How the prover groups claims. A re-listing of 1,000 objects costs MinIO about
 // what 270 HEADs do, so a page that proves fewer than a quarter of its rows is
-// dearer than asking one by one.
+// dearer than asking one by one. Neighbours in the listing are neighbours in the
+// plan; a claim that lies further than proveGap tasks from the next one by key
+// begins a run of its own.
 const (
 	proveBatch   = 1000
 	proveDelay   = 250 * time.Millisecond
 	proveDensity = 4
+	proveGap     = 64
+	proveRun     = 8 // shorter runs are asked about one by one
 )
 
 // prover proves claims by re-listing the key ranges that they lie in. An object
@@ -91,22 +95,45 @@ func (p *prover) loop(ctx context.Context) {
 	}
 }
 
-// proveAll lists the range of the batch page by page and settles what it shows.
+// proveAll cuts the batch into runs of neighbours and proves each by its pages.
 func (p *prover) proveAll(ctx context.Context, batch []*claim) {
 	slices.SortFunc(batch, func(a, b *claim) int { return cmp.Compare(a.it.obj.Key, b.it.obj.Key) })
+	var alone []*claim
 	for len(batch) > 0 {
-		objs, more, err := p.page(ctx, batch[0])
-		if err != nil {
-			p.askEach(ctx, batch)
-			return
+		n := 1
+		for n < len(batch) && batch[n].near(batch[n-1]) {
+			n++
 		}
-		proved, rest := p.match(ctx, batch, objs)
-		if !more || proved*proveDensity < len(objs) {
-			p.askEach(ctx, rest)
-			return
+		if n < proveRun {
+			alone = append(alone, batch[:n]...)
+		} else {
+			alone = append(alone, p.proveRun(ctx, batch[:n])...)
 		}
-		batch = rest
+		batch = batch[n:]
 	}
+	p.askEach(ctx, alone)
+}
+
+// near says whether few other tasks can lie between two claims.
+func (c *claim) near(d *claim) bool {
+	return max(c.it.task.Seq, d.it.task.Seq)-min(c.it.task.Seq, d.it.task.Seq) <= proveGap
+}
+
+// proveRun lists the run's range page by page, settles what the pages show, and
+// returns the claims that are better asked about one by one.
+func (p *prover) proveRun(ctx context.Context, run []*claim) (alone []*claim) {
+	for len(run) > 0 {
+		objs, more, err := p.page(ctx, run[0])
+		if err != nil {
+			return append(alone, run...)
+		}
+		proved, unproved, rest := p.match(run, objs)
+		alone, run = append(alone, unproved...), rest
+		if !more || proved*proveDensity < len(objs) {
+			return append(alone, run...)
+		}
+	}
+	return alone
 }
 
 // page lists from just before the first claim's key.
@@ -129,27 +156,27 @@ func before(key string) string {
 	return head + string(last-1) + "~~"
 }
 
-// match settles the claims that the page covers and returns those that lie
-// behind it. What the page does not show as expected is asked about one by one:
-// the page may be older than the claim.
-func (p *prover) match(ctx context.Context, batch []*claim, objs []object.Object) (proved int, rest []*claim) {
-	for len(batch) > 0 {
-		c := batch[0]
+// match settles the claims that the page shows as expected. It returns those that
+// it shows otherwise, since the page may be older than the claim, and those that
+// lie behind it.
+func (p *prover) match(run []*claim, objs []object.Object) (proved int, unproved, rest []*claim) {
+	for len(run) > 0 {
+		c := run[0]
 		for len(objs) > 0 && objs[0].Key < c.it.obj.Key {
 			objs = objs[1:]
 		}
 		if len(objs) == 0 {
 			break
 		}
-		batch = batch[1:]
+		run = run[1:]
 		if o := &objs[0]; c.shownBy(o) {
 			proved++
 			p.settle(c.it.done(o.ETag, o.Encryption))
 		} else {
-			p.askEach(ctx, []*claim{c})
+			unproved = append(unproved, c)
 		}
 	}
-	return proved, batch
+	return proved, unproved, run
 }
 
 // shownBy says whether a listing's row is the very object that the copy wrote,
