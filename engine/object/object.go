@@ -42,7 +42,8 @@ type Object struct {
 	Settled bool
 	// Plain is set where the source has shown the object's attributes as well, and
 	// it has none that a copy by the COPY directives could lose: no lock, redirect,
-	// Expires, metadata that HTTP cannot show, and no composite checksum. A listing
+	// Expires, KMS context, metadata that HTTP cannot show, and no composite
+	// checksum. A listing
 	// with metadata can tell; then not even a route that keeps little needs a HEAD.
 	Plain bool
 	// MultipartUploaded is set where the source says so (inventory, or an ETag
@@ -93,6 +94,10 @@ type Attributes struct {
 	// (x-amz-missing-meta); a copy by the COPY directive keeps them, a resend
 	// cannot.
 	MissingMetadata int
+	// KMSContext is the extra encryption context of an SSE-KMS object, where the
+	// store shows it (MinIO does, AWS never): the base64 of its JSON. Such a store
+	// must be sent one with a self-copy, see engine's copyRequest.
+	KMSContext string
 	// WebsiteRedirect is x-amz-website-redirect-location.
 	WebsiteRedirect string
 	// TagCount is x-amz-tagging-count; Tags is nil until they were read.
