@@ -196,6 +196,7 @@ func attributesOf(get func(string) string, each func(func(name, value string))) 
 		ContentEncoding:    get("Content-Encoding"),
 		ContentLanguage:    get("Content-Language"),
 		Expires:            get("Expires"),
+		KMSContext:         get("X-Amz-Server-Side-Encryption-Context"),
 		WebsiteRedirect:    get("X-Amz-Website-Redirect-Location"),
 		// ongoing-request="false", expiry-date="…": a restored copy is there now.
 		Restored: strings.Contains(get("X-Amz-Restore"), `ongoing-request="false"`),

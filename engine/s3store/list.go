@@ -198,7 +198,8 @@ func (w *row) inspect(o *object.Object) {
 	o.Settled = o.Encryption.Type != object.SSEUnknown && o.Encryption.Type != object.SSEC
 	composite := o.ChecksumType == "COMPOSITE" || o.ChecksumAlgorithm != "" && o.ChecksumType == "" && o.MultipartUploaded
 	o.Plain = o.Settled && !o.Locked() && !composite &&
-		header.Get("Expires") == "" && header.Get("X-Amz-Website-Redirect-Location") == ""
+		header.Get("Expires") == "" && header.Get("X-Amz-Website-Redirect-Location") == "" &&
+		header.Get("X-Amz-Server-Side-Encryption-Context") == ""
 }
 
 // ListInspected lists up to max current objects after startAfter with their
