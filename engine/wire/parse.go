@@ -124,6 +124,8 @@ func (k *conn) encryption(f replyField, e *object.Encryption) bool {
 		e.Type = object.SSEC
 	case "-customer-key-md5":
 		e.CustomerKeyMD5 = k.words.same(&k.words.keyMD5, f.value)
+	case "-context":
+		return false // an attribute: no part of what makes two encryptions the same
 	}
 	return true
 }
@@ -206,6 +208,8 @@ func (k *conn) amzAttribute(name, v []byte, h *object.Head) {
 		h.RetainUntil, _ = time.Parse(time.RFC3339, string(v))
 	case "object-lock-legal-hold":
 		h.LegalHold = string(v) == "ON"
+	case "server-side-encryption-context":
+		h.KMSContext = string(v)
 	case "website-redirect-location":
 		h.WebsiteRedirect = string(v)
 	case "tagging-count":
