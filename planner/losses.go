@@ -97,7 +97,8 @@ func (c *Chooser) unaccepted(lost []loss) []loss {
 //	mtime to be stamped    | not possible      | sent                     | sent
 //	composite checksum     | lost              | lost                     | kept by the source's parts
 //	SHA of the whole       | kept              | kept                     | lost
-//	KMS context            | lost where in use | lost where in use        | lost where in use
+//	KMS context, shown     | resent            | resent                   | resent
+//	KMS context, hidden    | lost where in use | lost where in use        | lost where in use
 //	others' writes (strict)| if CopyIfMatch    | if CopyIfMatch           | if CompleteIfMatch
 //
 // Resent and kept hold where the store was seen to do it, or where it can be
@@ -281,8 +282,19 @@ func (c *Chooser) loseClass(o *object.Object, _ *object.Attributes, _ object.Rou
 	return false
 }
 
-func (c *Chooser) loseContext(o *object.Object, _ *object.Attributes, _ object.Route, add func(object.Reason, string)) (untold bool) {
-	if c.ContextInUse == object.Yes && o.Encryption.Type.KMS() && c.Target.SSE.KMS() && c.Target.Context == "" {
+// loseContext: S3 never shows a context. A store that does (MinIO) seals the new
+// data key without it where none is sent, carries the old context along all the
+// same, and cannot open the object any more; so there a self-copy from KMS to KMS
+// needs to know, and the worker sends the context that it sees.
+func (c *Chooser) loseContext(o *object.Object, a *object.Attributes, r object.Route, add func(object.Reason, string)) (untold bool) {
+	fromKMS := o.Encryption.Type.KMS() || o.Encryption.Type == object.SSEUnknown
+	if !fromKMS || !c.Target.SSE.KMS() || c.Target.Context != "" {
+		return false
+	}
+	if a == nil && !o.Plain && r == object.RouteSelfCopy && c.Caps.Source != "aws" {
+		return true
+	}
+	if c.ContextInUse == object.Yes && o.Encryption.Type.KMS() && (a == nil || a.KMSContext == "") {
 		add(object.ReasonContext, "it may carry an encryption context, which no request can read; "+
 			"give it with --sse-kms-context, or --accept encryption-context")
 	}

@@ -345,5 +345,5 @@ func (p *planning) inspectedTask(row *object.Object, r *inspected) (t object.Tas
 // plain is what Object.Plain says, of an object that was asked about.
 func plain(o *object.Object, a *object.Attributes) bool {
 	composite := o.ChecksumType == "COMPOSITE" || o.ChecksumType == "" && o.ChecksumAlgorithm != "" && o.MultipartUploaded
-	return !o.Locked() && !composite && a.Expires == "" && a.WebsiteRedirect == "" && a.MissingMetadata == 0
+	return !o.Locked() && !composite && a.Expires == "" && a.WebsiteRedirect == "" && a.MissingMetadata == 0 && a.KMSContext == ""
 }
