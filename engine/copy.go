@@ -51,7 +51,7 @@ func (it *item) copyRequest(ctx context.Context, c object.Choice) (*object.CopyR
 	attrs, stamped := it.stamped()
 	req := &object.CopyRequest{
 		Source: src, Dest: it.Dest.Ref(src), SourceETag: it.obj.ETag,
-		Target: &it.Target, SourceSSEC: it.obj.Encryption.Type == object.SSEC,
+		Target: it.targetWithContext(), SourceSSEC: it.obj.Encryption.Type == object.SSEC,
 		StorageClass: it.storageClass(),
 		Replace:      c.Route == object.RouteReplace || stamped || c.Operation == object.OpMultipart,
 		Attributes:   attrs,
@@ -75,6 +75,19 @@ func (it *item) copyRequest(ctx context.Context, c object.Choice) (*object.CopyR
 		req.ChecksumAlgorithm, req.ChecksumType = it.obj.ChecksumAlgorithm, it.obj.ChecksumType
 	}
 	return req, nil
+}
+
+// targetWithContext is the target with the KMS context that the store shows of the
+// source, where the target names none. It is kept as everything else is; and
+// without it MinIO's self-copy leaves an object that nobody can open (it carries
+// the old context along, and seals the new data key with none).
+func (it *item) targetWithContext() *object.Target {
+	if it.attrs == nil || it.attrs.KMSContext == "" || !it.Target.SSE.KMS() || it.Target.Context != "" {
+		return &it.Target
+	}
+	t := it.Target
+	t.Context = it.attrs.KMSContext
+	return &t
 }
 
 // conditions guards the destination where the store honours that.
