@@ -14,6 +14,7 @@ var encryptionChecks = []check{
 	{name: "encrypt, multipart", run: func(e *env) { e.everyPairMultipart(e.encryptions(false)) }},
 	{name: "encrypt with customer keys", needs: hasTLS, run: func(e *env) { e.everyPair(e.encryptions(true)) }},
 	{name: "encrypt with customer keys, multipart", needs: hasTLS, run: func(e *env) { e.everyPairMultipart(e.encryptions(true)) }},
+	{name: "KMS context", run: kmsContext},
 	{name: "update", run: update},
 }
 
@@ -148,6 +149,32 @@ func (e *env) arrived(name string, to kind, body string, reply object.CopyReply)
 		return "done, the bucket key ignored"
 	}
 	return fmt.Sprintf("done, and shows %+v", h.Encryption)
+}
+
+// kmsContext: where HEAD shows the context, a copy that sends it again keeps the
+// object readable. Without it, see the facts of encrypt.
+func kmsContext(e *env) {
+	const context = "eyJwcm9qZWN0IjoicmVzZWFsIn0="
+	t := *e.toKMS(0)
+	t.Context = context
+	s := e.put("k", "some bytes", under(&t))
+	h := e.head(e.ref("k"), noKey)
+	e.fact("shown by HEAD", "", h.KMSContext)
+	h2, err := e.reseal("k", s.etag, &t)
+	e.must(err)
+	e.holds(e.ref("k"), noKey, "some bytes")
+	if len(e.srv.Keys) > 1 {
+		t = *e.toKMS(1)
+		t.Context = context
+		_, err = e.reseal("k", h2.ETag, &t)
+		e.must(err)
+		e.holds(e.ref("k"), noKey, "some bytes")
+	}
+	page, err := e.store.ListPage(e.ctx(), object.ListRequest{Bucket: e.bucket, Metadata: true})
+	e.must(err)
+	if len(page.Objects) != 1 || page.Objects[0].Plain {
+		e.Errorf("a listing calls an object with a context plain: %+v", page.Objects)
+	}
 }
 
 func (k kind) customer() bool { return k.target != nil && k.target.SSE == object.SSEC }
