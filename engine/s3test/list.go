@@ -92,8 +92,11 @@ func (l *listing) each(start string, f func(*entry) (string, bool, bool)) {
 			all = append(all, e)
 		}
 	})
+	// What is below a "/" comes before the rest, and before the key itself.
 	wrong := strings.NewReplacer("/", "\x01")
-	slices.SortStableFunc(all, func(a, b *entry) int { return strings.Compare(wrong.Replace(a.key), wrong.Replace(b.key)) })
+	slices.SortStableFunc(all, func(a, b *entry) int {
+		return strings.Compare(wrong.Replace(a.key)+"\x02", wrong.Replace(b.key)+"\x02")
+	})
 	for _, e := range all {
 		if _, _, ok := f(e); !ok {
 			return
