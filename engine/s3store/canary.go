@@ -34,6 +34,7 @@ type canary struct {
 
 	made    map[string]map[string]bool // key → version IDs, as far as replies told
 	uploads map[string]object.Ref      // open ones, by ID
+	lost    bool                       // the answer to a CreateMultipartUpload was lost
 	held    []object.Ref               // under a legal hold
 	next    int
 }
@@ -69,29 +70,42 @@ func (c *canary) remember(ref object.Ref, version string) {
 
 // attempts of one request of the canary: a reply that is lost by chance must not
 // become a finding.
-const attempts = 4
+const attempts = 6
 
 // try sends a request until it is answered. What is returned is an answer, or
 // inconclusive: see decided.
 func (c *canary) try(ctx context.Context, send func() error) error {
-	wait := 100 * time.Millisecond
 	for n := 1; ; n++ {
 		err := send()
-		if err == nil || n == attempts || !object.ClassOf(err).Retryable() {
+		if err == nil || n == attempts || !object.ClassOf(err).Retryable() || emptySuccess(err) {
 			return err
 		}
-		var e *object.Error
-		if errors.As(err, &e) && e.RetryAfter > wait {
-			wait = min(e.RetryAfter, 10*time.Second)
+		if err := c.pause(ctx, n, err); err != nil {
+			return err
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return FailedToSend("Probe", object.Ref{Bucket: c.o.Bucket}, ctx, ctx.Err())
-		case <-timer.C:
-		}
-		wait *= 2
+	}
+}
+
+// emptySuccess: the store did answer, with 200 and nothing to read.
+func emptySuccess(err error) bool {
+	var e *object.Error
+	return errors.As(err, &e) && e.HTTPStatus == http.StatusOK && e.Code == ""
+}
+
+// pause waits before attempt n+1.
+func (c *canary) pause(ctx context.Context, n int, err error) error {
+	wait := 20 * time.Millisecond << n
+	var e *object.Error
+	if errors.As(err, &e) && e.RetryAfter > wait {
+		wait = min(e.RetryAfter, 10*time.Second)
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return FailedToSend("Probe", object.Ref{Bucket: c.o.Bucket}, ctx, ctx.Err())
+	case <-timer.C:
+		return nil
 	}
 }
 
@@ -173,27 +187,55 @@ func (c *canary) holds(ctx context.Context, ref object.Ref, key object.CustomerK
 func (c *canary) clean(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
-	var errs []error
-	for id, ref := range c.uploads {
-		err := c.try(ctx, func() error { return c.s.AbortUpload(ctx, ref, id) })
-		if err != nil && object.ClassOf(err) != object.ClassNoUpload {
-			errs = append(errs, err)
-		}
-	}
+	errs := c.abortAll(ctx)
+	var failed []error
 	for _, ref := range c.held {
 		if err := c.try(ctx, func() error { return c.s.putHold(ctx, ref, "OFF") }); err != nil {
-			errs = append(errs, err)
+			failed = append(failed, err)
 		}
 	}
-	errs = append(errs, c.removeAll(ctx)...)
-	if left := c.left(ctx); len(left) > 0 {
-		errs = append(errs, fmt.Errorf("still there: %s", strings.Join(left, ", ")))
+	for n := 1; ; n++ { // what is gone in the end was removed, whatever the answers said
+		failed = append(failed, c.removeAll(ctx)...)
+		left := c.left(ctx)
+		if len(left) == 0 {
+			break
+		}
+		if n == 3 {
+			errs = append(append(errs, failed...), fmt.Errorf("still there: %s", strings.Join(left, ", ")))
+			break
+		}
 	}
 	if len(errs) == 0 {
 		return nil
 	}
 	return fmt.Errorf("throwaway objects of the probe could not be removed; delete what begins with s3://%s/%s: %w",
 		c.o.Bucket, c.name, errors.Join(errs...))
+}
+
+// abortAll ends the uploads: those that are known by their ID, and those whose
+// ID was in a reply that was lost, which a listing tells.
+func (c *canary) abortAll(ctx context.Context) []error {
+	var errs []error
+	if c.lost {
+		for key := range c.made {
+			ref := object.Ref{Bucket: c.o.Bucket, Key: key}
+			var open []object.PendingUpload
+			err := c.try(ctx, func() (err error) { open, err = c.s.ListUploads(ctx, ref); return err })
+			if err != nil {
+				break // a store that does not list them
+			}
+			for _, u := range open {
+				c.uploads[u.ID] = ref
+			}
+		}
+	}
+	for id, ref := range c.uploads {
+		err := c.try(ctx, func() error { return c.s.AbortUpload(ctx, ref, id) })
+		if err != nil && object.ClassOf(err) != object.ClassNoUpload {
+			errs = append(errs, err)
+		}
+	}
+	return errs
 }
 
 // removeAll deletes by exact key and version. On a versioned bucket a deletion

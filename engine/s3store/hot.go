@@ -7,16 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/resealhq/reseal/engine"
 	"github.com/resealhq/reseal/engine/object"
-)
-
-var (
-	_ engine.Hot        = (*Store)(nil)
-	_ engine.Uploads    = (*Store)(nil)
-	_ engine.Details    = (*Store)(nil)
-	_ engine.Reader     = (*Store)(nil)
-	_ engine.BulkLister = (*Store)(nil)
 )
 
 // Head asks for everything that one HEAD tells. key reads an SSE-C object.

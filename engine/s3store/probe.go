@@ -82,7 +82,7 @@ func (c *canary) probe(ctx context.Context) error {
 	}
 	for _, ask := range []func(context.Context) error{
 		c.direct, c.subResources, c.plainRoutes, c.encryptedRoute, c.conditions, c.uploadConditions,
-		c.update, c.listMetadata, c.class, c.features, c.locks,
+		c.update, c.listMetadata, c.redirect, c.class, c.features, c.locks,
 	} {
 		if err := ask(ctx); err != nil {
 			return err
@@ -300,6 +300,34 @@ func (c *canary) rowsTell(ctx context.Context, want map[string]object.Encryption
 		}
 	}
 	return told == len(want), nil
+}
+
+// redirect: is a website redirect kept that the request names?
+func (c *canary) redirect(ctx context.Context) error {
+	for _, route := range c.routesInUse() {
+		ref, err := c.put(ctx, "redirect", func(r *request) { r.set("X-Amz-Website-Redirect-Location", canaryRedirect) })
+		if err != nil {
+			if undecided(err) {
+				return err
+			}
+			return nil
+		}
+		h, err := c.head(ctx, ref, object.CustomerKey{})
+		if err != nil || h.WebsiteRedirect == "" {
+			return err // a store that keeps no redirects has none to lose
+		}
+		t, err := c.attempt(ctx, route, h, want{})
+		if err != nil {
+			return err
+		}
+		if t.answered {
+			c.caps.KeepsRedirect = both(c.caps.KeepsRedirect, kept(h.WebsiteRedirect, t.after.WebsiteRedirect))
+		}
+	}
+	if c.caps.KeepsRedirect == object.No {
+		c.note("a copy loses the website redirect, also where the request names it")
+	}
+	return nil
 }
 
 // class: is a storage class kept that the request names?

@@ -29,22 +29,21 @@ var canaryTags = []object.Tag{{Key: "reseal canary", Value: "a b+c=d/e"}}
 
 const canaryRedirect = "/reseal-canary"
 
-// plain makes an unencrypted object with everything on it that the store takes,
-// and looks at it: what HEAD shows there is what a copy has to keep.
+// plain makes an unencrypted object with much on it, and looks at it: what HEAD
+// shows there is what a copy has to keep.
 func (c *canary) plain(ctx context.Context, purpose string) (object.Head, error) {
 	return c.decorated(ctx, purpose, nil)
 }
 
-// decorated leaves out what the store refuses with the object.
+// decorated leaves the tags to PutObjectTagging where the store refuses them with
+// the object. It sets no redirect: one that a copy resends makes it legal as a
+// self-copy, which it would not be for other objects.
 func (c *canary) decorated(ctx context.Context, purpose string, t *object.Target) (h object.Head, err error) {
 	var ref object.Ref
-	for _, with := range []struct{ redirect, tags bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
+	for _, tagged := range []bool{true, false} {
 		ref, err = c.put(ctx, purpose, func(r *request) {
 			r.contentHeaders(&plainAttributes)
-			if with.redirect {
-				r.set("X-Amz-Website-Redirect-Location", canaryRedirect)
-			}
-			if with.tags {
+			if tagged {
 				r.set("X-Amz-Tagging", taggingHeader(canaryTags))
 			}
 			r.encrypt(t)
@@ -64,11 +63,12 @@ func (c *canary) decorated(ctx context.Context, purpose string, t *object.Target
 		return h, err
 	}
 	if c.caps.GetTagging == object.Yes {
-		if h.Tags, err = c.s.Tags(ctx, ref); err != nil && undecided(err) {
+		err = c.try(ctx, func() (err error) { h.Tags, err = c.s.Tags(ctx, ref); return err })
+		if err != nil && undecided(err) {
 			return h, err
 		}
 		if len(h.Tags) == 0 && c.caps.PutTagging == object.Yes {
-			if err = c.s.PutTags(ctx, ref, canaryTags); err == nil {
+			if err := c.try(ctx, func() error { return c.s.PutTags(ctx, ref, canaryTags) }); err == nil {
 				h.Tags = canaryTags
 			}
 		}
@@ -94,11 +94,12 @@ type trial struct {
 	// encrypted: HEAD shows the target, and the bytes are the same.
 	encrypted bool
 	// lost names the headers and metadata that did not arrive, Expires apart.
-	lost                    []string
-	tags, redirect, expires object.Finding
-	replyShows              bool // the encryption
-	replyVersion            bool
-	after                   object.Head
+	lost          []string
+	tags, expires object.Finding
+	replied       bool // with something to read
+	replyShows    bool // the encryption
+	replyVersion  bool
+	after         object.Head
 }
 
 // met says whether an encryption is the target's. Bucket keys are asked for on
@@ -127,15 +128,42 @@ func (c *canary) attempt(ctx context.Context, route object.Route, h object.Head,
 		t.replyShows = c.met(reply.Encryption)
 		return err
 	}
-	if t.err = c.try(ctx, send); t.err != nil {
+	if t.err = c.once(ctx, h, send); t.err != nil {
 		if undecided(t.err) {
 			return t, t.err
 		}
 		return t, nil
 	}
-	t.answered, t.replyVersion = true, reply.VersionID != ""
+	t.answered, t.replied, t.replyVersion = true, reply.ETag != "", reply.VersionID != ""
 	c.remember(h.Ref, reply.VersionID)
 	return t, c.judge(ctx, &t, h)
+}
+
+// once sends a copy until it has been done once. A copy whose answer was lost, or
+// is empty, is looked for before it is sent again: a second one would find its
+// source changed and look like a refusal.
+func (c *canary) once(ctx context.Context, h object.Head, send func() error) error {
+	for n := 1; ; n++ {
+		err := send()
+		if err == nil || !object.ClassOf(err).Retryable() && object.ClassOf(err) != object.ClassNoUpload {
+			return err
+		}
+		if emptySuccess(err) {
+			return nil // what it did is judged by what is there
+		}
+		if object.MaybeApplied(err) {
+			now, headErr := c.head(ctx, h.Ref, c.target.CustomerKey)
+			if headErr == nil && (now.ETag != h.ETag || now.ShownVersionID != h.ShownVersionID) {
+				return nil
+			}
+		}
+		if n == attempts {
+			return err
+		}
+		if err := c.pause(ctx, n, err); err != nil {
+			return err
+		}
+	}
 }
 
 func (c *canary) copyRequest(route object.Route, h object.Head, w want) *object.CopyRequest {
@@ -159,6 +187,7 @@ func (c *canary) copyRequest(route object.Route, h object.Head, w want) *object.
 func (c *canary) multipart(ctx context.Context, req *object.CopyRequest, size int64) (reply object.CopyReply, shows bool, err error) {
 	id, shown, err := c.s.CreateUpload(ctx, req)
 	if err != nil {
+		c.lost = c.lost || object.MaybeApplied(err)
 		return reply, false, err
 	}
 	c.uploads[id] = req.Dest
@@ -199,9 +228,9 @@ func (c *canary) judge(ctx context.Context, t *trial, before object.Head) error 
 	t.encrypted = same && (c.met(t.after.Encryption) || c.caps.Source == "assumed")
 	t.lost = lostHeaders(&before, &t.after)
 	t.expires = kept(before.Expires, t.after.Expires)
-	t.redirect = kept(before.WebsiteRedirect, t.after.WebsiteRedirect)
 	if len(before.Tags) > 0 {
-		tags, err := c.s.Tags(ctx, before.Ref)
+		var tags []object.Tag
+		err := c.try(ctx, func() (err error) { tags, err = c.s.Tags(ctx, before.Ref); return err })
 		if err != nil && undecided(err) {
 			return err
 		}
@@ -281,9 +310,11 @@ func (c *canary) learnFrom(trials []trial) {
 			continue
 		}
 		c.caps.KeepsTags = both(c.caps.KeepsTags, t.tags)
-		c.caps.KeepsRedirect = both(c.caps.KeepsRedirect, t.redirect)
 		if t.route == object.RouteSelfCopy || c.caps.Route != object.RouteSelfCopy {
 			c.caps.KeepsExpires = both(c.caps.KeepsExpires, t.expires)
+		}
+		if !t.replied {
+			continue // lost, or a store that answers with nothing
 		}
 		if t.route == object.RouteMultipart {
 			c.caps.UploadShowsEncryption = object.Found(t.replyShows)
@@ -309,7 +340,7 @@ func (c *canary) describe(t *trial, source string) {
 		c.note("%s of %s loses %s", t.route, source, strings.Join(t.lost, ", "))
 	default:
 		var lost []string
-		for what, f := range map[string]object.Finding{"tags": t.tags, "the website redirect": t.redirect, "Expires": t.expires} {
+		for what, f := range map[string]object.Finding{"tags": t.tags, "Expires": t.expires} {
 			if f == object.No {
 				lost = append(lost, what)
 			}
@@ -343,6 +374,9 @@ func (c *canary) encryptedRoute(ctx context.Context) error {
 	found, err := c.routeFrom(ctx, c.sources(), false)
 	if err != nil {
 		return err
+	}
+	if found == object.RouteNone && c.caps.Source == "assumed" {
+		found = c.caps.Route // no source can be seen to be encrypted
 	}
 	c.caps.EncryptedRoute = found
 	if c.target.SourceKey.IsZero() {

@@ -32,7 +32,8 @@ func decode(r *request, rep *reply, root string, v any) error {
 	dec := xml.NewDecoder(bytes.NewReader(body))
 	start, err := firstElement(dec)
 	switch {
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF) && len(bytes.TrimSpace(rep.body)) == 0,
+		errors.Is(err, io.EOF) && bytes.HasPrefix(bytes.TrimSpace(rep.body), []byte("<?")):
 		return r.fail(rep, object.ClassTransient, "the answer says success and is empty")
 	case err != nil:
 		return unreadable(r, rep, err)
@@ -107,6 +108,11 @@ func firstElement(dec *xml.Decoder) (xml.StartElement, error) {
 // unreadable tells a reply that was cut off from one that no parser can read.
 func unreadable(r *request, rep *reply, err error) error {
 	var syntax *xml.SyntaxError
+	if !bytes.HasPrefix(bytes.TrimSpace(rep.body), []byte("<")) {
+		e := r.fail(rep, object.ClassUnsupported, "the store answered with something that is no document")
+		e.Err = err
+		return e
+	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || endsEarly(rep.body) {
 		e := r.fail(rep, object.ClassTransient, "the answer was cut off")
 		e.Err = err

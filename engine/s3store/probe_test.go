@@ -1,0 +1,202 @@
+package s3store_test
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3store"
+	"github.com/resealhq/reseal/engine/s3test"
+)
+
+// openFake opens a store on an embedded server.
+func openFake(t *testing.T, srv *s3test.Server, o s3store.Options) *s3store.Store {
+	t.Helper()
+	t.Setenv("AWS_ACCESS_KEY_ID", s3test.DefaultCredentials.AccessKeyID)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", s3test.DefaultCredentials.SecretAccessKey)
+	t.Setenv("AWS_SESSION_TOKEN", "")
+	t.Setenv("AWS_REGION", "us-east-1")
+	t.Setenv("AWS_CONFIG_FILE", "/nonexistent")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	if o.EndpointURL == "" {
+		o.EndpointURL = srv.URL()
+	}
+	s, err := s3store.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// expected is what a probe must find at a store that differs from AWS as p says,
+// for the target SSE-KMS, in a bucket with versions, locks and ACLs (full) or
+// with none of them.
+func expected(p *s3test.Profile, full bool, shown string) object.Capabilities {
+	if p.Encryption != s3test.EncryptAWS {
+		return object.Capabilities{Source: "canary", Encrypts: object.No}
+	}
+	on := func(b bool) object.Finding { return object.Found(b) }
+	where := func(b bool, f object.Finding) object.Finding {
+		if !b {
+			return object.Unknown
+		}
+		return f
+	}
+	foreign := func(sub string) bool { return slices.Contains(p.ForeignObject, sub) }
+	// Where nobody asks for encryption AWS encrypts all the same, so that there
+	// every source is an encrypted one.
+	encryptedOnly := p.CopyEncrypted501 && !p.NoImplicitSSE
+	copies := !p.CopyIgnoresSSE && !p.EmptyCopyUndone && !encryptedOnly && !p.DropsHeaders
+	uploads := !p.NoMultipartCopy
+	route := object.RouteNone
+	switch {
+	case copies && !p.SelfCopyNeedsReplace:
+		route = object.RouteSelfCopy
+	case copies:
+		route = object.RouteReplace
+	case uploads:
+		route = object.RouteMultipart
+	}
+	encrypted := route
+	if p.CopyEncrypted501 && uploads {
+		encrypted = object.RouteMultipart
+	}
+	c := object.Capabilities{Source: "canary", Encrypts: object.Yes,
+		Route: route, EncryptedRoute: encrypted, Replace: on(copies), Multipart: on(uploads),
+		Update: on(!foreign("encryption") && !p.KeyAsGiven), ListMetadata: on(p.ListMetadata), ShownKeyID: shown,
+		CopySourceIfMatch: on(!p.IgnoresCopySourceConditions), CopyIfMatch: where(!encryptedOnly, on(!p.IgnoresCopyIfMatch)),
+		PartSourceIfMatch: where(uploads, on(!p.IgnoresPartSourceConditions)), CompleteIfMatch: where(uploads, on(!p.IgnoresCompleteIfMatch)),
+		CopyShowsEncryption: where(copies && !p.EmptyCopyReply, on(!p.CopyShowsNoSSE)), UploadShowsEncryption: where(uploads && !p.EmptyCopyReply, object.Yes),
+		KeepsTags: where(!foreign("tagging"), on(!(copies && p.CopyDropsTags) && !p.UploadDropsTags)), KeepsRedirect: on(!p.CopyDropsRedirect), KeepsExpires: where(!p.DropsExpires && !p.DropsHeaders, object.Yes), KeepsClass: where(!p.OnlyStandard && !p.ClassAlwaysDefault, object.Yes),
+		PutTagging: on(!foreign("tagging")), GetTagging: on(!foreign("tagging")),
+		GetAttributes: on(!foreign("attributes")),
+		DSSE:          on(!p.NoDSSE), BucketKey: on(!p.IgnoresBucketKey), Checksums: on(!p.NoChecksums),
+		PutACL: where(full && !p.NoACL && !foreign("acl"), object.Yes), GetACL: where(full, on(!foreign("acl") && !p.NoACL)),
+		PutRetention: where(full, on(!foreign("retention"))), GetRetention: where(full, on(!foreign("retention"))),
+		KeepsLock: where(full, on(!p.CopyDropsLock)), VersionsInReplies: where(full && !p.EmptyCopyReply, on(!(copies && p.NoVersionsInReply))),
+	}
+	if slices.Contains(p.ForeignBucket, "ownershipControls") { // nothing is known of the bucket
+		c.GetACL, c.PutACL = object.Yes, on(full)
+		c.KeepsLock, c.PutRetention, c.GetRetention = object.Unknown, object.Unknown, object.Unknown
+	}
+	return c
+}
+
+func TestProbeMatrix(t *testing.T) {
+	for _, p := range append(s3test.Stores(), s3test.Quirks()...) {
+		for _, full := range []bool{false, true} {
+			name := p.Name + "/plain bucket"
+			cfg := s3test.BucketConfig{}
+			if full {
+				name = p.Name + "/full bucket"
+				cfg = s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true, Ownership: "ObjectWriter"}
+			}
+			t.Run(name, func(t *testing.T) {
+				srv := s3test.New(s3test.Config{Profile: p})
+				defer srv.Close()
+				srv.CreateBucket("b", cfg)
+				key := srv.KMS.CreateKey()
+				id := key[strings.LastIndex(key, "/")+1:]
+				shown := key
+				asked := key
+				switch {
+				case p.KeyAsGiven:
+					asked, shown = id, id
+				case p.KeyMinIO:
+					asked, shown = id, "arn:aws:kms:"+id
+				}
+				srv.Put("b", s3test.Object{Key: "p/mine", Body: s3test.Bytes([]byte("mine"))})
+				before := srv.Snapshot("b")
+				s := openFake(t, srv, s3store.Options{})
+				facts, err := s.BucketFacts(t.Context(), "b")
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := s.Probe(t.Context(), s3store.ProbeOptions{Bucket: "b", Prefix: "p/", Facts: facts,
+					Target: object.Target{SSE: object.SSEKMS, KMSKeyID: asked, BucketKey: object.On}})
+				if err != nil {
+					t.Error(err)
+				}
+				if after := srv.Snapshot("b"); !reflect.DeepEqual(before, after) {
+					t.Errorf("the bucket changed: %+v", after)
+				}
+				for _, r := range srv.Requests() {
+					if r.Method != "GET" && r.Method != "HEAD" && !strings.HasPrefix(r.Key, "p/.reseal-canary-") {
+						t.Errorf("sent %s %s to %q", r.Method, r.Op, r.Key)
+					}
+				}
+				want := expected(&p, full, shown)
+				notes := got.Notes
+				got.Notes = nil
+				if !reflect.DeepEqual(got, want) {
+					g, w := reflect.ValueOf(got), reflect.ValueOf(want)
+					for i := range g.NumField() {
+						if !reflect.DeepEqual(g.Field(i).Interface(), w.Field(i).Interface()) {
+							t.Errorf("%s: got %v, want %v", g.Type().Field(i).Name, g.Field(i), w.Field(i))
+						}
+					}
+					t.Log(strings.Join(notes, "\n"))
+				}
+			})
+		}
+	}
+}
+
+// TestProbeUnproven goes on with a store that encrypts nothing, for those who
+// test against one, and says so.
+func TestProbeUnproven(t *testing.T) {
+	for _, p := range []s3test.Profile{s3test.SeaweedFS(), s3test.GoFakeS3(), s3test.Versitygw(), s3test.S3rver()} {
+		t.Run(p.Name, func(t *testing.T) {
+			srv := s3test.New(s3test.Config{Profile: p})
+			defer srv.Close()
+			srv.CreateBucket("b", s3test.BucketConfig{})
+			s := openFake(t, srv, s3store.Options{})
+			got, err := s.Probe(t.Context(), s3store.ProbeOptions{Bucket: "b", Target: object.Target{SSE: object.SSES3}, AcceptUnproven: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Source != "assumed" || got.Encrypts != object.Unknown || got.Update == object.Yes || len(srv.Snapshot("b").Objects) != 0 {
+				t.Errorf("got %+v, left %+v", got, srv.Snapshot("b"))
+			}
+		})
+	}
+}
+
+// TestProbeFaults has replies lost, refused and throttled at random: a finding is
+// the same or the probe fails, and nothing stays behind.
+func TestProbeFaults(t *testing.T) {
+	target := object.Target{SSE: object.SSES3}
+	calm := func(rules string, seed uint64) (object.Capabilities, error) {
+		srv := s3test.New(s3test.Config{Seed: seed, Rules: rules})
+		defer srv.Close()
+		srv.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
+		s := openFake(t, srv, s3store.Options{})
+		caps, err := s.Probe(t.Context(), s3store.ProbeOptions{Bucket: "b", Target: target,
+			Facts: object.BucketFacts{Versioning: object.VersioningEnabled, ACLsDisabled: object.Yes}})
+		if left := srv.Snapshot("b"); len(left.Objects) != 0 && err == nil {
+			t.Errorf("%s: left %+v and no error", rules, left.Objects)
+		}
+		caps.Notes = nil
+		// A lost reply shows nothing, and one of these may rest on that reply alone.
+		caps.CopyShowsEncryption, caps.UploadShowsEncryption, caps.VersionsInReplies = 0, 0, 0
+		return caps, err
+	}
+	want, err := calm("", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rules := range []string{"(If (And Copy (Random 0.3 5)) ReplyLost)", "(If (And Complete (OnIndex 0)) ReplyLost)",
+		"(If (And Any (Random 0.1 3)) Throttled)", "(If (And CopyPart (OnIndex 0)) Failed)", "(If (And Put (Random 0.3 9)) ReplyLost)",
+		"(If (And Delete (Random 0.3 11)) ReplyLost)", "(If (And Any (Random 0.1 13)) Failed)"} {
+		got, err := calm(rules, 7)
+		if err != nil {
+			t.Errorf("%s: %v", rules, err)
+		} else if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s:\ngot  %+v\nwant %+v", rules, got, want)
+		}
+	}
+}
