@@ -15,13 +15,11 @@ func (s *Store) begin() error {
 		return err
 	}
 	b := s.db.NewBatch()
-	defer b.Close()
 	_ = b.Set([]byte(keyFormat), []byte{valueVersion, formatVersion}, nil)
 	_ = b.Set([]byte(keyJob), append([]byte{valueVersion}, s.opts.Job[:]...), nil)
-	if err := s.apply(b, true); err != nil {
-		return err
-	}
-	return nil
+	applied := make(chan error, 1)
+	go func() { applied <- errors.Join(s.apply(b, true), b.Close()) }()
+	return s.wait(applied)
 }
 
 // load reads everything that is kept in memory: a few small records, however
@@ -153,7 +151,11 @@ func (s *Store) get(key []byte) (value []byte, ok bool, err error) {
 // scan calls f for every record whose key begins with prefix, in order. f must
 // not keep key or value.
 func (s *Store) scan(prefix string, f func(key, value []byte) error) (err error) {
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte(prefix), UpperBound: prefixEnd(prefix)})
+	bounds := new(pebble.IterOptions)
+	if prefix != "" {
+		bounds.LowerBound, bounds.UpperBound = []byte(prefix), prefixEnd(prefix)
+	}
+	it, err := s.db.NewIter(bounds)
 	if err != nil {
 		return &DiskError{s.dir, err}
 	}

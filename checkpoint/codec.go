@@ -40,7 +40,7 @@ func (e *encoder) word(s string) {
 
 // How a token is packed; in the lowest three bits of its length.
 const (
-	tokenRaw   = iota // as it is
+	tokenRaw   = iota // as it is; no bits
 	tokenLower        // lower-case hex
 	tokenUpper        // upper-case hex
 	tokenUUID         // 8-4-4-4-12 lower-case hex
@@ -51,7 +51,7 @@ const (
 func (e *encoder) token(s string) {
 	kind, digits, parts := classify(s)
 	if kind == tokenRaw {
-		e.uint(uint64(len(s))<<3 | tokenRaw)
+		e.uint(uint64(len(s)) << 3)
 		e.b = append(e.b, s...)
 		return
 	}

@@ -1,91 +1,119 @@
 package checkpoint
 
 import (
-	"errors"
 	"io"
+	"runtime"
+	"strings"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// errShut is what Pebble gets for a write after its Store has failed or was
-// given up.
-var errShut = errors.New("the checkpoint was given up after an earlier error")
-
-// gate is the file system under one Pebble instance. Once shut it lets no
-// change through: a failed Pebble goes on trying in the background, and must not
-// write beside the process that has opened the job since.
+// gate is the file system under one Pebble instance. It makes Pebble stop where
+// the disk fails: a change that fails is reported to fail and never returns, and
+// neither does any change after it, so that Pebble's goroutines are left standing
+// where they are. Pebble's own answers to such an error are the end of the
+// process (a failed commit, a failed manifest), a panic that nobody can recover
+// from (a failed log, a directory that cannot be synced) and an endless loop (a
+// failed flush); none of them gets to run. And nothing is written beside the
+// process that has opened the job since.
+//
+// While Pebble is opened nothing has been promised yet, so errors go back to it.
 type gate struct {
 	vfs.FS
 	shut atomic.Bool
+	fail func(error)
 }
 
-func (g *gate) check() error {
+// enter stops the caller where the gate is shut.
+func (g *gate) enter() {
 	if g.shut.Load() {
-		return errShut
+		park()
 	}
+}
+
+// leave stops the caller where its change has failed.
+func (g *gate) leave(err error) error {
+	if err == nil || opening() {
+		return err
+	}
+	g.shut.Store(true)
+	g.fail(err)
+	park()
 	return nil
 }
 
-func (g *gate) file(f vfs.File, err error) (vfs.File, error) {
+func park() { select {} }
+
+// opening says whether this runs below openDB. Asked only when a change has
+// failed, so its price does not matter.
+func opening() bool {
+	pcs := make([]uintptr, 128)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	for {
+		frame, more := frames.Next()
+		if strings.Contains(frame.Function, ".(*Store).openDB") {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
+}
+
+func (g *gate) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	g.enter()
+	f, err := g.FS.Create(name, c)
+	if err != nil {
+		return nil, g.leave(err)
+	}
+	return &gateFile{f, g}, nil
+}
+
+// ReuseForWrite makes a new file instead: a reader that copies the logs of a
+// running job (OpenSnapshot) must never see one overwritten in place.
+func (g *gate) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	g.enter()
+	_ = g.FS.Remove(old) // or it stays as a file that nobody needs
+	return g.Create(name, c)
+}
+
+func (g *gate) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	g.enter()
+	f, err := g.FS.OpenReadWrite(name, c, opts...)
+	if err != nil {
+		return nil, g.leave(err)
+	}
+	return &gateFile{f, g}, nil
+}
+
+func (g *gate) OpenDir(name string) (vfs.File, error) {
+	f, err := g.FS.OpenDir(name)
 	if err != nil {
 		return nil, err
 	}
 	return &gateFile{f, g}, nil
 }
 
-func (g *gate) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	if err := g.check(); err != nil {
-		return nil, err
-	}
-	return g.file(g.FS.Create(name, c))
-}
-
-// ReuseForWrite makes a new file instead: a reader that copies the logs of a
-// running job (OpenSnapshot) must never see one overwritten in place.
-func (g *gate) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	if err := g.check(); err != nil {
-		return nil, err
-	}
-	if err := g.FS.Remove(old); err != nil {
-		return nil, err
-	}
-	return g.file(g.FS.Create(name, c))
-}
-
-func (g *gate) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
-	if err := g.check(); err != nil {
-		return nil, err
-	}
-	return g.file(g.FS.OpenReadWrite(name, c, opts...))
-}
-
 func (g *gate) Link(old, name string) error {
-	if err := g.check(); err != nil {
-		return err
-	}
-	return g.FS.Link(old, name)
+	g.enter()
+	return g.leave(g.FS.Link(old, name))
 }
 
+func (g *gate) Rename(old, name string) error {
+	g.enter()
+	return g.leave(g.FS.Rename(old, name))
+}
+
+// Remove may fail: Pebble tries again at the next open.
 func (g *gate) Remove(name string) error {
-	if err := g.check(); err != nil {
-		return err
-	}
+	g.enter()
 	return g.FS.Remove(name)
 }
 
 func (g *gate) RemoveAll(name string) error {
-	if err := g.check(); err != nil {
-		return err
-	}
+	g.enter()
 	return g.FS.RemoveAll(name)
-}
-
-func (g *gate) Rename(old, name string) error {
-	if err := g.check(); err != nil {
-		return err
-	}
-	return g.FS.Rename(old, name)
 }
 
 // Lock does nothing: the Store holds its own lock before Pebble is opened, one
@@ -106,36 +134,32 @@ type gateFile struct {
 }
 
 func (f *gateFile) Write(b []byte) (int, error) {
-	if err := f.g.check(); err != nil {
-		return 0, err
-	}
-	return f.File.Write(b)
+	f.g.enter()
+	n, err := f.File.Write(b)
+	return n, f.g.leave(err)
 }
 
 func (f *gateFile) WriteAt(b []byte, off int64) (int, error) {
-	if err := f.g.check(); err != nil {
-		return 0, err
-	}
-	return f.File.WriteAt(b, off)
+	f.g.enter()
+	n, err := f.File.WriteAt(b, off)
+	return n, f.g.leave(err)
 }
 
+// Close lets some file systems tell only now that a write has failed.
+func (f *gateFile) Close() error { return f.g.leave(f.File.Close()) }
+
 func (f *gateFile) Sync() error {
-	if err := f.g.check(); err != nil {
-		return err
-	}
-	return f.File.Sync()
+	f.g.enter()
+	return f.g.leave(f.File.Sync())
 }
 
 func (f *gateFile) SyncData() error {
-	if err := f.g.check(); err != nil {
-		return err
-	}
-	return f.File.SyncData()
+	f.g.enter()
+	return f.g.leave(f.File.SyncData())
 }
 
 func (f *gateFile) SyncTo(n int64) (bool, error) {
-	if err := f.g.check(); err != nil {
-		return false, err
-	}
-	return f.File.SyncTo(n)
+	f.g.enter()
+	full, err := f.File.SyncTo(n)
+	return full, f.g.leave(err)
 }

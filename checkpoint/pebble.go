@@ -2,7 +2,6 @@ package checkpoint
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -20,7 +19,7 @@ func (s *Store) pebbleOptions(readOnly bool) *pebble.Options {
 		FormatMajorVersion:          pebble.FormatNewest,
 		Logger:                      log,
 		CacheSize:                   4 << 20,
-		MemTableSize:                4 << 20,
+		MemTableSize:                s.opts.memTable,
 		MemTableStopWritesThreshold: 3,
 		MaxOpenFiles:                256,
 		L0CompactionThreshold:       4,
@@ -36,9 +35,10 @@ func (s *Store) pebbleOptions(readOnly bool) *pebble.Options {
 	return o
 }
 
-// backgroundError ends a flush or compaction that has failed. Pebble would run
-// it again at once and for ever; its goroutine holds what it needs in deferred
-// unlocks, so that it can end here.
+// backgroundError ends a compaction that cannot read what it needs; one that
+// cannot write does not get here (see gate). Pebble would run it again at once
+// and for ever. Its goroutine holds locks, all with deferred unlocks, so that it
+// has to end rather than be left standing.
 func (s *Store) backgroundError(err error) {
 	s.fail(err)
 	runtime.Goexit()
@@ -65,5 +65,5 @@ func (l *pebbleLog) Fatalf(format string, args ...any) {
 			return
 		}
 	}
-	l.s.fail(errors.New(fmt.Sprintf(format, args...)))
+	l.s.fail(fmt.Errorf(format, args...))
 }

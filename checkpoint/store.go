@@ -33,8 +33,9 @@ type Options struct {
 	// Default 16384.
 	Backlog int
 
-	fs   vfs.FS                                          // tests
-	lock func(dir string, write bool) (io.Closer, error) // tests
+	fs       vfs.FS                                          // tests
+	lock     func(dir string, write bool) (io.Closer, error) // tests
+	memTable uint64                                          // tests; bytes
 }
 
 func (o *Options) setDefaults() {
@@ -46,6 +47,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Backlog == 0 {
 		o.Backlog = 16384
+	}
+	if o.memTable == 0 {
+		o.memTable = 4 << 20
 	}
 	if o.fs == nil {
 		o.fs = vfs.Default
@@ -103,7 +107,7 @@ type Store struct {
 func Open(dir string, opts Options) (*Store, error) {
 	s := newStore(dir, opts)
 	path := filepath.Join(dir, storeDir)
-	if err := s.opts.fs.MkdirAll(path, 0o700); err != nil {
+	if err := makeDir(s.opts.fs, path); err != nil {
 		return nil, &DiskError{dir, err}
 	}
 	var err error
@@ -119,6 +123,29 @@ func Open(dir string, opts Options) (*Store, error) {
 	}
 	go s.write()
 	return s, nil
+}
+
+// makeDir makes a folder, 0700, and those above it, and syncs each into the one
+// that holds it: a store that is synced in a folder that is not would be gone
+// after a power cut.
+func makeDir(fs vfs.FS, path string) error {
+	if _, err := fs.Stat(path); err == nil {
+		return nil
+	}
+	parent := fs.PathDir(path)
+	if parent != path {
+		if err := makeDir(fs, parent); err != nil {
+			return err
+		}
+	}
+	if err := fs.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	d, err := fs.OpenDir(parent)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // takeLock takes the writer's lock. It tries for a moment, since somebody who
@@ -175,30 +202,49 @@ func newStore(dir string, opts Options) *Store {
 	s.mu.room = sync.NewCond(&s.mu)
 	s.mu.holes = map[uint64]struct{}{}
 	s.counts.Store(new(counters))
-	s.gate = &gate{FS: opts.fs}
+	s.gate = &gate{FS: opts.fs, fail: s.fail}
 	return s
 }
 
-func (s *Store) openDB(path string, readOnly bool) (err error) {
-	// Pebble panics where a log cannot be written, also while it opens.
-	defer func() {
-		if p := recover(); p != nil {
-			err = &DiskError{s.dir, panicError(p)}
-		}
+func (s *Store) openDB(path string, readOnly bool) error {
+	opened := make(chan error, 1)
+	go func() {
+		// Pebble panics where a directory cannot be synced.
+		defer func() {
+			if p := recover(); p != nil {
+				opened <- panicError(p)
+			}
+		}()
+		db, err := pebble.Open(path, s.pebbleOptions(readOnly))
+		s.db = db
+		opened <- err
 	}()
-	s.db, err = pebble.Open(path, s.pebbleOptions(readOnly))
-	if errors.Is(err, pebble.ErrDBDoesNotExist) {
-		return fmt.Errorf("job directory %s: %w", s.dir, ErrNoStore)
+	err := s.wait(opened)
+	if err == nil {
+		err = s.failure() // where Pebble meant to end the process
 	}
-	if err != nil {
-		s.gate.shut.Store(true)
-		return &DiskError{s.dir, err}
+	var disk *DiskError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, pebble.ErrDBDoesNotExist):
+		err = fmt.Errorf("job directory %s: %w", s.dir, ErrNoStore)
+	case !errors.As(err, &disk):
+		err = &DiskError{s.dir, err}
 	}
-	if err := s.failure(); err != nil { // a refused manifest is only logged as fatal
-		s.gate.shut.Store(true)
+	s.gate.shut.Store(true)
+	return err
+}
+
+// wait takes the answer of a call into Pebble, or the store's failure: then the
+// call may never return.
+func (s *Store) wait(answer <-chan error) error {
+	select {
+	case err := <-answer:
 		return err
+	case <-s.failed:
+		return s.failErr
 	}
-	return nil
 }
 
 // fail makes err the store's answer from now on and wakes everybody who waits.
@@ -256,7 +302,9 @@ func (s *Store) Close() error {
 	if s.failure() != nil {
 		return errors.Join(s.failErr, s.abandon())
 	}
-	return errors.Join(s.db.Close(), s.lock.Close())
+	closed := make(chan error, 1)
+	go func() { closed <- s.db.Close() }()
+	return errors.Join(s.wait(closed), s.lock.Close())
 }
 
 // abandon gives up the lock without a word to Pebble, whose Close would wait for

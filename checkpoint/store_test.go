@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -318,5 +319,37 @@ func TestRefusals(t *testing.T) {
 	must(t, b.Close())
 	if err := s.Record(outcome(0)); err != ErrClosed {
 		t.Errorf("Record after Close: %v", err)
+	}
+}
+
+func TestDump(t *testing.T) {
+	s := open(t, t.TempDir())
+	must(t, s.Append(tasks(0, 2), []object.Cursor{{Range: "r\x00", Position: []byte("k")}}))
+	must(t, s.PlanComplete())
+	drain(t, s, 10)
+	must(t, s.Record(outcome(1)))
+	must(t, s.SaveUpload(object.Upload{Seq: 0, ID: "id", PartSize: 5}))
+	must(t, s.SavePart(0, object.Part{Number: 3, ETag: "e", Size: 5}))
+	must(t, s.SetMeta("capabilities", []byte(`{"a":1}`)))
+	must(t, s.Flush())
+	var b strings.Builder
+	must(t, s.Dump(&b))
+	for _, want := range []string{
+		"c/r\\x00 position \"k\", finished false\n",
+		"m/complete the plan is complete\n",
+		"m/d/1 \"b\"\n",
+		"m/dispatched 2\n",
+		"m/format 1\n",
+		"m/plan 2 objects, 20 bytes\n",
+		"m/state handed 2, holes [0], settled 1 objects 10 bytes",
+		"m/x/capabilities \"{\\\"a\\\":1}\"\n",
+		"o/1 done copy 2023-11-14T22:13:20.005Z",
+		"p/0 \"s3://b/dir/key-000000\" 10 bytes",
+		"u/0 \"s3://",
+		"u/0/3 part 3, 5 bytes, ETag \"e\"\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
 	}
 }

@@ -208,14 +208,8 @@ func (s *Store) finish(t *turn) {
 	}
 }
 
-// apply commits a batch. Pebble reports a failed log write by a panic or through
-// its logger; both end here as the store's failure.
-func (s *Store) apply(b *pebble.Batch, sync bool) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicError(p)
-		}
-	}()
+// apply commits a batch. Where the disk fails it does not return (see gate).
+func (s *Store) apply(b *pebble.Batch, sync bool) error {
 	if err := b.Commit(&pebble.WriteOptions{Sync: sync}); err != nil {
 		return err
 	}
