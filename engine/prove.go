@@ -13,6 +13,7 @@ import (
 // none. The cheapest proof that the flags allow is taken: the reply where it
 // shows the encryption, a re-listing of many objects at once, a HEAD.
 func (it *item) prove(ctx context.Context, op string, reply object.CopyReply) (*object.Outcome, error) {
+	it.written, it.wrote = true, it.out
 	if it.replyProves(reply) {
 		return it.done(reply.ETag, reply.Encryption), nil
 	}

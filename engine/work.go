@@ -30,6 +30,10 @@ type item struct {
 	// changed is set once somebody was seen to have written the object since the
 	// plan.
 	changed bool
+	// written is set once a copy of this item was answered with success; wrote is
+	// what was known then.
+	written bool
+	wrote   object.Outcome
 	out     object.Outcome
 }
 
@@ -56,7 +60,21 @@ func (r *run) do(ctx context.Context, t *object.Task, how approach) (*object.Out
 	if err != nil {
 		return it.orOutcome(ctx, err)
 	}
-	return out, nil
+	return it.acknowledged(out), nil
+}
+
+// acknowledged makes an object that is found as wanted a done one where a copy
+// of this item was answered with success before: it is as wanted because of this
+// job, whether somebody wrote since, or the store's reply named another ETag than
+// its HEAD does (MinIO's, for keys that end in "/").
+func (it *item) acknowledged(out *object.Outcome) *object.Outcome {
+	if !it.written || out == nil || out.State != object.Already {
+		return out
+	}
+	etag, shown := out.ETagAfter, out.After
+	it.out = it.wrote
+	it.out.Message = "copied, and shown as wanted under another ETag than the copy's reply named"
+	return it.done(etag, shown)
 }
 
 // rounds decides on the object and does it, again as long as others write it
