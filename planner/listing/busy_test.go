@@ -19,6 +19,9 @@ type busyStore struct {
 }
 
 func (b *busyStore) ListPage(ctx context.Context, q object.ListRequest) (object.ListReply, error) {
+	if err := b.wait(ctx); err != nil {
+		return object.ListReply{}, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.r.IntN(3) == 0 {
@@ -32,7 +35,7 @@ func (b *busyStore) ListPage(ctx context.Context, q object.ListRequest) (object.
 		b.added = slices.Delete(b.added, i, i+1)
 	}
 	q.ContinuationToken = "" // the fake's tokens are indexes
-	return b.fakeStore.ListPage(ctx, q)
+	return b.fakeStore.pageOf(q)
 }
 
 func (b *busyStore) insert(k string) {

@@ -79,6 +79,10 @@ func (s *fakeStore) ListPage(ctx context.Context, q object.ListRequest) (object.
 	if err := s.wait(ctx); err != nil {
 		return object.ListReply{}, err
 	}
+	return s.pageOf(q)
+}
+
+func (s *fakeStore) pageOf(q object.ListRequest) (object.ListReply, error) {
 	at := 0
 	prefixed := q.Prefix
 	if q.ContinuationToken != "" {

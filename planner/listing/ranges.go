@@ -161,7 +161,7 @@ func (r *ranges) cut(victim *span, m string, behind float64) (*span, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	victim.To, victim.Open = m, false
-	victim.rest = sane(victim.rest * (1 - behind))
+	victim.rest = sane(victim.rest * (1 - max(0, behind)))
 	victim.estimate(&r.mu.space, r.src.Prefix)
 	r.mu.open[child] = struct{}{}
 	return child, nil
@@ -174,7 +174,13 @@ func (r *ranges) prepare(victim *span, m string, behind float64) (child *span, s
 		victim.rest = sane(victim.rest / 2) // or the same cut would be tried again at once
 		return nil, shrunk, errStale
 	}
-	child = &span{id: rangeID(r.mu.next), began: m, rest: sane(victim.rest * behind),
+	// Where nothing is known of the part cut off, it is worth a few readers until
+	// its first page tells.
+	rest := float64(4 * r.src.pageSize())
+	if behind != blind {
+		rest = sane(victim.rest * behind)
+	}
+	child = &span{id: rangeID(r.mu.next), began: m, rest: rest,
 		place: place{From: m, Pos: m, To: victim.To, Open: victim.Open}}
 	r.mu.next++
 	p := victim.place
@@ -204,6 +210,13 @@ func (r *ranges) advance(s *span, p place, rows []object.Object) {
 		s.estimate(&r.mu.space, r.src.Prefix)
 	}
 	r.mu.changed.Signal()
+}
+
+// endOf is where a span ends now; it may be cut the next moment.
+func (r *ranges) endOf(s *span) border {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return border{s.To, s.Open}
 }
 
 func (r *ranges) setClosing(s *span, closing bool) {

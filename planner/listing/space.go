@@ -60,39 +60,89 @@ func (s *space) learnKey(key string) {
 
 // kind groups characters that stand for each other: where one digit was seen,
 // any digit can be.
-func kind(r rune) int {
+type kind uint8
+
+const (
+	other kind = iota // '/' and '-' do not stand for each other
+	digit
+	upper
+	lower
+	foreign // beyond ASCII
+	kinds
+)
+
+func kindOf(r rune) kind {
 	switch {
 	case '0' <= r && r <= '9':
-		return 1
-	case 'a' <= r && r <= 'z':
-		return 2
+		return digit
 	case 'A' <= r && r <= 'Z':
-		return 3
+		return upper
+	case 'a' <= r && r <= 'z':
+		return lower
 	case r >= utf8.RuneSelf:
-		return 4
+		return foreign
 	}
-	return 0
+	return other
 }
 
-// alphabetAt is what may stand at an offset: what was seen there, and what was
-// seen anywhere of the same kinds.
-func (s *space) alphabetAt(offset int) alphabet {
-	if offset >= len(s.at) {
-		return s.everywhere
+// representative stands for a kind that was not seen yet, where it might come.
+var representative = [kinds]rune{other: '~', digit: '5', upper: 'M', lower: 'm', foreign: '中'}
+
+// alphabetAt is what may stand at an offset: what was seen there, with all its
+// kind. first adds a little room for the kinds that were not seen.
+func (s *space) alphabetAt(offset int, first bool) alphabet {
+	var seen alphabet
+	if offset < len(s.at) {
+		seen = s.at[offset]
 	}
-	seen := s.at[offset]
-	var kinds [5]bool
+	var has [kinds]bool
 	for _, r := range seen {
-		kinds[kind(r)] = true
+		has[kindOf(r)] = true
 	}
-	kinds[0] = false // '/' and '-' do not stand for each other
-	out := slices.Clone(seen)
-	for _, r := range s.everywhere {
-		if kinds[kind(r)] {
+	var out alphabet
+	if len(seen) == 0 { // beyond every key so far
+		has[digit] = true
+	}
+	out = out.addAll('0', '9', has[digit])
+	top := rune('Z')
+	if has[digit] && !seen.any('G', 'Z') {
+		top = 'F' // hexadecimal
+	}
+	out = out.addAll('A', top, has[upper])
+	top = 'z'
+	if has[digit] && !seen.any('g', 'z') {
+		top = 'f'
+	}
+	out = out.addAll('a', top, has[lower])
+	for _, r := range seen {
+		out = out.add(r)
+	}
+	if has[foreign] {
+		for _, r := range s.everywhere {
+			if kindOf(r) == foreign {
+				out = out.add(r)
+			}
+		}
+	}
+	for k, r := range representative {
+		if first && !has[k] {
 			out = out.add(r)
 		}
 	}
 	return out
+}
+
+func (a alphabet) addAll(from, to rune, really bool) alphabet {
+	for r := from; r <= to && really; r++ {
+		a = a.add(r)
+	}
+	return a
+}
+
+// any says whether a letter from one to another is in the alphabet.
+func (a alphabet) any(from, to rune) bool {
+	i, found := slices.BinarySearch(a, from)
+	return found || i < len(a) && a[i] <= to
 }
 
 // common is the length in bytes of the longest common prefix that does not cut a
@@ -114,7 +164,7 @@ type scale struct {
 	base    int
 	offset  int // of the first character after base
 	space   *space
-	letters []alphabet // by digit, as far as they were needed
+	letters []alphabet // by place, as far as they were needed
 }
 
 // digits are enough to use up the precision of a float64.
@@ -124,21 +174,21 @@ func (s *space) scale(key string, base int) *scale {
 	return &scale{base: base, offset: utf8.RuneCountInString(key[:base]), space: s}
 }
 
-func (c *scale) alphabet(digit int) alphabet {
-	for len(c.letters) <= digit {
-		c.letters = append(c.letters, c.space.alphabetAt(c.offset+len(c.letters)))
+func (c *scale) alphabet(n int) alphabet {
+	for len(c.letters) <= n {
+		c.letters = append(c.letters, c.space.alphabetAt(c.offset+len(c.letters), len(c.letters) == 0))
 	}
-	return c.letters[digit]
+	return c.letters[n]
 }
 
 // of is where key lies on the scale, from 0 to 1.
 func (c *scale) of(key string) float64 {
-	at, width, digit := 0.0, 1.0, 0
+	at, width, n := 0.0, 1.0, 0
 	for _, r := range key[min(c.base, len(key)):] {
-		if digit == digits || width < 1e-18 {
+		if n == digits || width < 1e-18 {
 			break
 		}
-		letters := c.alphabet(digit)
+		letters := c.alphabet(n)
 		i, found := slices.BinarySearch(letters, r)
 		width /= float64(len(letters) + 1) // 0 is the end of the key
 		if !found {
@@ -147,7 +197,7 @@ func (c *scale) of(key string) float64 {
 			return at + width*(float64(i)+0.99)
 		}
 		at += width * float64(i+1)
-		digit++
+		n++
 	}
 	return at
 }
@@ -159,8 +209,8 @@ func (c *scale) key(prefix string, x, tolerance float64, low, high string, open 
 	b.WriteString(prefix)
 	width := 1.0
 	best := ""
-	for digit := range digits {
-		letters := c.alphabet(digit)
+	for n := range digits {
+		letters := c.alphabet(n)
 		if len(letters) == 0 {
 			break
 		}

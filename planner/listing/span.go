@@ -44,6 +44,9 @@ func (s *span) know() string {
 	return s.Pos
 }
 
+// blind is the share of a cut that nothing is known about; see ranges.cut.
+const blind = -1
+
 // far stands for "no idea how many, but many".
 const far = 1e15
 
@@ -51,8 +54,12 @@ const far = 1e15
 // larger of the two: a guess that is too high costs an empty request, one that is
 // too low costs time.
 func (s *span) estimate(sp *space, prefix string) {
-	if s.inPage == 0 {
+	switch {
+	case s.inPage == 0:
 		return // not read yet: what the cut said stays
+	case s.depth(prefix) > 1 && s.behindCluster(sp, prefix) != "":
+		s.rest = far // one cut will tell what is behind the cluster, and cuts it off
+		return
 	}
 	s.rest = max(s.density(sp, prefix, s.first, s.inPage), s.density(sp, prefix, s.began, s.total))
 }
@@ -94,7 +101,7 @@ func (s *span) cutKey(sp *space, prefix string, page int) (m string, behind floa
 	low := s.know()
 	if s.inPage > 0 {
 		if m := s.behindCluster(sp, prefix); m != "" {
-			return m, 0.5
+			return m, blind
 		}
 	}
 	base := s.base(max(low, prefix), prefix)
@@ -119,8 +126,7 @@ func (s *span) cutKey(sp *space, prefix string, page int) (m string, behind floa
 // folder in a wide range), it cuts half way down their common prefix: a few cuts
 // find out where the next keys are, however deep.
 func (s *span) behindCluster(sp *space, prefix string) string {
-	shared := utf8.RuneCountInString(s.last[:common(s.first, s.last)])
-	outer := utf8.RuneCountInString(s.last[:s.base(s.last, prefix)])
+	shared, outer := s.shared(prefix)
 	if shared-outer < 2 {
 		return ""
 	}
@@ -130,6 +136,20 @@ func (s *span) behindCluster(sp *space, prefix string) string {
 		}
 	}
 	return ""
+}
+
+// shared are the lengths, in characters, of what the keys of the last page have
+// in common, and of what all keys from there to the end of the span have.
+func (s *span) shared(prefix string) (page, all int) {
+	page = utf8.RuneCountInString(s.last[:common(s.first, s.last)])
+	all = utf8.RuneCountInString(s.last[:s.base(s.last, prefix)])
+	return page, all
+}
+
+// depth is how much more the last page has in common than the span.
+func (s *span) depth(prefix string) int {
+	page, all := s.shared(prefix)
+	return page - all
 }
 
 // sane keeps estimates finite.

@@ -78,59 +78,88 @@ func (w *walker) restart() {
 // pass makes a batch durable, as far as it lies within the range. agreed is false
 // where the end of the range does not fit the beginning of the next one.
 func (w *walker) pass(ctx context.Context, b batch) (done, agreed bool, err error) {
+	for {
+		end := w.r.endOf(w.s)
+		within, crossing := b.upTo(end)
+		done = !crossing.none || !b.more || !end.open && b.passed >= end.to && b.midKey == ""
+		if done && !end.open {
+			w.r.setClosing(w.s, true)
+			agreed, err := w.agrees(ctx, b, end.to, crossing)
+			if !agreed || err != nil {
+				w.r.setClosing(w.s, false)
+				return false, false, err
+			}
+		}
+		again, err := w.settle(b, within, end, done)
+		if !again {
+			return done, true, err
+		}
+	}
+}
+
+// settle emits a batch, unless the range was cut since its end was looked at.
+func (w *walker) settle(b batch, within int, end border, done bool) (again bool, err error) {
 	s := w.s
 	s.emitting.Lock()
 	defer s.emitting.Unlock()
-	within := len(b.rows)
-	if !s.Open {
-		within = sort.Search(len(b.rows), func(i int) bool { return b.rows[i].Key > s.To })
-	}
-	crossing := head{none: true}
-	if within < len(b.rows) {
-		crossing = head{key: b.rows[within].Key}
-	} else if !s.Open && b.ahead > s.To {
-		crossing = head{key: b.ahead}
-	}
-	done = !crossing.none || !b.more || !s.Open && b.passed >= s.To && b.midKey == ""
-	if done && !s.Open {
-		w.close()
-		if agreed, err := w.agrees(ctx, b, crossing); !agreed || err != nil {
-			w.reopen()
-			return false, false, err
-		}
+	if w.r.endOf(s) != end {
+		w.r.setClosing(s, false)
+		return true, nil
 	}
 	p := s.place
 	p.Pos, p.MidKey, p.MidVersion = b.passed, b.midKey, b.midVersion
 	if done {
-		p.Pos, p.MidKey, p.MidVersion = s.To, "", ""
+		p.Pos, p.MidKey, p.MidVersion = max(s.Pos, b.passed), "", ""
 	}
-	if done && s.Open {
-		p.Pos = max(s.Pos, b.passed)
+	if done && !end.open {
+		p.Pos = end.to
 	}
 	cursor := object.Cursor{Range: s.id, Position: p.encode(), Finished: done}
 	rows := b.rows[:within:within]
 	w.before = b.rows
 	if err := w.r.emit(object.Page{Objects: rows, Cursors: []object.Cursor{cursor}}); err != nil {
-		return false, true, err
+		return false, err
 	}
 	w.at, w.midKey, w.midVersion, w.token = b.passed, b.midKey, b.midVersion, b.token
 	w.r.advance(s, p, rows)
-	return done, true, nil
+	return false, nil
+}
+
+// border is where a range ends.
+type border struct {
+	to   string
+	open bool
+}
+
+// upTo is how many rows of the batch lie before the border, and the first key
+// behind it, where the batch has one.
+func (b *batch) upTo(end border) (within int, crossing head) {
+	if end.open {
+		return len(b.rows), head{none: true}
+	}
+	within = sort.Search(len(b.rows), func(i int) bool { return b.rows[i].Key > end.to })
+	switch {
+	case within < len(b.rows):
+		return within, head{key: b.rows[within].Key}
+	case b.ahead > end.to:
+		return within, head{key: b.ahead}
+	}
+	return within, head{none: true}
 }
 
 // agrees says whether the key on which the range was left (none: the listing
 // ended) is the first one that the store gives after the range's border. On a
 // store in byte order it always is, but for writes in between, for which both
 // are read again. See the package comment.
-func (w *walker) agrees(ctx context.Context, b batch, crossing head) (bool, error) {
+func (w *walker) agrees(ctx context.Context, b batch, to string, crossing head) (bool, error) {
 	if crossing.none && b.more {
 		// The batch ends exactly on the border: what follows is not known yet.
 		return true, nil
 	}
-	if h, known := w.r.headAt(w.s.To); known && h == crossing {
+	if h, known := w.r.headAt(to); known && h == crossing {
 		return true, nil
 	}
-	h, err := w.src.head(ctx, w.s.To)
+	h, err := w.src.head(ctx, to)
 	return h == crossing, err
 }
 
@@ -155,9 +184,6 @@ func (s *Source) head(ctx context.Context, border string) (head, error) {
 	}
 	return head{}, fmt.Errorf("s3://%s after %q: %w", s.Bucket, border, ErrStalled)
 }
-
-func (w *walker) close()  { w.r.setClosing(w.s, true) }
-func (w *walker) reopen() { w.r.setClosing(w.s, false) }
 
 func (w *walker) fail(why error, key string) error {
 	return fmt.Errorf("listing s3://%s: at key %q: %w", w.src.Bucket, key, why)
