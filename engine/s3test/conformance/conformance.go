@@ -92,7 +92,7 @@ func checks() []check {
 // Run is the suite: open over the server.
 func Run(t *testing.T, srv *Server, open Opener) {
 	t.Helper()
-	s := &suite{srv: srv, opener: open, facts: newLedger(srv.Name, differences)}
+	s := &suite{srv: srv, classes: map[string]bool{}, opener: open, facts: newLedger(srv.Name, differences)}
 	s.store = open(t, srv.Login)
 	s.client = srv.Client()
 	for _, c := range checks() {
@@ -105,17 +105,36 @@ func Run(t *testing.T, srv *Server, open Opener) {
 			s.facts.ran[c.name] = true
 		})
 	}
+	s.everyClass(t)
 	for _, fact := range s.facts.unstated() {
 		t.Errorf("differences.go names %q, which no check states", fact)
 	}
 }
 
+// everyClass: where faults can be asked for, each class that a reply can lead to
+// has been seen.
+func (s *suite) everyClass(t *testing.T) {
+	if s.srv.Embedded == nil || !s.facts.ran["faults"] || !s.facts.ran["errors"] {
+		return
+	}
+	for c := range object.Class(object.NumClasses) {
+		switch c {
+		case object.ClassOther, object.ClassUnproved, object.ClassTooLarge:
+			continue // nobody's answer: unclassified, and what the engine finds itself
+		}
+		if !s.classes[c.String()] {
+			t.Errorf("no check has led to %s", c)
+		}
+	}
+}
+
 type suite struct {
-	srv    *Server
-	opener Opener
-	store  Store
-	client *s3.Client
-	facts  ledger
+	srv     *Server
+	classes map[string]bool // of the errors seen
+	opener  Opener
+	store   Store
+	client  *s3.Client
+	facts   ledger
 }
 
 // ledger compares facts with what AWS does and what is named as different.

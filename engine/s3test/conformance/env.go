@@ -86,6 +86,7 @@ func (e *env) outcome(err error) string {
 	if s := err.Error(); strings.Contains(s, e.srv.SecretKey) {
 		e.Errorf("the error shows the secret key: %s", s)
 	}
+	e.classes[oe.Class.String()] = true
 	return oe.Class.String()
 }
 

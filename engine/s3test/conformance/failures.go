@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
@@ -22,6 +24,7 @@ var errorChecks = []check{
 	{name: "errors of KMS keys", run: keyErrors},
 	{name: "errors of KMS key states", needs: isEmbedded, run: keyStates},
 	{name: "errors of archived and large objects", needs: isEmbedded, run: archivedAndLarge},
+	{name: "errors of permission", bucket: bucketOptions{versioned: true, locks: true}, run: permissions},
 	{name: "errors without a store", run: noStore},
 	{name: "errors without a KMS", needs: func(s *Server) bool { return s.Name == minioKES }, run: noKMS},
 	{name: "errors of trust", needs: hasTLS, run: untrusted},
@@ -155,6 +158,65 @@ func archivedAndLarge(e *env) {
 	e.srv.Embedded.Put(e.bucket, s3test.Object{Key: "just", Body: s3test.Synthetic(1, limit)})
 	_, err = e.reseal("just", "", toSSES3)
 	e.fact("copy of the largest object", "done", e.outcome(err))
+}
+
+// permissions: what is forbidden is denied, and never looks like "there is none":
+// a lock or tags that may not be read are an error.
+func permissions(e *env) {
+	s := e.put("k", "x", everything)
+	e.must(e.store.PutLock(e.ctx(), e.ref("k"), "GOVERNANCE", retainUntil, true))
+	store := e.opener(e.T, e.forbidden("s3:GetObjectTagging", "s3:GetObjectRetention", "s3:GetObjectLegalHold"))
+	_, err := store.Tags(e.ctx(), e.ref("k"))
+	e.fact("tags that may not be read", "denied", e.outcome(err))
+	_, _, _, err = store.Lock(e.ctx(), e.ref("k"))
+	e.fact("a lock that may not be read", "denied", e.outcome(err))
+	h, err := store.Head(e.ctx(), e.ref("k"), noKey)
+	e.must(err)
+	e.fact("lock as HEAD then shows it", "", h.LockMode)
+
+	store = e.opener(e.T, e.forbidden("s3:PutObject"))
+	copied := &object.CopyRequest{Source: e.ref("k"), Dest: e.ref("k"), SourceETag: s.etag, Target: toSSES3}
+	_, err = store.Copy(e.ctx(), copied)
+	e.fact("copy", "denied", e.outcome(err))
+	_, _, err = store.CreateUpload(e.ctx(), copied)
+	e.fact("upload", "denied", e.outcome(err))
+
+	store = e.opener(e.T, e.forbidden("s3:GetObject", "s3:GetObjectVersion"))
+	_, err = store.Head(e.ctx(), e.ref("k"), noKey)
+	e.fact("head", "denied", e.outcome(err))
+	_, err = store.Open(e.ctx(), e.ref("k"), noKey, "")
+	e.fact("get", "denied", e.outcome(err))
+
+	store = e.opener(e.T, e.forbidden("s3:ListBucket", "s3:ListBucketVersions"))
+	_, err = store.ListPage(e.ctx(), object.ListRequest{Bucket: e.bucket})
+	e.fact("list", "denied", e.outcome(err))
+	e.holds(e.ref("k"), noKey, "x")
+}
+
+// forbidden is a login that may do anything but these actions on the bucket of
+// the check: a denial in the bucket's policy, or MinIO's session with a policy.
+func (e *env) forbidden(actions ...string) Login {
+	e.Helper()
+	if e.srv.Embedded != nil {
+		e.srv.Embedded.ConfigureBucket(e.bucket, func(c *s3test.BucketConfig) {
+			c.Deny = nil
+			for _, a := range actions {
+				c.Deny = append(c.Deny, s3test.Deny{Action: a})
+			}
+		})
+		e.Cleanup(func() { e.srv.Embedded.ConfigureBucket(e.bucket, func(c *s3test.BucketConfig) { c.Deny = nil }) })
+		return e.srv.Login
+	}
+	policy := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::*"},`+
+		`{"Effect":"Deny","Action":["%s"],"Resource":["arn:aws:s3:::%s","arn:aws:s3:::%s/*"]}]}`, strings.Join(actions, `","`), e.bucket, e.bucket)
+	client := sts.New(sts.Options{BaseEndpoint: &e.srv.Endpoint, Region: e.srv.Region, HTTPClient: e.client.Options().HTTPClient,
+		Credentials: e.client.Options().Credentials})
+	out, err := client.AssumeRole(e.ctx(), &sts.AssumeRoleInput{Policy: &policy,
+		RoleArn: aws.String("arn:aws:iam::111122223333:role/any"), RoleSessionName: aws.String("conformance")})
+	e.must(err)
+	login := e.srv.Login
+	login.AccessKey, login.SecretKey, login.SessionToken = *out.Credentials.AccessKeyId, *out.Credentials.SecretAccessKey, *out.Credentials.SessionToken
+	return login
 }
 
 // noStore: a store that is away applied nothing, and comes back.
