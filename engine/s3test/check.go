@@ -222,9 +222,7 @@ func identical(a, b Object) bool { return len(differences(a, b)) == 0 }
 
 // same reports every field that differs.
 func (c *comparison) same(o, now Object) {
-	for _, d := range differences(o, now) {
-		c.Differences = append(c.Differences, d)
-	}
+	c.Differences = append(c.Differences, differences(o, now)...)
 }
 
 // updated allows the encryption to differ and nothing else.

@@ -130,6 +130,9 @@ func (s *Server) usesKMS(q *request) bool {
 	if b == nil {
 		return false
 	}
+	if q.op != "GetObject" && !q.has(hSSE) && !q.hasQuery("uploadId") && b.cfg.DefaultEncryption.Type.KMS() {
+		return true
+	}
 	if q.op == "CopyObject" || q.op == "UploadPartCopy" {
 		src, e := s.sourceOf(q)
 		return e == nil && src.version.attrs.Encryption.Type.KMS()
