@@ -1,0 +1,175 @@
+package keylist
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/planner/csvline"
+)
+
+// rowReader reads the rows of one part.
+type rowReader interface {
+	// next is the next row; wanted is false for one that the list does not ask for.
+	// The end is io.EOF.
+	next() (o object.Object, wanted bool, err error)
+	line() int
+}
+
+// tableReader reads Batch Operations manifests and completion reports.
+type tableReader struct {
+	lines  *csvline.Reader
+	kind   Kind
+	bucket string
+	cols   int // of the first row
+}
+
+func newTableReader(r io.Reader, kind Kind, bucket string) *tableReader {
+	return &tableReader{lines: csvline.NewReader(r), kind: kind, bucket: bucket}
+}
+
+func (t *tableReader) line() int { return t.lines.Line() }
+
+func (t *tableReader) next() (o object.Object, wanted bool, err error) {
+	f, err := t.lines.Next()
+	if err == nil && t.cols == 0 && header(f) {
+		f, err = t.lines.Next()
+	}
+	if err != nil {
+		var bad *csvline.SyntaxError
+		if errors.As(err, &bad) {
+			err = errors.New(bad.What)
+		}
+		return o, false, err
+	}
+	if err := t.shape(f); err != nil {
+		return o, false, err
+	}
+	o.Bucket = string(f[0])
+	switch {
+	case o.Bucket == "":
+		return o, false, errors.New("the bucket is empty")
+	case t.bucket == "":
+		t.bucket = o.Bucket
+	case o.Bucket != t.bucket:
+		return o, false, fmt.Errorf("the row is of bucket %q, and the job of %q: a job is about one bucket", o.Bucket, t.bucket)
+	}
+	if o.Key, err = decoded(f[1]); err != nil {
+		return o, false, err
+	}
+	if len(f) > 2 {
+		o.VersionID = string(f[2])
+	}
+	return o, t.kind == Rows || Failed(f), nil
+}
+
+// shape refuses rows that have another number of columns than the first.
+func (t *tableReader) shape(f [][]byte) error {
+	low, high := 2, 3
+	if t.kind == Results {
+		low, high = 4, 7
+	}
+	switch {
+	case len(f) < low || len(f) > high:
+		return fmt.Errorf("the line has %d columns", len(f))
+	case t.cols == 0:
+		t.cols = len(f)
+	case len(f) != t.cols && t.kind == Rows:
+		return fmt.Errorf("the line has %d columns, and the first one %d: version IDs are given for all objects or for none", len(f), t.cols)
+	}
+	return nil
+}
+
+// header says whether a first line names the columns. No bucket is called
+// Bucket: upper case is not allowed.
+func header(f [][]byte) bool {
+	return len(f) >= 2 && string(f[0]) == "Bucket" && string(f[1]) == "Key"
+}
+
+// Failed says whether the row of a completion report is that of a task that has
+// not succeeded.
+func Failed(f [][]byte) bool {
+	return len(f) > 3 && !strings.EqualFold(string(bytes.TrimSpace(f[3])), "succeeded")
+}
+
+// decoded undoes the URL encoding of a key.
+func decoded(text []byte) (string, error) {
+	key, err := url.QueryUnescape(string(text))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("the key %q is not URL-encoded", text)
+	case key == "":
+		return "", errors.New("the key is empty")
+	case len(key) > maxKey:
+		return "", fmt.Errorf("the key has %d bytes, and S3 takes %d", len(key), maxKey)
+	}
+	return key, nil
+}
+
+// keyReader reads plain keys.
+type keyReader struct {
+	in     *bufio.Reader
+	end    byte
+	bucket string
+	n      int
+	crs    bool // lines end in \r\n
+	begun  bool
+}
+
+func newKeyReader(r io.Reader, bucket string) *keyReader {
+	k := &keyReader{in: bufio.NewReaderSize(r, 64<<10), end: '\n', bucket: bucket}
+	head, _ := k.in.Peek(64 << 10)
+	if bytes.IndexByte(head, 0) >= 0 {
+		k.end = 0
+	}
+	return k
+}
+
+func (k *keyReader) line() int { return max(1, k.n) }
+
+func (k *keyReader) next() (o object.Object, wanted bool, err error) {
+	for {
+		line, err := k.in.ReadSlice(k.end)
+		k.n++
+		if err == bufio.ErrBufferFull {
+			return o, false, fmt.Errorf("the line has more than %d bytes", len(line))
+		}
+		if err != nil && (err != io.EOF || len(line) == 0) {
+			return o, false, err
+		}
+		key := k.trim(line)
+		if len(key) == 0 {
+			continue
+		}
+		if len(key) > maxKey {
+			return o, false, fmt.Errorf("the key has %d bytes, and S3 takes %d", len(key), maxKey)
+		}
+		o.Bucket, o.Key = k.bucket, string(key)
+		return o, true, nil
+	}
+}
+
+// trim takes the line end off. A carriage return belongs to it if the first line
+// has one: keys that end in one are rare, and lists from Windows are not.
+func (k *keyReader) trim(line []byte) []byte {
+	ended := len(line) > 0 && line[len(line)-1] == k.end
+	if ended {
+		line = line[:len(line)-1]
+	}
+	if k.end != '\n' {
+		return line
+	}
+	cr := len(line) > 0 && line[len(line)-1] == '\r'
+	if !k.begun {
+		k.begun, k.crs = true, cr && ended
+	}
+	if k.crs && cr {
+		line = line[:len(line)-1]
+	}
+	return line
+}
