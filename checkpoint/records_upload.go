@@ -16,6 +16,10 @@ func (e *encoder) upload(u *object.Upload) {
 		e.int(n)
 	}
 	e.reapply(&u.Reapply)
+	e.byte(byte(flag(1, !u.Begun.IsZero())))
+	if !u.Begun.IsZero() {
+		e.time(u.Begun)
+	}
 }
 
 func (e *encoder) reapply(r *object.Reapply) {
@@ -53,6 +57,9 @@ func decodeUpload(d *dict, seq uint64, b []byte) (object.Upload, error) {
 		u.PartSizes = append(u.PartSizes, r.int())
 	}
 	u.Reapply = r.reapply()
+	if r.byte()&1 != 0 {
+		u.Begun = r.time()
+	}
 	return u, r.err
 }
 

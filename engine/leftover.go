@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -30,21 +31,38 @@ func (r *run) cleanUp(ctx context.Context) error {
 		return journalError("read", err)
 	}
 	for _, u := range uploads {
-		if u.ID != "" && u.Reapply.IsZero() {
+		switch {
+		case u.ID != "" && u.Reapply.IsZero():
 			r.abort(ctx, &u)
+		case u.ID == "" && !u.Begun.IsZero():
+			if err := r.endIntent(ctx, &u); err != nil {
+				r.Log.Warn("an upload may be left open", "bucket", u.Target.Bucket, "key", u.Target.Key, "error", err)
+			}
 		}
 	}
 	return nil
 }
 
-// strayAge bounds how old an upload may be to be taken for the one whose reply
-// was lost a moment ago.
+// endIntent ends an upload whose ID nobody heard, if there is one, and forgets
+// the intent.
+func (r *run) endIntent(ctx context.Context, u *object.Upload) error {
+	if err := r.abortStrays(ctx, u.Target, u.Begun); err != nil {
+		return err
+	}
+	if err := r.Journal.DropUpload(u.Seq); err != nil {
+		return journalError("written", err)
+	}
+	return nil
+}
+
+// strayAge bounds how far from the intent an upload may have been initiated, by
+// the store's clock, to be taken for the one whose ID nobody heard.
 const strayAge = 5 * time.Minute
 
 // abortStrays removes the upload that a CreateMultipartUpload without an answer
-// may have made: the only open one of this key, young and without parts. Where
-// there are several, none is touched: one may be somebody else's.
-func (r *run) abortStrays(ctx context.Context, dest object.Ref) error {
+// may have made: the only open one of this key from that time, without parts.
+// Where there are several, none is touched: one may be somebody else's.
+func (r *run) abortStrays(ctx context.Context, dest object.Ref, begun time.Time) error {
 	l, ok := r.Store.Uploads.(UploadLister)
 	if !ok {
 		return nil
@@ -54,8 +72,12 @@ func (r *run) abortStrays(ctx context.Context, dest object.Ref) error {
 		open, err = l.ListUploads(ctx, dest)
 		return err
 	})
-	if err != nil || len(open) != 1 || time.Since(open[0].Initiated) > strayAge {
+	if err != nil {
 		return err
+	}
+	open = slices.DeleteFunc(open, func(p object.PendingUpload) bool { return p.Initiated.Sub(begun).Abs() > strayAge })
+	if len(open) != 1 {
+		return nil
 	}
 	u := &object.Upload{Target: dest, ID: open[0].ID}
 	parts, err := r.Store.ListParts(ctx, dest, u.ID, &r.Target)

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -10,8 +11,9 @@ import (
 )
 
 // multipart rewrites the object by a multipart copy. The order is what makes it
-// resumable: the upload ID is durable before the first part is sent, each
-// finished part is, and the upload is forgotten only once it is complete. A crash
+// resumable: the intent is durable before the upload is created, its ID before the
+// first part is sent, each finished part is, and the upload is forgotten only once
+// it is complete. A crash
 // at any of these points leaves a record that resumeUpload understands.
 func (it *item) multipart(ctx context.Context, c object.Choice) (*object.Outcome, error) {
 	req, err := it.copyRequest(ctx, c)
@@ -25,12 +27,14 @@ func (it *item) multipart(ctx context.Context, c object.Choice) (*object.Outcome
 	if err := it.digestBefore(ctx); err != nil {
 		return nil, err
 	}
-	id, err := it.createUpload(ctx, req)
-	if err != nil {
-		return nil, err
+	u := &object.Upload{Seq: it.task.Seq, Begun: time.Now().UTC(), Target: req.Dest, ETag: it.obj.ETag, Size: it.obj.Size}
+	if err := it.Journal.SaveUpload(*u); err != nil {
+		return nil, journalError("written", err)
 	}
-	u := &object.Upload{Seq: it.task.Seq, Target: req.Dest, ID: id, ETag: it.obj.ETag, Size: it.obj.Size,
-		PartSizes: sizes, Reapply: it.lostByCopy(req)}
+	if u.ID, err = it.createUpload(ctx, req, u.Begun); err != nil {
+		return nil, it.giveUp(ctx, u, err)
+	}
+	u.PartSizes, u.Reapply = sizes, it.lostByCopy(req)
 	if err := it.Journal.SaveUpload(*u); err != nil {
 		it.abort(ctx, u)
 		return nil, journalError("written", err)
@@ -59,7 +63,7 @@ func (it *item) finishUpload(ctx context.Context, u *object.Upload, have []objec
 	return it.prove(ctx, "CompleteMultipartUpload", reply)
 }
 
-func (it *item) createUpload(ctx context.Context, req *object.CopyRequest) (id string, err error) {
+func (it *item) createUpload(ctx context.Context, req *object.CopyRequest, begun time.Time) (id string, err error) {
 	call := object.Call{Kind: object.ReqCreateUpload, Key: req.Dest.Key, KMSKey: it.kmsKey()}
 	for n := 1; ; n++ {
 		err = it.send(ctx, call, func(ctx context.Context) (err error) {
@@ -72,7 +76,7 @@ func (it *item) createUpload(ctx context.Context, req *object.CopyRequest) (id s
 		}
 		// The upload may exist without our knowing its ID. It holds no part and is
 		// found again by its key and age.
-		if err := it.abortStrays(ctx, req.Dest); err != nil {
+		if err := it.abortStrays(ctx, req.Dest, begun); err != nil {
 			return "", err
 		}
 		if err := it.pause(ctx, n, err); err != nil {
@@ -310,6 +314,12 @@ func (it *item) giveUp(ctx context.Context, u *object.Upload, cause error) error
 	}
 	if object.ClassOf(cause) == object.ClassNoUpload {
 		cause = changedSince("CompleteMultipartUpload", u.Target)
+	}
+	if u.ID == "" { // it was refused: there is none
+		if err := it.forget(u); err != nil {
+			return err
+		}
+		return cause
 	}
 	it.abort(ctx, u)
 	return cause

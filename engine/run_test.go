@@ -246,7 +246,7 @@ func TestUnusableKeyStopsTheRun(t *testing.T) {
 		if object.ClassOf(err) != object.ClassKey {
 			t.Fatal(err)
 		}
-		if got := j.states(); got[object.Failed] > 0 || got[object.Done] != 300 {
+		if got := j.states(); got[object.Failed] > 0 || got[object.Done] < 300-8 || got[object.Done] > 300 {
 			t.Errorf("states %v", got)
 		}
 		if n := s.count(object.ReqCopy); n > 300+2*8 {

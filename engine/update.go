@@ -6,26 +6,35 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 )
 
+// updateTries is how often an update that was answered with success and is not
+// shown is sent; its reply has no body that could prove anything.
+const updateTries = 3
+
 // update re-wraps the data key in place. The reply shows nothing and the request
 // takes no condition, so the object is asked afterwards, and its ETag and size,
 // which an update leaves alone, must be the ones from before.
 func (it *item) update(ctx context.Context) (*object.Outcome, error) {
 	ref := it.obj.Ref
 	call := object.Call{Kind: object.ReqUpdate, Key: ref.Key, KMSKey: it.Target.KMSKeyID}
-	_, err := it.once(ctx, call, func(ctx context.Context) error {
-		it.out.Attempts++
-		id, err := it.Store.Update(ctx, ref, &it.Target)
-		if id != "" {
-			it.out.RequestID = id
+	var h object.Head
+	for range updateTries {
+		_, err := it.once(ctx, call, func(ctx context.Context) error {
+			it.out.Attempts++
+			id, err := it.Store.Update(ctx, ref, &it.Target)
+			if id != "" {
+				it.out.RequestID = id
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
 		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	h, err := it.head(ctx, it.Store.Hot, ref)
-	if err != nil {
-		return nil, err
+		if h, err = it.head(ctx, it.Store.Hot, ref); err != nil {
+			return nil, err
+		}
+		if it.Target.MetBy(h.Encryption) || h.ETag != it.obj.ETag {
+			break
+		}
 	}
 	if h.ETag != it.obj.ETag && !it.obj.Noncurrent {
 		return nil, changedSince("UpdateObjectEncryption", ref)

@@ -184,11 +184,16 @@ func (it *item) resume(ctx context.Context) (*object.Outcome, error) {
 	if err != nil {
 		return nil, journalError("read", err)
 	}
-	if found && u.ID == "" {
-		return it.resumeReapply(ctx, &u)
-	}
-	if found {
+	switch {
+	case !found:
+	case u.ID != "":
 		return it.resumeUpload(ctx, &u, parts)
+	case !u.Begun.IsZero():
+		if err := it.endIntent(ctx, &u); err != nil {
+			return nil, err
+		}
+	default:
+		return it.resumeReapply(ctx, &u)
 	}
 	if err := it.inspect(ctx); err != nil {
 		return nil, err

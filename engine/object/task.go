@@ -144,8 +144,11 @@ type Page struct {
 type Upload struct {
 	Seq    uint64
 	Target Ref
-	// ID of the multipart upload; empty for a copy by CopyObject whose Reapply
-	// must follow.
+	// Begun is when CreateMultipartUpload was about to be sent; zero for a copy by
+	// CopyObject. With an empty ID, an upload may exist that nobody knows yet.
+	Begun time.Time
+	// ID of the multipart upload; empty until it is known, and for a copy by
+	// CopyObject whose Reapply must follow.
 	ID       string
 	ETag     string // of the source, which every part is conditional on
 	Size     int64

@@ -3,14 +3,19 @@ package s3store
 import (
 	"context"
 	"encoding/xml"
+	"net/http"
+	"slices"
 
 	"github.com/resealhq/reseal/engine/object"
 )
 
 // BucketEncryption is what a bucket does to new objects.
 type BucketEncryption struct {
-	// Default encryption: SSENone where AWS's document says that there is no
-	// configuration, SSEUnknown where the store did not answer with one.
+	// Setting tells whether there is a configuration at all, as far as it could be
+	// read.
+	Setting
+	// Default encryption: SSENone where the store says that there is no
+	// configuration, SSEUnknown where it did not answer with one.
 	Default object.Encryption
 	// BlocksSSEC is whether SSE-C writes are refused.
 	BlocksSSEC object.Finding
@@ -40,13 +45,17 @@ type blockedTypes struct {
 	EncryptionType []string
 }
 
-// BucketEncryption reads the default encryption.
+// BucketEncryption reads the default encryption. A store that answers with
+// anything else than an encryption configuration, as several do, tells nothing.
 func (s *Store) BucketEncryption(ctx context.Context, bucket string) (BucketEncryption, error) {
-	doc, known, err := s.encryptionConfig(ctx, bucket)
+	var doc encryptionConfig
+	found, known, denied, err := s.setting(ctx, "GetBucketEncryption", bucket, "encryption", "ServerSideEncryptionConfiguration", &doc,
+		"ServerSideEncryptionConfigurationNotFoundError")
+	out := BucketEncryption{Setting: Setting{Known: known, Denied: denied, Present: found}}
 	if err != nil || !known {
-		return BucketEncryption{}, err
+		return out, err
 	}
-	out := BucketEncryption{Default: object.Encryption{Type: object.SSENone}, BlocksSSEC: object.No}
+	out.Default.Type, out.BlocksSSEC = object.SSENone, object.No
 	for _, rule := range doc.Rule {
 		if d := rule.Default; d != nil {
 			out.Default.Type, _ = object.ParseSSE(d.SSEAlgorithm) // unknown stays unknown
@@ -57,16 +66,68 @@ func (s *Store) BucketEncryption(ctx context.Context, bucket string) (BucketEncr
 			out.Blocked = append(out.Blocked, rule.Blocked.EncryptionType...)
 		}
 	}
-	for _, b := range out.Blocked {
-		if b == "SSE-C" {
-			out.BlocksSSEC = object.Yes
-		}
+	if slices.Contains(out.Blocked, "SSE-C") {
+		out.BlocksSSEC = object.Yes
 	}
 	return out, nil
 }
 
-func (s *Store) encryptionConfig(ctx context.Context, bucket string) (doc encryptionConfig, known bool, err error) {
-	_, known, _, err = s.setting(ctx, "GetBucketEncryption", bucket, "encryption", "ServerSideEncryptionConfiguration", &doc,
-		"ServerSideEncryptionConfigurationNotFoundError")
-	return doc, known, err
+// BucketEncryptionChange says what to set; what is not said stays as it is.
+type BucketEncryptionChange struct {
+	// SSE of new objects: SSES3, SSEKMS or DSSEKMS; SSEUnknown leaves it.
+	SSE      object.SSE
+	KMSKeyID string
+	// BucketKey; Default leaves it, and is off where the type changes to one that
+	// knows no bucket keys.
+	BucketKey object.Switch
+	// BlockSSEC: On refuses SSE-C writes from now on, Off allows them.
+	BlockSSEC object.Switch
+}
+
+// SetBucketEncryption changes the default encryption: it reads the
+// configuration, changes what is asked for and writes it all back, so that other
+// settings of it survive. It refuses a store that does not answer with such a
+// configuration, since several of those take the request for another one.
+func (s *Store) SetBucketEncryption(ctx context.Context, bucket string, change BucketEncryptionChange) error {
+	ref := object.Ref{Bucket: bucket}
+	read := newRequest("GetBucketEncryption", http.MethodGet, ref)
+	read.query.Set("encryption", "")
+	var doc encryptionConfig
+	rep, err := s.call(ctx, read)
+	if err == nil {
+		err = decode(read, rep, "ServerSideEncryptionConfiguration", &doc)
+	}
+	if err != nil && codeOf(err) != "ServerSideEncryptionConfigurationNotFoundError" {
+		return err
+	}
+	if len(doc.Rule) == 0 {
+		doc.Rule = []encryptionRule{{}}
+	}
+	change.apply(&doc.Rule[0])
+	doc.XMLNS = s3Namespace
+	doc.XMLName = xml.Name{Local: "ServerSideEncryptionConfiguration"}
+	write := newRequest("PutBucketEncryption", http.MethodPut, ref)
+	write.query.Set("encryption", "")
+	write.kmsKey = change.KMSKeyID
+	_, err = s.call(ctx, write.payload(document(doc)))
+	return err
+}
+
+func (c *BucketEncryptionChange) apply(rule *encryptionRule) {
+	if c.SSE != object.SSEUnknown {
+		rule.Default = &defaultEncryption{SSEAlgorithm: c.SSE.Header(), KMSMasterKeyID: c.KMSKeyID}
+		if c.SSE == object.DSSEKMS {
+			rule.BucketKeyEnabled = nil // DSSE knows none
+		}
+	}
+	if c.BucketKey != object.Default {
+		on := c.BucketKey == object.On
+		rule.BucketKeyEnabled = &on
+	}
+	switch c.BlockSSEC {
+	case object.On:
+		rule.Blocked = &blockedTypes{EncryptionType: []string{"SSE-C"}}
+	case object.Off:
+		rule.Blocked = &blockedTypes{EncryptionType: []string{"NONE"}}
+	}
 }

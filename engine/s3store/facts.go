@@ -30,8 +30,12 @@ func (s *Store) BucketFacts(ctx context.Context, bucket string) (object.BucketFa
 		return f, err
 	}
 	f.ObjectLock = lock.Enabled
-	if f.Website, err = s.website(ctx, bucket); err != nil {
+	web, err := s.Website(ctx, bucket)
+	if err != nil {
 		return f, err
+	}
+	if web.Known {
+		f.Website = object.Found(web.Present)
 	}
 	enc, err := s.BucketEncryption(ctx, bucket)
 	if err != nil {
@@ -99,13 +103,4 @@ func (s *Store) aclsDisabled(ctx context.Context, bucket string) (object.Finding
 		return object.Unknown, err
 	}
 	return object.Found(o == "BucketOwnerEnforced"), nil
-}
-
-func (s *Store) website(ctx context.Context, bucket string) (object.Finding, error) {
-	var doc struct{}
-	found, known, _, err := s.setting(ctx, "GetBucketWebsite", bucket, "website", "WebsiteConfiguration", &doc, "NoSuchWebsiteConfiguration")
-	if err != nil || !known {
-		return object.Unknown, err
-	}
-	return object.Found(found), nil
 }

@@ -160,6 +160,9 @@ func (s *Server) copiedAttrs(q *request, b *bucket, src copySource) (*Attrs, *s3
 		enc = encryption{Encryption: object.Encryption{Type: object.SSENone}}
 	}
 	enc.into(a)
+	if s.profile.CopyKeepsSSE {
+		a.Encryption, a.Context, a.customerKey, a.echo = from.Encryption, from.Context, from.customerKey, from.echo
+	}
 	if s.profile.KeepsLock && a.LockMode == "" {
 		a.LockMode, a.RetainUntil, a.LegalHold = from.LockMode, from.RetainUntil, from.LegalHold
 	}

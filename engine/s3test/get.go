@@ -62,7 +62,7 @@ func (s *Server) showObject(q *request, b *bucket, v *version, r *reply) {
 	r.set("Content-Language", a.ContentLanguage)
 	r.set("Expires", a.Expires)
 	for k, m := range a.Metadata {
-		r.header["x-amz-meta-"+k] = []string{m} // as stored: AWS sends lower case
+		r.header["x-amz-meta-"+k] = []string{encodeWords(m)} // names as stored: AWS sends lower case
 	}
 	if a.MissingMetadata > 0 {
 		r.set("x-amz-missing-meta", itoa(a.MissingMetadata))

@@ -1,6 +1,8 @@
 package s3test
 
 import (
+	"encoding/base64"
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -57,9 +59,31 @@ func (a *Attrs) readMetadata(q *request) {
 			if a.Metadata == nil {
 				a.Metadata = map[string]string{}
 			}
-			a.Metadata[strings.ToLower(m)] = strings.Join(vs, ",")
+			a.Metadata[strings.ToLower(m)] = decodeWords(strings.Join(vs, ","))
 		}
 	}
+}
+
+// decodeWords undoes RFC 2047, as S3 does before it stores metadata.
+func decodeWords(v string) string {
+	if !strings.Contains(v, "=?") {
+		return v
+	}
+	d, err := new(mime.WordDecoder).DecodeHeader(v)
+	if err != nil {
+		return v
+	}
+	return d
+}
+
+// encodeWords is what S3 shows of metadata that is not ASCII.
+func encodeWords(v string) string {
+	for i := range len(v) {
+		if v[i] >= 0x80 {
+			return "=?UTF-8?B?" + base64.StdEncoding.EncodeToString([]byte(v)) + "?="
+		}
+	}
+	return v
 }
 
 func (s *Server) readPlacement(q *request, a *Attrs) *s3Error {

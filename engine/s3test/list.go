@@ -15,7 +15,7 @@ type listing struct {
 	prefix, delimiter string
 	max               int
 	encode            bool
-	metadata          bool
+	metadata, restore bool
 
 	rows      []*entry
 	prefixes  []string
@@ -44,6 +44,7 @@ func (s *Server) newListing(q *request) (*listing, *s3Error) {
 	default:
 		return nil, errInvalidArgument("Invalid Encoding Method specified in Request")
 	}
+	l.restore = strings.Contains(q.h("x-amz-optional-object-attributes"), "RestoreStatus")
 	l.metadata = s.profile.ListMetadata && q.q("metadata") == "true"
 	return l, nil
 }
@@ -240,6 +241,11 @@ func (l *listing) row(x *xmlDoc, v *version, owner bool) {
 		class = "STANDARD"
 	}
 	x.el("StorageClass", class)
+	if l.restore && a.Restore != "" {
+		x.open("RestoreStatus")
+		x.bool("IsRestoreInProgress", a.Restore == restoring)
+		x.close("RestoreStatus")
+	}
 	if l.metadata {
 		writeMetadata(x, a)
 	}
@@ -254,7 +260,7 @@ func writeMetadata(x *xmlDoc, a *Attrs) {
 	}
 	slices.Sort(names)
 	for _, k := range names {
-		x.el("X-Amz-Meta-"+http.CanonicalHeaderKey(k), a.Metadata[k])
+		x.el("X-Amz-Meta-"+http.CanonicalHeaderKey(k), encodeWords(a.Metadata[k]))
 	}
 	x.opt("content-type", a.ContentType)
 	x.opt("cache-control", a.CacheControl)

@@ -39,6 +39,10 @@ type Profile struct {
 
 	// CopyIgnoresSSE: CopyObject answers 200 and leaves plaintext.
 	CopyIgnoresSSE bool
+	// CopyKeepsSSE: CopyObject answers 200 and leaves the source's encryption.
+	CopyKeepsSSE bool
+	// UpdateDoesNothing: UpdateObjectEncryption answers 200 and changes nothing.
+	UpdateDoesNothing bool
 	// CopyEncrypted501: CopyObject refuses encrypted sources.
 	CopyEncrypted501 bool
 	// SelfCopyNeedsReplace: a changed encryption does not make a self-copy legal.

@@ -87,6 +87,8 @@ func Quirks() []Profile {
 		{Name: "encrypts nothing", Encryption: EncryptNothing},
 		{Name: "echoes any algorithm", Encryption: EncryptEcho},
 		{Name: "copy answers 200 and encrypts nothing", CopyIgnoresSSE: true, CopyShowsNoSSE: true},
+		{Name: "copy answers 200 and keeps the old encryption", CopyKeepsSSE: true, CopyShowsNoSSE: true},
+		{Name: "update answers 200 and does nothing", UpdateDoesNothing: true},
 		{Name: "copy refuses encrypted sources", CopyEncrypted501: true},
 		{Name: "self-copy needs REPLACE", SelfCopyNeedsReplace: true},
 		{Name: "self-copy edits in place", SelfCopyInPlace: true},

@@ -26,6 +26,10 @@ func (i *ids) version() string { return fmt.Sprintf("v%016x%015x", i.next(), i.n
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.gate.pass(r.Context())
 	began := time.Now()
+	if r.URL.Path == credentialsPath {
+		s.giveCredentials(w)
+		return
+	}
 	q, e := s.parse(r)
 	if e2 := s.readBody(q); e == nil {
 		e = e2

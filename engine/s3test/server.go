@@ -45,7 +45,8 @@ type Config struct {
 	Rules string
 	// Limits on the rate of requests.
 	Limits Limits
-	// Latency of every reply by operation name (see Ops); "" is for all others.
+	// Latency of every reply by operation name (ListObjectsV2, or List as in fault
+	// rules); "" is for all others.
 	Latency map[string]time.Duration
 	// Now is the clock; time.Now where nil.
 	Now func() time.Time
@@ -62,6 +63,7 @@ type Server struct {
 	limits  limiter
 	latency atomic.Pointer[map[string]time.Duration]
 	gate    gate
+	issued  atomic.Pointer[issued]
 	ids     ids
 	cert    *certificate
 	ops     map[string]operation
@@ -210,7 +212,16 @@ func (s *Server) Pause() { s.gate.pause() }
 func (s *Server) Resume() { s.gate.release() }
 
 // SetLatency replaces the latencies; see Config.Latency.
-func (s *Server) SetLatency(by map[string]time.Duration) { s.latency.Store(&by) }
+func (s *Server) SetLatency(by map[string]time.Duration) {
+	full := make(map[string]time.Duration, len(by))
+	for op, d := range by {
+		if a, ok := aliases[op]; ok {
+			op = a
+		}
+		full[op] = d
+	}
+	s.latency.Store(&full)
+}
 
 // Now is the server's clock.
 func (s *Server) now() time.Time { return s.cfg.Now().UTC().Truncate(time.Second) }
@@ -221,15 +232,7 @@ func (s *Server) delay(ctx context.Context, op string) {
 	if !ok {
 		d = by[""]
 	}
-	if d <= 0 {
-		return
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
+	wait(ctx, d)
 }
 
 // gate holds requests while the server is paused.

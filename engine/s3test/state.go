@@ -15,7 +15,8 @@ type Attrs struct {
 	ContentEncoding    string
 	ContentLanguage    string
 	Expires            string
-	// Metadata is the user metadata by lower-case name without x-amz-meta-.
+	// Metadata is the user metadata by lower-case name without x-amz-meta-. Values
+	// are text: what is not ASCII travels in the words of RFC 2047.
 	Metadata map[string]string
 	// MissingMetadata counts entries that HTTP cannot show.
 	MissingMetadata int
@@ -94,6 +95,9 @@ func (v *version) with(change func(a *Attrs)) {
 	v.attrs = &a
 }
 
+// restoring is x-amz-restore while a restore is under way.
+const restoring = `ongoing-request="true"`
+
 func (a *Attrs) archived() bool {
 	switch a.StorageClass {
 	case "GLACIER", "DEEP_ARCHIVE":
@@ -102,7 +106,7 @@ func (a *Attrs) archived() bool {
 			return false
 		}
 	}
-	return a.Restore == "" || a.Restore == `ongoing-request="true"`
+	return a.Restore == "" || a.Restore == restoring
 }
 
 func (a *Attrs) locked(now time.Time) bool {
