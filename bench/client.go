@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+)
+
+// ClientConfig is the workload "client": the whole of each tool as a process
+// against the null server, so that what is measured is the tool.
+type ClientConfig struct {
+	// Objects of the fast ones; slow ones get a share of them.
+	Objects     int
+	Concurrency int
+	Rounds      int
+	// Only the participants whose names hold one of these; all if empty.
+	Only list
+	// Dir is where jobs are kept while they run; empty is the temporary folder.
+	Dir string
+}
+
+func (c *ClientConfig) flags(f *flag.FlagSet) {
+	f.IntVar(&c.Objects, "objects", 50000, "objects a round")
+	f.IntVar(&c.Concurrency, "concurrency", 64, "requests in flight")
+	f.IntVar(&c.Rounds, "rounds", 5, "rounds; the participants take turns")
+	f.Var(&c.Only, "only", "take part only if the name holds this (repeatable)")
+	f.StringVar(&c.Dir, "dir", "", "where jobs are kept while they run")
+}
+
+// RunClient measures CPU, requests, bytes and memory an object.
+func RunClient(ctx context.Context, c ClientConfig, log io.Writer) (_ *Table, err error) {
+	b := &builder{}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	flags := []string{"--concurrency", fmt.Sprint(c.Concurrency)}
+	all := []*participant{
+		reseal(b, "reseal", append(flags, "--inspect", "always", "--verify", "response")...),
+		reseal(b, "reseal --inspect never", append(flags, "--inspect", "never", "--verify", "response")...),
+		bare("wire", false), bare("wire", true), bare("nethttp", true), bare("sdk", false), bare("sdk", true),
+		s5cmd(), rclone(), mc(), awsCLI(),
+	}
+	server, err := startNullServer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, server.stop()) }()
+	t := &Table{Workload: "client",
+		What: fmt.Sprintf("list, (HEAD,) COPY of 1 KiB objects under SSE-S3 against the null server, concurrency %d, the whole process", c.Concurrency),
+		Columns: []Column{{"CPU µs/object", "%.1f", true}, {"requests/object", "%.2f", false}, {"bytes/object", "%.0f", false},
+			{"objects/s", "%.0f", true}, {"peak RSS MB", "%.1f", false}, {"server CPU µs/object", "%.1f", false}}}
+	ready, err := c.Only.present(ctx, all, t, log)
+	if err != nil {
+		return nil, err
+	}
+	for round := range c.Rounds {
+		for _, p := range ready {
+			f, n, err := c.one(ctx, p, server)
+			if err != nil {
+				return nil, err
+			}
+			t.add(p.name, p.version, n, f)
+			fmt.Fprintf(log, "round %d: %-32s %7.1f µs CPU/object %9.0f objects/s\n", round+1, p.name, f["CPU µs/object"], f["objects/s"])
+		}
+	}
+	return t, nil
+}
+
+// one lets a participant do the work once.
+func (c *ClientConfig) one(ctx context.Context, p found, server *nullProcess) (Figures, int, error) {
+	n := max(c.Objects/p.share, 1000)
+	dir, err := os.MkdirTemp(c.Dir, "reseal-bench-")
+	if err != nil {
+		return nil, 0, err
+	}
+	defer os.RemoveAll(dir)
+	w := &task{endpoint: server.URL, accessKey: "null", secretKey: "null-secret", bucket: fmt.Sprintf("n%d", n), other: "n0", prefix: nullPrefix,
+		objects: n, concurrency: c.Concurrency, sse: "AES256", dir: dir}
+	before, err := server.Stats()
+	if err != nil {
+		return nil, 0, err
+	}
+	cost, err := run(p.command(ctx, p.path, w), nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	after, err := server.Stats()
+	if err != nil {
+		return nil, 0, err
+	}
+	did := after.minus(before)
+	if did.Copy < int64(n) {
+		return nil, 0, fmt.Errorf("%s copied %d objects of %d", p.name, did.Copy, n)
+	}
+	per := func(v float64) float64 { return v / float64(n) }
+	return Figures{
+		"CPU µs/object":        per(cost.CPUSeconds * 1e6),
+		"requests/object":      per(float64(did.List + did.Head + did.Copy + did.Other)),
+		"bytes/object":         per(float64(did.BytesIn + did.BytesOut)),
+		"objects/s":            float64(n) / cost.Seconds,
+		"peak RSS MB":          float64(cost.PeakRSS) / 1e6,
+		"server CPU µs/object": per(float64(did.CPUMicroseconds)),
+	}, n, nil
+}

@@ -1,0 +1,113 @@
+// Command bench measures reseal beside its peers, on the same work in the same
+// run, and prints each figure with its ratio. README.md says what is measured
+// and what came out.
+//
+//	go run ./bench [-json FILE] [WORKLOAD [FLAGS]]
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sort"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := start(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// start takes one of the roles that this program plays as its own child, or the
+// command line.
+func start(ctx context.Context, args []string) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "-null-server":
+			return runNullServer(os.Stdin, os.Stdout)
+		case "-loop":
+			return runLoop(ctx, args[1:])
+		}
+	}
+	return command(ctx, args, os.Stdout, os.Stderr)
+}
+
+// workload is one thing that bench can measure: it takes its own flags.
+type workload struct {
+	what string
+	// run parses the flags and measures.
+	run func(ctx context.Context, f *flag.FlagSet, args []string, log io.Writer) ([]*Table, error)
+}
+
+// workloads by name. The default set is what takes minutes, not hours.
+func workloads() map[string]workload {
+	return map[string]workload{
+		"client": {"CPU, requests and memory of the whole tool against the null server", func(ctx context.Context, f *flag.FlagSet, args []string, log io.Writer) ([]*Table, error) {
+			var c ClientConfig
+			c.flags(f)
+			if err := f.Parse(args); err != nil {
+				return nil, err
+			}
+			t, err := RunClient(ctx, c, log)
+			return []*Table{t}, err
+		}},
+	}
+}
+
+var defaultSet = []string{"client"}
+
+func command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	all := workloads()
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	to := f.String("json", "", "write the report, with every round, to this file")
+	f.Usage = func() {
+		fmt.Fprintf(stderr, "go run ./bench [-json FILE] [WORKLOAD [FLAGS]]; without a workload: %s\n\n", strings.Join(defaultSet, ", "))
+		names := make([]string, 0, len(all))
+		for name := range all {
+			names = append(names, name)
+		}
+		sort.Strings(names)
+		for _, name := range names {
+			fmt.Fprintf(stderr, "  %-12s %s\n", name, all[name].what)
+		}
+	}
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	names, rest := defaultSet, []string(nil)
+	if f.NArg() > 0 {
+		names, rest = f.Args()[:1], f.Args()[1:]
+	}
+	report := Report{At: time.Now().UTC(), Machine: thisMachine()}
+	for _, name := range names {
+		w, ok := all[name]
+		if !ok {
+			f.Usage()
+			return fmt.Errorf("no workload is named %q", name)
+		}
+		tables, err := w.run(ctx, flag.NewFlagSet(name, flag.ContinueOnError), rest, stderr)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		for _, t := range tables {
+			if err := t.writeText(stdout); err != nil {
+				return err
+			}
+		}
+		report.Tables = append(report.Tables, tables...)
+	}
+	if *to != "" {
+		return report.writeJSON(*to)
+	}
+	return nil
+}
