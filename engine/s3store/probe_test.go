@@ -50,7 +50,7 @@ func expected(p *s3test.Profile, full bool, shown string) object.Capabilities {
 	// Where nobody asks for encryption AWS encrypts all the same, so that there
 	// every source is an encrypted one.
 	encryptedOnly := p.CopyEncrypted501 && !p.NoImplicitSSE
-	copies := !p.CopyIgnoresSSE && !p.EmptyCopyUndone && !encryptedOnly && !p.DropsHeaders
+	copies := !p.CopyIgnoresSSE && !p.CopyKeepsSSE && !p.EmptyCopyUndone && !encryptedOnly && !p.DropsHeaders
 	uploads := !p.NoMultipartCopy
 	route := object.RouteNone
 	switch {
@@ -67,7 +67,7 @@ func expected(p *s3test.Profile, full bool, shown string) object.Capabilities {
 	}
 	c := object.Capabilities{Source: "canary", Encrypts: object.Yes,
 		Route: route, EncryptedRoute: encrypted, Replace: on(copies), Multipart: on(uploads),
-		Update: on(!foreign("encryption") && !p.KeyAsGiven), ListMetadata: on(p.ListMetadata), ShownKeyID: shown,
+		Update: on(!foreign("encryption") && !p.KeyAsGiven && !p.UpdateDoesNothing), ListMetadata: on(p.ListMetadata), ShownKeyID: shown,
 		CopySourceIfMatch: on(!p.IgnoresCopySourceConditions), CopyIfMatch: where(!encryptedOnly, on(!p.IgnoresCopyIfMatch)),
 		PartSourceIfMatch: where(uploads, on(!p.IgnoresPartSourceConditions)), CompleteIfMatch: where(uploads, on(!p.IgnoresCompleteIfMatch)),
 		CopyShowsEncryption: where(copies && !p.EmptyCopyReply, on(!p.CopyShowsNoSSE)), UploadShowsEncryption: where(uploads && !p.EmptyCopyReply, object.Yes),

@@ -36,7 +36,7 @@ func decode(r *request, rep *reply, root string, v any) error {
 		errors.Is(err, io.EOF) && bytes.HasPrefix(bytes.TrimSpace(rep.body), []byte("<?")):
 		return r.fail(rep, object.ClassTransient, "the answer says success and is empty")
 	case err != nil:
-		return unreadable(r, rep, err)
+		return unreadable(r, rep, err, dec.InputOffset())
 	case start.Name.Local == "Error":
 		return Classify(Failed{Op: r.op, Ref: r.ref, KMSKey: r.kmsKey, Status: rep.status, Header: rep.header.Get, Body: rep.body})
 	case !isRoot(start.Name.Local, root):
@@ -44,7 +44,7 @@ func decode(r *request, rep *reply, root string, v any) error {
 			fmt.Sprintf("the store answered with a <%s> document instead of <%s>", start.Name.Local, root))
 	}
 	if err := dec.DecodeElement(v, &start); err != nil {
-		return unreadable(r, rep, err)
+		return unreadable(r, rep, err, dec.InputOffset())
 	}
 	return nil
 }
@@ -105,15 +105,16 @@ func firstElement(dec *xml.Decoder) (xml.StartElement, error) {
 	}
 }
 
-// unreadable tells a reply that was cut off from one that no parser can read.
-func unreadable(r *request, rep *reply, err error) error {
+// unreadable tells a reply that was cut off, whose end the parser has seen and
+// wanted more, from one that no parser can read.
+func unreadable(r *request, rep *reply, err error, read int64) error {
 	var syntax *xml.SyntaxError
 	if !bytes.HasPrefix(bytes.TrimSpace(rep.body), []byte("<")) {
 		e := r.fail(rep, object.ClassUnsupported, "the store answered with something that is no document")
 		e.Err = err
 		return e
 	}
-	if errors.Is(err, io.ErrUnexpectedEOF) || endsEarly(rep.body) {
+	if read >= int64(len(bytes.TrimSpace(rep.body))) {
 		e := r.fail(rep, object.ClassTransient, "the answer was cut off")
 		e.Err = err
 		return e
@@ -125,12 +126,6 @@ func unreadable(r *request, rep *reply, err error) error {
 		e.Hint = "a key holds a character that this store's listing cannot carry; give the keys as a list (--manifest)"
 	}
 	return e
-}
-
-// endsEarly says whether a document stops before its last ">".
-func endsEarly(body []byte) bool {
-	body = bytes.TrimRight(body, " \r\n\t\x00")
-	return len(body) == 0 || body[len(body)-1] != '>'
 }
 
 // document renders a request body.

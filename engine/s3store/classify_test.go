@@ -1,0 +1,175 @@
+package s3store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+func errorXML(code, message string) string {
+	return `<?xml version="1.0" encoding="UTF-8"?><Error><Code>` + code + `</Code><Message>` + message + `</Message><RequestId>R1</RequestId></Error>`
+}
+
+func TestClassify(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		op     string
+		status int
+		body   string
+		header map[string]string
+		want   object.Class
+	}{
+		// Throttling: KMS's own comes with the same code and other words.
+		{"slow down", "CopyObject", 503, errorXML("SlowDown", "Please reduce your request rate."), nil, object.ClassThrottled},
+		{"slow down for KMS", "CopyObject", 503, errorXML("SlowDown", "Please reduce your request rate for operations involving AWS KMS"), nil, object.ClassKMSThrottled},
+		{"MinIO", "CopyObject", 503, errorXML("SlowDownWrite", "Resource requested is unwritable, please reduce your request rate"), nil, object.ClassThrottled},
+		{"KMS code", "CopyObject", 400, errorXML("KMS.ThrottlingException", "Rate exceeded"), nil, object.ClassKMSThrottled},
+		{"ThrottlingException", "CopyObject", 400, errorXML("ThrottlingException", "Rate exceeded"), nil, object.ClassKMSThrottled},
+		{"503 without a body", "HeadObject", 503, "", nil, object.ClassThrottled},
+		{"429", "HeadObject", 429, "", nil, object.ClassThrottled},
+		// Transient.
+		{"internal", "CopyObject", 500, errorXML("InternalError", "We encountered an internal error."), nil, object.ClassTransient},
+		{"in a 200", "CopyObject", 200, errorXML("InternalError", "We encountered an internal error."), nil, object.ClassTransient},
+		{"unknown in a 200", "CopyObject", 200, errorXML("SomethingNew", ""), nil, object.ClassTransient},
+		{"denied in a 200", "CopyObject", 200, errorXML("AccessDenied", "Access Denied"), nil, object.ClassDenied},
+		{"timeout", "PutObject", 400, errorXML("RequestTimeout", ""), nil, object.ClassTransient},
+		{"operation aborted", "CopyObject", 409, errorXML("OperationAborted", ""), nil, object.ClassTransient},
+		{"a proxy's page", "CopyObject", 502, "<html>Bad gateway</html>", nil, object.ClassTransient},
+		// Changed.
+		{"412", "CopyObject", 412, errorXML("PreconditionFailed", ""), nil, object.ClassChanged},
+		{"409 race", "CompleteMultipartUpload", 409, errorXML("ConditionalRequestConflict", ""), nil, object.ClassChanged},
+		{"304", "CopyObject", 304, "", nil, object.ClassChanged},
+		{"412 HEAD", "HeadObject", 412, "", nil, object.ClassChanged},
+		// Gone.
+		{"no key", "CopyObject", 404, errorXML("NoSuchKey", ""), nil, object.ClassGone},
+		{"no version", "CopyObject", 404, errorXML("NoSuchVersion", ""), nil, object.ClassGone},
+		{"404 HEAD", "HeadObject", 404, "", nil, object.ClassGone},
+		{"a delete marker by its version", "HeadObject", 405, "", map[string]string{"X-Amz-Delete-Marker": "true"}, object.ClassGone},
+		{"405", "UploadPartCopy", 405, errorXML("MethodNotAllowed", ""), nil, object.ClassUnsupported},
+		{"no upload", "UploadPartCopy", 404, errorXML("NoSuchUpload", ""), nil, object.ClassNoUpload},
+		{"no bucket", "ListObjectsV2", 404, errorXML("NoSuchBucket", ""), nil, object.ClassNoBucket},
+		// Archived: a 403 that is not a permission.
+		{"archived", "CopyObject", 403, errorXML("InvalidObjectState", ""), nil, object.ClassArchived},
+		{"archive tier", "CopyObject", 403, errorXML("ObjectNotInActiveTierError", ""), nil, object.ClassArchived},
+		// The key.
+		{"disabled", "CopyObject", 400, errorXML("KMS.DisabledException", ""), nil, object.ClassKey},
+		{"pending", "CopyObject", 400, errorXML("KMS.KMSInvalidStateException", ""), nil, object.ClassKey},
+		{"not found", "CopyObject", 400, errorXML("KMS.NotFoundException", ""), nil, object.ClassKey},
+		{"usage", "CopyObject", 400, errorXML("KMS.InvalidKeyUsageException", ""), nil, object.ClassKey},
+		{"a new KMS code", "CopyObject", 400, errorXML("KMS.SomethingNewException", ""), nil, object.ClassKey},
+		{"MinIO key", "CopyObject", 400, errorXML("kms:KeyNotFound", ""), nil, object.ClassKey},
+		// Credentials.
+		{"expired", "CopyObject", 400, errorXML("ExpiredToken", ""), nil, object.ClassCredentials},
+		{"unknown access key", "ListObjectsV2", 403, errorXML("InvalidAccessKeyId", ""), nil, object.ClassCredentials},
+		{"signature", "ListObjectsV2", 403, errorXML("SignatureDoesNotMatch", ""), nil, object.ClassCredentials},
+		{"skew", "ListObjectsV2", 403, errorXML("RequestTimeTooSkewed", ""), nil, object.ClassCredentials},
+		{"MinIO HEAD", "HeadObject", 403, "", map[string]string{"X-Minio-Error-Code": "SignatureDoesNotMatch"}, object.ClassCredentials},
+		// Another region.
+		{"301", "HeadObject", 301, "", map[string]string{"X-Amz-Bucket-Region": "eu-west-1"}, object.ClassNoBucket},
+		{"redirect", "ListObjectsV2", 301, errorXML("PermanentRedirect", ""), map[string]string{"X-Amz-Bucket-Region": "eu-west-1"}, object.ClassNoBucket},
+		{"wrong region signed", "ListObjectsV2", 400,
+			`<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>`, nil, object.ClassNoBucket},
+		// The object's own.
+		{"denied", "CopyObject", 403, errorXML("AccessDenied", ""), nil, object.ClassDenied},
+		{"403 HEAD", "HeadObject", 403, "", nil, object.ClassDenied},
+		{"invalid", "CopyObject", 400, errorXML("InvalidRequest", ""), nil, object.ClassInvalid},
+		{"an unknown 400", "CopyObject", 400, errorXML("SomethingNew", ""), nil, object.ClassInvalid},
+		{"not implemented", "CopyObject", 501, errorXML("NotImplemented", ""), nil, object.ClassUnsupported},
+		{"too large", "PutObject", 400, errorXML("EntityTooLarge", ""), nil, object.ClassTooLarge},
+		{"HeadBucket 404", "HeadBucket", 404, "", nil, object.ClassNoBucket},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			ref := object.Ref{Bucket: "b", Key: "k"}
+			if tc.op == "HeadBucket" || tc.op == "ListObjectsV2" {
+				ref.Key = ""
+			}
+			h := http.Header{}
+			for k, v := range tc.header {
+				h.Set(k, v)
+			}
+			e := Classify(Failed{Op: tc.op, Ref: ref, KMSKey: "arn:aws:kms:eu-west-1:1:key/K", Status: tc.status, Header: h.Get, Body: []byte(tc.body)})
+			if e.Class != tc.want {
+				t.Errorf("class %v, want %v (%v)", e.Class, tc.want, e)
+			}
+			if e.Op != tc.op || e.Ref != ref || e.HTTPStatus != tc.status {
+				t.Errorf("got %+v", e)
+			}
+			if e.Class == object.ClassNoBucket && strings.Contains(fmt.Sprint(tc.header, tc.body), "eu-west-1") && !strings.Contains(e.Hint, "--region eu-west-1") {
+				t.Errorf("hint %q does not name the region", e.Hint)
+			}
+		})
+	}
+}
+
+func TestHintsName(t *testing.T) {
+	h := http.Header{}
+	e := Classify(Failed{Op: "CopyObject", Ref: object.Ref{Bucket: "b", Key: "k"}, KMSKey: "arn:aws:kms:eu-west-1:1:key/K", Status: 403,
+		Header: h.Get, Body: []byte(errorXML("AccessDenied", "Access Denied"))})
+	for _, want := range []string{"s3:PutObject", "arn:aws:s3:::b/k", "kms:GenerateDataKey", "key/K"} {
+		if !strings.Contains(e.Hint, want) {
+			t.Errorf("hint %q lacks %s", e.Hint, want)
+		}
+	}
+	h.Set("Retry-After", "7")
+	h.Set("X-Amz-Request-Id", "R9")
+	e = Classify(Failed{Op: "CopyObject", Ref: object.Ref{Bucket: "b", Key: "k"}, Status: 503, Header: h.Get, Body: []byte(errorXML("SlowDown", ""))})
+	if e.RetryAfter != 7*time.Second || e.RequestID != "R9" {
+		t.Errorf("got %+v", e)
+	}
+	h.Set("Retry-After", time.Now().Add(time.Minute).UTC().Format(http.TimeFormat))
+	if e = Classify(Failed{Op: "CopyObject", Status: 503, Header: h.Get}); e.RetryAfter < 50*time.Second || e.RetryAfter > time.Minute {
+		t.Errorf("RetryAfter %v", e.RetryAfter)
+	}
+}
+
+// Every code of the table has a class that is not the one it would get from a
+// status alone by luck, and every class has somebody to make it.
+func TestEveryOperationHasItsActions(t *testing.T) {
+	for op := range kmsActions {
+		if actions[op] == "" {
+			t.Errorf("%s has KMS actions and no S3 action", op)
+		}
+	}
+}
+
+func TestFailedToSend(t *testing.T) {
+	wrap := func(err error) error { return &url.Error{Op: "Put", URL: "http://secret/", Err: err} }
+	live, stop := context.WithCancel(t.Context())
+	stop()
+	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	for _, tc := range []struct {
+		name    string
+		ctx     context.Context
+		err     error
+		want    object.Class
+		notSent bool
+	}{
+		{"refused", t.Context(), wrap(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), object.ClassUnreachable, true},
+		{"DNS", t.Context(), wrap(&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host"}}), object.ClassUnreachable, true},
+		{"reset", t.Context(), wrap(&net.OpError{Op: "read", Err: syscall.ECONNRESET}), object.ClassTransient, false},
+		{"EOF", t.Context(), wrap(io.EOF), object.ClassTransient, false},
+		{"cut off", t.Context(), io.ErrUnexpectedEOF, object.ClassTransient, false},
+		{"cancelled", live, wrap(context.Canceled), object.ClassCanceled, false},
+		{"hung", late, wrap(context.DeadlineExceeded), object.ClassTransient, false},
+		{"http instead of https", t.Context(), wrap(http.ErrSchemeMismatch), object.ClassOther, true},
+	} {
+		e := FailedToSend("CopyObject", object.Ref{Bucket: "b", Key: "k"}, tc.ctx, tc.err)
+		if e.Class != tc.want || e.NotSent != tc.notSent || strings.Contains(e.Error(), "secret") || !errors.Is(e, tc.err) {
+			t.Errorf("%s: %v (not sent: %v): %v", tc.name, e.Class, e.NotSent, e)
+		}
+		if object.MaybeApplied(e) != (tc.want == object.ClassTransient || tc.want == object.ClassCanceled) {
+			t.Errorf("%s: maybe applied: %v", tc.name, object.MaybeApplied(e))
+		}
+	}
+}

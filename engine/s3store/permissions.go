@@ -1,0 +1,109 @@
+package s3store
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// Permission is one that a job needs, and whether it is there.
+type Permission struct {
+	// Action is the IAM action; Resource what it is needed on.
+	Action   string
+	Resource string
+	// Granted is Unknown where no harmless request could tell.
+	Granted object.Finding
+	// Err is the refusal.
+	Err error
+}
+
+// CheckRead asks for the permissions that can be asked for without changing or
+// charging much: each is one request that reads. sample is an object of the
+// bucket, with an empty key where none is at hand; then only the bucket's own
+// permissions are asked for. key reads an SSE-C sample.
+//
+// Writing is not tried out: on AWS no request is without effect, and elsewhere
+// the canary has written already.
+func (s *Store) CheckRead(ctx context.Context, sample object.Ref, key object.CustomerKey) ([]Permission, error) {
+	bucket := object.Ref{Bucket: sample.Bucket}
+	checks := []struct {
+		action string
+		ref    object.Ref
+		ask    func() error
+	}{
+		{"s3:ListBucket", bucket, func() error {
+			_, err := s.ListPage(ctx, object.ListRequest{Bucket: sample.Bucket, MaxKeys: 1})
+			return err
+		}},
+		{"s3:ListBucketVersions", bucket, func() error {
+			_, err := s.ListVersionsPage(ctx, object.ListRequest{Bucket: sample.Bucket, MaxKeys: 1})
+			return err
+		}},
+		{"s3:GetBucketVersioning", bucket, func() error { return s.ask(ctx, "GetBucketVersioning", bucket, "versioning") }},
+		{"s3:GetEncryptionConfiguration", bucket, func() error { return s.ask(ctx, "GetBucketEncryption", bucket, "encryption") }},
+		{"s3:GetBucketOwnershipControls", bucket, func() error { return s.ask(ctx, "GetBucketOwnershipControls", bucket, "ownershipControls") }},
+		{"s3:GetBucketObjectLockConfiguration", bucket, func() error { return s.ask(ctx, "GetObjectLockConfiguration", bucket, "object-lock") }},
+		{"s3:GetLifecycleConfiguration", bucket, func() error { return s.ask(ctx, "GetBucketLifecycleConfiguration", bucket, "lifecycle") }},
+		{"s3:GetReplicationConfiguration", bucket, func() error { return s.ask(ctx, "GetBucketReplication", bucket, "replication") }},
+		{"s3:GetBucketNotification", bucket, func() error { return s.ask(ctx, "GetBucketNotificationConfiguration", bucket, "notification") }},
+		{"s3:GetBucketWebsite", bucket, func() error { return s.ask(ctx, "GetBucketWebsite", bucket, "website") }},
+	}
+	if sample.Key != "" {
+		checks = append(checks, []struct {
+			action string
+			ref    object.Ref
+			ask    func() error
+		}{
+			{"s3:GetObject", sample, func() error { _, err := s.Head(ctx, sample, key); return err }},
+			{"s3:GetObjectTagging", sample, func() error { _, err := s.Tags(ctx, sample); return err }},
+			{"s3:GetObjectAcl", sample, func() error { _, err := s.Grants(ctx, sample); return err }},
+			{"s3:GetObjectRetention", sample, func() error { return s.ask(ctx, "GetObjectRetention", sample, "retention") }},
+			{"s3:GetObjectLegalHold", sample, func() error { return s.ask(ctx, "GetObjectLegalHold", sample, "legal-hold") }},
+			{"s3:GetObjectAttributes", sample, func() error { _, _, _, err := s.attributes(ctx, sample, key); return err }},
+		}...)
+	}
+	out := make([]Permission, 0, len(checks))
+	for _, c := range checks {
+		p := Permission{Action: c.action, Resource: arnOf(c.ref)}
+		var err error
+		if p.Granted, err = granted(c.ask()); err != nil {
+			if p.Granted == object.Unknown {
+				return out, err
+			}
+			p.Err = err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// granted reads an answer: anything but a refusal for want of permission shows
+// that it is there, or that the store knows no such thing. Its error is either
+// the refusal, or, with Unknown, one that answers nothing.
+func granted(err error) (object.Finding, error) {
+	var e *object.Error
+	switch {
+	case err == nil:
+		return object.Yes, nil
+	case !errors.As(err, &e), e.HTTPStatus == 0, e.Class == object.ClassCredentials, e.Class == object.ClassNoBucket:
+		return object.Unknown, err
+	case e.Class == object.ClassDenied:
+		return object.No, err
+	case e.Class == object.ClassUnsupported, e.Class == object.ClassThrottled, e.Class == object.ClassTransient:
+		return object.Unknown, nil
+	}
+	return object.Yes, nil
+}
+
+// ask sends a reading request whose answer does not matter beyond its error.
+func (s *Store) ask(ctx context.Context, op string, ref object.Ref, sub string) error {
+	r := newRequest(op, http.MethodGet, ref)
+	if ref.Key != "" {
+		r.version()
+	}
+	r.query.Set(sub, "")
+	_, err := s.call(ctx, r)
+	return err
+}

@@ -1,0 +1,188 @@
+package s3store
+
+import (
+	"errors"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+func TestListings(t *testing.T) {
+	clean(t)
+	body := ""
+	s, p := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(*http.Request) *http.Response { return answered(200, body) })
+	list := func(b string) (object.ListReply, error) {
+		body = b
+		return s.ListPage(t.Context(), object.ListRequest{Bucket: "b", Prefix: "p+ü", StartAfter: "a b", MaxKeys: 7})
+	}
+	r, err := list(`<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextContinuationToken>a+b/%2B</NextContinuationToken>
+		<Contents><Key>a+b%2Bc%2525</Key><ETag>&quot;e-2&quot;</ETag><Size>5</Size><StorageClass>STANDARD</StorageClass>
+		<LastModified>2026-01-02T03:04:05.678Z</LastModified><ChecksumAlgorithm>SHA256</ChecksumAlgorithm><ChecksumType>COMPOSITE</ChecksumType></Contents>
+		<Contents><Key>x%2Fy</Key><ETag>e</ETag><Size>0</Size><StorageClass>GLACIER</StorageClass></Contents></ListBucketResult>`)
+	if err != nil || len(r.Objects) != 2 || !r.EncodingHonoured || !r.Truncated || r.NextToken != "a+b/%2B" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if o := r.Objects[0]; o.Key != "a b+c%25" || o.ETag != "e-2" || o.Size != 5 || o.StorageClass != "" || !o.MultipartUploaded ||
+		!o.LastModified.Equal(time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)) || o.ChecksumAlgorithm != "SHA256" || o.ChecksumType != "COMPOSITE" ||
+		o.Settled || o.Encryption.Type != object.SSEUnknown {
+		t.Errorf("%+v", o)
+	}
+	if o := r.Objects[1]; o.Key != "x/y" || o.Size != 0 || !o.Archived() {
+		t.Errorf("%+v", o)
+	}
+	q := p.seen[0].URL.Query()
+	if q.Get("prefix") != "p+ü" || q.Get("start-after") != "a b" || q.Get("max-keys") != "7" || q.Get("encoding-type") != "url" || q.Get("list-type") != "2" {
+		t.Errorf("query %v", q)
+	}
+	// Without the encoding keys stand as they are, percent signs too.
+	r, err = list(`<ListBucketResult><EncodingType></EncodingType><Contents><Key>a%20b+c</Key></Contents></ListBucketResult>`)
+	if err != nil || r.EncodingHonoured || r.Objects[0].Key != "a%20b+c" || r.Objects[0].Size != -1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, bad := range []string{
+		`<ListBucketResult><Contents><Key>x&#x1;y</Key></Contents></ListBucketResult>`,
+		"<ListBucketResult><Contents><Key>x\uFFFDy</Key></Contents></ListBucketResult>",
+		`<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>100%</Key></Contents></ListBucketResult>`,
+	} {
+		if _, err := list(bad); !errors.Is(err, ErrUnreadable) || object.ClassOf(err) != object.ClassInvalid || !strings.Contains(err.Error(), "UnreadableXML") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	if _, err := list(`<ListBucketResult><Contents><Key>x</Ke`); object.ClassOf(err) != object.ClassTransient {
+		t.Errorf("cut off: %v", err)
+	}
+	if _, err := list(`<ListBucketResult></ListBucketResult>`); err != nil {
+		t.Errorf("empty: %v", err)
+	}
+	// One URL-encoded key may well be U+FFFD.
+	if r, err := list(`<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>%EF%BF%BD</Key></Contents></ListBucketResult>`); err != nil || r.Objects[0].Key != "\uFFFD" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestVersionListings(t *testing.T) {
+	clean(t)
+	s, p := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(*http.Request) *http.Response {
+		return answered(200, `<ListVersionsResult><Name>b</Name><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>
+		<NextKeyMarker>k+2</NextKeyMarker><NextVersionIdMarker>v3</NextVersionIdMarker>
+		<Version><Key>k+1</Key><VersionId>v1</VersionId><IsLatest>false</IsLatest><Size>3</Size></Version>
+		<DeleteMarker><Key>k+1</Key><VersionId>v2</VersionId><IsLatest>true</IsLatest></DeleteMarker>
+		<Version><Key>k+2</Key><VersionId>null</VersionId><IsLatest>true</IsLatest><Size>4</Size></Version></ListVersionsResult>`)
+	})
+	r, err := s.ListVersionsPage(t.Context(), object.ListRequest{Bucket: "b", KeyMarker: "a", VersionIDMarker: "v0"})
+	if err != nil || len(r.Objects) != 3 || r.NextKeyMarker != "k 2" || r.NextVersionIDMarker != "v3" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	a, b, c := r.Objects[0], r.Objects[1], r.Objects[2]
+	if a.Key != "k 1" || !a.Noncurrent || a.DeleteMarker || a.VersionID != "v1" || !b.DeleteMarker || b.Noncurrent || c.VersionID != "null" || c.Noncurrent {
+		t.Errorf("%+v", r.Objects)
+	}
+	if q := p.seen[0].URL.Query(); q.Get("key-marker") != "a" || q.Get("version-id-marker") != "v0" || !q.Has("versions") {
+		t.Errorf("query %v", q)
+	}
+}
+
+func TestDetailReplies(t *testing.T) {
+	clean(t)
+	var answer *http.Response
+	s, _ := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(*http.Request) *http.Response { return answer })
+	ref := object.Ref{Bucket: "b", Key: "k"}
+	tags := func(a *http.Response) ([]object.Tag, error) { answer = a; return s.Tags(t.Context(), ref) }
+	if got, err := tags(answered(200, `<Tagging><TagSet><Tag><Key>b</Key><Value>2</Value></Tag><Tag><Key>a</Key><Value> </Value></Tag></TagSet></Tagging>`)); err != nil ||
+		!reflect.DeepEqual(got, []object.Tag{{Key: "a", Value: " "}, {Key: "b", Value: "2"}}) {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := tags(answered(200, "")); err != nil || got == nil || len(got) != 0 {
+		t.Errorf("an empty answer: %v, %v", got, err)
+	}
+	for _, a := range []*http.Response{
+		answered(200, "my own bytes"), answered(200, "<html></html>"), answered(200, `<Tagging><TagSet></TagSet></Tagging>`, "ETag", `"e"`),
+	} {
+		if got, err := tags(a); object.ClassOf(err) != object.ClassUnsupported {
+			t.Errorf("%v, %v", got, err)
+		}
+	}
+	grants := func(list string) ([]object.Grant, error) {
+		answer = answered(200, `<AccessControlPolicy><Owner><ID>me</ID></Owner><AccessControlList>`+list+`</AccessControlList></AccessControlPolicy>`)
+		return s.Grants(t.Context(), ref)
+	}
+	own := `<Grant><Grantee><ID>me</ID></Grantee><Permission>FULL_CONTROL</Permission></Grant>`
+	if got, err := grants(own); err != nil || got == nil || len(got) != 0 {
+		t.Errorf("%v, %v", got, err)
+	}
+	got, err := grants(own + `<Grant><Grantee><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission></Grant>`)
+	if err != nil || !reflect.DeepEqual(got, []object.Grant{{ID: "me", Permission: "FULL_CONTROL"}, {URI: "http://acs.amazonaws.com/groups/global/AllUsers", Permission: "READ"}}) {
+		t.Errorf("%v, %v", got, err)
+	}
+	answer = answered(403, errorXML("AccessDenied", ""))
+	if _, _, _, err := s.Lock(t.Context(), ref); object.ClassOf(err) != object.ClassDenied {
+		t.Errorf("a missing permission is not \"no lock\": %v", err)
+	}
+}
+
+func TestHeadReply(t *testing.T) {
+	clean(t)
+	s, _ := opened(t, Options{EndpointURL: "https://127.0.0.1:9"}, func(*http.Request) *http.Response {
+		r := answered(200, "", "Content-Length", "12", "ETag", `"e-3"`, "Last-Modified", "Fri, 02 Jan 2026 03:04:05 GMT", "Content-Type", "t/p",
+			"Expires", "not a date at all", "X-Amz-Missing-Meta", "2", "X-Amz-Meta-A-b", " v ", "X-Amz-Meta-Empty", "", "X-Amz-Tagging-Count", "3",
+			"X-Amz-Mp-Parts-Count", "3", "X-Amz-Checksum-Sha256", "s==", "X-Amz-Checksum-Type", "COMPOSITE", "X-Amz-Storage-Class", "GLACIER",
+			"X-Amz-Restore", `ongoing-request="false", expiry-date="x"`, "X-Amz-Version-Id", "v1", "X-Amz-Server-Side-Encryption", "aws:kms:dsse",
+			"X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", "arn:k", "X-Amz-Object-Lock-Mode", "COMPLIANCE", "X-Amz-Object-Lock-Retain-Until-Date", "2030-01-01T00:00:00Z",
+			"X-Amz-Object-Lock-Legal-Hold", "ON", "X-Amz-Website-Redirect-Location", "/r", "X-Amz-Archive-Status", "ARCHIVE_ACCESS", "X-Amz-Meta-X-Amz-Key-V2", "k")
+		return r
+	})
+	ref := object.Ref{Bucket: "b", Key: "k"}
+	h, err := s.Head(t.Context(), ref, object.CustomerKey{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := object.Head{Object: object.Object{Ref: ref, Size: 12, ETag: "e-3", LastModified: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		StorageClass: "GLACIER", ArchiveTier: "ARCHIVE_ACCESS", Encryption: object.Encryption{Type: object.DSSEKMS, KMSKeyID: "arn:k"}, Settled: true,
+		MultipartUploaded: true, ChecksumAlgorithm: "SHA256", ChecksumType: "COMPOSITE", ClientSide: true, LockMode: "COMPLIANCE",
+		RetainUntil: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), LegalHold: true},
+		Attributes: object.Attributes{ContentType: "t/p", Expires: "not a date at all", MissingMetadata: 2, TagCount: 3, PartsCount: 3,
+			Metadata:  map[string]string{"a-b": " v ", "empty": "", "x-amz-key-v2": "k"},
+			Checksums: map[string]string{"SHA256": "s=="}, WebsiteRedirect: "/r", Restored: true}, ShownVersionID: "v1"}
+	if !reflect.DeepEqual(h, want) {
+		t.Errorf("got  %+v\nwant %+v", h, want)
+	}
+}
+
+// TestAskedAgain: a HEAD that fails without a code is asked about once.
+func TestAskedAgain(t *testing.T) {
+	clean(t)
+	code, status := "ExpiredToken", 400
+	s, p := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(r *http.Request) *http.Response {
+		if r.Method == http.MethodHead {
+			return answered(status, "", "Date", time.Now().UTC().Format(http.TimeFormat))
+		}
+		return answered(status, errorXML(code, ""), "Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
+	})
+	head := func() error {
+		_, err := s.Head(t.Context(), object.Ref{Bucket: "b", Key: "k"}, object.CustomerKey{})
+		return err
+	}
+	if err := head(); object.ClassOf(err) != object.ClassCredentials || len(p.seen) != 2 || p.seen[1].Header.Get("Range") != "bytes=0-0" {
+		t.Errorf("%v after %d requests", err, len(p.seen))
+	}
+	code, status = "AccessDenied", 403
+	if err := head(); object.ClassOf(err) != object.ClassDenied {
+		t.Errorf("%v", err)
+	}
+	// The clock: corrected once, then it is the same time and no skew any more.
+	code, status = "RequestTimeTooSkewed", 403
+	before := s.Now()
+	if err := head(); object.ClassOf(err) != object.ClassTransient {
+		t.Errorf("%v", err)
+	}
+	if d := s.Now().Sub(before); d < 59*time.Minute || d > 61*time.Minute {
+		t.Errorf("the clock moved by %v", d)
+	}
+	if err := head(); object.ClassOf(err) != object.ClassCredentials {
+		t.Errorf("skewed again: %v", err)
+	}
+}
