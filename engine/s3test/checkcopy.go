@@ -37,6 +37,9 @@ func (c *comparison) forgive(o, now *Object) {
 	if c.Target.StampMtime {
 		now.Metadata = withoutStamp(o.Metadata, now.Metadata)
 	}
+	if maps.EqualFunc(o.Metadata, now.Metadata, func(x, y string) bool { return encodeWords(x) == encodeWords(y) }) {
+		now.Metadata = o.Metadata
+	}
 	enforced := c.before.Config.Ownership == "" || c.before.Config.Ownership == "BucketOwnerEnforced"
 	if enforced || c.accepts(object.ReasonACL) {
 		now.Grants = o.Grants

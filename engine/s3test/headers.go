@@ -2,7 +2,6 @@ package s3test
 
 import (
 	"encoding/base64"
-	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -59,24 +58,13 @@ func (a *Attrs) readMetadata(q *request) {
 			if a.Metadata == nil {
 				a.Metadata = map[string]string{}
 			}
-			a.Metadata[strings.ToLower(m)] = decodeWords(strings.Join(vs, ","))
+			a.Metadata[strings.ToLower(m)] = strings.Join(vs, ",")
 		}
 	}
 }
 
-// decodeWords undoes RFC 2047, as S3 does before it stores metadata.
-func decodeWords(v string) string {
-	if !strings.Contains(v, "=?") {
-		return v
-	}
-	d, err := new(mime.WordDecoder).DecodeHeader(v)
-	if err != nil {
-		return v
-	}
-	return d
-}
-
-// encodeWords is what S3 shows of metadata that is not ASCII.
+// encodeWords is what S3 shows of metadata that came as bare UTF-8: words of RFC
+// 2047. What came as such words stays as it came.
 func encodeWords(v string) string {
 	for i := range len(v) {
 		if v[i] >= 0x80 {

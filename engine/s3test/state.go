@@ -16,7 +16,7 @@ type Attrs struct {
 	ContentLanguage    string
 	Expires            string
 	// Metadata is the user metadata by lower-case name without x-amz-meta-. Values
-	// are text: what is not ASCII travels in the words of RFC 2047.
+	// that are not ASCII are shown in the words of RFC 2047.
 	Metadata map[string]string
 	// MissingMetadata counts entries that HTTP cannot show.
 	MissingMetadata int
