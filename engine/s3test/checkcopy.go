@@ -25,13 +25,13 @@ func (c *comparison) copied(o, now Object) {
 
 // forgive makes equal what a copy cannot keep, and what was accepted.
 func (c *comparison) forgive(o, now *Object) {
+	if !digestETags(o, now) { // by the encryption that each really has
+		now.ETag = o.ETag
+	}
 	now.Encryption, now.Context = o.Encryption, o.Context
 	now.Owner, now.Restore, now.ArchiveTier = o.Owner, o.Restore, o.ArchiveTier
 	if c.Target.StorageClass != "" {
 		now.StorageClass = o.StorageClass // met has judged it
-	}
-	if !digestETags(o, now) {
-		now.ETag = o.ETag
 	}
 	c.forgiveChecksum(o, now)
 	if c.Target.StampMtime {
