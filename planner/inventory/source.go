@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -242,6 +241,3 @@ func (s *Source) readFile(ctx context.Context, f *file, skip uint64, emit func(o
 type emitError struct{ err error }
 
 func (e *emitError) Error() string { return e.err.Error() }
-
-// baseName shortens a key for messages.
-func baseName(key string) string { return key[strings.LastIndexByte(key, '/')+1:] }
