@@ -192,3 +192,34 @@ func TestKillPauseRestart(t *testing.T) {
 		t.Errorf("after the pause: %v", err)
 	}
 }
+
+// A test can act before the effect, between effect and reply, and after.
+func TestHooks(t *testing.T) {
+	s := start(t, s3test.Config{})
+	s.CreateBucket("b", s3test.BucketConfig{})
+	s.Put("b", s3test.Object{Key: "k", Body: s3test.Bytes("x")})
+	var saw []string
+	note := func(when string) func(s3test.Request) {
+		return func(r s3test.Request) {
+			o, _ := s.Get("b", "k", "")
+			saw = append(saw, fmt.Sprint(when, " ", r.Op, " ", r.Applied, " ", o.Encryption.Type))
+		}
+	}
+	done := make(chan struct{})
+	after := note("after")
+	s.OnRequest(note("before"))
+	s.OnEffect(note("between"))
+	s.OnReply(func(r s3test.Request) { after(r); close(done) })
+	perfectCopy(t, s)
+	<-done
+	want := "before CopyObject false none, between CopyObject true sse-s3, after CopyObject true sse-s3"
+	if got := strings.Join(saw, ", "); got != want {
+		t.Errorf("saw %s", got)
+	}
+}
+
+func perfectCopy(t *testing.T, s *s3test.Server) {
+	t.Helper()
+	must[*s3.CopyObjectOutput](t)(client(t, s).CopyObject(context.Background(), &s3.CopyObjectInput{Bucket: aws.String("b"), Key: aws.String("k"),
+		CopySource: aws.String("b/k"), ServerSideEncryption: "AES256"}))
+}

@@ -43,11 +43,12 @@ type journal struct {
 	off bool
 	mu  struct {
 		sync.Mutex
-		counts map[string]int
-		log    []*Request
-		seq    int
-		before func(Request)
-		after  func(Request)
+		counts  map[string]int
+		log     []*Request
+		seq     int
+		before  func(Request)
+		applied func(Request)
+		after   func(Request)
 	}
 }
 
@@ -84,6 +85,8 @@ func (j *journal) end(r *Request) {
 
 func (j *journal) before(r *Request) { j.call(r, func() func(Request) { return j.mu.before }) }
 
+func (j *journal) applied(r *Request) { j.call(r, func() func(Request) { return j.mu.applied }) }
+
 func (j *journal) after(r *Request) { j.call(r, func() func(Request) { return j.mu.after }) }
 
 func (j *journal) call(r *Request, get func() func(Request)) {
@@ -102,6 +105,15 @@ func (s *Server) OnRequest(f func(Request)) {
 	s.journal.mu.Lock()
 	defer s.journal.mu.Unlock()
 	s.journal.mu.before = f
+}
+
+// OnEffect calls f for every request after it had its effect (or was refused)
+// and before anything of the reply is sent: the moment at which a client that
+// dies knows nothing of what it did.
+func (s *Server) OnEffect(f func(Request)) {
+	s.journal.mu.Lock()
+	defer s.journal.mu.Unlock()
+	s.journal.mu.applied = f
 }
 
 // OnReply calls f for every request after its reply was sent (or withheld).

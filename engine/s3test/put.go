@@ -170,6 +170,8 @@ func (s *Server) lookup(q *request, b *bucket) (*version, *s3Error) {
 	switch {
 	case v == nil && id != "":
 		return nil, errNoSuchVersion()
+	case v == nil && !s.allowed(b, "s3:ListBucket", q.key):
+		return nil, errAccessDenied("") // who may not list may not know
 	case v == nil:
 		return nil, errNoSuchKey()
 	case v.marker && id != "":

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 	"unicode/utf8"
 )
@@ -127,9 +128,17 @@ func newXML(root string) *xmlDoc {
 	return x
 }
 
-func (x *xmlDoc) open(name string) { x.buf.WriteString("<" + name + ">") }
+func (x *xmlDoc) open(name string) {
+	x.buf.WriteByte('<')
+	x.buf.WriteString(name)
+	x.buf.WriteByte('>')
+}
 
-func (x *xmlDoc) close(name string) { x.buf.WriteString("</" + name + ">") }
+func (x *xmlDoc) close(name string) {
+	x.buf.WriteString("</")
+	x.buf.WriteString(name)
+	x.buf.WriteByte('>')
+}
 
 func (x *xmlDoc) el(name, text string) {
 	x.open(name)
@@ -146,9 +155,17 @@ func (x *xmlDoc) opt(name, text string) {
 
 func (x *xmlDoc) bool(name string, b bool) { x.el(name, fmt.Sprint(b)) }
 
-func (x *xmlDoc) int(name string, n int64) { x.el(name, itoa(n)) }
+func (x *xmlDoc) int(name string, n int64) {
+	x.open(name)
+	x.buf.Write(strconv.AppendInt(x.buf.AvailableBuffer(), n, 10))
+	x.close(name)
+}
 
-func (x *xmlDoc) time(name string, t time.Time) { x.el(name, t.UTC().Format(timeForm)) }
+func (x *xmlDoc) time(name string, t time.Time) {
+	x.open(name)
+	x.buf.Write(t.UTC().AppendFormat(x.buf.AvailableBuffer(), timeForm))
+	x.close(name)
+}
 
 // text escapes as S3 does; control characters go out as references that XML 1.0
 // parsers refuse, which is why clients ask for encoding-type=url.

@@ -47,6 +47,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	rep = f.spoil(rep, e, q)
 	entry.Status, entry.Code = rep.statusCode(), codeOf(e, f)
 	s.journal.end(entry)
+	s.journal.applied(entry)
 	s.send(w, q, f, rep)
 	s.journal.after(entry)
 }
