@@ -40,6 +40,11 @@ func TestRealServerKeepsEverything(t *testing.T) {
 		job := filepath.Join(dir, step.job)
 		s := b.summary(append([]string{"s3://" + b.bucket, "--job", job}, step.args...)...)
 		if s.Planned != len(keys) || s.Done != len(keys) || !s.Complete || s.Resumed {
+			for k, row := range b.rows(job) {
+				if row["state"] != "done" {
+					t.Logf("%q: %v", k, row)
+				}
+			}
 			t.Fatalf("%s: %+v, want %d done", step.job, s, len(keys))
 		}
 		b.sameBut(before, b.look(keys), step.sse, step.key)
