@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/planner"
 )
 
@@ -168,7 +169,8 @@ func readSmall(ctx context.Context, st Storage, uri string) ([]byte, error) {
 // writes last. found is false where there is none.
 func complete(ctx context.Context, st Storage, uri string, data []byte) (found bool, err error) {
 	sum, err := readSmall(ctx, st, folder(uri)+"manifest.checksum")
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || object.ClassOf(err) == object.ClassDenied {
+		// S3 denies what is not there to whoever may not list.
 		return false, nil
 	}
 	if err != nil {
