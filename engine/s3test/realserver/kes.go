@@ -56,23 +56,9 @@ func startKES(ctx context.Context, dir string, keys []string) (*kesServer, error
 	if k.client, err = k.adminClient(); err != nil {
 		return nil, err
 	}
-	for attempt := 1; ; attempt++ { // as in startMinIO
-		if k.addr, err = freeAddress(); err != nil {
-			return nil, err
-		}
-		config := filepath.Join(dir, "config.yaml")
-		if err := os.WriteFile(config, fmt.Appendf(nil, kesConfig, k.addr, identity, k.keyFile, k.certFile, filepath.Join(dir, "keys")), 0o600); err != nil {
-			return nil, err
-		}
-		k.proc = &process{name: "kes", path: bin, args: []string{"server", "--config", config},
-			env: []string{"HOME=" + dir}, log: filepath.Join(dir, "kes.log")}
-		err = k.proc.start(ctx, k.answers)
-		if err == nil {
-			break
-		}
-		if attempt == 3 || ctx.Err() != nil {
-			return nil, err
-		}
+	err = onFreePort(ctx, func(addr string) error { return k.start(ctx, bin, dir, addr, identity) })
+	if err != nil {
+		return nil, err
 	}
 	for _, key := range keys {
 		if err := k.createKey(ctx, key); err != nil {
@@ -81,6 +67,18 @@ func startKES(ctx context.Context, dir string, keys []string) (*kesServer, error
 		}
 	}
 	return k, nil
+}
+
+func (k *kesServer) start(ctx context.Context, bin, dir, addr, identity string) error {
+	k.addr = addr
+	config := filepath.Join(dir, "config.yaml")
+	text := fmt.Appendf(nil, kesConfig, addr, identity, k.keyFile, k.certFile, filepath.Join(dir, "keys"))
+	if err := os.WriteFile(config, text, 0o600); err != nil {
+		return err
+	}
+	k.proc = &process{name: "kes", path: bin, args: []string{"server", "--config", config},
+		env: []string{"HOME=" + dir}, log: filepath.Join(dir, "kes.log")}
+	return k.proc.start(ctx, k.answers)
 }
 
 // newIdentity makes the certificate and gives the name that KES knows it by.

@@ -13,6 +13,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -131,18 +132,12 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	return s, s.startMinIO(ctx, bin, certs, o.Env)
 }
 
-// startMinIO tries a few ports: between choosing a free one and listening on it
-// somebody else may take it.
 func (s *Server) startMinIO(ctx context.Context, bin, certs string, extra []string) error {
 	env, err := s.environment(extra)
 	if err != nil {
 		return err
 	}
-	for attempt := 1; ; attempt++ {
-		addr, err := freeAddress()
-		if err != nil {
-			return err
-		}
+	return onFreePort(ctx, func(addr string) error {
 		s.Endpoint = "http://" + addr
 		if s.kes != nil {
 			s.Endpoint = "https://" + addr
@@ -154,11 +149,8 @@ func (s *Server) startMinIO(ctx context.Context, bin, certs string, extra []stri
 			env:  env,
 			log:  filepath.Join(s.dir, "minio.log"),
 		}
-		err = s.minio.start(ctx, s.answers)
-		if err == nil || attempt == 3 || ctx.Err() != nil {
-			return err
-		}
-	}
+		return s.minio.start(ctx, s.answers)
+	})
 }
 
 // kmsSecret is the one KMS key of a server without KES. It protects test data
@@ -267,12 +259,29 @@ func (s *Server) Close() error {
 	return s.free()
 }
 
-// freeAddress is a loopback address that nobody listened on a moment ago.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("looking for a free port: %w", err)
+// onFreePort starts a server on a port of its own. Between choosing one and
+// listening on it somebody else may take it: then another is tried.
+func onFreePort(ctx context.Context, start func(addr string) error) error {
+	for attempt := 1; ; attempt++ {
+		addr, err := freeAddress()
+		if err != nil {
+			return err
+		}
+		if err = start(addr); err == nil || attempt == 3 || ctx.Err() != nil {
+			return err
+		}
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+}
+
+// freeAddress is a loopback address that nobody listened on a moment ago. It is
+// below the ports that systems give to outgoing connections: one of those could
+// have taken it by the time a killed server wants it again.
+func freeAddress() (string, error) {
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			return addr, l.Close()
+		}
+	}
+	return "", errors.New("no free port on loopback between 20000 and 32000")
 }
