@@ -72,6 +72,7 @@ func (s *Store) Address(ctx context.Context, bucket string) (Address, error) {
 	}
 	s.mu.Lock()
 	s.mu.addresses[bucket] = &a
+	s.mu.region = a.Region
 	s.mu.Unlock()
 	return a, nil
 }

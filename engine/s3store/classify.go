@@ -201,7 +201,8 @@ func Classify(f Failed) *object.Error {
 	}
 	class, known := codes[e.Code]
 	switch {
-	case !known && strings.HasPrefix(e.Code, "KMS."):
+	case !known && strings.HasPrefix(e.Code, "KMS."),
+		!known && strings.HasPrefix(e.Code, "kms:") && f.Status/100 == 4: // MinIO; its 5xx is a KMS that is away
 		class = object.ClassKey
 	case !known:
 		class = byStatus(f.Status)

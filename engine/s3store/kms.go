@@ -52,10 +52,8 @@ func (s *Store) ResolveKey(ctx context.Context, idOrAlias string) (Key, error) {
 	}
 	client := kms.NewFromConfig(s.cfg, func(o *kms.Options) {
 		o.RetryMaxAttempts = 1
-		if o.Region == "" {
-			o.Region = s.sdk.Region
-		}
-		o.Region = regionOfKey(idOrAlias, o.Region)
+		o.Region = regionOfKey(idOrAlias, s.keyRegion())
+		o.Credentials = aws.NewCredentialsCache(aws.CredentialsProviderFunc(s.retrieve))
 	})
 	out, err := client.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: aws.String(idOrAlias)})
 	if err != nil {
@@ -68,6 +66,17 @@ func (s *Store) ResolveKey(ctx context.Context, idOrAlias string) (Key, error) {
 	return Key{ARN: *m.Arn, State: string(m.KeyState), Enabled: m.KeyState == types.KeyStateEnabled,
 		Symmetric: m.KeySpec == types.KeySpecSymmetricDefault && m.KeyUsage == types.KeyUsageTypeEncryptDecrypt,
 		Manager:   string(m.KeyManager), Region: regionOfKey(*m.Arn, "")}, nil
+}
+
+// keyRegion is where a key that does not name its region must be: with the bucket
+// that was addressed last, which on AWS told its region itself.
+func (s *Store) keyRegion() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.region != "" {
+		return s.mu.region
+	}
+	return s.sdk.Region
 }
 
 // regionOfKey is the region in a key's ARN, or otherwise.

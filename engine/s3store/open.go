@@ -36,6 +36,14 @@ type Store struct {
 	mu struct {
 		sync.Mutex
 		addresses map[string]*Address
+		// region of the bucket that was addressed last; its keys are there too.
+		region string
+	}
+	// creds is replaced as a whole when files were rotated.
+	creds struct {
+		sync.Mutex
+		provider aws.CredentialsProvider
+		stale    bool
 	}
 }
 
@@ -54,6 +62,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		so.DisableURIPathEscaping = true // S3 signs the path as it is sent
 	})}
 	s.mu.addresses = map[string]*Address{}
+	s.creds.provider = cfg.Credentials
 	s.sdk = s3.NewFromConfig(cfg, func(so *s3.Options) {
 		if o.EndpointURL != "" {
 			so.BaseEndpoint = aws.String(o.EndpointURL)
@@ -163,10 +172,11 @@ func (s *Store) Credentials(ctx context.Context) (accessKey, secret, sessionToke
 }
 
 func (s *Store) retrieve(ctx context.Context) (aws.Credentials, error) {
-	if s.cfg.Credentials == nil {
-		return aws.Credentials{}, noCredentials(nil)
+	provider, err := s.provider(ctx)
+	if err != nil || provider == nil {
+		return aws.Credentials{}, noCredentials(err)
 	}
-	c, err := s.cfg.Credentials.Retrieve(ctx)
+	c, err := provider.Retrieve(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			e := FailedToSend("GetCredentials", object.Ref{}, ctx, err)
@@ -178,13 +188,29 @@ func (s *Store) retrieve(ctx context.Context) (aws.Credentials, error) {
 	return c, nil
 }
 
-// Invalidate forgets the cached credentials, so that the next request fetches
-// new ones: after ExpiredToken, or when files were rotated. Static credentials
-// of the environment stay what they are.
-func (s *Store) Invalidate() {
-	if c, ok := s.cfg.Credentials.(*aws.CredentialsCache); ok {
-		c.Invalidate()
+// provider gives the chain's provider. After Invalidate the whole chain is built
+// again, since the SDK reads the shared files only then: keys that were rotated
+// in them would else never be seen.
+func (s *Store) provider(ctx context.Context) (aws.CredentialsProvider, error) {
+	s.creds.Lock()
+	defer s.creds.Unlock()
+	if s.creds.stale {
+		cfg, err := loadConfig(ctx, s.opts)
+		if err != nil {
+			return nil, err // a file in the middle of being written: the next request asks again
+		}
+		s.creds.provider, s.creds.stale = cfg.Credentials, false
 	}
+	return s.creds.provider, nil
+}
+
+// Invalidate forgets the cached credentials, so that the next request fetches
+// new ones: after ExpiredToken, or when files were rotated. Those of the
+// environment stay what they are.
+func (s *Store) Invalidate() {
+	s.creds.Lock()
+	defer s.creds.Unlock()
+	s.creds.stale = true
 }
 
 // Now is the time to sign with: this machine's, corrected by what the store told

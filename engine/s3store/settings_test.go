@@ -321,6 +321,26 @@ func TestCredentials(t *testing.T) {
 	if err := list(s); err != nil {
 		t.Errorf("after Invalidate: %v", err)
 	}
+	// Keys rotated in the shared file, which the SDK reads but once.
+	pair := func(id, secret, token string) {
+		t.Helper()
+		if err := os.WriteFile(shared, []byte("[profile p]\naws_access_key_id = "+id+"\naws_secret_access_key = "+secret+"\naws_session_token = "+token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pair(s3test.DefaultCredentials.AccessKeyID, s3test.DefaultCredentials.SecretAccessKey, "")
+	s, err = s3store.Open(t.Context(), s3store.Options{EndpointURL: srv.URL(), Profile: "p", Region: "us-east-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := list(s); object.ClassOf(err) != object.ClassCredentials {
+		t.Errorf("expired, in a file: %v", err)
+	}
+	pair("SECONDKEY", "second-secret", "tok")
+	s.Invalidate()
+	if err := list(s); err != nil {
+		t.Errorf("rotated in a file: %v", err)
+	}
 	none, err := s3store.Open(t.Context(), s3store.Options{EndpointURL: srv.URL(), Region: "us-east-1"})
 	if err != nil {
 		t.Fatal(err)
