@@ -1,0 +1,40 @@
+package s3store
+
+import (
+	"context"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// Sweep removes what a probe left whose process died: every throwaway object,
+// version and upload whose key begins with name, as ProbeOptions.Announce told
+// it. Facts are those of the bucket.
+func (s *Store) Sweep(ctx context.Context, bucket, name string, facts object.BucketFacts) error {
+	c := newCanary(s, ProbeOptions{Bucket: bucket, Facts: facts})
+	c.name = name
+	refs, listed := []object.Ref(nil), false
+	if c.versioned() {
+		refs, listed = c.listVersions(ctx)
+	}
+	if !listed {
+		var rep object.ListReply
+		err := c.try(ctx, func() (err error) {
+			rep, err = s.ListPage(ctx, object.ListRequest{Bucket: bucket, Prefix: name})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, o := range rep.Objects {
+			refs = append(refs, o.Ref)
+		}
+	}
+	for _, ref := range refs {
+		c.remember(ref, ref.VersionID)
+		if c.lock {
+			c.held = append(c.held, ref)
+		}
+	}
+	c.lost = true // whether an upload was open nobody knows any more
+	return c.clean(ctx)
+}
