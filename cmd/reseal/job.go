@@ -22,6 +22,7 @@ const (
 	checkpointName = "checkpoint"
 	logName        = "reseal.log"
 	statusName     = "status.json"
+	probeName      = jobFileName + ".probe" // may be there before the job is
 )
 
 const jobFormat = 1
@@ -88,7 +89,7 @@ func onlyEmpty(dir string) error {
 		return unusableBecause(err, "the job directory "+dir, "name a directory that you can read and write")
 	}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), jobFileName+".") { // what a crash before the rename leaves
+		if !strings.HasPrefix(e.Name(), jobFileName+".") { // what a crash leaves before there is a job
 			return unusablef("name a new or an empty directory", "%s holds no job but other files, among them %s", dir, e.Name())
 		}
 	}

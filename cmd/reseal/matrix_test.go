@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -28,13 +29,16 @@ import (
 var matrixMutations = []struct {
 	name, commit string
 	args         []string
+	brief        bool // only the faults that differ at this request
 }{
-	{"copy", "Copy", []string{"--operation", "copy"}},
-	{"update", "Update", []string{"--operation", "update"}},
-	{"multipart", "Complete", []string{"--operation", "copy", "--multipart-threshold", "1", "--part-size", "5MiB"}},
-	{"part", "CopyPart", []string{"--operation", "copy", "--multipart-threshold", "1", "--part-size", "5MiB"}},
-	{"create", "CreateUpload", []string{"--operation", "copy", "--multipart-threshold", "1", "--part-size", "5MiB"}},
+	{"copy", "Copy", []string{"--operation", "copy"}, false},
+	{"update", "Update", []string{"--operation", "update"}, false},
+	{"multipart", "Complete", inParts, false},
+	{"part", "CopyPart", inParts, true},
+	{"create", "CreateUpload", inParts, true},
 }
+
+var inParts = []string{"--operation", "copy", "--multipart-threshold", "1", "--part-size", "5MiB"}
 
 var matrixFaults = []string{"", "Failed", "ReplyLost", "Throttled", "KMSThrottled", "Stalled", "(Applied Stalled)",
 	"ErrorIn200", "(Applied ErrorIn200)", "Truncated", "EmptyBody", "(Unapplied EmptyBody)"}
@@ -50,28 +54,49 @@ func TestFaultMatrix(t *testing.T) {
 		t.Fatal(err)
 	}
 	var cells, extra atomic.Int32
-	t.Run("cells", func(t *testing.T) {
-		for _, m := range matrixMutations {
-			for _, fault := range matrixFaults {
-				for _, death := range matrixDeaths {
-					t.Run(fmt.Sprintf("%s/%s/%s", m.name, cell(fault), cell(death)), func(t *testing.T) {
-						t.Parallel()
-						c := newCell(t, binary, matrixObjects, m.args)
-						c.fault(m.commit, fault)
-						if death != "" {
-							c.dieAt(m.commit, death)
-						}
-						c.finish()
-						extra.Add(int32(c.check(m.name == "update", death != "")))
-						cells.Add(1)
-					})
+	atOnce := newPool(t, 8) // cells wait more than they work
+	for _, m := range matrixMutations {
+		for _, fault := range matrixFaults {
+			for _, death := range matrixDeaths {
+				if m.brief && fault != "" && fault != "ReplyLost" && fault != "Failed" {
+					continue
 				}
+				atOnce.run(fmt.Sprintf("%s/%s/%s", m.name, cell(fault), cell(death)), func(t *testing.T) {
+					c := newCell(t, binary, matrixObjects, m.args)
+					c.fault(m.commit, fault)
+					if death != "" {
+						c.dieAt(m.commit, death)
+					}
+					c.finish()
+					extra.Add(int32(c.check(m.name == "update", death != "")))
+					cells.Add(1)
+				})
 			}
 		}
-	})
+	}
+	atOnce.wait()
 	t.Logf("%d cells of %d objects; %d versions more than objects, each of a request whose answer died with its process",
 		cells.Load(), matrixObjects, extra.Load())
 }
+
+// pool runs subtests several at a time, whatever -parallel says.
+type pool struct {
+	t     *testing.T
+	slots chan struct{}
+	wg    sync.WaitGroup
+}
+
+func newPool(t *testing.T, n int) *pool { return &pool{t: t, slots: make(chan struct{}, n)} }
+
+func (p *pool) run(name string, f func(*testing.T)) {
+	p.slots <- struct{}{}
+	p.wg.Go(func() {
+		defer func() { <-p.slots }()
+		p.t.Run(name, f)
+	})
+}
+
+func (p *pool) wait() { p.wg.Wait() }
 
 func cell(s string) string {
 	if s == "" {
@@ -80,7 +105,7 @@ func cell(s string) string {
 	return strings.NewReplacer(" ", "-", "(", "", ")", "").Replace(s)
 }
 
-// bench is one bucket of the embedded store and one job of the real binary.
+// matrixCell is one bucket of the embedded store and one job of the real binary.
 type matrixCell struct {
 	*testing.T
 	server *s3test.Server
@@ -111,7 +136,7 @@ func newCell(t *testing.T, binary string, n int, args []string) *matrixCell {
 // matrixObject is the i-th object: sizes that take one part and several, with
 // everything that an object can have and a copy can lose.
 func matrixObject(i int, oldKey string) s3test.Object {
-	o := s3test.Object{Key: fmt.Sprintf("obj-%02d é+%%2F", i), Body: s3test.Synthetic(uint64(i), int64(i%3)*(5<<20)+int64(i)),
+	o := s3test.Object{Key: fmt.Sprintf("obj-%02d é+%%2F", i), Body: s3test.Synthetic(uint64(i), int64(i%3)*min(1, int64(12/(i+1)))*(5<<20)+int64(i)),
 		LastModified: time.Date(2022, 1, 1+i, 0, 0, 0, 0, time.UTC)}
 	o.Encryption.Type = object.SSES3
 	if i%2 == 1 {
@@ -267,7 +292,7 @@ func (c *matrixCell) sameObject(was, is s3test.Object, update bool) {
 	if is.Encryption.Type != object.SSEKMS || is.Encryption.KMSKeyID != c.key {
 		c.Errorf("%q is under %+v", was.Key, is.Encryption)
 	}
-	if !bytes.Equal(was.Body.ReadAll(), is.Body.ReadAll()) {
+	if !was.Body.Equal(is.Body) {
 		c.Errorf("the bytes of %q changed", was.Key)
 	}
 	type kept struct {

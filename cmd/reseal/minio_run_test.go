@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,6 +113,9 @@ func TestRealServerKilled(t *testing.T) {
 	b.checkRows(job, keys, before, map[string]string{"sse_before": "none", "sse_after": "sse-kms", "kms_key_after": shown})
 	rows, extra := b.rows(job), 0
 	for key, versions := range b.nothingElse(keys) {
+		if strings.HasSuffix(key, "/") {
+			continue // MinIO keeps no versions of these; sameBut has looked at them
+		}
 		switch {
 		case len(versions) < 2:
 			t.Errorf("%q has no new version", key)

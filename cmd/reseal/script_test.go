@@ -36,6 +36,8 @@ type scriptStore struct {
 //	s3 untouched                    fail unless no object was written since
 //	s3 is BUCKET SSE [KEY]          fail unless every current object is under it
 //	s3 snapshot BUCKET / s3 same BUCKET   compare a bucket with a snapshot of it
+//	s3 waituntil OP                 wait for the first request of OP
+//	s3 holds BUCKET N               fail unless it holds N versions and markers and no upload
 //	s3 stop
 func storeCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
@@ -84,6 +86,19 @@ func storeCommand(ts *testscript.TestScript, neg bool, args []string) {
 		st.before[a[1]] = st.server.Snapshot(a[1])
 	case "same":
 		st.same(ts, a[1])
+	case "waituntil":
+		deadline := time.Now().Add(20 * time.Second)
+		for st.server.Count(a[1]) == 0 {
+			if time.Now().After(deadline) {
+				ts.Fatalf("no request of %s came", a[1])
+			}
+			<-time.After(10 * time.Millisecond)
+		}
+	case "holds":
+		b := st.server.Snapshot(a[1])
+		if n, err := strconv.Atoi(a[2]); err != nil || len(b.Objects) != n || len(b.Uploads) > 0 {
+			ts.Fatalf("%d versions and %d uploads in %s, want %s", len(b.Objects), len(b.Uploads), a[1], a[2])
+		}
 	case "stop":
 		st.server.Close()
 	default:
@@ -110,7 +125,7 @@ func (st *scriptStore) start(ts *testscript.TestScript, args []string) {
 	ts.Check(err)
 	ts.Defer(server.Close)
 	st.server = server
-	st.keys = map[string]string{"A": server.KMS.CreateKey("alias/a"), "B": server.KMS.CreateKey("alias/b")}
+	st.keys = map[string]string{"A": server.KMS.CreateKey("alias/a"), "B": server.KMS.CreateKey("alias/b"), "M": server.KMS.CreateNamedKey("minio-key")}
 	for name, value := range map[string]string{
 		"AWS_ACCESS_KEY_ID": s3test.DefaultCredentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": s3test.DefaultCredentials.SecretAccessKey,
 		"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": server.URL(), "ENDPOINT": server.URL(),

@@ -17,6 +17,7 @@ import (
 // and what was learnt of them.
 type session struct {
 	a       *app
+	dir     string // of the job, which may not exist yet
 	job     *job
 	order   *order
 	points  *checkpoint.Store
@@ -51,7 +52,7 @@ type learnt struct {
 // store but what the canary needs; and a store that cannot be used leaves no job
 // behind, so that the command line can be corrected and given again.
 func (a *app) openSession(ctx context.Context, f *jobFlags, o *order) (_ *session, err error) {
-	s := &session{a: a, job: o.existing, order: o, console: &console{w: a.stderr}}
+	s := &session{a: a, dir: f.dir, job: o.existing, order: o, console: &console{w: a.stderr}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
