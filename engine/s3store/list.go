@@ -39,12 +39,16 @@ type row struct {
 	ChecksumType      string
 	RestoreStatus     *struct{ IsRestoreInProgress bool }
 	UserTags          string
-	UserMetadata      *struct {
-		Items []struct {
-			XMLName xml.Name
-			Value   string `xml:",chardata"`
-		} `xml:",any"`
-	}
+	UserMetadata      *userMetadata
+}
+
+type userMetadata struct {
+	Items []metadataItem `xml:",any"`
+}
+
+type metadataItem struct {
+	XMLName xml.Name
+	Value   string `xml:",chardata"`
 }
 
 // ListPage asks for one page of current objects (ListObjectsV2).
@@ -90,8 +94,11 @@ func (s *Store) list(ctx context.Context, r *request, q object.ListRequest, root
 		return object.ListReply{}, err
 	}
 	var doc listing
-	if err := decode(r, rep, root, &doc); err != nil {
-		return object.ListReply{}, err
+	if !quickListing(string(rep.body), root, &doc) {
+		doc = listing{}
+		if err := decode(r, rep, root, &doc); err != nil {
+			return object.ListReply{}, err
+		}
 	}
 	return doc.reply(r, rep, q)
 }

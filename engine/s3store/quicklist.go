@@ -1,0 +1,345 @@
+package s3store
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// A listing is by far the longest document that a job reads, and encoding/xml
+// spends more on one of its rows than the whole rest of the job on the object.
+// So a page in the form in which stores write it is read by hand here, without
+// copying its strings. The promise is that of a fast path: whatever is unusual
+// (an attribute, a comment, a character that XML does not allow, a tag that does
+// not fit) is left to encoding/xml, which then decides what it is. A fuzz test
+// holds the two against each other.
+
+// quickListing reads body into doc. False means: nothing is known, ask
+// encoding/xml.
+func quickListing(body, root string, doc *listing) bool {
+	if !plainXML(body) {
+		return false
+	}
+	q := quick{s: strings.TrimRight(body, " \t\n"), ok: true}
+	q.prolog()
+	if !q.open(root) {
+		return false
+	}
+	versions := root == "ListVersionsResult"
+	if n := strings.Count(q.s, "<Contents>"); n > 0 {
+		doc.Contents, q.sizes = make([]row, 0, n), make([]int64, 0, n)
+	}
+	for q.ok {
+		name, empty := q.child(root)
+		switch {
+		case name == "":
+			return q.ok && q.s == ""
+		case empty && (name == "Contents" || name == "Version" || name == "DeleteMarker"):
+			return false
+		case name == "Contents" && !versions:
+			doc.Contents = append(doc.Contents, row{})
+			q.row(&doc.Contents[len(doc.Contents)-1], name)
+		case name == "Contents" || (name == "Version" || name == "DeleteMarker") && !versions:
+			return false
+		case name == "Version" || name == "DeleteMarker":
+			doc.Versions = append(doc.Versions, row{})
+			q.row(&doc.Versions[len(doc.Versions)-1], name)
+		case name == "CommonPrefixes" && !empty:
+			q.prefix(doc)
+		default:
+			text := ""
+			if !empty {
+				text = q.leaf(name)
+			}
+			q.page(doc, name, text)
+		}
+	}
+	return false
+}
+
+// page takes one of the document's own elements.
+func (q *quick) page(doc *listing, name, text string) {
+	switch name {
+	case "EncodingType":
+		doc.EncodingType = text
+	case "IsTruncated":
+		doc.IsTruncated = q.bool(text)
+	case "NextContinuationToken":
+		doc.NextContinuationToken = text
+	case "NextKeyMarker":
+		doc.NextKeyMarker = text
+	case "NextVersionIdMarker":
+		doc.NextVersionIDMarker = text
+	}
+}
+
+func (q *quick) prefix(doc *listing) {
+	var p struct{ Prefix string }
+	for q.ok {
+		name, empty := q.child("CommonPrefixes")
+		if name == "" {
+			doc.CommonPrefixes = append(doc.CommonPrefixes, p)
+			return
+		}
+		text := ""
+		if !empty {
+			text = q.leaf(name)
+		}
+		if name == "Prefix" {
+			p.Prefix = text
+		}
+	}
+}
+
+// row reads the children of one row up to its end tag.
+func (q *quick) row(w *row, element string) {
+	w.XMLName.Local = element
+	for q.ok {
+		name, empty := q.child(element)
+		switch {
+		case name == "":
+			return
+		case name == "UserMetadata":
+			q.metadata(w, empty)
+		case name == "Owner" || name == "RestoreStatus":
+			if !empty {
+				q.skip(name) // nobody asks for them
+			}
+		default:
+			text := ""
+			if !empty {
+				text = q.leaf(name)
+			}
+			q.column(w, name, text)
+		}
+	}
+}
+
+func (q *quick) column(w *row, name, text string) {
+	switch name {
+	case "Key":
+		w.Key = text
+	case "VersionId":
+		w.VersionID = text
+	case "IsLatest":
+		w.IsLatest = q.bool(text)
+	case "LastModified":
+		w.LastModified = text
+	case "ETag":
+		w.ETag = text
+	case "Size":
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			q.ok = false
+		}
+		q.sizes = append(q.sizes, n)
+		w.Size = &q.sizes[len(q.sizes)-1]
+	case "StorageClass":
+		w.StorageClass = text
+	case "ChecksumAlgorithm":
+		w.ChecksumAlgorithm = append(w.ChecksumAlgorithm, text)
+	case "ChecksumType":
+		w.ChecksumType = text
+	case "UserTags":
+		w.UserTags = text
+	}
+}
+
+func (q *quick) metadata(w *row, empty bool) {
+	if w.UserMetadata != nil {
+		q.ok = false
+		return
+	}
+	w.UserMetadata = new(userMetadata)
+	for q.ok && !empty {
+		name, none := q.child("UserMetadata")
+		if name == "" {
+			return
+		}
+		item := metadataItem{}
+		item.XMLName.Local = name
+		if !none {
+			item.Value = q.leaf(name)
+		}
+		w.UserMetadata.Items = append(w.UserMetadata.Items, item)
+	}
+}
+
+// quick is what is left of the document. ok turns false at the first thing that
+// this reader leaves to encoding/xml.
+type quick struct {
+	s  string
+	ok bool
+	// sizes are those that the rows point to, in one piece.
+	sizes []int64
+}
+
+// plainXML says whether every character is one that XML allows and that its
+// reader gives back as it is.
+func plainXML(s string) bool {
+	ascii := true
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= utf8.RuneSelf:
+			ascii = false
+		case c < ' ' && c != '\t' && c != '\n':
+			return false // "\r" would become "\n"
+		}
+	}
+	if !ascii {
+		if !utf8.ValidString(s) {
+			return false
+		}
+		for _, r := range s {
+			if !inXML(r) {
+				return false
+			}
+		}
+	}
+	return !strings.Contains(s, "]]>")
+}
+
+func (q *quick) space() { q.s = strings.TrimLeft(q.s, " \t\n") }
+
+// prolog takes an XML declaration of UTF-8, where there is one.
+func (q *quick) prolog() {
+	if !strings.HasPrefix(q.s, "<?xml ") {
+		return
+	}
+	decl, rest, ok := strings.Cut(q.s, "?>")
+	if !ok || decl != `<?xml version="1.0" encoding="UTF-8"` && decl != `<?xml version="1.0"` {
+		q.ok = false
+		return
+	}
+	q.s = rest
+	q.space()
+}
+
+// open takes the root's start tag, which may have a namespace.
+func (q *quick) open(root string) bool {
+	rest, ok := strings.CutPrefix(q.s, "<"+root)
+	if !q.ok || !ok {
+		return false
+	}
+	if after, ok := strings.CutPrefix(rest, ` xmlns="http://s3.amazonaws.com/doc/2006-03-01/"`); ok {
+		rest = after
+	}
+	q.s, ok = strings.CutPrefix(rest, ">")
+	return ok
+}
+
+// child takes the next start tag below parent, or parent's end tag, then name is
+// empty. Nothing but white space may stand between.
+func (q *quick) child(parent string) (name string, empty bool) {
+	q.space()
+	if len(q.s) < 3 || q.s[0] != '<' {
+		q.ok = false
+		return "", false
+	}
+	if q.s[1] == '/' {
+		q.end(parent)
+		return "", false
+	}
+	i := 1
+	for i < len(q.s) && nameByte(q.s[i], i == 1) {
+		i++
+	}
+	name, q.s = q.s[1:i], q.s[i:]
+	switch {
+	case name == "":
+	case strings.HasPrefix(q.s, ">"):
+		q.s = q.s[1:]
+		return name, false
+	case strings.HasPrefix(q.s, "/>"):
+		q.s = q.s[2:]
+		return name, true
+	}
+	q.ok = false
+	return "", false
+}
+
+// nameByte are the bytes of the names that stores use.
+func nameByte(c byte, first bool) bool {
+	letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+	return letter || !first && (c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.')
+}
+
+// end takes an end tag.
+func (q *quick) end(name string) {
+	n := len(name)
+	if len(q.s) < n+3 || q.s[:2] != "</" || q.s[2:2+n] != name || q.s[2+n] != '>' {
+		q.ok = false
+		return
+	}
+	q.s = q.s[n+3:]
+}
+
+// leaf takes the text of an element and its end tag.
+func (q *quick) leaf(name string) string {
+	i := strings.IndexByte(q.s, '<')
+	if i < 0 {
+		q.ok = false
+		return ""
+	}
+	text := q.s[:i]
+	q.s = q.s[i:]
+	q.end(name)
+	if strings.IndexByte(text, '&') < 0 {
+		return text
+	}
+	if name == "ETag" {
+		return q.etag(text)
+	}
+	return q.resolve(text)
+}
+
+// etag is the text of an ETag, which stands in quotes in every row: it is given
+// without them, which costs no copy and is what becomes of it in any case.
+func (q *quick) etag(text string) string {
+	inner, opened := strings.CutPrefix(text, "&quot;")
+	inner, closed := strings.CutSuffix(inner, "&quot;")
+	if !opened || !closed || strings.ContainsAny(inner, `&"`) {
+		return q.resolve(text)
+	}
+	return inner
+}
+
+// skip takes everything up to the end tag of name.
+func (q *quick) skip(name string) {
+	for q.ok {
+		child, empty := q.child(name)
+		if child == "" {
+			return
+		}
+		if !empty {
+			q.leaf(child)
+		}
+	}
+}
+
+// resolve replaces the references that stores write.
+func (q *quick) resolve(text string) string {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(text, "&")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		ref, rest, closed := strings.Cut(after, ";")
+		c, known := map[string]string{"amp": "&", "lt": "<", "gt": ">", "quot": `"`, "apos": "'", "#34": `"`, "#39": "'", "#x22": `"`}[ref]
+		if !closed || !known {
+			q.ok = false
+			return ""
+		}
+		b.WriteString(c)
+		text = rest
+	}
+}
+
+func (q *quick) bool(text string) bool {
+	if text != "true" && text != "false" {
+		q.ok = false
+	}
+	return text == "true"
+}
