@@ -9,11 +9,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// begin makes a new store this job's, or reads an old one and checks that it is.
+// begin makes a new store this job's.
 func (s *Store) begin() error {
-	if err := s.load(); !errors.Is(err, ErrNoStore) {
-		return err
-	}
 	b := s.db.NewBatch()
 	_ = b.Set([]byte(keyFormat), []byte{valueVersion, formatVersion}, nil)
 	_ = b.Set([]byte(keyJob), append([]byte{valueVersion}, s.opts.Job[:]...), nil)
@@ -30,17 +27,13 @@ func (s *Store) load() error {
 		return err
 	}
 	if !ok {
-		if s.ro {
-			return &FormatError{Dir: s.dir}
-		}
-		return ErrNoStore
+		return &FormatError{Dir: s.dir} // somebody else's
 	}
 	r := decoder{b: format}
 	r.version()
 	if v := r.uint(); r.err != nil || v != formatVersion {
 		return &FormatError{Dir: s.dir, Version: v}
 	}
-	s.existed = true
 	if err := s.loadJob(); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -21,19 +22,24 @@ import (
 // While Pebble is opened nothing has been promised yet, so errors go back to it.
 type gate struct {
 	vfs.FS
-	shut atomic.Bool
 	fail func(error)
+	shut atomic.Bool
+	// passing is held for reading by every change that is under way.
+	passing sync.RWMutex
 }
 
-// enter stops the caller where the gate is shut.
+// enter stops the caller where the gate is shut. Who passes must leave.
 func (g *gate) enter() {
+	g.passing.RLock()
 	if g.shut.Load() {
+		g.passing.RUnlock()
 		park()
 	}
 }
 
 // leave stops the caller where its change has failed.
 func (g *gate) leave(err error) error {
+	g.passing.RUnlock()
 	if err == nil || opening() {
 		return err
 	}
@@ -41,6 +47,14 @@ func (g *gate) leave(err error) error {
 	g.fail(err)
 	park()
 	return nil
+}
+
+// close shuts the gate and waits for the changes that are under way: whoever
+// opens the job next must not find them half done.
+func (g *gate) close() {
+	g.shut.Store(true)
+	g.passing.Lock()
+	defer g.passing.Unlock()
 }
 
 func park() { select {} }
@@ -63,9 +77,13 @@ func opening() bool {
 
 func (g *gate) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	g.enter()
-	f, err := g.FS.Create(name, c)
-	if err != nil {
-		return nil, g.leave(err)
+	err := g.settle(name)
+	var f vfs.File
+	if err == nil {
+		f, err = g.FS.Create(name, c)
+	}
+	if err = g.leave(err); err != nil {
+		return nil, err
 	}
 	return &gateFile{f, g}, nil
 }
@@ -73,16 +91,15 @@ func (g *gate) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 // ReuseForWrite makes a new file instead: a reader that copies the logs of a
 // running job (OpenSnapshot) must never see one overwritten in place.
 func (g *gate) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	g.enter()
-	_ = g.FS.Remove(old) // or it stays as a file that nobody needs
+	_ = g.Remove(old) // or it stays as a file that nobody needs
 	return g.Create(name, c)
 }
 
 func (g *gate) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
 	g.enter()
 	f, err := g.FS.OpenReadWrite(name, c, opts...)
-	if err != nil {
-		return nil, g.leave(err)
+	if err = g.leave(err); err != nil {
+		return nil, err
 	}
 	return &gateFile{f, g}, nil
 }
@@ -108,11 +125,27 @@ func (g *gate) Rename(old, name string) error {
 // Remove may fail: Pebble tries again at the next open.
 func (g *gate) Remove(name string) error {
 	g.enter()
+	defer g.passing.RUnlock()
+	if err := g.settle(name); err != nil {
+		return err
+	}
 	return g.FS.Remove(name)
+}
+
+// settle syncs the folder before a marker in it comes or goes. A marker names
+// the manifest. Pebble makes the manifest, makes its marker, removes the old
+// marker, and syncs the folder once; where a file system keeps some of these
+// after a power cut and not the ones before, the store would be gone.
+func (g *gate) settle(name string) error {
+	if !strings.HasPrefix(g.FS.PathBase(name), "marker.") {
+		return nil
+	}
+	return syncDir(g.FS, g.FS.PathDir(name))
 }
 
 func (g *gate) RemoveAll(name string) error {
 	g.enter()
+	defer g.passing.RUnlock()
 	return g.FS.RemoveAll(name)
 }
 
@@ -146,7 +179,10 @@ func (f *gateFile) WriteAt(b []byte, off int64) (int, error) {
 }
 
 // Close lets some file systems tell only now that a write has failed.
-func (f *gateFile) Close() error { return f.g.leave(f.File.Close()) }
+func (f *gateFile) Close() error {
+	f.g.enter()
+	return f.g.leave(f.File.Close())
+}
 
 func (f *gateFile) Sync() error {
 	f.g.enter()

@@ -11,11 +11,12 @@ import (
 
 // pebbleOptions are for a store that is written in order, read in order, and
 // shares its machine with the work: small memory, one compaction at a time.
-func (s *Store) pebbleOptions(readOnly bool) *pebble.Options {
+func (s *Store) pebbleOptions(create, readOnly bool) *pebble.Options {
 	log := &pebbleLog{s}
 	o := &pebble.Options{
 		FS:                          s.gate,
 		ReadOnly:                    readOnly,
+		ErrorIfNotExists:            !create, // or a damaged store would be taken for a new one
 		FormatMajorVersion:          pebble.FormatNewest,
 		Logger:                      log,
 		CacheSize:                   4 << 20,

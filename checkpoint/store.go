@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -16,8 +17,14 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 )
 
-// storeDir is the store's folder in a job directory.
-const storeDir = "checkpoint"
+// storeDir is the store's folder in a job directory. It holds LOCK and dbDir,
+// which is Pebble's. A new database is made as newDir and renamed when it is
+// whole, so that no crash leaves half of one.
+const (
+	storeDir = "checkpoint"
+	dbDir    = "db"
+	newDir   = "new"
+)
 
 // Options of Open. The zero value of each is useful.
 type Options struct {
@@ -114,34 +121,72 @@ func Open(dir string, opts Options) (*Store, error) {
 	if s.lock, err = s.takeLock(path); err != nil {
 		return nil, s.dirError(err)
 	}
-	if err := s.openDB(path, false); err != nil {
-		s.lock.Close()
-		return nil, err
-	}
-	if err := s.begin(); err != nil {
+	if err := s.makeDB(path); err != nil {
 		return nil, errors.Join(err, s.abandon())
+	}
+	if err := s.openDB(filepath.Join(path, dbDir), false); err != nil {
+		return nil, errors.Join(err, s.abandon())
+	}
+	if err := s.load(); err != nil {
+		// Pebble is healthy, and is closed like it; the error is about what it holds.
+		return nil, errors.Join(err, s.closeDB(), s.lock.Close())
 	}
 	go s.write()
 	return s, nil
 }
 
+// makeDB makes a new store where there is none.
+func (s *Store) makeDB(path string) error {
+	if _, err := s.opts.fs.Stat(filepath.Join(path, dbDir)); err == nil {
+		s.existed = true
+		return nil
+	}
+	made := newStore(s.dir, s.opts)
+	fresh := filepath.Join(path, newDir)
+	if err := s.opts.fs.RemoveAll(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &DiskError{s.dir, err}
+	}
+	if err := makeDir(s.opts.fs, fresh); err != nil {
+		return &DiskError{s.dir, err}
+	}
+	if err := made.openDB(fresh, true); err != nil {
+		made.gate.close()
+		return err
+	}
+	if err := errors.Join(made.begin(), made.closeDB()); err != nil {
+		made.gate.close()
+		return err
+	}
+	if err := s.opts.fs.Rename(fresh, filepath.Join(path, dbDir)); err != nil {
+		return &DiskError{s.dir, err}
+	}
+	if err := syncDir(s.opts.fs, path); err != nil {
+		return &DiskError{s.dir, err}
+	}
+	return nil
+}
+
 // makeDir makes a folder, 0700, and those above it, and syncs each into the one
 // that holds it: a store that is synced in a folder that is not would be gone
 // after a power cut.
-func makeDir(fs vfs.FS, path string) error {
-	if _, err := fs.Stat(path); err == nil {
+func makeDir(disk vfs.FS, path string) error {
+	if _, err := disk.Stat(path); err == nil {
 		return nil
 	}
-	parent := fs.PathDir(path)
+	parent := disk.PathDir(path)
 	if parent != path {
-		if err := makeDir(fs, parent); err != nil {
+		if err := makeDir(disk, parent); err != nil {
 			return err
 		}
 	}
-	if err := fs.MkdirAll(path, 0o700); err != nil {
+	if err := disk.MkdirAll(path, 0o700); err != nil {
 		return err
 	}
-	d, err := fs.OpenDir(parent)
+	return syncDir(disk, parent)
+}
+
+func syncDir(disk vfs.FS, path string) error {
+	d, err := disk.OpenDir(path)
 	if err != nil {
 		return err
 	}
@@ -175,18 +220,17 @@ func (s *Store) dirError(err error) error {
 // nothing to read the error wraps ErrNoStore.
 func OpenReadOnly(dir string, opts Options) (*Store, error) {
 	s := newStore(dir, opts)
-	s.ro = true
+	s.ro, s.existed = true, true
 	path := filepath.Join(dir, storeDir)
-	if _, err := s.opts.fs.Stat(path); err != nil {
+	if _, err := s.opts.fs.Stat(filepath.Join(path, dbDir)); err != nil {
 		return nil, fmt.Errorf("job directory %s: %w", dir, ErrNoStore)
 	}
 	var err error
 	if s.lock, err = s.opts.lock(path, false); err != nil {
 		return nil, s.dirError(err)
 	}
-	if err := s.openDB(path, true); err != nil {
-		s.lock.Close()
-		return nil, err
+	if err := s.openDB(filepath.Join(path, dbDir), false); err != nil {
+		return nil, errors.Join(err, s.abandon())
 	}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -206,7 +250,7 @@ func newStore(dir string, opts Options) *Store {
 	return s
 }
 
-func (s *Store) openDB(path string, readOnly bool) error {
+func (s *Store) openDB(path string, create bool) error {
 	opened := make(chan error, 1)
 	go func() {
 		// Pebble panics where a directory cannot be synced.
@@ -215,7 +259,7 @@ func (s *Store) openDB(path string, readOnly bool) error {
 				opened <- panicError(p)
 			}
 		}()
-		db, err := pebble.Open(path, s.pebbleOptions(readOnly))
+		db, err := pebble.Open(path, s.pebbleOptions(create, s.ro))
 		s.db = db
 		opened <- err
 	}()
@@ -232,7 +276,6 @@ func (s *Store) openDB(path string, readOnly bool) error {
 	case !errors.As(err, &disk):
 		err = &DiskError{s.dir, err}
 	}
-	s.gate.shut.Store(true)
 	return err
 }
 
@@ -302,16 +345,20 @@ func (s *Store) Close() error {
 	if s.failure() != nil {
 		return errors.Join(s.failErr, s.abandon())
 	}
+	return errors.Join(s.closeDB(), s.lock.Close())
+}
+
+func (s *Store) closeDB() error {
 	closed := make(chan error, 1)
 	go func() { closed <- s.db.Close() }()
-	return errors.Join(s.wait(closed), s.lock.Close())
+	return s.wait(closed)
 }
 
 // abandon gives up the lock without a word to Pebble, whose Close would wait for
 // ever where a write has failed.
 func (s *Store) abandon() error {
 	s.closed.Store(true)
-	s.gate.shut.Store(true)
+	s.gate.close()
 	return s.lock.Close()
 }
 
