@@ -15,7 +15,7 @@ import (
 
 // One bucket, whatever the number of workers, the faults and the moments of
 // death: the same final encryption, bytes, attributes and report. A seed that
-// fails is run again by RESEAL_SEED; RESEAL_SEEDS asks for more of them than
+// fails is run again by RESEAL_SEED; RESEAL_SOAK_SEEDS asks for more of them than
 // `make test` runs (`make soak`).
 func TestMetamorphic(t *testing.T) {
 	binary, err := build()
@@ -23,7 +23,7 @@ func TestMetamorphic(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, seeds := uint64(1), 6
-	if n, err := strconv.Atoi(os.Getenv("RESEAL_SEEDS")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("RESEAL_SOAK_SEEDS")); err == nil {
 		seeds = n
 	}
 	if n, err := strconv.ParseUint(os.Getenv("RESEAL_SEED"), 10, 64); err == nil {
