@@ -174,11 +174,12 @@ func (r *ranges) prepare(victim *span, m string, behind float64) (child *span, s
 		victim.rest = sane(victim.rest / 2) // or the same cut would be tried again at once
 		return nil, shrunk, errStale
 	}
-	// Where nothing is known of the part cut off, it is worth a few readers until
-	// its first page tells.
+	// Until its first page tells, the part cut off is worth every reader once: a
+	// wrong guess of the victim's must not be inherited without end. Where nothing
+	// is known of it, it is worth a few.
 	rest := float64(4 * r.src.pageSize())
 	if behind != blind {
-		rest = sane(victim.rest * behind)
+		rest = min(sane(victim.rest*behind), 1.5*float64(r.src.pageSize()*r.src.readers()))
 	}
 	child = &span{id: rangeID(r.mu.next), began: m, rest: rest,
 		place: place{From: m, Pos: m, To: victim.To, Open: victim.Open}}
