@@ -71,7 +71,7 @@ func expected(p *s3test.Profile, full bool, shown string) object.Capabilities {
 		CopySourceIfMatch: on(!p.IgnoresCopySourceConditions), CopyIfMatch: where(!encryptedOnly, on(!p.IgnoresCopyIfMatch)),
 		PartSourceIfMatch: where(uploads, on(!p.IgnoresPartSourceConditions)), CompleteIfMatch: where(uploads, on(!p.IgnoresCompleteIfMatch)),
 		CopyShowsEncryption: where(copies && !p.EmptyCopyReply, on(!p.CopyShowsNoSSE)), UploadShowsEncryption: where(uploads && !p.EmptyCopyReply, object.Yes),
-		KeepsTags: where(!foreign("tagging"), on(!(copies && p.CopyDropsTags) && !p.UploadDropsTags)), KeepsRedirect: on(!p.CopyDropsRedirect), KeepsExpires: where(!p.DropsExpires && !p.DropsHeaders, object.Yes), KeepsClass: where(!p.OnlyStandard && !p.ClassAlwaysDefault, object.Yes),
+		KeepsTags: where(!foreign("tagging"), on(!(copies && p.CopyDropsTags) && !p.UploadDropsTags)), KeepsRedirect: on(!p.CopyDropsRedirect), KeepsExpires: where(!p.DropsExpires && !p.DropsHeaders, on(!(p.CopyDropsExpires && route == object.RouteSelfCopy))), KeepsClass: where(!p.OnlyStandard && !p.ClassAlwaysDefault, object.Yes),
 		PutTagging: on(!foreign("tagging")), GetTagging: on(!foreign("tagging")),
 		GetAttributes: on(!foreign("attributes")),
 		DSSE:          on(!p.NoDSSE), BucketKey: on(!p.IgnoresBucketKey), Checksums: on(!p.NoChecksums),

@@ -371,19 +371,19 @@ func (c *canary) routesInUse() []object.Route {
 // encryptedRoute finds the cheapest way that works with every kind of encrypted
 // source that this store can make and the job can read.
 func (c *canary) encryptedRoute(ctx context.Context) error {
-	found, err := c.routeFrom(ctx, c.sources(), false)
+	found, tried, err := c.routeFrom(ctx, c.sources(), false)
 	if err != nil {
 		return err
 	}
-	if found == object.RouteNone && c.caps.Source == "assumed" {
-		found = c.caps.Route // no source can be seen to be encrypted
+	if !tried {
+		found = c.unproved()
 	}
 	c.caps.EncryptedRoute = found
 	if c.target.SourceKey.IsZero() {
 		return nil
 	}
 	under := object.Target{SSE: object.SSEC, CustomerKey: c.target.SourceKey}
-	found, err = c.routeFrom(ctx, []object.Target{under}, true)
+	found, _, err = c.routeFrom(ctx, []object.Target{under}, true)
 	if err != nil {
 		return err
 	}
@@ -393,6 +393,20 @@ func (c *canary) encryptedRoute(ctx context.Context) error {
 		c.caps.EncryptedRoute = found
 	}
 	return nil
+}
+
+// unproved is the route for encrypted sources where none could be made to try
+// one: the most thorough that works with plain ones. Whatever it does is looked
+// at object by object.
+func (c *canary) unproved() object.Route {
+	found := c.caps.Route
+	if found != object.RouteNone && c.caps.Source == "canary" {
+		if c.caps.Multipart == object.Yes {
+			found = object.RouteMultipart
+		}
+		c.note("no encrypted object could be made here to try a copy of one: %s is taken, as for plain objects", found)
+	}
+	return found
 }
 
 // sources are encryptions that a source can be made under, other than the target
@@ -408,13 +422,15 @@ func (c *canary) sources() []object.Target {
 	return all
 }
 
-func (c *canary) routeFrom(ctx context.Context, sources []object.Target, ssec bool) (object.Route, error) {
+// routeFrom finds the cheapest route for the first of the sources that can be
+// made; tried is false where none can.
+func (c *canary) routeFrom(ctx context.Context, sources []object.Target, ssec bool) (found object.Route, tried bool, err error) {
 	for _, src := range sources {
 		for route := object.RouteSelfCopy; route <= object.RouteMultipart; route++ {
 			h, err := c.decorated(ctx, "encrypted-"+routeWord(route), &src)
 			if err != nil {
 				if undecided(err) && object.ClassOf(err) != object.ClassKey {
-					return object.RouteNone, err
+					return object.RouteNone, false, err
 				}
 				break // cannot be made here: another kind of source
 			}
@@ -423,19 +439,19 @@ func (c *canary) routeFrom(ctx context.Context, sources []object.Target, ssec bo
 			}
 			t, err := c.attempt(ctx, route, h, want{sourceKey: ssec})
 			if err != nil {
-				return object.RouteNone, err
+				return object.RouteNone, true, err
 			}
 			c.describe(&t, "an object under "+src.SSE.String())
 			if t.works() {
 				c.learnFrom([]trial{t})
-				return route, nil
+				return route, true, nil
 			}
 			if route == object.RouteMultipart {
-				return object.RouteNone, nil
+				return object.RouteNone, true, nil
 			}
 		}
 	}
-	return object.RouteNone, nil
+	return object.RouteNone, false, nil
 }
 
 func isAlias(key string) bool {

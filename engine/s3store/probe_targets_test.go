@@ -1,0 +1,147 @@
+package s3store_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3store"
+	"github.com/resealhq/reseal/engine/s3test"
+)
+
+// TestProbeTargets asks a faithful store and two that are not, over TLS, about
+// every target, with and without sources under SSE-C.
+func TestProbeTargets(t *testing.T) {
+	ignoresKey := s3test.Profile{Name: "ignores customer keys", Encryption: s3test.EncryptNothing}
+	for _, p := range []s3test.Profile{s3test.AWS(), s3test.Ceph16(), ignoresKey} {
+		srv := s3test.New(s3test.Config{Profile: p, TLS: true})
+		defer srv.Close()
+		srv.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
+		ca := filepath.Join(t.TempDir(), "ca.pem")
+		if err := os.WriteFile(ca, srv.CAPEM(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := openFake(t, srv, s3store.Options{CABundle: ca})
+		key := srv.KMS.CreateNamedKey("k")
+		if p.KeyAsGiven {
+			key = "k"
+		}
+		for name, target := range map[string]object.Target{
+			"AES256":    {SSE: object.SSES3},
+			"KMS":       {SSE: object.SSEKMS, KMSKeyID: key},
+			"its key":   {SSE: object.SSEKMS},
+			"DSSE":      {SSE: object.DSSEKMS, KMSKeyID: key},
+			"SSE-C":     {SSE: object.SSEC, CustomerKey: customerKey(t)},
+			"SSE-C too": {SSE: object.SSEC, CustomerKey: customerKey(t), SourceKey: customerKey(t)},
+			"from SSEC": {SSE: object.SSEKMS, KMSKeyID: key, SourceKey: customerKey(t)},
+		} {
+			t.Run(p.Name+"/"+name, func(t *testing.T) {
+				got, err := s.Probe(t.Context(), s3store.ProbeOptions{Bucket: "b", Prefix: "p/", Target: target,
+					Facts: object.BucketFacts{Versioning: object.VersioningEnabled, ACLsDisabled: object.Yes}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := object.Capabilities{Encrypts: object.Yes, Route: object.RouteSelfCopy, EncryptedRoute: object.RouteSelfCopy}
+				switch p.Name {
+				case "Ceph16":
+					want.Route, want.EncryptedRoute = object.RouteMultipart, object.RouteMultipart
+					switch name {
+					case "AES256": // answers 200 and does nothing
+						want = object.Capabilities{Encrypts: object.No}
+					case "its key", "DSSE": // refused
+						want = object.Capabilities{}
+					}
+				case ignoresKey.Name:
+					want = object.Capabilities{Encrypts: object.No}
+				}
+				if got.Encrypts != want.Encrypts || got.Route != want.Route || got.EncryptedRoute != want.EncryptedRoute {
+					t.Errorf("encrypts %v, routes %v and %v; want %v, %v and %v\n%s", got.Encrypts, got.Route, got.EncryptedRoute,
+						want.Encrypts, want.Route, want.EncryptedRoute, strings.Join(got.Notes, "\n"))
+				}
+				if left := srv.Snapshot("b"); len(left.Objects) > 0 {
+					t.Errorf("left behind: %+v", left.Objects)
+				}
+				if name == "its key" && p.Name == "AWS" && got.ShownKeyID != srv.KMS.DefaultKeyARN() {
+					t.Errorf("the key of the store is shown as %q", got.ShownKeyID)
+				}
+			})
+		}
+	}
+}
+
+// TestProbePermissions: what may not be done is unknown, not absent, and what
+// could not be removed is said.
+func TestProbePermissions(t *testing.T) {
+	for _, tc := range []struct {
+		deny  []string
+		class object.Class // of the error
+		left  bool
+		check func(*object.Capabilities) bool
+	}{
+		{[]string{"s3:PutObject"}, object.ClassDenied, false, nil},
+		{[]string{"s3:GetObject"}, object.ClassDenied, false, nil},
+		{[]string{"s3:DeleteObject", "s3:DeleteObjectVersion"}, object.ClassDenied, true, nil},
+		{[]string{"s3:UpdateObjectEncryption"}, object.ClassOther, false, func(c *object.Capabilities) bool { return c.Update == object.No && c.Encrypts == object.Yes }},
+		{[]string{"s3:GetObjectAttributes"}, object.ClassOther, false, func(c *object.Capabilities) bool { return c.GetAttributes == object.Unknown }},
+		{[]string{"s3:GetObjectAcl"}, object.ClassOther, false, func(c *object.Capabilities) bool { return c.GetACL == object.Unknown }},
+		{[]string{"s3:PutObjectAcl"}, object.ClassOther, false, func(c *object.Capabilities) bool { return c.PutACL == object.Unknown }},
+	} {
+		t.Run(strings.Join(tc.deny, ","), func(t *testing.T) {
+			srv := s3test.New(s3test.Config{})
+			defer srv.Close()
+			cfg := s3test.BucketConfig{Versioning: "Enabled", Ownership: "ObjectWriter"}
+			for _, action := range tc.deny {
+				cfg.Deny = append(cfg.Deny, s3test.Deny{Action: action})
+			}
+			srv.CreateBucket("b", cfg)
+			s := openFake(t, srv, s3store.Options{})
+			got, err := s.Probe(t.Context(), s3store.ProbeOptions{Bucket: "b", Target: object.Target{SSE: object.SSEKMS, KMSKeyID: srv.KMS.CreateKey()},
+				Facts: object.BucketFacts{Versioning: object.VersioningEnabled, ACLsDisabled: object.No}})
+			if object.ClassOf(err) != tc.class || (err == nil) != (tc.class == object.ClassOther) {
+				t.Fatalf("%v", err)
+			}
+			left := len(srv.Snapshot("b").Objects) > 0
+			if left != tc.left || left && !strings.Contains(err.Error(), ".reseal-canary-") {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+			if tc.check != nil && !tc.check(&got) {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// TestProbeDefaultLock: a bucket that locks all new objects for years gets
+// nothing that outlives the probe.
+func TestProbeDefaultLock(t *testing.T) {
+	for _, p := range []s3test.Profile{s3test.AWS(), {Name: "update overwrites", ForeignObject: []string{"encryption", "tagging", "acl"}}} {
+		srv := s3test.New(s3test.Config{Profile: p})
+		defer srv.Close()
+		srv.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true, DefaultLockMode: "COMPLIANCE", DefaultLockDays: 3650})
+		s := openFake(t, srv, s3store.Options{})
+		facts, err := s.BucketFacts(t.Context(), "b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Probe(t.Context(), s3store.ProbeOptions{Bucket: "b", Facts: facts, Target: object.Target{SSE: object.SSEKMS, KMSKeyID: srv.KMS.CreateKey()}})
+		if err != nil || got.KeepsLock != object.Yes || got.PutRetention != object.Yes || got.Route != object.RouteSelfCopy || got.Update != object.No {
+			t.Errorf("%s: %+v, %v", p.Name, got, err)
+		}
+		if left := srv.Snapshot("b"); len(left.Objects) > 0 {
+			t.Errorf("%s: left behind: %+v", p.Name, left.Objects)
+		}
+	}
+}
+
+// TestKnownAWS: nothing is sent to a store that is known.
+func TestKnownAWS(t *testing.T) {
+	srv := s3test.New(s3test.Config{})
+	defer srv.Close()
+	s := openFake(t, srv, s3store.Options{EndpointURL: "https://s3.eu-west-1.amazonaws.com"})
+	got, err := s.Probe(t.Context(), s3store.ProbeOptions{Bucket: "b", Target: object.Target{SSE: object.SSEKMS, ShownKeyID: "arn:k"}})
+	if err != nil || got.Source != "aws" || got.Update != object.Yes || got.ListMetadata != object.No || got.ShownKeyID != "arn:k" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
