@@ -149,6 +149,9 @@ func (s *Server) copiedAttrs(q *request, b *bucket, src copySource) (*Attrs, *s3
 		a.ContentType, a.CacheControl, a.ContentDisposition = from.ContentType, from.CacheControl, from.ContentDisposition
 		a.ContentEncoding, a.ContentLanguage, a.Expires = from.ContentEncoding, from.ContentLanguage, from.Expires
 		a.Metadata, a.MissingMetadata = from.Metadata, from.MissingMetadata
+		if s.profile.CopyDropsExpires {
+			a.Expires = ""
+		}
 	case "REPLACE":
 	default:
 		return nil, errInvalidArgument("Unknown metadata directive.")

@@ -251,7 +251,8 @@ func (l *listing) row(x *xmlDoc, v *version, owner bool) {
 	}
 }
 
-// writeMetadata is MinIO's extension metadata=true.
+// writeMetadata is MinIO's extension metadata=true. As there, neither Expires
+// nor a redirect is told, values are not encoded, and lock names are small.
 func writeMetadata(x *xmlDoc, a *Attrs) {
 	x.open("UserMetadata")
 	names := make([]string, 0, len(a.Metadata))
@@ -260,21 +261,19 @@ func writeMetadata(x *xmlDoc, a *Attrs) {
 	}
 	slices.Sort(names)
 	for _, k := range names {
-		x.el("X-Amz-Meta-"+http.CanonicalHeaderKey(k), encodeWords(a.Metadata[k]))
+		x.el("X-Amz-Meta-"+http.CanonicalHeaderKey(k), a.Metadata[k])
 	}
 	x.opt("content-type", a.ContentType)
 	x.opt("cache-control", a.CacheControl)
 	x.opt("content-disposition", a.ContentDisposition)
 	x.opt("content-encoding", a.ContentEncoding)
 	x.opt("content-language", a.ContentLanguage)
-	x.opt("expires", a.Expires)
-	x.opt("X-Amz-Website-Redirect-Location", a.Redirect)
 	if a.LockMode != "" {
-		x.el("X-Amz-Object-Lock-Mode", a.LockMode)
-		x.el("X-Amz-Object-Lock-Retain-Until-Date", a.RetainUntil.UTC().Format(timeForm))
+		x.el("x-amz-object-lock-mode", a.LockMode)
+		x.el("x-amz-object-lock-retain-until-date", a.RetainUntil.UTC().Format(timeForm))
 	}
 	if a.LegalHold {
-		x.el("X-Amz-Object-Lock-Legal-Hold", "ON")
+		x.el("x-amz-object-lock-legal-hold", "ON")
 	}
 	var r reply
 	showEncryption(&r, a)
@@ -283,5 +282,5 @@ func writeMetadata(x *xmlDoc, a *Attrs) {
 		x.opt(h, r.header.Get(h))
 	}
 	x.close("UserMetadata")
-	x.el("UserTags", tagQuery(a.Tags))
+	x.opt("UserTags", strings.ReplaceAll(tagQuery(a.Tags), "+", "%20"))
 }

@@ -72,7 +72,8 @@ type Profile struct {
 	PutDropsTags       bool
 	CopyDropsLock      bool // even when sent
 	UploadDropsLock    bool
-	DropsExpires       bool
+	DropsExpires       bool // always
+	CopyDropsExpires   bool // a copy by the COPY directive; REPLACE and uploads keep it
 	DropsHeaders       bool // CacheControl, ContentLanguage, ContentEncoding, Expires on copies
 	CopyDropsRedirect  bool // even when sent
 	ClassAlwaysDefault bool

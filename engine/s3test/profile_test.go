@@ -274,7 +274,7 @@ func TestMetadataListing(t *testing.T) {
 	s.Put("b", s3test.Object{Key: "sealed", Attrs: s3test.Attrs{Encryption: object.Encryption{Type: object.SSEKMS, KMSKeyID: "arn:aws:kms:mykey"}}})
 	_, with := raw(t, s, "GET", "/b?list-type=2&metadata=true", "", nil)
 	_, without := raw(t, s, "GET", "/b?list-type=2", "", nil)
-	for _, want := range []string{"<X-Amz-Meta-A>b</X-Amz-Meta-A>", "<UserTags>k=v+w</UserTags>", "<X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id>arn:aws:kms:mykey<"} {
+	for _, want := range []string{"<X-Amz-Meta-A>b</X-Amz-Meta-A>", "<UserTags>k=v%20w</UserTags>", "<X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id>arn:aws:kms:mykey<"} {
 		if !strings.Contains(with, want) || strings.Contains(without, want) {
 			t.Errorf("%s in the listing with metadata: %s", want, with)
 		}

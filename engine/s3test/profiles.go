@@ -8,7 +8,7 @@ func MinIO() Profile {
 	return Profile{
 		Name: "MinIO", Server: "MinIO", NoImplicitSSE: true, KeyMinIO: true, UnknownKeyIsMinIO: true, NoDSSE: true,
 		IgnoresBucketKey: true, CopyShowsNoSSE: true, IgnoresCopyIfMatch: true, IgnoresExpectedOwner: true,
-		DropsExpires: true, CopyDropsRedirect: true, ForeignObject: []string{"encryption"}, OverwritesUnknown: true,
+		CopyDropsExpires: true, CopyDropsRedirect: true, ForeignObject: []string{"encryption"}, OverwritesUnknown: true,
 		ListMetadata: true, ExtraEmptyPage: true,
 	}
 }
@@ -108,6 +108,7 @@ func Quirks() []Profile {
 		{Name: "lost tags are an empty 200", CopyDropsTags: true, UploadDropsTags: true, LostTagsAnswerNil: true},
 		{Name: "copy drops the lock", CopyDropsLock: true, UploadDropsLock: true},
 		{Name: "drops Expires", DropsExpires: true},
+		{Name: "copy drops Expires", CopyDropsExpires: true},
 		{Name: "drops the redirect", CopyDropsRedirect: true},
 		{Name: "drops content headers on copy", DropsHeaders: true},
 		{Name: "update overwrites the object", ForeignObject: []string{"encryption"}},
