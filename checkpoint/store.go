@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -80,6 +81,7 @@ type Store struct {
 	dict    *dict
 	existed bool
 	ro      bool
+	copied  string // the folder of a snapshot, to be removed by Close
 
 	failed   chan struct{} // closed by fail
 	failOnce sync.Once
@@ -131,6 +133,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		// Pebble is healthy, and is closed like it; the error is about what it holds.
 		return nil, errors.Join(err, s.closeDB(), s.lock.Close())
 	}
+	s.sweepSnapshots(path)
 	go s.write()
 	return s, nil
 }
@@ -345,7 +348,11 @@ func (s *Store) Close() error {
 	if s.failure() != nil {
 		return errors.Join(s.failErr, s.abandon())
 	}
-	return errors.Join(s.closeDB(), s.lock.Close())
+	err := errors.Join(s.closeDB(), s.lock.Close())
+	if s.copied != "" {
+		err = errors.Join(err, os.RemoveAll(s.copied))
+	}
+	return err
 }
 
 func (s *Store) closeDB() error {

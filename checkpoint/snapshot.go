@@ -1,0 +1,185 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// snapshotPrefix begins the folder of a snapshot, beside the database, so that
+// tables can be linked rather than copied.
+const snapshotPrefix = "snapshot-"
+
+// snapshotTries bounds the starts over. Each loses to a flush or a compaction
+// that removed a file meanwhile, which takes milliseconds and comes every few
+// seconds.
+const snapshotTries = 20
+
+// errMoved says that the store has moved on while it was copied.
+var errMoved = errors.New("the checkpoint kept changing while it was copied; try again")
+
+// OpenSnapshot opens the job in dir for reading, also while a process runs it:
+// then it reads a copy, of the state that a crash at this moment would leave. The
+// copy takes the logs and links the tables; Close removes it.
+func OpenSnapshot(dir string, opts Options) (*Store, error) {
+	s, err := OpenReadOnly(dir, opts)
+	var locked *LockedError
+	if !errors.As(err, &locked) {
+		return s, err
+	}
+	path := filepath.Join(dir, storeDir)
+	for range snapshotTries {
+		var copied string
+		if copied, err = copyStore(path); err != nil {
+			if errors.Is(err, errMoved) {
+				continue
+			}
+			return nil, &DiskError{dir, err}
+		}
+		if s, err = openCopy(dir, copied, opts); err == nil {
+			return s, nil
+		}
+	}
+	return nil, &DiskError{dir, errors.Join(errMoved, err)}
+}
+
+// openCopy opens a snapshot's folder. Where that fails the copy was not whole:
+// Pebble compares the manifest with the tables that are there.
+func openCopy(dir, copied string, opts Options) (*Store, error) {
+	s := newStore(dir, opts)
+	s.ro, s.existed, s.copied = true, true, copied
+	var err error
+	if s.lock, err = s.opts.lock(copied, false); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(copied))
+	}
+	err = s.openDB(copied, false)
+	if err == nil {
+		if err = s.load(); err == nil {
+			close(s.idle)
+			return s, nil
+		}
+		err = errors.Join(err, s.closeDB())
+	}
+	return nil, errors.Join(err, s.abandon(), os.RemoveAll(copied))
+}
+
+// copyStore copies the database below path. The order matters: the manifest
+// first, for the tables that it names and the logs that it needs exist then, and
+// every log that is followed by another one is whole. What was removed meanwhile
+// is seen at the end.
+func copyStore(path string) (copied string, err error) {
+	db := filepath.Join(path, dbDir)
+	copied, err = os.MkdirTemp(path, snapshotPrefix)
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(copied))
+		}
+	}()
+	if err := os.WriteFile(filepath.Join(copied, "LOCK"), nil, 0o600); err != nil {
+		return "", err
+	}
+	before, err := list(db)
+	if err != nil {
+		return "", err
+	}
+	for _, pick := range []func(string) bool{isHead, isRest} {
+		names, err := list(db)
+		if err != nil {
+			return "", err
+		}
+		for name := range names {
+			if !pick(name) {
+				continue
+			}
+			if err := copyFile(db, copied, name); err != nil {
+				return "", err
+			}
+		}
+	}
+	after, err := list(db)
+	if err != nil {
+		return "", err
+	}
+	for name := range before {
+		if !after[name] && (isHead(name) || isLog(name)) {
+			return "", errMoved
+		}
+	}
+	return copied, nil
+}
+
+func isHead(name string) bool {
+	return strings.HasPrefix(name, "MANIFEST-") || strings.HasPrefix(name, "marker.")
+}
+
+func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
+
+func isRest(name string) bool { return !isHead(name) && name != "LOCK" }
+
+func list(dir string) (map[string]bool, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		names[e.Name()] = true
+	}
+	return names, nil
+}
+
+// copyFile links a table, which never changes, and copies everything else.
+func copyFile(from, to, name string) error {
+	if strings.HasSuffix(name, ".sst") {
+		err := os.Link(filepath.Join(from, name), filepath.Join(to, name))
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, fs.ErrNotExist):
+			return nil // compacted away; if the manifest still names it, opening fails
+		}
+	}
+	in, err := os.Open(filepath.Join(from, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w (%s)", errMoved, name)
+	}
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(filepath.Join(to, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+// sweepSnapshots removes what readers that were killed have left. One that is
+// still being read is locked by its reader.
+func (s *Store) sweepSnapshots(path string) {
+	names, err := list(path)
+	if err != nil {
+		return
+	}
+	for name := range names {
+		if !strings.HasPrefix(name, snapshotPrefix) {
+			continue
+		}
+		left := filepath.Join(path, name)
+		lock, err := s.opts.lock(left, true)
+		if err != nil {
+			continue
+		}
+		if err := errors.Join(os.RemoveAll(left), lock.Close()); err != nil {
+			s.opts.Logger.Warn("snapshot not removed", "path", left, "error", err)
+		}
+	}
+}

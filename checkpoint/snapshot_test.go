@@ -1,0 +1,103 @@
+package checkpoint
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// TestSnapshotOfARunningJob reads a job again and again while it is planned and
+// worked on, with so little memory that tables and logs come and go. Each copy
+// must be a consistent state, and not older than what was durable before.
+func TestSnapshotOfARunningJob(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir, Options{memTable: 64 << 10})
+	must(t, err)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		buf := make([]object.Task, 50)
+		for p := 0; ; p++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := s.Append(tasks(p*50, p*50+50), nil); err != nil {
+				t.Error(err)
+				return
+			}
+			n, err := s.Next(t.Context(), buf)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for i := range n {
+				if err := s.Record(outcome(buf[i].Seq)); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+	for range 25 {
+		before := s.Totals()
+		must(t, s.Flush())
+		snap, err := OpenSnapshot(dir, Options{})
+		must(t, err)
+		planned, done := uint64(0), uint64(0)
+		must(t, snap.Rows(func(task *object.Task, o *object.Outcome) error {
+			if task.Seq != planned {
+				t.Errorf("row %d is task %d", planned, task.Seq)
+			}
+			planned++
+			if o != nil {
+				done++
+			}
+			return nil
+		}))
+		got := snap.Totals()
+		if got.Planned.Objects != planned || got.States[object.Done].Objects != done {
+			t.Errorf("%d rows and %d outcomes, and counters %+v", planned, done, got)
+		}
+		if planned < before.Planned.Objects || done < before.States[object.Done].Objects {
+			t.Errorf("%d planned and %d done, older than the %d and %d that were durable", planned, done, before.Planned.Objects, before.States[object.Done].Objects)
+		}
+		must(t, snap.Close())
+	}
+	close(stop)
+	wg.Wait()
+	must(t, s.Close())
+	if names, _ := list(filepath.Join(dir, storeDir)); len(names) != 2 {
+		t.Errorf("the snapshots leave %v", names)
+	}
+}
+
+func TestSnapshotsOfDeadReadersAreSwept(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	left, err := copyStore(filepath.Join(dir, storeDir)) // and then the reader dies
+	must(t, err)
+	alive, err := OpenSnapshot(dir, Options{})
+	must(t, err)
+	must(t, s.Close())
+	s = open(t, dir)
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Errorf("the copy of a dead reader is still there: %v", err)
+	}
+	if _, err := os.Stat(alive.copied); err != nil {
+		t.Errorf("the copy of a reader was removed under it: %v", err)
+	}
+	must(t, alive.Rows(func(*object.Task, *object.Outcome) error { return nil }))
+	must(t, alive.Close())
+	names, err := list(filepath.Join(dir, storeDir))
+	must(t, err)
+	for name := range names {
+		if strings.HasPrefix(name, snapshotPrefix) {
+			t.Errorf("%s is left", name)
+		}
+	}
+}
