@@ -81,13 +81,15 @@ func (r *run) attempt(ctx context.Context, call *object.Call, f func(context.Con
 // answer a CopyObject only when all bytes are there.
 func (r *run) timed(ctx context.Context, call *object.Call, f func(context.Context) error) error {
 	limit := r.RequestTimeout + time.Duration(call.Bytes/(4<<20))*time.Second
-	tctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+	tctx := withLimit(ctx, limit)
+	defer tctx.release()
 	err := f(tctx)
 	if err != nil && ctx.Err() == nil && tctx.Err() != nil {
-		// Our own time limit, not the run's end: the request may have been applied.
+		// Our own time limit, not the run's end: unless it was never sent, the request
+		// may have been applied.
+		e, _ := errors.AsType[*object.Error](err)
 		return &object.Error{Class: object.ClassTransient, Op: call.Kind.String(),
-			Message: "no answer within " + limit.String(), Err: err,
+			Message: "no answer within " + limit.String(), Err: err, NotSent: e != nil && e.NotSent,
 			Hint: "the store hangs; the request is repeated after asking the store"}
 	}
 	return err

@@ -32,7 +32,7 @@ type conn struct {
 	// that of the exchange before.
 	watched, last <-chan struct{}
 	unwatch       func() bool
-	mu      struct {
+	mu            struct {
 		sync.Mutex
 		busy        <-chan struct{} // the context of the exchange going on
 		interrupted bool
@@ -45,9 +45,9 @@ func newConn(nc net.Conn) *conn {
 
 var past = time.Unix(1, 0)
 
-// begin makes the connection follow ctx and the silence that is allowed. It
-// fails if ctx has ended.
-func (k *conn) begin(ctx context.Context, silence time.Duration, now time.Time) error {
+// begin makes the connection follow ctx, its limit and the silence that is
+// allowed. It fails if ctx has ended.
+func (k *conn) begin(ctx context.Context, limit time.Time, silence time.Duration, now time.Time) error {
 	done := ctx.Done()
 	k.mu.Lock()
 	k.mu.busy = done
@@ -62,8 +62,7 @@ func (k *conn) begin(ctx context.Context, silence time.Duration, now time.Time) 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	k.silence, k.filled = silence, false
-	k.limit, _ = ctx.Deadline()
+	k.silence, k.filled, k.limit = silence, false, limit
 	return k.extend(now)
 }
 

@@ -16,6 +16,7 @@ type exchange struct {
 	op      string
 	ref     object.Ref
 	silence time.Duration
+	limit   time.Time // the context's deadline
 	hash    uint64
 	kmsKey  string // that the store is asked to use
 	// customer is the key that a HEAD carries.
@@ -32,7 +33,9 @@ type exchange struct {
 // on to the next one only if not one byte of it was written, or if it changes
 // nothing and no byte of a reply came; else the caller has to ask the store.
 func (x *exchange) do(ctx context.Context, build func(*request, *host), parse func(*conn, *reply) error) error {
-	if err := ctx.Err(); err != nil {
+	var below context.Context
+	below, x.limit = limitOf(ctx)
+	if err := x.over(ctx); err != nil {
 		return x.ended(err)
 	}
 	h, err := x.c.host(ctx, x.ref.Bucket)
@@ -49,7 +52,7 @@ func (x *exchange) do(ctx context.Context, build func(*request, *host), parse fu
 		if err != nil {
 			return x.dialFailed(ctx, err)
 		}
-		again, err := x.over(ctx, k, h, key, signing, now, build, parse)
+		again, err := x.send(ctx, below, k, h, key, signing, now, build, parse)
 		if !again {
 			return err
 		}
@@ -71,9 +74,33 @@ func (x *exchange) connect(ctx context.Context, h *host, now time.Time) (*conn, 
 	}
 }
 
-// over sends the request over one connection. again means that it can and
+// limitOf is the context that can be cancelled and its deadline, zero for none.
+// A context that has both apart says so: the one below it is then the same from
+// request to request, and nothing has to be registered for each.
+func limitOf(ctx context.Context) (context.Context, time.Time) {
+	if l, ok := ctx.(interface {
+		Limit() (context.Context, time.Time)
+	}); ok {
+		return l.Limit()
+	}
+	limit, _ := ctx.Deadline()
+	return ctx, limit
+}
+
+// over says why the request must end, nil while it need not.
+func (x *exchange) over(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !x.limit.IsZero() && !time.Now().Before(x.limit) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// send sends the request over one connection. again means that it can and
 // should be sent over another one.
-func (x *exchange) over(ctx context.Context, k *conn, h *host, key *signingKey, signing, now time.Time,
+func (x *exchange) send(ctx, below context.Context, k *conn, h *host, key *signingKey, signing, now time.Time,
 	build func(*request, *host), parse func(*conn, *reply) error) (again bool, err error) {
 	keep := false
 	defer func() {
@@ -90,18 +117,18 @@ func (x *exchange) over(ctx context.Context, k *conn, h *host, key *signingKey, 
 		return false, x.notSent(object.ClassInvalid, errPlainKey, "use an https endpoint")
 	}
 	q.sign(key, h, signing)
-	if err := k.begin(ctx, x.silence, now); err != nil {
+	if err := k.begin(below, x.limit, x.silence, now); err != nil {
 		return false, x.ended(err)
 	}
 	if n, err := k.Write(q.out); err != nil {
-		if n == 0 && !k.fresh && ctx.Err() == nil {
+		if n == 0 && !k.fresh && x.over(ctx) == nil {
 			return true, nil
 		}
 		return false, x.broken(ctx, err, n == 0)
 	}
 	r, err := k.readReply(q.method)
 	if err != nil {
-		if x.idempotent && !k.fresh && k.w == 0 && ctx.Err() == nil && !isTimeout(err) {
+		if x.idempotent && !k.fresh && k.w == 0 && x.over(ctx) == nil && !isTimeout(err) {
 			return true, nil
 		}
 		return false, x.broken(ctx, err, false)
@@ -178,7 +205,7 @@ func classOfEnd(cause error) object.Class {
 
 // noHost is an address or a proxy that could not be found out.
 func (x *exchange) noHost(ctx context.Context, err error) error {
-	if cause := ctx.Err(); cause != nil {
+	if cause := x.over(ctx); cause != nil {
 		return x.ended(cause)
 	}
 	var known *object.Error
@@ -191,7 +218,7 @@ func (x *exchange) noHost(ctx context.Context, err error) error {
 }
 
 func (x *exchange) noCredentials(ctx context.Context, err error) error {
-	if cause := ctx.Err(); cause != nil {
+	if cause := x.over(ctx); cause != nil {
 		return x.ended(cause)
 	}
 	return x.notSent(object.ClassCredentials, err, "check the profile or renew the credentials")
@@ -199,7 +226,7 @@ func (x *exchange) noCredentials(ctx context.Context, err error) error {
 
 // dialFailed tells a store that is not there from one that will never do.
 func (x *exchange) dialFailed(ctx context.Context, err error) error {
-	if cause := ctx.Err(); cause != nil {
+	if cause := x.over(ctx); cause != nil {
 		return x.ended(cause)
 	}
 	var cert *tls.CertificateVerificationError
@@ -221,11 +248,7 @@ func (x *exchange) dialFailed(ctx context.Context, err error) error {
 // was sent, the request may have been applied.
 func (x *exchange) broken(ctx context.Context, err error, notSent bool) error {
 	e := &object.Error{Class: object.ClassTransient, Op: x.op, Ref: x.ref, Message: err.Error(), NotSent: notSent, Err: err}
-	cause := ctx.Err()
-	if limit, ok := ctx.Deadline(); ok && isTimeout(err) && !time.Now().Before(limit) {
-		cause = context.DeadlineExceeded // the connection's timer was faster than the context's
-	}
-	if cause != nil {
+	if cause := x.over(ctx); cause != nil {
 		e.Class, e.Message, e.Err = classOfEnd(cause), cause.Error(), cause
 	}
 	return e
