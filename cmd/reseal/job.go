@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/resealhq/reseal/planner/manifest"
 )
 
 // The names within a job directory.
@@ -89,7 +91,8 @@ func onlyEmpty(dir string) error {
 		return unusableBecause(err, "the job directory "+dir, "name a directory that you can read and write")
 	}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), jobFileName+".") { // what a crash leaves before there is a job
+		// What a process leaves that dies before there is a job is no other file.
+		if !strings.HasPrefix(e.Name(), jobFileName+".") && !strings.HasPrefix(e.Name(), manifest.Spooled) {
 			return unusablef("name a new or an empty directory", "%s holds no job but other files, among them %s", dir, e.Name())
 		}
 	}
@@ -208,6 +211,20 @@ func syncDir(dir string) error {
 	return d.Sync()
 }
 
+// remove takes a job away that never planned anything; job.json goes last, so
+// that a crash leaves a job that can be resumed.
+func (j *job) remove(andDirectory bool) error {
+	for _, name := range []string{checkpointName, logName, statusName, manifest.Spooled, jobFileName} {
+		if err := os.RemoveAll(j.path(name)); err != nil {
+			return err
+		}
+	}
+	if andDirectory {
+		_ = os.Remove(j.Dir) // stays where somebody put something into it
+	}
+	return nil
+}
+
 // jobFlags are what plan and run take: the whole of a job.
 type jobFlags struct {
 	dir       string
@@ -286,6 +303,7 @@ func (f *jobFlags) Validate(cmd *cobra.Command, args []string) (*order, error) {
 				"the job in %s is another one than the command line asks for", existing.Dir)
 		}
 		o.spec.Selection = existing.File.Spec.Selection // ages mean what they meant when the job began
+		o.spec.Source.Opened = existing.File.Spec.Source.Opened
 	}
 	o.madeDir, err = checkWritable(f.dir)
 	return o, err

@@ -23,6 +23,9 @@ func (s *session) learn(ctx context.Context) error {
 	}
 	spec := &s.order.spec
 	s.learnt.Bucket = spec.Source.Bucket
+	if s.manifest != nil {
+		s.learnt.Bucket = s.manifest.Bucket()
+	}
 	var err error
 	if s.learnt.Facts, err = s.store.BucketFacts(ctx, s.learnt.Bucket); err != nil {
 		return err

@@ -40,6 +40,9 @@ func (w *work) plan(ctx context.Context) error {
 // openSource is what the job's objects come from.
 func (w *work) openSource(context.Context) (planner.Source, error) {
 	src := &w.order.spec.Source
+	if w.manifest != nil {
+		return w.manifest, nil
+	}
 	return &listing.Source{Lister: w.store, Bucket: w.learnt.Bucket, Prefix: src.Prefix, Versions: w.order.spec.Selection.Versions == "all",
 		Metadata: w.learnt.Caps.ListMetadata == object.Yes, Send: w.send}, nil
 }

@@ -217,6 +217,10 @@ func (w *work) conclude(f *jobFlags, cause error) error {
 	if err := w.points.Flush(); err != nil && cause == nil {
 		cause = err
 	}
+	if unusable := (*planner.UnusableError)(nil); errors.As(cause, &unusable) && w.points.Totals().Planned.Objects == 0 {
+		w.discard = !w.resumed
+		return cause
+	}
 	sum := w.summary()
 	if err := w.a.printSummary(f, sum); err != nil {
 		cause = cmp.Or(cause, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
 	"github.com/resealhq/reseal/engine/wire"
+	"github.com/resealhq/reseal/planner/manifest"
 )
 
 // session is a job that this process holds: its checkpoint, its log, its stores
@@ -26,8 +27,12 @@ type session struct {
 	store   *s3store.Store
 	hot     *wire.Client // the store's, for the requests that every object costs
 	learnt  learnt
-	resumed bool // an earlier process had begun this job
-	closers []func() error
+	// manifest is open while the plan is not complete; nil for a listing.
+	manifest *manifest.Opened
+	resumed  bool // an earlier process had begun this job
+	closers  []func() error
+	// discard makes Close remove the job: it turned out that none can be begun.
+	discard bool
 }
 
 // metaLearnt is where the checkpoint keeps what was learnt.
@@ -70,6 +75,11 @@ func (a *app) openSession(ctx context.Context, f *jobFlags, o *order) (_ *sessio
 	}
 	if err := s.openStore(ctx); err != nil {
 		return nil, err
+	}
+	if o.spec.Source.Manifest != "" && (s.points == nil || !s.points.PlanIsComplete()) {
+		if err := s.openManifest(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.learn(ctx); err != nil {
 		return nil, err
@@ -194,5 +204,8 @@ func (s *session) Close() error {
 		errs = append(errs, s.closers[i]())
 	}
 	s.closers = nil
+	if s.discard {
+		errs = append(errs, s.job.remove(s.order.madeDir))
+	}
 	return errors.Join(errs...)
 }

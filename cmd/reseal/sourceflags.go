@@ -15,6 +15,8 @@ type sourceSpec struct {
 	// Manifest is a URI, a path or "-".
 	Manifest       string `json:"manifest,omitempty"`
 	ManifestFormat string `json:"manifest_format,omitempty"`
+	// Opened is the file that Manifest led to when the job began.
+	Opened string `json:"opened,omitempty"`
 }
 
 // given says whether the command line named any source.
