@@ -96,6 +96,9 @@ func brokenPromise(c *Chooser, o *object.Object, a *object.Attributes, got objec
 		return "copy without a route"
 	case route == object.RouteNone:
 		return "copy without any route that re-encrypts"
+	case route != object.RouteMultipart && got.Operation == object.OpMultipart && c.Caps.Multipart == object.No,
+		route == object.RouteSelfCopy && got.Operation == object.OpCopy && got.Route == object.RouteReplace && c.Caps.Replace == object.No:
+		return "a way that the canary saw fail"
 	case route == object.RouteMultipart && got.Operation != object.OpMultipart:
 		return "a weaker route than the one that re-encrypts"
 	case route == object.RouteReplace && got.Operation == object.OpCopy && got.Route == object.RouteSelfCopy:
@@ -153,7 +156,7 @@ func drawCase(r *rand.Rand, old, young object.CustomerKey) (Chooser, object.Obje
 	}
 	rare := func() bool { return r.IntN(8) == 0 }
 	caps := awsCaps()
-	for _, f := range []*object.Finding{&caps.Update, &caps.CopyIfMatch, &caps.CompleteIfMatch, &caps.KeepsTags, &caps.KeepsLock, &caps.KeepsRedirect,
+	for _, f := range []*object.Finding{&caps.Update, &caps.Replace, &caps.Multipart, &caps.CopyIfMatch, &caps.CompleteIfMatch, &caps.KeepsTags, &caps.KeepsLock, &caps.KeepsRedirect,
 		&caps.KeepsExpires, &caps.KeepsClass, &caps.PutTagging, &caps.PutRetention, &caps.PutACL, &caps.GetTagging, &caps.GetACL, &caps.GetAttributes,
 		&caps.DSSE, &caps.BucketKey, &caps.Checksums} {
 		*f = finding()

@@ -14,7 +14,8 @@ type loss struct {
 }
 
 // routes are the ways in which the object could be copied here, in the order of
-// preference.
+// preference. A dearer way than the cheapest that works is among them unless the
+// canary saw it fail.
 func (c *Chooser) routes(o *object.Object) []object.Route {
 	base := c.Caps.EncryptedRoute
 	if o.Encryption.Type == object.SSENone {
@@ -25,12 +26,18 @@ func (c *Chooser) routes(o *object.Object) []object.Route {
 	case object.RouteNone:
 		return nil
 	case object.RouteSelfCopy:
-		copies = []object.Route{object.RouteSelfCopy, object.RouteReplace}
+		copies = []object.Route{object.RouteSelfCopy}
+		if c.Caps.Replace != object.No {
+			copies = append(copies, object.RouteReplace)
+		}
 	case object.RouteReplace:
 		copies = []object.Route{object.RouteReplace}
 	}
 	if o.Size > MaxCopySize {
 		copies = nil
+	}
+	if c.Caps.Multipart == object.No && base != object.RouteMultipart {
+		return copies
 	}
 	if c.MultipartThreshold > 0 && o.Size >= c.MultipartThreshold {
 		return append([]object.Route{object.RouteMultipart}, copies...)
