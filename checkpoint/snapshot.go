@@ -67,52 +67,53 @@ func openCopy(dir, copied string, opts Options) (*Store, error) {
 	return nil, errors.Join(err, s.abandon(), os.RemoveAll(copied))
 }
 
-// copyStore copies the database below path. The order matters: the manifest
+// copyStore copies the database below path and tells where to. The order matters: the manifest
 // first, for the tables that it names and the logs that it needs exist then, and
 // every log that is followed by another one is whole. What was removed meanwhile
 // is seen at the end.
-func copyStore(path string) (copied string, err error) {
-	db := filepath.Join(path, dbDir)
-	copied, err = os.MkdirTemp(path, snapshotPrefix)
+func copyStore(path string) (string, error) {
+	to, err := os.MkdirTemp(path, snapshotPrefix)
 	if err != nil {
 		return "", err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(copied))
-		}
-	}()
-	if err := os.WriteFile(filepath.Join(copied, "LOCK"), nil, 0o600); err != nil {
-		return "", err
+	if err := copyDB(filepath.Join(path, dbDir), to); err != nil {
+		return "", errors.Join(err, os.RemoveAll(to))
+	}
+	return to, nil
+}
+
+func copyDB(db, to string) error {
+	if err := os.WriteFile(filepath.Join(to, "LOCK"), nil, 0o600); err != nil {
+		return err
 	}
 	before, err := list(db)
 	if err != nil {
-		return "", err
+		return err
 	}
 	for _, pick := range []func(string) bool{isHead, isRest} {
 		names, err := list(db)
 		if err != nil {
-			return "", err
+			return err
 		}
 		for name := range names {
 			if !pick(name) {
 				continue
 			}
-			if err := copyFile(db, copied, name); err != nil {
-				return "", err
+			if err := copyFile(db, to, name); err != nil {
+				return err
 			}
 		}
 	}
 	after, err := list(db)
 	if err != nil {
-		return "", err
+		return err
 	}
 	for name := range before {
 		if !after[name] && (isHead(name) || isLog(name)) {
-			return "", errMoved
+			return errMoved
 		}
 	}
-	return copied, nil
+	return nil
 }
 
 func isHead(name string) bool {

@@ -84,7 +84,7 @@ func TestSnapshotsOfDeadReadersAreSwept(t *testing.T) {
 	alive, err := OpenSnapshot(dir, Options{})
 	must(t, err)
 	must(t, s.Close())
-	s = open(t, dir)
+	open(t, dir)
 	if _, err := os.Stat(left); !os.IsNotExist(err) {
 		t.Errorf("the copy of a dead reader is still there: %v", err)
 	}
