@@ -52,6 +52,7 @@ func exitCode(err error) int {
 	var (
 		unusable  *unusableError
 		some      *someError
+		differs   *notVerifiedError
 		onPurpose *onPurposeError
 		source    *planner.UnusableError
 	)
@@ -60,7 +61,7 @@ func exitCode(err error) int {
 		return exitAsWanted
 	case errors.As(err, &unusable), errors.As(err, &source):
 		return exitUnusable
-	case errors.As(err, &some):
+	case errors.As(err, &some), errors.As(err, &differs):
 		return exitSome
 	case errors.As(err, &onPurpose):
 		return exitOnPurpose

@@ -49,6 +49,7 @@ objects were left or failed; 4 stopped on purpose before the end; 130 interrupte
 		newRun(a),
 		newStatus(a),
 		newReport(a),
+		newVerify(a),
 		newDemo(a),
 		newVersion(a),
 		newCompletion(a),

@@ -27,6 +27,7 @@ type scriptStore struct {
 //	s3 bucket NAME [SETTING…]       versioned suspended lock acls noimplicit website
 //	s3 fill BUCKET N PREFIX [SSE [KEY]]   store N small objects
 //	s3 put BUCKET KEY BODY [SSE [KEY]]    store one; more attributes as name=value
+//	s3 remove BUCKET KEY            take away the current version, without a trace
 //	s3 rules RULE                   set a fault rule (see s3test.ParseRule)
 //	s3 latency OP DURATION          make OP slow
 //	s3 key NAME STATE               Enabled Disabled PendingDeletion Denied
@@ -62,6 +63,11 @@ func storeCommand(ts *testscript.TestScript, neg bool, args []string) {
 			s3test.Bytes("a small object\n"), s3test.Attrs{Encryption: st.encryption(ts, a[4], a[5])})
 	case "put":
 		st.put(ts, args[1:])
+	case "remove":
+		st.server.Remove(a[1], a[2], "")
+		for _, o := range st.server.Snapshot(a[1]).Find(a[2]) {
+			st.server.Remove(a[1], a[2], o.VersionID)
+		}
 	case "rules":
 		ts.Check(st.server.SetRules(a[1]))
 	case "latency":

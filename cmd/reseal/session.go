@@ -187,14 +187,7 @@ func (s *session) remember() (found bool, err error) {
 }
 
 // target is what the objects of the job are to be like.
-func (s *session) target() object.Target {
-	t := s.order.spec.Target.Target(s.learnt.Caps.Source == "aws")
-	if s.learnt.KMSKeyID != "" {
-		t.KMSKeyID = s.learnt.KMSKeyID
-	}
-	t.ShownKeyID = s.learnt.ShownKeyID
-	return *t
-}
+func (s *session) target() object.Target { return targetOf(&s.order.spec, &s.learnt) }
 
 // Close gives everything up, the last opened first. The checkpoint's Close makes
 // durable what was recorded.
