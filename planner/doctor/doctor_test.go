@@ -1,0 +1,122 @@
+package doctor
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+const (
+	keyARN = "arn:aws:kms:eu-west-1:111122223333:key/new"
+	oldARN = "arn:aws:kms:eu-west-1:111122223333:key/old"
+)
+
+// plain is a bucket without a trap, on AWS, already as the job wants new objects.
+func plain() *Facts {
+	return &Facts{Bucket: "b", Prefix: "logs/",
+		Target: object.Target{SSE: object.SSEKMS, KMSKeyID: keyARN},
+		Caps: object.Capabilities{Source: "aws", Encrypts: object.Yes, Route: object.RouteSelfCopy, EncryptedRoute: object.RouteSelfCopy,
+			Update: object.Yes, CopySourceIfMatch: object.Yes, CopyIfMatch: object.Yes, CompleteIfMatch: object.Yes, KeepsExpires: object.Yes},
+		Settings:     object.BucketFacts{Versioning: object.VersioningOff, ACLsDisabled: object.Yes, ObjectLock: object.No, Website: object.No, Region: "eu-west-1"},
+		DefaultKnown: true, Default: object.Encryption{Type: object.SSEKMS, KMSKeyID: keyARN},
+		Key:         &Key{ARN: keyARN, State: "Enabled", Region: "eu-west-1", Enabled: true, Symmetric: true},
+		Permissions: []Permission{{"s3:GetObject", "b", object.Yes}, {"s3:ListBucket", "b", object.Yes}},
+	}
+}
+
+func TestNothingIsInvented(t *testing.T) {
+	if got := Examine(plain()); len(got) > 0 {
+		t.Errorf("a plain bucket: %+v", got)
+	}
+	f := plain() // rules that cannot reach the job's objects
+	f.Lifecycle = []LifecycleRule{{ID: "tmp", Prefix: "tmp/", ExpireDays: 1}}
+	f.Replication = []ReplicationRule{{ID: "r", Prefix: "other/"}}
+	f.Notifications = []Notification{{Target: "queue", Events: []string{"s3:ObjectRemoved:*"}}}
+	f.Permissions = append(f.Permissions, Permission{"s3:GetObjectRetention", "b", object.No}, Permission{"s3:GetObjectAcl", "b", object.No})
+	if got := Examine(f); len(got) > 0 {
+		t.Errorf("rules elsewhere: %+v", got)
+	}
+}
+
+func TestTraps(t *testing.T) {
+	for name, test := range map[string]struct {
+		set   func(f *Facts)
+		level Level
+		topic string
+		says  string
+	}{
+		"lifecycle by age": {func(f *Facts) { f.Lifecycle = []LifecycleRule{{ID: "old", TransitionDays: []int{90}}} }, Warning, "lifecycle", "transition after 90 days"},
+		"noncurrent expiry": {func(f *Facts) {
+			f.Settings.Versioning = object.VersioningEnabled
+			f.Lifecycle = []LifecycleRule{{ID: "n", NoncurrentExpireDays: 1}}
+		}, Warning, "lifecycle", "will delete it"},
+		"replication, no KMS": {func(f *Facts) { f.Replication = []ReplicationRule{{ID: "dr", Destination: "arn:aws:s3:::dr"}} }, Serious, "replication", "silently stop"},
+		"replication again":   {func(f *Facts) { f.Replication = []ReplicationRule{{ID: "dr", KMSObjects: true}} }, Warning, "replication", "replicates again"},
+		"compliance lock":     {func(f *Facts) { f.Settings.ObjectLock = object.Yes; f.LockMode = "COMPLIANCE" }, Serious, "lock", "COMPLIANCE"},
+		"object lock":         {func(f *Facts) { f.Settings.ObjectLock = object.Yes }, Warning, "lock", "old encryption"},
+		"disabled key":        {func(f *Facts) { f.Key.Enabled, f.Key.State = false, "Disabled" }, Serious, "key", "Disabled"},
+		"key elsewhere":       {func(f *Facts) { f.Key.Region = "us-east-1" }, Serious, "key", "us-east-1"},
+		"missing permission":  {func(f *Facts) { f.Permissions[0].Granted = object.No }, Serious, "permission", "s3:GetObject"},
+		"lock hidden": {func(f *Facts) {
+			f.Settings.ObjectLock = object.Yes
+			f.Permissions = []Permission{{"s3:GetObjectRetention", "b", object.No}}
+		}, Serious, "permission", "looks unlocked"},
+		"website":              {func(f *Facts) { f.Settings.Website = object.Yes }, Note, "website", "redirect"},
+		"other default":        {func(f *Facts) { f.Default = object.Encryption{Type: object.SSES3} }, Warning, "default-encryption", "sse-s3"},
+		"blocked SSE-C":        {func(f *Facts) { f.Target.SSE = object.SSEC; f.Settings.BlocksSSEC = object.Yes }, Serious, "default-encryption", "SSE-C"},
+		"events":               {func(f *Facts) { f.Notifications = []Notification{{"arn:aws:sqs:q", []string{"s3:ObjectCreated:*"}}} }, Warning, "notifications", "arn:aws:sqs:q"},
+		"requester pays":       {func(f *Facts) { f.RequesterPays = object.Yes }, Serious, "requester-pays", "Requester Pays"},
+		"copies keep versions": {func(f *Facts) { f.Caps.Update = object.No; f.Settings.Versioning = object.VersioningEnabled }, Warning, "versioning", "leaves the old version"},
+		"does not encrypt":     {func(f *Facts) { f.Caps.Encrypts = object.No }, Serious, "store", "does not encrypt"},
+		"unread setting":       {func(f *Facts) { f.Unread = []string{"lifecycle"} }, Warning, "permission", "lifecycle"},
+	} {
+		f := plain()
+		test.set(f)
+		got := Examine(f)
+		i := slices.IndexFunc(got, func(g Finding) bool { return g.Topic == test.topic && strings.Contains(g.What, test.says) })
+		switch {
+		case i < 0:
+			t.Errorf("%s: not found in %+v", name, got)
+		case got[i].Level != test.level || got[i].Do == "":
+			t.Errorf("%s: %+v", name, got[i])
+		}
+		for j := 1; j < len(got); j++ {
+			if got[j].Level > got[j-1].Level {
+				t.Errorf("%s: %v after %v", name, got[j].Level, got[j-1].Level)
+			}
+		}
+	}
+}
+
+func TestPolicy(t *testing.T) {
+	n := Needs{Bucket: "b", Prefix: "p/", Target: object.Target{SSE: object.SSEKMS, KMSKeyID: keyARN}, Region: "eu-west-1",
+		SourceKeys: []string{oldARN}, ACLs: object.No, Locks: object.No, Update: true}
+	d := Policy(n)
+	text, err := d.JSON()
+	if err != nil || !json.Valid(text) {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"s3:UpdateObjectEncryption"`, `"arn:aws:s3:::b/p/*"`, `"kms:ReEncrypt*"`, keyARN, oldARN, `"s3:prefix"`, `"s3:AbortMultipartUpload"`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %s in the policy", want)
+		}
+	}
+	for _, not := range []string{`"s3:PutObjectAcl"`, `"s3:PutObjectRetention"`, `"s3:ListBucketVersions"`, `"s3:*"`, `"kms:*"`, `"Resource": "*"`, "DeleteObject"} {
+		if strings.Contains(string(text), not) {
+			t.Errorf("%s is in the least policy", not)
+		}
+	}
+	n.Update, n.Target, n.SourceKeys, n.DestBucket, n.Manifest, n.Region = false, object.Target{SSE: object.SSES3}, nil, "d", "s3://inv/b/c/manifest.json", "cn-north-1"
+	text, _ = Policy(n).JSON()
+	for _, want := range []string{`"arn:aws-cn:s3:::d/*"`, `"arn:aws-cn:s3:::inv/b/c/*"`, `"kms:ViaService"`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %s in the policy: %s", want, text)
+		}
+	}
+	if strings.Contains(string(text), "UpdateObjectEncryption") || strings.Contains(string(text), "GenerateDataKey") {
+		t.Error("a job to SSE-S3 needs no such permission")
+	}
+}

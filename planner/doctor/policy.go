@@ -1,0 +1,191 @@
+package doctor
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// Needs is what decides which permissions a job uses.
+type Needs struct {
+	Bucket, Prefix         string
+	DestBucket, DestPrefix string // empty in place
+	// Manifest is the s3:// URI of a manifest, empty for none.
+	Manifest string
+	Target   object.Target
+	// Region and Account narrow the KMS statements; empty for any.
+	Region string
+	// SourceKeys are the KMS keys that the objects are under; empty for any key,
+	// used through S3 only.
+	SourceKeys  []string
+	AllVersions bool
+	// ACLs, Locks: whether objects can have grants and locks to carry over. No
+	// leaves their permissions out, anything else keeps them.
+	ACLs, Locks object.Finding
+	// Update says whether UpdateObjectEncryption may be used.
+	Update bool
+}
+
+// Document is an IAM policy.
+type Document struct {
+	Version   string
+	Statement []Statement
+}
+
+// Statement is one of its statements.
+type Statement struct {
+	Sid       string
+	Effect    string
+	Action    []string
+	Resource  []string
+	Condition map[string]map[string]any `json:",omitempty"`
+}
+
+// Policy is the least policy that lets the job run, with everything that it
+// would carry over for the objects.
+func Policy(n Needs) Document {
+	p := policy{partition: partition(n.Region)}
+	writeBucket, writePrefix := n.Bucket, n.Prefix
+	if n.DestBucket != "" {
+		writeBucket, writePrefix = n.DestBucket, n.DestPrefix
+	}
+	p.listing(n)
+	p.add("BucketSettings", unique(p.bucket(n.Bucket), p.bucket(writeBucket)), "s3:GetBucketLocation", "s3:GetBucketVersioning",
+		"s3:GetEncryptionConfiguration", "s3:GetBucketOwnershipControls", "s3:GetBucketObjectLockConfiguration", "s3:GetBucketWebsite",
+		"s3:GetLifecycleConfiguration", "s3:GetReplicationConfiguration", "s3:GetBucketNotification", "s3:GetBucketRequestPayment")
+	p.add("ReadObjects", []string{p.objects(n.Bucket, n.Prefix)}, reads(n)...)
+	p.add("WriteObjects", []string{p.objects(writeBucket, writePrefix)}, writes(n)...)
+	p.add("FindUploads", []string{p.bucket(writeBucket)}, "s3:ListBucketMultipartUploads")
+	if bucket, key, ok := strings.Cut(strings.TrimPrefix(n.Manifest, "s3://"), "/"); ok && strings.HasPrefix(n.Manifest, "s3://") {
+		dir := key[:strings.LastIndex(key, "/")+1]
+		p.add("ReadManifest", []string{p.objects(bucket, dir)}, "s3:GetObject")
+		p.add("FindManifest", []string{p.bucket(bucket)}, "s3:ListBucket", "s3:GetBucketLocation")
+	}
+	p.keys(n)
+	return Document{Version: "2012-10-17", Statement: p.statements}
+}
+
+// JSON is the policy as IAM takes it.
+func (d Document) JSON() ([]byte, error) { return json.MarshalIndent(d, "", "  ") }
+
+type policy struct {
+	partition  string
+	statements []Statement
+}
+
+func (p *policy) add(sid string, on []string, actions ...string) *Statement {
+	p.statements = append(p.statements, Statement{Sid: sid, Effect: "Allow", Action: actions, Resource: on})
+	return &p.statements[len(p.statements)-1]
+}
+
+func (p *policy) bucket(name string) string { return "arn:" + p.partition + ":s3:::" + name }
+
+func (p *policy) objects(bucket, prefix string) string { return p.bucket(bucket) + "/" + prefix + "*" }
+
+// listing allows to list the prefix only.
+func (p *policy) listing(n Needs) {
+	actions := []string{"s3:ListBucket"}
+	if n.AllVersions {
+		actions = append(actions, "s3:ListBucketVersions")
+	}
+	s := p.add("ListObjects", []string{p.bucket(n.Bucket)}, actions...)
+	if n.Prefix != "" {
+		s.Condition = map[string]map[string]any{"StringLike": {"s3:prefix": []string{n.Prefix + "*"}}}
+	}
+}
+
+// reads need GetObjectVersion wherever a request names a version.
+func reads(n Needs) []string {
+	a := []string{"s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectAttributes"}
+	if n.AllVersions {
+		a = append(a, "s3:GetObjectVersion", "s3:GetObjectVersionTagging", "s3:GetObjectVersionAttributes")
+	}
+	if n.ACLs != object.No {
+		a = append(a, "s3:GetObjectAcl")
+	}
+	if n.Locks != object.No {
+		a = append(a, "s3:GetObjectRetention", "s3:GetObjectLegalHold")
+	}
+	return a
+}
+
+func writes(n Needs) []string {
+	a := []string{"s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"}
+	if n.Update && n.DestBucket == "" && n.Target.SSE == object.SSEKMS {
+		a = append(a, "s3:UpdateObjectEncryption")
+	}
+	if n.DestBucket != "" {
+		a = append(a, "s3:GetObject") // what is there already is compared, never overwritten
+	}
+	if n.ACLs != object.No {
+		a = append(a, "s3:PutObjectAcl")
+	}
+	if n.Locks != object.No {
+		a = append(a, "s3:PutObjectRetention", "s3:PutObjectLegalHold")
+	}
+	return a
+}
+
+// keys allows the target's key for writing and the sources' for reading. A key
+// that is not known by its ARN is allowed through S3 only.
+func (p *policy) keys(n Needs) {
+	if n.Target.SSE.KMS() {
+		actions := []string{"kms:GenerateDataKey", "kms:Decrypt"}
+		if n.Update && n.DestBucket == "" {
+			actions = append(actions, "kms:Encrypt", "kms:ReEncrypt*")
+		}
+		on := []string{n.Target.KMSKeyID}
+		if !strings.HasPrefix(n.Target.KMSKeyID, "arn:") || strings.Contains(n.Target.KMSKeyID, ":alias/") {
+			on = []string{p.anyKey(n.Region)}
+		}
+		s := p.add("UseTargetKey", on, actions...)
+		if on[0] == p.anyKey(n.Region) {
+			s.Condition = p.viaS3(n.Region)
+		}
+		p.add("LookAtTargetKey", on, "kms:DescribeKey")
+	}
+	on := n.SourceKeys
+	if len(on) == 0 {
+		on = []string{p.anyKey(n.Region)}
+	}
+	actions := []string{"kms:Decrypt"}
+	if n.Update && n.DestBucket == "" && n.Target.SSE == object.SSEKMS {
+		actions = append(actions, "kms:ReEncrypt*")
+	}
+	s := p.add("ReadUnderOldKeys", on, actions...)
+	if len(n.SourceKeys) == 0 {
+		s.Condition = p.viaS3(n.Region)
+	}
+}
+
+func (p *policy) anyKey(region string) string {
+	if region == "" {
+		region = "*"
+	}
+	return "arn:" + p.partition + ":kms:" + region + ":*:key/*"
+}
+
+func (p *policy) viaS3(region string) map[string]map[string]any {
+	if region == "" {
+		region = "*"
+	}
+	return map[string]map[string]any{"StringLike": {"kms:ViaService": "s3." + region + ".amazonaws.com"}}
+}
+
+// partition of AWS that a region is in.
+func partition(region string) string {
+	switch {
+	case strings.HasPrefix(region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(region, "us-gov-"):
+		return "aws-us-gov"
+	}
+	return "aws"
+}
+
+func unique(names ...string) []string {
+	slices.Sort(names)
+	return slices.Compact(names)
+}
