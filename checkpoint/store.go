@@ -40,6 +40,9 @@ type Options struct {
 	// Backlog is how many outcomes may wait for the disk before Record blocks.
 	// Default 16384.
 	Backlog int
+	// Committed, where set, is told how long each synced commit took; one goroutine
+	// calls it, and it must not block.
+	Committed func(time.Duration)
 
 	fs       vfs.FS                                          // tests
 	lock     func(dir string, write bool) (io.Closer, error) // tests

@@ -210,8 +210,12 @@ func (s *Store) finish(t *turn) {
 
 // apply commits a batch. Where the disk fails it does not return (see gate).
 func (s *Store) apply(b *pebble.Batch, sync bool) error {
+	began := time.Now()
 	if err := b.Commit(&pebble.WriteOptions{Sync: sync}); err != nil {
 		return err
+	}
+	if sync && s.opts.Committed != nil {
+		s.opts.Committed(time.Since(began))
 	}
 	return s.failure()
 }
