@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"mime"
 	"reflect"
 	"slices"
 	"strings"
@@ -139,6 +140,20 @@ func testAttributes(t *testing.T, s *s3store.Store, c *s3.Client) {
 	if after.ETag != rep.ETag || after.Encryption.Type != object.SSES3 || !reflect.DeepEqual(after.Attributes.Metadata, h.Metadata) ||
 		after.ContentDisposition != h.ContentDisposition || after.TagCount != 2 {
 		t.Errorf("after = %+v", after)
+	}
+	// Raw UTF-8 and runs of spaces go out as they are, and the signature holds.
+	a.Metadata = map[string]string{"raw": "Zoë  has   spaces", "quoted": `"a, b"; c=d`, "tab": "a\tb", "percent": "100%+/=", "long": strings.Repeat("x", 1500)}
+	if _, err := s.Copy(t.Context(), &object.CopyRequest{Source: ref, Dest: ref, Replace: true, Attributes: &a, Target: &object.Target{SSE: object.SSES3}}); err != nil {
+		t.Fatal(err)
+	}
+	if after, err = s.Head(t.Context(), ref, object.CustomerKey{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range a.Metadata {
+		got, err := new(mime.WordDecoder).DecodeHeader(after.Metadata[name])
+		if err != nil || got != want {
+			t.Errorf("%s = %q, %v; want %q", name, got, err, want)
+		}
 	}
 	if got := body(t, s, ref, object.CustomerKey{}); got != "hello" {
 		t.Errorf("body = %q", got)

@@ -1,6 +1,7 @@
 package s3store
 
 import (
+	"bytes"
 	"context"
 	"crypto/md5"
 	"crypto/sha256"
@@ -8,9 +9,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -40,6 +44,9 @@ type request struct {
 	customer object.CustomerKey
 	secret   bool
 	max      int64
+	// into receives the reply's body, where the caller has a buffer that is to be
+	// used again.
+	into *bytes.Buffer
 }
 
 // reply is one answer with success, read whole.
@@ -94,10 +101,14 @@ func (s *Store) call(ctx context.Context, r *request) (*reply, error) {
 	if limit == 0 {
 		limit = maxReply
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	if err != nil {
+	into := r.into
+	if into == nil {
+		into = new(bytes.Buffer)
+	}
+	if _, err := into.ReadFrom(io.LimitReader(resp.Body, limit+1)); err != nil {
 		return nil, FailedToSend(r.op, r.ref, ctx, err)
 	}
+	body := into.Bytes()
 	rep := &reply{status: resp.StatusCode, header: resp.Header, body: body, id: requestID(resp.Header.Get)}
 	if int64(len(body)) > limit {
 		return nil, r.fail(rep, object.ClassOther, "the answer is longer than any answer should be")
@@ -147,7 +158,7 @@ func (s *Store) sendTo(ctx context.Context, r *request, a Address) (*http.Respon
 	if err != nil {
 		return nil, at(err, r)
 	}
-	if err := s.signer.SignHTTP(ctx, creds, req, hash, a.Service, a.Region, s.Now()); err != nil {
+	if err := s.sign(ctx, creds, req, hash, a); err != nil {
 		return nil, &object.Error{Class: object.ClassCredentials, Op: r.op, Ref: r.ref, Message: err.Error(), Err: err}
 	}
 	resp, err := s.client.Do(req)
@@ -155,6 +166,22 @@ func (s *Store) sendTo(ctx context.Context, r *request, a Address) (*http.Respon
 		return nil, FailedToSend(r.op, r.ref, ctx, err)
 	}
 	return resp, nil
+}
+
+// sign signs req. The SDK's signer keeps a tab within a header value where MinIO,
+// as most SDKs, takes it for a space and finds the signature wrong: it is signed
+// as a space and sent as it is.
+func (s *Store) sign(ctx context.Context, creds aws.Credentials, req *http.Request, hash string, a Address) error {
+	sent := http.Header{}
+	for name, values := range req.Header {
+		if len(values) == 1 && strings.Contains(values[0], "\t") {
+			sent[name] = values
+			req.Header[name] = []string{strings.ReplaceAll(values[0], "\t", " ")}
+		}
+	}
+	err := s.signer.SignHTTP(ctx, creds, req, hash, a.Service, a.Region, s.Now())
+	maps.Copy(req.Header, sent)
+	return err
 }
 
 // plaintextKey is the refusal to send a customer key over http.

@@ -200,7 +200,9 @@ func (q *request) appendSigned(dst *[]byte) {
 }
 
 // appendTrimmed appends a header value as SigV4 canonicalises it: without
-// surrounding white space, runs of spaces as one.
+// surrounding white space, runs of spaces as one. A tab counts as a space, as
+// MinIO and most SDKs have it: with the Go SDK's signer, which keeps tabs, MinIO
+// refuses metadata that holds one.
 func appendTrimmed(dst, v []byte) []byte {
 	for len(v) > 0 && (v[0] == ' ' || v[0] == '\t') {
 		v = v[1:]
@@ -208,10 +210,15 @@ func appendTrimmed(dst, v []byte) []byte {
 	for len(v) > 0 && (v[len(v)-1] == ' ' || v[len(v)-1] == '\t') {
 		v = v[:len(v)-1]
 	}
-	for i, c := range v {
-		if c == ' ' && i > 0 && v[i-1] == ' ' {
+	blank := false
+	for _, c := range v {
+		if c == '\t' {
+			c = ' '
+		}
+		if c == ' ' && blank {
 			continue
 		}
+		blank = c == ' '
 		dst = append(dst, c)
 	}
 	return dst
