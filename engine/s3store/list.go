@@ -89,14 +89,20 @@ func (s *Store) list(ctx context.Context, r *request, q object.ListRequest, root
 	if q.Metadata {
 		r.query.Set("metadata", "true")
 	}
+	p, _ := s.pages.Get().(*page)
+	if p == nil {
+		p = new(page)
+	}
+	defer func() { p.reset(); s.pages.Put(p) }()
+	r.into = &p.body
 	rep, err := s.call(ctx, r)
 	if err != nil {
 		return object.ListReply{}, err
 	}
-	var doc listing
-	if !quickListing(string(rep.body), root, &doc) {
-		doc = listing{}
-		if err := decode(r, rep, root, &doc); err != nil {
+	doc := &p.doc
+	if !quickListing(string(rep.body), root, p) {
+		doc = new(listing)
+		if err := decode(r, rep, root, doc); err != nil {
 			return object.ListReply{}, err
 		}
 	}

@@ -33,6 +33,9 @@ type Store struct {
 	// clockOffset is added to this machine's clock when signing, in nanoseconds.
 	clockOffset atomic.Int64
 
+	// pages is the memory of listings that were read.
+	pages sync.Pool
+
 	mu struct {
 		sync.Mutex
 		addresses map[string]*Address

@@ -1,6 +1,8 @@
 package s3store
 
 import (
+	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -14,21 +16,47 @@ import (
 // not fit) is left to encoding/xml, which then decides what it is. A fuzz test
 // holds the two against each other.
 
-// quickListing reads body into doc. False means: nothing is known, ask
+// page is the memory that reading one page of a listing takes beside what comes
+// of it. Pages are read many at a time, so it is used again.
+type page struct {
+	body bytes.Buffer
+	doc  listing
+	// sizes are those that the rows of doc point to.
+	sizes []int64
+}
+
+// keepPage is the largest body whose memory is kept: that of a page of a thousand
+// long keys.
+const keepPage = 2 << 20
+
+// reset forgets everything but the memory.
+func (p *page) reset() {
+	if p.body.Cap() > keepPage {
+		*p = page{}
+		return
+	}
+	p.body.Reset()
+	clear(p.doc.Contents)
+	clear(p.doc.Versions)
+	p.doc = listing{Contents: p.doc.Contents[:0], Versions: p.doc.Versions[:0]}
+	p.sizes = p.sizes[:0]
+}
+
+// quickListing reads body into p.doc. False means: nothing is known, ask
 // encoding/xml.
-func quickListing(body, root string, doc *listing) bool {
+func quickListing(body, root string, p *page) bool {
 	if !plainXML(body) {
 		return false
 	}
-	q := quick{s: strings.TrimRight(body, " \t\n"), ok: true}
+	doc := &p.doc
+	q := quick{s: strings.TrimRight(body, " \t\n"), ok: true, sizes: &p.sizes}
 	q.prolog()
 	if !q.open(root) {
 		return false
 	}
 	versions := root == "ListVersionsResult"
-	if n := strings.Count(q.s, "<Contents>"); n > 0 {
-		doc.Contents, q.sizes = make([]row, 0, n), make([]int64, 0, n)
-	}
+	n := strings.Count(q.s, "<Size>") // not so many that a slice moves under its pointers
+	p.sizes = slices.Grow(p.sizes[:0], n)
 	for q.ok {
 		name, empty := q.child(root)
 		switch {
@@ -132,8 +160,8 @@ func (q *quick) column(w *row, name, text string) {
 		if err != nil {
 			q.ok = false
 		}
-		q.sizes = append(q.sizes, n)
-		w.Size = &q.sizes[len(q.sizes)-1]
+		*q.sizes = append(*q.sizes, n)
+		w.Size = &(*q.sizes)[len(*q.sizes)-1]
 	case "StorageClass":
 		w.StorageClass = text
 	case "ChecksumAlgorithm":
@@ -170,8 +198,8 @@ func (q *quick) metadata(w *row, empty bool) {
 type quick struct {
 	s  string
 	ok bool
-	// sizes are those that the rows point to, in one piece.
-	sizes []int64
+	// sizes has room for all that will point into it.
+	sizes *[]int64
 }
 
 // plainXML says whether every character is one that XML allows and that its
