@@ -94,6 +94,11 @@ func (w *work) do(ctx context.Context, out *outputFlags) error {
 		return err
 	}
 	w.reads = engine.NewReads(cfg)
+	endMetrics, err := w.serveMetrics(out.metricsAddr)
+	if err != nil {
+		return err
+	}
+	defer endMetrics()
 	w.tell = newTeller(w)
 	defer w.tell.tell()()
 	defer w.console.showProgress(w.tell.progress, out)()
@@ -196,20 +201,6 @@ func (w *work) renew(ctx context.Context) error {
 	return err
 }
 
-// Requested counts a request for the job's totals.
-func (w *work) Requested(c *object.Call, r object.Result) {
-	w.points.AddRequests(c.Kind, 1)
-	w.tell.progress.Requested(c, r)
-}
-
-// Settled stops the run at the first failure where none is tolerated.
-func (w *work) Settled(o *object.Outcome) {
-	w.tell.progress.Settled(o)
-	if f := &w.order.tempo.MaxFailures; o.State == object.Failed && f.given && f.count == 0 && f.percent == 0 {
-		w.stop.stop(fmt.Errorf("%w: --max-failures 0", engine.ErrMaxFailures))
-	}
-}
-
 // conclude says what came of the run, on standard output, and makes the error
 // that the exit code is made of.
 func (w *work) conclude(f *jobFlags, cause error) error {
@@ -219,6 +210,9 @@ func (w *work) conclude(f *jobFlags, cause error) error {
 	}
 	if unusable := (*planner.UnusableError)(nil); errors.As(cause, &unusable) && w.points.Totals().Planned.Objects == 0 {
 		w.discard = !w.resumed
+		return cause
+	}
+	if unusable := (*unusableError)(nil); errors.As(cause, &unusable) {
 		return cause
 	}
 	sum := w.summary()

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -272,4 +274,22 @@ func waitfor(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		<-time.After(10 * time.Millisecond)
 	}
+}
+
+// scrape LOG FILE fetches the metrics from the address that the log tells.
+func scrape(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: scrape LOG FILE")
+	}
+	_, rest, found := strings.Cut(ts.ReadFile(args[0]), `msg="serving metrics" address=`)
+	if !found {
+		ts.Fatalf("%s tells no address", args[0])
+	}
+	address, _, _ := strings.Cut(rest, "\n")
+	reply, err := http.Get("http://" + address + "/metrics")
+	ts.Check(err)
+	defer reply.Body.Close()
+	body, err := io.ReadAll(reply.Body)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), body, 0o600))
 }

@@ -31,6 +31,7 @@ type session struct {
 	manifest *manifest.Opened
 	resumed  bool // an earlier process had begun this job
 	closers  []func() error
+	metrics  metricsBox
 	// discard makes Close remove the job: it turned out that none can be begun.
 	discard bool
 }
@@ -102,7 +103,7 @@ func (s *session) openJob(f *jobFlags) error {
 	if err != nil {
 		return err
 	}
-	s.points, err = checkpoint.Open(s.job.Dir, checkpoint.Options{Job: digest, Logger: s.log})
+	s.points, err = checkpoint.Open(s.job.Dir, checkpoint.Options{Job: digest, Logger: s.log, Committed: s.metrics.committed})
 	if err != nil {
 		return jobUnusable(err)
 	}

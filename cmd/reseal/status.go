@@ -71,7 +71,7 @@ func openReader(j *job) (points *checkpoint.Store, running bool, err error) {
 	points, err = checkpoint.OpenReadOnly(j.Dir, checkpoint.Options{})
 	var locked *checkpoint.LockedError
 	if errors.As(err, &locked) {
-		points, err = openSnapshot(j)
+		points, err = checkpoint.OpenSnapshot(j.Dir, checkpoint.Options{})
 		running = true
 	}
 	if err != nil {
