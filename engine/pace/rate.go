@@ -9,8 +9,13 @@ import (
 const (
 	// decrease is what remains of the rate that the store was seen to take.
 	decrease = 0.9
-	// steepest is the most that one cut takes away: a single window may mislead.
+	// steepest is what remains at least after one cut: a single window may mislead.
 	steepest = 0.5
+	// A rate that held for proven is not cut below gentle at once: what a jam on the
+	// way piled up may be refused when it arrives, and says nothing about the rate.
+	// If it was no jam, the next cut comes with the next replies.
+	gentle = 0.8
+	proven = 2 * time.Second
 	// tolerated is the share of throttled replies that is no reason to slow down:
 	// S3 answers some SlowDown below its limits while it moves partitions.
 	tolerated = 0.005
@@ -35,7 +40,8 @@ var curvature = (1 - decrease) / math.Pow(plateau.Seconds(), 3)
 //	few or none throttled, limit not in use             stays
 //	few or none throttled, limit in use                 cubic in time: quickly back to where it was cut,
 //	                                                    slowly past it, then faster and faster
-//	a share f throttled                                 0.9 (1-f) of what was sent, at least half
+//	a share f throttled                                 0.9 (1-f) of what was sent; at least half of it, and
+//	                                                    0.72 the first time after a quiet while
 //	most throttled, with Retry-After                    and nothing until then
 //	nearly all throttled                                the same; that was no limit but an outage, so
 //	                                                    recovery doubles each second up to half of before
@@ -147,7 +153,11 @@ func (r *rate) cut(now time.Duration, s tally) {
 	} else {
 		r.goal = math.Max(r.goal, sent/2)
 	}
-	r.peak = math.Max(lowest, sent*math.Max(steepest, 1-share))
+	least := steepest
+	if now-r.cutAt > proven && !math.IsInf(r.limit, 1) {
+		least = gentle
+	}
+	r.peak = math.Max(lowest, sent*math.Max(least, 1-share))
 	r.limit = math.Max(lowest, r.peak*decrease)
 	r.clock = 0
 	r.cutAt = now
