@@ -60,6 +60,15 @@ func workloads() map[string]workload {
 			t, err := RunClient(ctx, c, log)
 			return []*Table{t}, err
 		}},
+		"pace": {"the rate found against a store that limits it, with its curve", func(ctx context.Context, f *flag.FlagSet, args []string, log io.Writer) ([]*Table, error) {
+			var c PaceConfig
+			c.flags(f)
+			if err := f.Parse(args); err != nil {
+				return nil, err
+			}
+			t, err := RunPace(ctx, c, log)
+			return []*Table{t}, err
+		}},
 	}
 }
 
