@@ -25,15 +25,21 @@ const skewWorthCorrecting = time.Minute
 //     to a missing permission: the same question as a GET of one byte does.
 //   - Ceph answers 403 InvalidAccessKeyId for an unknown KMS key: if the
 //     credentials still work, it is the key.
+//   - SignatureDoesNotMatch while the credentials work is about this one object,
+//     whose key or metadata the store reads in another way.
 //   - RequestTimeTooSkewed is transient once the clock was corrected.
 func (s *Store) Failure(ctx context.Context, f Failed) *object.Error {
 	e := Classify(f)
+	if f.Op == "HeadObject" && e.Code == "" && (f.Status == http.StatusBadRequest || f.Status == http.StatusForbidden) {
+		e, f.Header = s.askAgain(ctx, f, e)
+	}
 	switch {
-	case f.Op == "HeadObject" && e.Code == "" && (f.Status == http.StatusBadRequest || f.Status == http.StatusForbidden):
-		return s.askAgain(ctx, f, e)
 	case e.Code == "InvalidAccessKeyId" && f.KMSKey != "" && !s.aws && s.credentialsWork(ctx, f.Ref.Bucket):
 		e.Class = object.ClassKey
 		e.Hint = "the credentials work, so this store means that it does not know the KMS key " + f.KMSKey
+	case e.Code == "SignatureDoesNotMatch" && f.Ref.Key != "" && s.credentialsWork(ctx, f.Ref.Bucket):
+		e.Class = object.ClassInvalid
+		e.Hint = "the credentials work, so the store computes another signature for this object's key or metadata; copy it by another tool"
 	case e.Code == "RequestTimeTooSkewed" && s.correctClock(f.Header("Date")):
 		e.Class = object.ClassTransient
 	}
@@ -52,32 +58,30 @@ func (s *Store) ClassifyReply(op string, ref object.Ref, status int, header http
 	return s.Failure(ctx, f)
 }
 
-// askAgain sends GET for a HEAD whose failure had no code.
-func (s *Store) askAgain(ctx context.Context, f Failed, e *object.Error) *object.Error {
+// askAgain sends GET for a HEAD whose failure had no code. It gives the better of
+// the two answers, with its headers.
+func (s *Store) askAgain(ctx context.Context, f Failed, e *object.Error) (*object.Error, func(string) string) {
 	r := newRequest("GetObject", http.MethodGet, f.Ref).version()
 	r.set("Range", "bytes=0-0")
 	r.customerKey("", f.CustomerKey)
 	a, err := s.Address(ctx, f.Ref.Bucket)
 	if err != nil {
-		return e
+		return e, f.Header
 	}
 	resp, err := s.sendTo(ctx, r, a)
 	if err != nil {
-		return e
+		return e, f.Header
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode/100 == 2 {
-		return e // the store is of two minds: the first answer stands
+		return e, f.Header // the store is of two minds: the first answer stands
 	}
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxReply))
 	told := Classify(Failed{Op: f.Op, Ref: f.Ref, Status: resp.StatusCode, Header: resp.Header.Get, Body: body})
-	if told.Code == "RequestTimeTooSkewed" && s.correctClock(resp.Header.Get("Date")) {
-		told.Class = object.ClassTransient
-	}
 	if told.Code == "" || resp.StatusCode != f.Status {
-		return e // an answer to another question
+		return e, f.Header // an answer to another question
 	}
-	return told
+	return told, resp.Header.Get
 }
 
 // credentialsWork says whether the store accepts the credentials right now.

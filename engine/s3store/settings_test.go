@@ -349,3 +349,32 @@ func TestCredentials(t *testing.T) {
 		t.Errorf("none: %v", err)
 	}
 }
+
+// TestSignatureOfOneObject: one object that cannot be signed as the store wants
+// it does not look like bad credentials.
+func TestSignatureOfOneObject(t *testing.T) {
+	srv := s3test.New(s3test.Config{Rules: `(If (And (Key "odd") (Or Copy Head Get)) (Error 403 SignatureDoesNotMatch "x"))`})
+	defer srv.Close()
+	srv.CreateBucket("b", s3test.BucketConfig{})
+	srv.Put("b", s3test.Object{Key: "odd", Body: s3test.Bytes("x")})
+	s := openFake(t, srv, s3store.Options{})
+	ref := object.Ref{Bucket: "b", Key: "odd"}
+	req := &object.CopyRequest{Source: ref, Dest: ref, Target: &object.Target{SSE: object.SSES3}}
+	if _, err := s.Copy(t.Context(), req); object.ClassOf(err) != object.ClassInvalid {
+		t.Errorf("copy: %v", err)
+	}
+	if _, err := s.Head(t.Context(), ref, object.CustomerKey{}); object.ClassOf(err) != object.ClassInvalid {
+		t.Errorf("head: %v", err)
+	}
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "another")
+	bad, err := s3store.Open(t.Context(), s3store.Options{EndpointURL: srv.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bad.Copy(t.Context(), req); object.ClassOf(err) != object.ClassCredentials {
+		t.Errorf("copy with a bad secret: %v", err)
+	}
+	if _, err := bad.Head(t.Context(), ref, object.CustomerKey{}); object.ClassOf(err) != object.ClassCredentials {
+		t.Errorf("head with a bad secret: %v", err)
+	}
+}
