@@ -184,3 +184,40 @@ func peakRSS(b *testing.B) float64 {
 	}
 	return 0
 }
+
+// BenchmarkRecord is what a worker pays for an outcome, the writer working beside
+// it; the longest wait is what group commit may cost it.
+func BenchmarkRecord(b *testing.B) {
+	s, err := Open(b.TempDir(), Options{})
+	check(b, err)
+	r := rand.New(rand.NewPCG(1, 1))
+	page := make([]object.Task, 1000)
+	for i := 0; i < b.N; i += len(page) {
+		for j := range page {
+			page[j] = benchTask(r, i+j)
+		}
+		check(b, s.Append(page, nil))
+	}
+	var o object.Outcome
+	benchOutcome(r, 0, time.Now().UTC(), &o)
+	buf := make([]object.Task, 1000)
+	var longest time.Duration
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := 0; i < b.N; {
+		b.StopTimer()
+		n, err := s.Next(b.Context(), buf)
+		check(b, err)
+		b.StartTimer()
+		for j := range min(n, b.N-i) {
+			o.Seq = buf[j].Seq
+			begin := time.Now()
+			check(b, s.Record(&o))
+			longest = max(longest, time.Since(begin))
+		}
+		i += n
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(longest.Microseconds()), "longest-us")
+	check(b, s.Close())
+}

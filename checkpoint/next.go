@@ -24,8 +24,9 @@ type reader struct {
 	retryDone bool
 	next      uint64        // the first task above that was not read yet
 	doubt     uint64        // tasks below it may have been sent by an earlier process
-	ahead     []object.Task // read, not given out
-	asked     uint64        // the mark that was last asked for
+	ahead     []object.Task // read, not given out; a part of space
+	space     []object.Task
+	asked     uint64 // the mark that was last asked for
 }
 
 // Next gives up to len(buf) tasks without outcome, in order of Seq, and how
@@ -48,9 +49,11 @@ func (s *Store) Next(ctx context.Context, buf []object.Task) (int, error) {
 			return 0, ErrClosed
 		}
 		if len(s.reader.ahead) == 0 {
+			s.reader.ahead = s.reader.space[:0]
 			if err := s.readAhead(); err != nil {
 				return 0, err
 			}
+			s.reader.space = s.reader.ahead
 		}
 		if len(s.reader.ahead) > 0 {
 			return s.giveOut(buf)
@@ -168,11 +171,7 @@ func (s *Store) giveOut(buf []object.Task) (int, error) {
 		}
 		n++
 	}
-	clear(r.ahead[:n])
 	r.ahead = r.ahead[n:]
-	if len(r.ahead) == 0 {
-		r.ahead = r.ahead[:0:0]
-	}
 	return n, nil
 }
 

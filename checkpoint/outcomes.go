@@ -20,13 +20,19 @@ type groupItem struct {
 	seq  uint64
 	end  int // of its encoding in buf
 	fact fact
+	// first is set by the writer where the task had no outcome before.
+	first bool
 }
 
 func (g *group) len() int { return len(g.items) }
 
-func (g *group) take() group {
+// swap gives what is in g and leaves it empty, with the space of an older group
+// that nobody uses any more.
+func (g *group) swap(space *group) group {
 	t := *g
-	*g = group{buf: make([]byte, 0, cap(t.buf)), items: make([]groupItem, 0, cap(t.items))}
+	clear(space.items) // they hold strings
+	*g = group{buf: space.buf[:0], items: space.items[:0]}
+	*space = group{}
 	return t
 }
 
@@ -66,7 +72,7 @@ func (s *Store) enqueueOutcome(o *object.Outcome, encoded []byte) error {
 	}
 	g := &s.mu.group
 	g.buf = append(g.buf, encoded...)
-	g.items = append(g.items, groupItem{o.Seq, len(g.buf), factOf(o)})
+	g.items = append(g.items, groupItem{seq: o.Seq, end: len(g.buf), fact: factOf(o)})
 	if n := g.len(); n == 1 || n == groupMax {
 		s.signal()
 	}
@@ -83,16 +89,16 @@ func (s *Store) addOutcomes(t *turn, g group) error {
 		return nil
 	}
 	t.state = true
-	first := s.fillHoles(g)
-	var again map[uint64]*fact // of this group, for those that come more than once
-	if len(first) < g.len() {
+	var again map[uint64]*fact // of this group, where some come more than once
+	if s.fillHoles(g) < g.len() {
 		again = make(map[uint64]*fact, g.len())
 	}
 	begin := 0
+	var space [10]byte
 	for i := range g.items {
 		it := &g.items[i]
-		key := seqKey(outcomePrefix, it.seq)
-		if _, ok := first[i]; !ok {
+		key := appendSeqKey(space[:0], outcomePrefix, it.seq)
+		if !it.first {
 			if err := s.replace(t, it.seq, key, again[it.seq]); err != nil {
 				return err
 			}
@@ -107,18 +113,19 @@ func (s *Store) addOutcomes(t *turn, g group) error {
 	return nil
 }
 
-// fillHoles removes the group's tasks from the holes and says which items did.
-func (s *Store) fillHoles(g group) map[int]struct{} {
-	first := make(map[int]struct{}, g.len())
+// fillHoles removes the group's tasks from the holes, marks the items that did
+// as the first of their tasks, and counts them.
+func (s *Store) fillHoles(g group) (firsts int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range g.items {
-		if _, ok := s.mu.holes[g.items[i].seq]; ok {
-			delete(s.mu.holes, g.items[i].seq)
-			first[i] = struct{}{}
+		it := &g.items[i]
+		if _, it.first = s.mu.holes[it.seq]; it.first {
+			delete(s.mu.holes, it.seq)
+			firsts++
 		}
 	}
-	return first
+	return firsts
 }
 
 // replace takes back what is counted for a task that gets another outcome.

@@ -91,8 +91,9 @@ func (s *Store) signal() {
 func (s *Store) write() {
 	defer close(s.idle)
 	lastSync := time.Time{}
+	var space group
 	for {
-		requests, outcomes, last := s.collect(lastSync)
+		requests, outcomes, last := s.collect(lastSync, &space)
 		synced, err := s.take(requests, outcomes, last)
 		if err != nil {
 			s.fail(err)
@@ -104,19 +105,22 @@ func (s *Store) write() {
 		if last {
 			return
 		}
+		if outcomes.len() > 0 {
+			space = outcomes
+		}
 	}
 }
 
 // collect waits for work: requests at once, outcomes when they have waited long
 // enough, are many enough, or somebody wants a sync anyway. last is set with
 // what remains after Close.
-func (s *Store) collect(lastSync time.Time) (requests []*request, outcomes group, last bool) {
+func (s *Store) collect(lastSync time.Time, space *group) (requests []*request, outcomes group, last bool) {
 	for {
 		s.mu.Lock()
 		due := s.mu.stop || s.mu.group.len() >= groupMax || slices.ContainsFunc(s.mu.queue, func(r *request) bool { return r.sync })
 		wait := s.opts.Interval - time.Since(lastSync)
-		if due || wait <= 0 {
-			outcomes = s.mu.group.take()
+		if s.mu.group.len() > 0 && (due || wait <= 0) {
+			outcomes = s.mu.group.swap(space)
 			s.mu.room.Broadcast()
 		}
 		requests, s.mu.queue = s.mu.queue, nil

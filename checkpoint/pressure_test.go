@@ -1,0 +1,187 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// stuckDisk lets no sync return while it is stuck.
+type stuckDisk struct {
+	mu    sync.Mutex
+	stuck chan struct{}
+	begun chan struct{} // gets one for every sync that has to wait
+}
+
+func (d *stuckDisk) MaybeError(op errorfs.Op) error {
+	if op.Kind != errorfs.OpFileSync && op.Kind != errorfs.OpFileSyncData {
+		return nil
+	}
+	d.mu.Lock()
+	stuck := d.stuck
+	d.mu.Unlock()
+	if stuck != nil {
+		d.begun <- struct{}{}
+		<-stuck
+	}
+	return nil
+}
+
+func (d *stuckDisk) String() string { return "stuck disk" }
+
+func (d *stuckDisk) stick() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stuck = make(chan struct{})
+}
+
+func (d *stuckDisk) release() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	close(d.stuck)
+	d.stuck = nil
+}
+
+// TestRecordWaitsForNobodyUntilTheBacklogIsFull: while a sync hangs, workers go
+// on; at the bound they wait, and go on once the disk does.
+func TestRecordWaitsForNobodyUntilTheBacklogIsFull(t *testing.T) {
+	disk := &stuckDisk{begun: make(chan struct{}, 100)}
+	opts := memOptions(errorfs.Wrap(vfs.NewMem(), disk))
+	opts.Backlog = 100
+	s, err := Open("job", opts)
+	must(t, err)
+	must(t, s.Append(tasks(0, 1000), nil))
+	must(t, s.PlanComplete())
+	drain(t, s, 1000)
+	disk.stick()
+	must(t, s.Record(outcome(0)))
+	<-disk.begun // the first group hangs in its sync
+	for seq := uint64(1); seq <= 100; seq++ {
+		must(t, s.Record(outcome(seq))) // would hang the test if it waited
+	}
+	over := make(chan error)
+	go func() { over <- s.Record(outcome(101)) }()
+	select {
+	case err := <-over:
+		t.Errorf("the outcome past the backlog did not wait: %v", err)
+	case <-quiet(t, s):
+	}
+	disk.release()
+	must(t, <-over)
+	must(t, s.Flush())
+	if n := s.Totals().States[object.Done].Objects; n != 102 {
+		t.Errorf("%d outcomes, want 102", n)
+	}
+	must(t, s.Close())
+}
+
+// quiet is closed when a Record has begun to wait: it holds mu only until then.
+func quiet(t *testing.T, s *Store) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 1000 {
+			s.mu.Lock()
+			n := s.mu.group.len()
+			s.mu.Unlock()
+			if n != s.opts.Backlog {
+				t.Errorf("%d outcomes wait, the bound is %d", n, s.opts.Backlog)
+				return
+			}
+		}
+	}()
+	return done
+}
+
+// TestRecordersAreReleasedByAFailure: whoever waits for the disk is answered
+// when it fails.
+func TestRecordersAreReleasedByAFailure(t *testing.T) {
+	disk := &stuckDisk{begun: make(chan struct{}, 100)}
+	var full sync.Map
+	fs := errorfs.Wrap(errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if _, yes := full.Load("full"); yes && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+			return syscall.ENOSPC
+		}
+		return nil
+	})), disk)
+	opts := memOptions(fs)
+	opts.Backlog = 10
+	s, err := Open("job", opts)
+	must(t, err)
+	must(t, s.Append(tasks(0, 1000), nil))
+	must(t, s.PlanComplete())
+	drain(t, s, 1000)
+	disk.stick()
+	must(t, s.Record(outcome(0)))
+	<-disk.begun
+	errs := make(chan error)
+	for i := range 50 {
+		go func() { errs <- s.Record(outcome(uint64(i))) }()
+	}
+	go func() { errs <- s.Flush() }()
+	go func() { errs <- s.Append(tasks(0, 1), nil) }()
+	go func() { errs <- s.SaveUpload(object.Upload{Seq: 1}) }()
+	full.Store("full", true)
+	disk.release()
+	failed := 0
+	for range 53 {
+		if err := <-errs; errors.Is(err, syscall.ENOSPC) || errors.Is(err, ErrPlanComplete) {
+			failed++
+		}
+	}
+	if failed < 53-10 {
+		t.Errorf("%d of 53 calls tell the failure", failed)
+	}
+	if err := s.Close(); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("Close: %v", err)
+	}
+}
+
+func TestConcurrentAppendsAreDense(t *testing.T) {
+	s := open(t, t.TempDir())
+	var mu sync.Mutex
+	seen := map[uint64]string{}
+	var wg sync.WaitGroup
+	for r := range 8 {
+		wg.Go(func() {
+			for p := range 20 {
+				page := tasks(r*1000+p*10, r*1000+p*10+10)
+				if err := s.Append(page, []object.Cursor{{Range: fmt.Sprint(r), Position: []byte{byte(p)}}}); err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				for i, task := range page {
+					if i > 0 && task.Seq != page[i-1].Seq+1 {
+						t.Error("a page is torn apart")
+					}
+					seen[task.Seq] = task.Object.Key
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	must(t, s.PlanComplete())
+	got := drain(t, s, 100)
+	if len(got) != 1600 || len(seen) != 1600 {
+		t.Fatalf("%d tasks, %d numbers", len(got), len(seen))
+	}
+	for _, task := range got {
+		if seen[task.Seq] != task.Object.Key {
+			t.Errorf("task %d is %s, and was appended as %s", task.Seq, task.Object.Key, seen[task.Seq])
+		}
+	}
+	cursors, err := s.Cursors()
+	if err != nil || len(cursors) != 8 || slices.ContainsFunc(cursors, func(c object.Cursor) bool { return c.Position[0] != 19 }) {
+		t.Errorf("cursors %v, %v", cursors, err)
+	}
+}
