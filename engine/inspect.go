@@ -118,6 +118,26 @@ func (r *run) headWith(ctx context.Context, hot Hot, ref object.Ref, key object.
 	return h, err
 }
 
+// overNullVersion looks for an older null version, which a copy in a bucket with
+// suspended versioning would overwrite although it is not the object's current
+// version.
+func (it *item) overNullVersion(ctx context.Context) (*object.Outcome, error) {
+	if it.Facts.Versioning != object.VersioningSuspended || !it.Dest.InPlace() || it.version == "null" || it.version == "" {
+		return nil, nil
+	}
+	ref := it.obj.Ref
+	ref.VersionID = "null"
+	_, err := it.head(ctx, it.Source.Hot, ref)
+	if object.ClassOf(err) == object.ClassGone {
+		return nil, nil
+	}
+	if err != nil && !errors.Is(err, errMissingKey) {
+		return nil, err
+	}
+	return it.left(object.ReasonNullVersion, "versioning is suspended, and a copy would overwrite the older null version of this key; "+
+		"turn versioning on for the time of the job, or remove that version"), nil
+}
+
 // readGrants reads the ACL where the bucket can have one that matters.
 func (it *item) readGrants(ctx context.Context) error {
 	if it.Facts.ACLsDisabled == object.Yes || it.Caps.GetACL != object.Yes || it.attrs.Grants != nil {

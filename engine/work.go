@@ -130,9 +130,13 @@ func (it *item) round(ctx context.Context) (*object.Outcome, error) {
 		return it.left(choice.Reason, choice.Message), nil
 	case object.OpUpdate:
 		return it.update(ctx)
-	case object.OpCopy:
-		return it.copy(ctx, choice)
-	case object.OpMultipart:
+	case object.OpCopy, object.OpMultipart:
+		if out, err := it.overNullVersion(ctx); out != nil || err != nil {
+			return out, err
+		}
+		if choice.Operation == object.OpCopy {
+			return it.copy(ctx, choice)
+		}
 		return it.multipart(ctx, choice)
 	}
 	return it.left(object.ReasonUnsupported, "no operation could be chosen for it"), nil
@@ -173,7 +177,8 @@ func (it *item) needsAttributes(c object.Choice) bool {
 	case object.OpMultipart:
 		return true
 	case object.OpCopy:
-		return c.Route == object.RouteReplace || it.Target.StampMtime || it.Verify == VerifyRead
+		return c.Route == object.RouteReplace || it.Target.StampMtime || it.Verify == VerifyRead ||
+			it.Facts.Versioning == object.VersioningSuspended
 	}
 	return false
 }

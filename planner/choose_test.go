@@ -190,7 +190,12 @@ func TestChooseTable(t *testing.T) {
 		{"12 a store that needs multipart", func(c C, o O, a A) { copyOnly(c); c.Caps.EncryptedRoute = object.RouteMultipart }, false, multipart},
 		{"12 Expires that self-copy drops", func(c C, o O, a A) { c.Caps = minioCaps(); a.Expires = "Thu, 01 Dec 2033 16:00:00 GMT" }, false, replace},
 		{"12 MinIO row, not plain", func(c C, o O, a A) { c.Caps = minioCaps() }, true, undecided},
-		{"12 MinIO row, plain", func(c C, o O, a A) { c.Caps = minioCaps(); o.Settled, o.Plain = true, true }, true, selfCopy},
+		{"12 MinIO row, plain", func(c C, o O, a A) { c.Caps = minioCaps(); o.Settled, o.Plain = true, true }, true, undecided},
+		{"12 MinIO row, plain, Expires may go", func(c C, o O, a A) {
+			c.Caps = minioCaps()
+			c.Accept = []object.Reason{ReasonExpires}
+			o.Settled, o.Plain = true, true
+		}, true, selfCopy},
 		{"12 strict on MinIO", func(c C, o O, a A) { c.Caps = minioCaps(); c.Strict = true }, false, multipart},
 		{"12 strict on AWS", func(c C, o O, a A) { copyOnly(c); c.Strict = true }, false, selfCopy},
 		{"12 composite checksum", func(c C, o O, a A) { copyOnly(c); o.ChecksumAlgorithm, o.ChecksumType = "CRC32", "COMPOSITE" }, false, byParts},

@@ -192,7 +192,8 @@ func (c *Chooser) loseRedirect(o *object.Object, a *object.Attributes, _ object.
 func (c *Chooser) loseMetadata(o *object.Object, a *object.Attributes, r object.Route, add func(object.Reason, string)) (untold bool) {
 	if r == object.RouteSelfCopy {
 		if a == nil {
-			return c.Target.StampMtime || !o.Plain && c.Caps.KeepsExpires != object.Yes && !c.accepts(ReasonExpires)
+			// Not even a plain row vouches for Expires: no listing shows it.
+			return c.Target.StampMtime || c.Caps.KeepsExpires != object.Yes && !c.accepts(ReasonExpires)
 		}
 		if a.Expires != "" && c.Caps.KeepsExpires != object.Yes {
 			add(ReasonExpires, "it has an Expires header, which this store drops on a copy; --accept expires lets it go")

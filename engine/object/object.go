@@ -42,9 +42,8 @@ type Object struct {
 	Settled bool
 	// Plain is set where the source has shown the object's attributes as well, and
 	// it has none that a copy by the COPY directives could lose: no lock, redirect,
-	// Expires, KMS context, metadata that HTTP cannot show, and no composite
-	// checksum. A listing
-	// with metadata can tell; then not even a route that keeps little needs a HEAD.
+	// KMS context, metadata that HTTP cannot show, and no composite checksum. A
+	// listing with metadata can tell. Expires is excepted: no listing shows it.
 	Plain bool
 	// MultipartUploaded is set where the source says so (inventory, or an ETag
 	// with a "-N" suffix).

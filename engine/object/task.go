@@ -74,6 +74,7 @@ const (
 	ReasonContext     Reason = "encryption-context" // an unreadable KMS context might be lost
 	ReasonMetadata    Reason = "metadata"           // metadata that HTTP cannot show would be lost
 	ReasonClass       Reason = "storage-class"      // the store would put it into another class
+	ReasonNullVersion Reason = "null-version"       // a copy would overwrite an older null version
 	ReasonExcluded    Reason = "excluded"           // --operation or selection does not allow it
 	ReasonUnknown     Reason = ""
 )
