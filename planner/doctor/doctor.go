@@ -80,10 +80,11 @@ type ReplicationRule struct {
 	KMSObjects              bool
 }
 
-// Notification is one consumer of events about new objects.
+// Notification is one consumer of events; Copies is whether it is told of objects
+// that a copy made.
 type Notification struct {
 	Target string
-	Events []string
+	Copies bool
 }
 
 // Key is the target's KMS key as KMS tells of it; Problem is why it could not be
@@ -334,22 +335,11 @@ func versions(f *Facts, fs *findings) {
 
 func notifications(f *Facts, fs *findings) {
 	for _, n := range f.Notifications {
-		for _, e := range n.Events {
-			if created(e) {
-				fs.add(Warning, "notifications", fmt.Sprintf("%s, and %s is told of each as if it were new (%s)", f.ofCopied(), n.Target, e),
-					"tell its owners, or have it pass over s3:ObjectCreated:Copy and CompleteMultipartUpload for the time of the job")
-				break
-			}
+		if n.Copies {
+			fs.add(Warning, "notifications", fmt.Sprintf("%s, and %s is told of each as if it were new", f.ofCopied(), n.Target),
+				"tell its owners, or have it pass over s3:ObjectCreated:Copy and CompleteMultipartUpload for the time of the job")
 		}
 	}
-}
-
-func created(event string) bool {
-	switch event {
-	case "s3:ObjectCreated:*", "s3:ObjectCreated:Copy", "s3:ObjectCreated:CompleteMultipartUpload", "EventBridge", "*":
-		return true
-	}
-	return false
 }
 
 func costs(f *Facts, fs *findings) {

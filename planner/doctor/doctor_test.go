@@ -34,7 +34,7 @@ func TestNothingIsInvented(t *testing.T) {
 	f := plain() // rules that cannot reach the job's objects
 	f.Lifecycle = []LifecycleRule{{ID: "tmp", Prefix: "tmp/", ExpireDays: 1}}
 	f.Replication = []ReplicationRule{{ID: "r", Prefix: "other/"}}
-	f.Notifications = []Notification{{Target: "queue", Events: []string{"s3:ObjectRemoved:*"}}}
+	f.Notifications = []Notification{{Target: "queue"}}
 	f.Permissions = append(f.Permissions, Permission{"s3:GetObjectRetention", "b", object.No}, Permission{"s3:GetObjectAcl", "b", object.No})
 	if got := Examine(f); len(got) > 0 {
 		t.Errorf("rules elsewhere: %+v", got)
@@ -67,7 +67,7 @@ func TestTraps(t *testing.T) {
 		"website":              {func(f *Facts) { f.Settings.Website = object.Yes }, Note, "website", "redirect"},
 		"other default":        {func(f *Facts) { f.Default = object.Encryption{Type: object.SSES3} }, Warning, "default-encryption", "sse-s3"},
 		"blocked SSE-C":        {func(f *Facts) { f.Target.SSE = object.SSEC; f.Settings.BlocksSSEC = object.Yes }, Serious, "default-encryption", "SSE-C"},
-		"events":               {func(f *Facts) { f.Notifications = []Notification{{"arn:aws:sqs:q", []string{"s3:ObjectCreated:*"}}} }, Warning, "notifications", "arn:aws:sqs:q"},
+		"events":               {func(f *Facts) { f.Notifications = []Notification{{"arn:aws:sqs:q", true}} }, Warning, "notifications", "arn:aws:sqs:q"},
 		"requester pays":       {func(f *Facts) { f.RequesterPays = object.Yes }, Serious, "requester-pays", "Requester Pays"},
 		"copies keep versions": {func(f *Facts) { f.Caps.Update = object.No; f.Settings.Versioning = object.VersioningEnabled }, Warning, "versioning", "leaves the old version"},
 		"does not encrypt":     {func(f *Facts) { f.Caps.Encrypts = object.No }, Serious, "store", "does not encrypt"},

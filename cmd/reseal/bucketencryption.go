@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3store"
+)
+
+func newBucketEncryption(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "bucket-encryption",
+		Short: "The bucket's default encryption for new objects",
+		Long: `bucket-encryption reads or sets what a bucket does to objects that are written from
+now on. It touches no object that is there: that is what ` + "`reseal run`" + ` is for.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			return unusable("bucket-encryption: get or set is missing", "say `reseal bucket-encryption get s3://BUCKET`")
+		},
+		RunE: func(*cobra.Command, []string) error { return nil },
+	}
+	cmd.AddCommand(newBucketEncryptionGet(a), newBucketEncryptionSet(a))
+	return cmd
+}
+
+// bucketFlags are what both need.
+type bucketFlags struct {
+	conn connection
+	out  outputFlags
+}
+
+func (f *bucketFlags) open(ctx context.Context, cmd *cobra.Command, args []string) (string, *s3store.Store, error) {
+	if len(args) == 0 {
+		return "", nil, unusable(cmd.CommandPath()+": the bucket is missing", "name it as s3://BUCKET")
+	}
+	bucket, prefix, err := parseS3URI("the bucket", args[0])
+	if err != nil {
+		return "", nil, err
+	}
+	if prefix != "" {
+		return "", nil, unusablef("name it as s3://"+bucket, "default encryption is a setting of a whole bucket, and %s names a prefix", args[0])
+	}
+	if err := f.conn.Validate(); err != nil {
+		return "", nil, err
+	}
+	store, err := openStore(ctx, &f.conn, 1)
+	return bucket, store, err
+}
+
+func newBucketEncryptionGet(a *app) *cobra.Command {
+	var f bucketFlags
+	cmd := &cobra.Command{
+		Use:   "get s3://BUCKET",
+		Short: "What new objects get",
+		Args:  atMost(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			bucket, store, err := f.open(cmd.Context(), cmd, args)
+			if err != nil {
+				return err
+			}
+			defer store.Close()
+			return a.showBucketEncryption(cmd.Context(), store, bucket, f.out.json)
+		},
+	}
+	f.conn.AddFlags(cmd.Flags())
+	f.out.AddFlags(cmd.Flags())
+	return cmd
+}
+
+// bucketEncryption is the result of both verbs.
+type bucketEncryption struct {
+	Bucket     string     `json:"bucket"`
+	Encryption object.SSE `json:"encryption"`
+	KMSKeyID   string     `json:"kms_key_id,omitempty"`
+	BucketKey  bool       `json:"bucket_key"`
+	Blocked    []string   `json:"blocked"`
+}
+
+func (a *app) showBucketEncryption(ctx context.Context, store *s3store.Store, bucket string, asJSON bool) error {
+	e, err := store.BucketEncryption(ctx, bucket)
+	switch {
+	case err != nil:
+		return err
+	case e.Denied:
+		return fmt.Errorf("GetBucketEncryption on s3://%s is refused; grant s3:GetEncryptionConfiguration", bucket)
+	case !e.Known:
+		return fmt.Errorf("the store of s3://%s does not answer GetBucketEncryption with an encryption configuration, so its default is not known; "+
+			"write an object and look at it with HEAD", bucket)
+	}
+	out := bucketEncryption{Bucket: bucket, Encryption: e.Default.Type, KMSKeyID: e.Default.KMSKeyID, BucketKey: e.Default.BucketKey, Blocked: e.Blocked}
+	if asJSON {
+		if out.Blocked == nil {
+			out.Blocked = []string{}
+		}
+		return a.printJSON(out)
+	}
+	t := table(a.stdout)
+	fmt.Fprintf(t, "bucket\ts3://%s\nnew objects\t%s\n", bucket, out.Encryption)
+	if out.KMSKeyID != "" {
+		fmt.Fprintf(t, "KMS key\t%s\nbucket key\t%t\n", out.KMSKeyID, out.BucketKey)
+	}
+	for _, b := range out.Blocked {
+		fmt.Fprintf(t, "blocked\t%s\n", b)
+	}
+	return t.Flush()
+}
+
+func newBucketEncryptionSet(a *app) *cobra.Command {
+	var f bucketFlags
+	var sse, key string
+	bucketKey := oneOf{allowed: []string{"on", "off"}}
+	block := oneOf{allowed: []string{"on", "off"}}
+	cmd := &cobra.Command{
+		Use:   "set s3://BUCKET --sse TYPE",
+		Short: "Let new objects arrive as the old ones were made",
+		Long: `set changes the default encryption of new objects. What is not said stays as it is.
+It refuses a store that does not answer with an encryption configuration when it is read:
+several take the request that sets one for something else.`,
+		Example: `  reseal bucket-encryption set s3://bucket --sse aws:kms --sse-kms-key-id ARN --bucket-key on --block-sse-c on`,
+		Args:    atMost(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			change, err := encryptionChange(sse, key, bucketKey.value, block.value)
+			if err != nil {
+				return err
+			}
+			bucket, store, err := f.open(cmd.Context(), cmd, args)
+			if err != nil {
+				return err
+			}
+			defer store.Close()
+			if err := store.SetBucketEncryption(cmd.Context(), bucket, change); err != nil {
+				return err
+			}
+			return errors.Join(a.confirm(cmd.Context(), store, bucket, change), a.showBucketEncryption(cmd.Context(), store, bucket, f.out.json))
+		},
+	}
+	set := cmd.Flags()
+	set.StringVar(&sse, "sse", "", "AES256, aws:kms or aws:kms:dsse")
+	set.StringVar(&key, "sse-kms-key-id", "", "the KMS key: ID, ARN or alias; the store's own where it is left out")
+	set.Var(&bucketKey, "bucket-key", "S3 Bucket Key for new objects")
+	set.Var(&block, "block-sse-c", "refuse SSE-C writes from now on, or allow them again")
+	f.conn.AddFlags(set)
+	f.out.AddFlags(set)
+	return cmd
+}
+
+func encryptionChange(sse, key, bucketKey, block string) (s3store.BucketEncryptionChange, error) {
+	switches := map[string]object.Switch{"on": object.On, "off": object.Off}
+	c := s3store.BucketEncryptionChange{KMSKeyID: key, BucketKey: switches[bucketKey], BlockSSEC: switches[block]}
+	if sse == "" {
+		if key != "" {
+			return c, unusable("--sse-kms-key-id was given without --sse", "add --sse aws:kms")
+		}
+		if c.BucketKey == object.Default && c.BlockSSEC == object.Default {
+			return c, unusable("there is nothing to set", "give --sse, --bucket-key or --block-sse-c")
+		}
+		return c, nil
+	}
+	var err error
+	if c.SSE, err = object.ParseSSE(sse); err != nil || c.SSE.Header() == "" {
+		return c, unusablef("use AES256, aws:kms or aws:kms:dsse", "--sse %q cannot be a bucket's default", sse)
+	}
+	if key != "" && !c.SSE.KMS() {
+		return c, unusablef("leave it out, or use --sse aws:kms", "--sse-kms-key-id has no meaning with --sse %s", sse)
+	}
+	return c, nil
+}
+
+// confirm reads back what was set: several stores answer success to a request
+// that they take for another one.
+func (a *app) confirm(ctx context.Context, store *s3store.Store, bucket string, c s3store.BucketEncryptionChange) error {
+	e, err := store.BucketEncryption(ctx, bucket)
+	if err != nil {
+		return err
+	}
+	if c.SSE != object.SSEUnknown && e.Default.Type != c.SSE ||
+		c.BlockSSEC != object.Default && e.BlocksSSEC != object.Found(c.BlockSSEC == object.On) {
+		return fmt.Errorf("the store of s3://%s answered success, and still shows %s for new objects; it does not do what it says", bucket, e.Default.Type)
+	}
+	return nil
+}

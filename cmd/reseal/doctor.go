@@ -1,0 +1,327 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3store"
+	"github.com/resealhq/reseal/planner/doctor"
+)
+
+// doctorFlags are what doctor takes: a job without its directory.
+type doctorFlags struct {
+	source    sourceFlags
+	target    targetFlags
+	selection selectionFlags
+	conn      connection
+	how       howFlags
+	out       outputFlags
+}
+
+func newDoctor(a *app) *cobra.Command {
+	var f doctorFlags
+	cmd := &cobra.Command{
+		Use:   "doctor SOURCE --sse TYPE",
+		Short: "What this bucket, key and endpoint allow, and what will happen around the run",
+		Long: `doctor reads the settings of the bucket and the key, and finds out what the endpoint
+really does. On AWS it changes nothing. Any other endpoint is believed only after small
+throwaway objects beside the prefix were treated as the job would treat yours; they are
+deleted again. Each finding has a level (note, warning, serious) and says what to do.`,
+		Example: `  reseal doctor s3://bucket/prefix --sse aws:kms --sse-kms-key-id KEY`,
+		Args:    atMost(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := f.Validate(cmd, args)
+			if err != nil {
+				return err
+			}
+			return a.doctor(cmd.Context(), &f, o)
+		},
+	}
+	set := cmd.Flags()
+	f.source.AddFlags(set)
+	f.target.AddFlags(set)
+	f.selection.AddFlags(set)
+	f.conn.AddFlags(set)
+	f.how.AddPlanFlags(set)
+	f.out.AddFlags(set)
+	return cmd
+}
+
+func (f *doctorFlags) Validate(cmd *cobra.Command, args []string) (*order, error) {
+	o, err := f.understand(cmd, args)
+	if err == nil && o.spec.Source.Bucket == "" {
+		err = unusable(cmd.Name()+": the manifest does not say which bucket to look at", "name the bucket as s3://BUCKET[/PREFIX]")
+	}
+	return o, err
+}
+
+// understand reads the command line of a job that has no directory.
+func (f *doctorFlags) understand(cmd *cobra.Command, args []string) (o *order, err error) {
+	o = &order{}
+	if o.spec.Source, err = f.source.Validate(args); err != nil {
+		return nil, err
+	}
+	if !o.spec.Source.given() {
+		return nil, errNoSource(cmd)
+	}
+	if err := f.conn.Validate(); err != nil {
+		return nil, err
+	}
+	o.spec.Connection = f.conn
+	if o.spec.Target, err = f.target.Validate(&f.conn); err != nil {
+		return nil, err
+	}
+	if o.spec.Selection, err = f.selection.Validate(); err != nil {
+		return nil, err
+	}
+	o.consent, o.tempo, err = f.how.Validate(nil)
+	return o, err
+}
+
+// diagnosis is what doctor prints.
+type diagnosis struct {
+	Source       string              `json:"source"`
+	Endpoint     string              `json:"endpoint,omitempty"`
+	Target       string              `json:"target"`
+	Findings     []doctor.Finding    `json:"findings"`
+	Capabilities object.Capabilities `json:"capabilities"`
+	Facts        object.BucketFacts  `json:"bucket"`
+	Permissions  []permission        `json:"permissions"`
+}
+
+type permission struct {
+	Action   string         `json:"action"`
+	Resource string         `json:"resource"`
+	Granted  object.Finding `json:"granted"`
+}
+
+func (a *app) doctor(ctx context.Context, f *doctorFlags, o *order) (err error) {
+	s := &session{a: a, order: o, console: &console{w: a.stderr}}
+	s.log = f.out.openConsoleLog(s.console)
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if s.dir, err = canaryDir(); err != nil {
+		return err
+	}
+	if err := s.openStore(ctx); err != nil {
+		return err
+	}
+	facts, err := s.examine(ctx)
+	if err != nil {
+		return err
+	}
+	d := diagnosis{Source: o.spec.Source.String(), Endpoint: s.store.Endpoint(), Target: facts.Target.SSE.String(),
+		Findings: doctor.Examine(facts), Capabilities: facts.Caps, Facts: facts.Settings}
+	for _, p := range facts.Permissions {
+		d.Permissions = append(d.Permissions, permission(p))
+	}
+	if f.out.json {
+		return a.printJSON(d)
+	}
+	return a.printDiagnosis(&d)
+}
+
+// canaryDir is where a canary that belongs to no job notes its throwaway objects
+// until they are gone.
+func canaryDir() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = os.TempDir()
+	}
+	dir := filepath.Join(cache, "reseal", "doctor")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", unusableBecause(err, "a folder for notes on throwaway objects", "set XDG_CACHE_HOME to a folder that can be written")
+	}
+	return dir, nil
+}
+
+// examine asks everything that doctor judges: settings, key, permissions, and
+// what the endpoint does.
+func (s *session) examine(ctx context.Context) (*doctor.Facts, error) {
+	spec := &s.order.spec
+	bucket := spec.Source.Bucket
+	facts, err := s.store.BucketFacts(ctx, bucket)
+	if err != nil {
+		return nil, err
+	}
+	s.learnt.Bucket, s.learnt.Facts = bucket, facts
+	f := &doctor.Facts{Bucket: bucket, Prefix: spec.Source.Prefix, Settings: facts, AllVersions: spec.Selection.Versions == "all",
+		PayerGiven: spec.Connection.RequestPayer != ""}
+	if f.Key, err = s.keyOf(ctx); err != nil {
+		return nil, err
+	}
+	at := s3store.ProbeOptions{Bucket: bucket, Prefix: spec.Source.Prefix, Facts: facts, Target: s.target(), AcceptUnproven: true}
+	if f.Key == nil || f.Key.Problem == "" && f.Key.Enabled {
+		if s.learnt.Caps, err = s.probe(ctx, at); err != nil {
+			return nil, err
+		}
+		s.learnt.ShownKeyID = firstNonEmpty(s.learnt.Caps.ShownKeyID, s.learnt.ShownKeyID)
+	}
+	f.Caps, f.Target = s.learnt.Caps, s.target()
+	return f, s.readAround(ctx, f)
+}
+
+// keyOf asks KMS about the target's key; nil where there is no KMS to ask, or no
+// key in the target.
+func (s *session) keyOf(ctx context.Context) (*doctor.Key, error) {
+	t := &s.order.spec.Target
+	if !t.SSE.KMS() {
+		return nil, nil
+	}
+	name := t.KMSKeyID
+	if t.KMSDefaultKey {
+		name = "alias/aws/s3"
+	}
+	k, err := s.store.ResolveKey(ctx, name)
+	switch class := object.ClassOf(err); {
+	case err == nil:
+		s.learnt.ShownKeyID = k.ARN
+		if !t.KMSDefaultKey {
+			s.learnt.KMSKeyID = k.ARN
+		}
+		return &doctor.Key{ARN: k.ARN, State: k.State, Region: k.Region, Enabled: k.Enabled, Symmetric: k.Symmetric}, nil
+	case errors.Is(err, s3store.ErrNoKMS):
+		return nil, nil
+	case class == object.ClassCredentials, class == object.ClassUnreachable, class == object.ClassCanceled:
+		return nil, err
+	}
+	return &doctor.Key{Problem: err.Error()}, nil
+}
+
+// readAround reads the settings that a run does not need and others rely on.
+func (s *session) readAround(ctx context.Context, f *doctor.Facts) error {
+	unread := func(name string, set s3store.Setting) {
+		if set.Denied {
+			f.Unread = append(f.Unread, name)
+		}
+	}
+	enc, err := s.store.BucketEncryption(ctx, f.Bucket)
+	if err != nil {
+		return err
+	}
+	f.Default, f.DefaultKnown = enc.Default, enc.Known
+	unread("default encryption", enc.Setting)
+	lock, err := s.store.ObjectLock(ctx, f.Bucket)
+	if err != nil {
+		return err
+	}
+	f.LockMode = lock.Mode
+	rules, set, err := s.store.Lifecycle(ctx, f.Bucket)
+	if err != nil {
+		return err
+	}
+	unread("lifecycle", set)
+	for _, r := range rules {
+		if r.Enabled {
+			f.Lifecycle = append(f.Lifecycle, doctor.LifecycleRule{ID: r.ID, Prefix: r.Prefix, ExpireDays: r.ExpireDays, TransitionDays: r.TransitionDays,
+				NoncurrentExpireDays: r.NoncurrentExpireDays, NewerNoncurrent: r.NewerNoncurrent, AbortUploadDays: r.AbortUploadDays})
+		}
+	}
+	replication, set, err := s.store.Replication(ctx, f.Bucket)
+	if err != nil {
+		return err
+	}
+	unread("replication", set)
+	for _, r := range replication {
+		if r.Enabled {
+			f.Replication = append(f.Replication, doctor.ReplicationRule{ID: r.ID, Prefix: r.Prefix, Destination: r.Destination, KMSObjects: r.KMSObjects})
+		}
+	}
+	told, set, err := s.store.Notifications(ctx, f.Bucket)
+	if err != nil {
+		return err
+	}
+	unread("notifications", set)
+	for _, n := range told {
+		f.Notifications = append(f.Notifications, doctor.Notification{Target: n.Target, Copies: n.Copies})
+	}
+	if f.RequesterPays, err = s.store.RequesterPays(ctx, f.Bucket); err != nil {
+		return err
+	}
+	return s.checkPermissions(ctx, f)
+}
+
+// checkPermissions asks for them on the first object, where there is one.
+func (s *session) checkPermissions(ctx context.Context, f *doctor.Facts) error {
+	sample := object.Ref{Bucket: f.Bucket}
+	page, err := s.store.ListPage(ctx, object.ListRequest{Bucket: f.Bucket, Prefix: f.Prefix, MaxKeys: 1})
+	if err == nil && len(page.Objects) > 0 {
+		sample.Key = page.Objects[0].Key
+	}
+	found, err := s.store.CheckRead(ctx, sample, f.Target.SourceKey)
+	if err != nil {
+		return err
+	}
+	for _, p := range found {
+		f.Permissions = append(f.Permissions, doctor.Permission{Action: p.Action, Resource: p.Resource, Granted: p.Granted})
+	}
+	return nil
+}
+
+// warnSerious tells, at the beginning of a job, what doctor would call serious.
+// What cannot be read is no reason not to run.
+func (s *session) warnSerious(ctx context.Context) {
+	f := &doctor.Facts{Bucket: s.learnt.Bucket, Prefix: s.order.spec.Source.Prefix, Settings: s.learnt.Facts, Caps: s.learnt.Caps, Target: s.target(),
+		PayerGiven: s.order.spec.Connection.RequestPayer != "", AllVersions: s.order.spec.Selection.Versions == "all"}
+	if err := s.readAround(ctx, f); err != nil {
+		s.log.Warn("the bucket's settings could not all be read; `reseal doctor` tells more", "error", err)
+	}
+	for _, found := range doctor.Examine(f) {
+		if found.Level == doctor.Serious {
+			s.log.Warn(found.What, "topic", found.Topic, "do", found.Do)
+		}
+	}
+}
+
+func (a *app) printDiagnosis(d *diagnosis) error {
+	where := d.Source
+	if d.Endpoint != "" {
+		where += " at " + d.Endpoint
+	}
+	fmt.Fprintf(a.stdout, "%s, to %s\n\n", where, d.Target)
+	if len(d.Findings) == 0 {
+		fmt.Fprintln(a.stdout, "Nothing stands in the way, and nothing around the run will be disturbed.")
+	}
+	for _, f := range d.Findings {
+		fmt.Fprintf(a.stdout, "%-8s %s: %s.\n         %s.\n", f.Level, f.Topic, f.What, f.Do)
+	}
+	fmt.Fprintf(a.stdout, "\nWhat the store does (%s)\n", d.Capabilities.Source)
+	t := table(a.stdout)
+	matrix(t, &d.Capabilities)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, n := range d.Capabilities.Notes {
+		fmt.Fprintln(a.stdout, "  "+n)
+	}
+	fmt.Fprintln(a.stdout, "\nPermissions, as far as reading can tell")
+	t = table(a.stdout)
+	for _, p := range d.Permissions {
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", p.Action, p.Granted, p.Resource)
+	}
+	return t.Flush()
+}
+
+// matrix is the capability table in the order of the questions.
+func matrix(t *tabwriter.Writer, c *object.Capabilities) {
+	for _, row := range []struct {
+		question string
+		answer   fmt.Stringer
+	}{
+		{"encrypts", c.Encrypts}, {"re-encrypts a plain object by", c.Route}, {"re-encrypts an encrypted object by", c.EncryptedRoute},
+		{"UpdateObjectEncryption", c.Update}, {"CopyObject honours the source's ETag", c.CopySourceIfMatch},
+		{"UploadPartCopy honours the source's ETag", c.PartSourceIfMatch}, {"CopyObject honours If-Match", c.CopyIfMatch},
+		{"CompleteMultipartUpload honours If-Match", c.CompleteIfMatch}, {"copy replies show the encryption", c.CopyShowsEncryption},
+		{"listings show the encryption", c.ListMetadata}, {"copies keep tags", c.KeepsTags}, {"copies keep locks", c.KeepsLock},
+		{"copies keep redirects", c.KeepsRedirect}, {"copies keep Expires", c.KeepsExpires}, {"copies keep the storage class", c.KeepsClass},
+		{"DSSE-KMS", c.DSSE}, {"bucket keys", c.BucketKey}, {"checksums", c.Checksums},
+	} {
+		fmt.Fprintf(t, "  %s\t%s\n", row.question, row.answer)
+	}
+}
