@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/resealhq/reseal/engine/object"
 )
 
@@ -55,10 +53,7 @@ var errLimit = errors.New("the limit of the selection is reached")
 // durable cursors as Resume. Memory does not grow with the source. An error
 // means that the plan is not complete.
 func Plan(ctx context.Context, src Source, sel *Selection, ch *Chooser, sink Sink, opt Options) (Counts, error) {
-	if opt.Inspectors <= 0 {
-		opt.Inspectors = 64
-	}
-	p := &planning{sel: sel, ch: ch, sink: sink, opt: opt, busy: make(chan struct{}, opt.Inspectors)}
+	p := &planning{sel: sel, ch: ch, sink: sink, opt: opt, inspecting: newInspecting(opt.Inspect, opt.Inspectors)}
 	p.mu.planned = opt.Planned
 	if p.full() {
 		return Counts{Limited: true}, nil
@@ -87,7 +82,7 @@ type planning struct {
 	ch   *Chooser
 	sink Sink
 	opt  Options
-	busy chan struct{} // holds one token for each inspection under way
+	inspecting
 
 	// appending is held for reading around a place that was reserved and the Append
 	// that fills it, and for writing by the page that the limit cuts.
@@ -227,6 +222,7 @@ func (p *planning) tasks(ctx context.Context, rows []object.Object) ([]object.Ta
 	var c Counts
 	tasks := make([]object.Task, 0, len(rows))
 	var ask []int // tasks that only an inspection settles
+	var objects []*object.Object
 	for i := range rows {
 		v := p.sel.Match(&rows[i])
 		if v == No {
@@ -242,55 +238,24 @@ func (p *planning) tasks(ctx context.Context, rows []object.Object) ([]object.Ta
 		return tasks, c, nil
 	}
 	if p.opt.Inspect == nil {
-		return nil, c, fmt.Errorf("%s: its row does not tell whether it is selected, and objects are not to be inspected; use --inspect auto", tasks[ask[0]].Object.Ref)
+		return nil, c, undecidable(&tasks[ask[0]].Object)
 	}
-	results, err := p.inspectAll(ctx, tasks, ask)
+	for _, i := range ask {
+		objects = append(objects, &tasks[i].Object)
+	}
+	results, err := p.all(ctx, objects)
 	if err != nil {
 		return nil, c, err
 	}
 	return p.settle(tasks, ask, results)
 }
 
+func undecidable(o *object.Object) error {
+	return fmt.Errorf("%s: its row does not tell whether it is selected, and objects are not to be inspected; use --inspect auto", o.Ref)
+}
+
 func task(o *object.Object, ch object.Choice) object.Task {
 	return object.Task{Object: *o, Operation: ch.Operation, Reason: ch.Reason, Already: ch.Already}
-}
-
-type inspected struct {
-	head object.Head
-	err  error
-}
-
-// inspectAll asks about the tasks at the indexes, many at once. Its error is one
-// that concerns the whole run.
-func (p *planning) inspectAll(ctx context.Context, tasks []object.Task, ask []int) ([]inspected, error) {
-	results := make([]inspected, len(ask))
-	g, ctx := errgroup.WithContext(ctx)
-	for n, i := range ask {
-		select {
-		case p.busy <- struct{}{}:
-		case <-ctx.Done():
-			return nil, firstOf(g.Wait(), context.Cause(ctx))
-		}
-		g.Go(func() error {
-			defer func() { <-p.busy }()
-			head, err := p.opt.Inspect(ctx, &tasks[i].Object)
-			results[n] = inspected{head, err}
-			if cl := object.ClassOf(err); err != nil && (cl.Fatal() || cl == object.ClassCanceled || cl == object.ClassUnreachable || ctx.Err() != nil) {
-				return err
-			}
-			return nil
-		})
-	}
-	return results, g.Wait()
-}
-
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // settle replaces what the rows said by what the store said, and drops what is
@@ -303,7 +268,7 @@ func (p *planning) settle(tasks []object.Task, ask []int, results []inspected) (
 		if n < len(ask) && ask[n] == i {
 			r := &results[n]
 			n++
-			if object.ClassOf(r.err) == object.ClassGone && r.err != nil {
+			if r.gone() {
 				c.Gone++
 				continue
 			}

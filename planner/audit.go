@@ -1,0 +1,290 @@
+package planner
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// AuditRow is how many objects are under one encryption in one class.
+type AuditRow struct {
+	Encryption object.SSE `json:"encryption"`
+	KMSKeyID   string     `json:"kms_key_id,omitempty"`
+	BucketKey  bool       `json:"bucket_key"`
+	// ClientSide is set where the metadata carries the marks of an S3 encryption
+	// client.
+	ClientSide   bool   `json:"client_side"`
+	StorageClass string `json:"storage_class"`
+	Objects      uint64 `json:"objects"`
+	Bytes        int64  `json:"bytes"`
+}
+
+// Audit is what a source holds under which encryption.
+type Audit struct {
+	Objects      uint64     `json:"objects"`
+	Bytes        int64      `json:"bytes"`
+	ByEncryption []AuditRow `json:"by_encryption"`
+	// Unanswered objects could not be inspected; they stand under unknown.
+	Unanswered uint64 `json:"unanswered,omitempty"`
+	// Sampled is how many of the objects were inspected where not all were. Then
+	// Objects and Bytes are exact, the rows are projections, and each row's share of
+	// the objects is off by at most Margin (a fraction, at 95 % confidence).
+	Sampled uint64  `json:"sampled,omitempty"`
+	Margin  float64 `json:"margin,omitempty"`
+}
+
+// AuditOptions of one audit. The zero value counts what the rows tell.
+type AuditOptions struct {
+	// Inspect is asked about objects whose row does not tell the encryption and the
+	// key; nil leaves them unknown.
+	Inspect    Inspector
+	Inspectors int
+	// Sample bounds the inspections: so many objects are drawn, each with the same
+	// chance; 0 inspects all. Memory grows with it.
+	Sample int
+	// Passed is told after every page how many rows were counted. Called by many
+	// goroutines; must not block.
+	Passed func(rows int)
+}
+
+// RunAudit reads the source to its end and changes nothing. Memory does not grow
+// with the source. An error means that the audit is not complete.
+func RunAudit(ctx context.Context, src Source, sel *Selection, opt AuditOptions) (*Audit, error) {
+	a := &auditing{sel: sel, opt: opt, inspecting: newInspecting(opt.Inspect, opt.Inspectors)}
+	a.mu.told = map[auditKey]*Amount{}
+	a.mu.drawn = map[auditKey]*Amount{}
+	a.mu.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	err := src.Read(ctx, nil, func(page object.Page) error { return a.page(ctx, page.Objects) })
+	if err != nil {
+		return nil, err
+	}
+	if err := a.drawSample(ctx); err != nil {
+		return nil, err
+	}
+	return a.result(), nil
+}
+
+type auditKey struct {
+	encryption            object.SSE
+	key, class            string
+	bucketKey, clientSide bool
+}
+
+func auditKeyOf(o *object.Object) auditKey {
+	return auditKey{o.Encryption.Type, o.Encryption.KMSKeyID, className(o.StorageClass), o.Encryption.BucketKey, o.ClientSide}
+}
+
+type auditing struct {
+	sel *Selection
+	opt AuditOptions
+	inspecting
+	mu struct {
+		sync.Mutex
+		told       map[auditKey]*Amount // counted one by one
+		drawn      map[auditKey]*Amount // of the sample
+		unanswered uint64
+		// sample is drawn from the untold objects by reservoir: the n-th takes the
+		// place of an earlier one with the chance that keeps all chances equal.
+		sample []object.Object
+		untold Amount
+		rand   *rand.Rand
+	}
+}
+
+func (a *auditing) page(ctx context.Context, rows []object.Object) error {
+	var ask []*object.Object
+	a.mu.Lock()
+	for i := range rows {
+		o := &rows[i]
+		switch v := a.sel.Match(o); {
+		case v == No:
+		case v == Inspect && a.opt.Inspect == nil:
+			a.mu.Unlock()
+			return undecidable(o)
+		case a.told(o) && v == Yes || a.opt.Inspect == nil:
+			at(a.mu.told, auditKeyOf(o)).add(o.Size)
+		case a.opt.Sample > 0 && v == Yes:
+			a.draw(o)
+		default: // even where a sample is wanted: whether it is selected is no matter of chance
+			ask = append(ask, o)
+		}
+	}
+	a.mu.Unlock()
+	if err := a.inspectAndCount(ctx, ask, false); err != nil {
+		return err
+	}
+	if a.opt.Passed != nil {
+		a.opt.Passed(len(rows))
+	}
+	return nil
+}
+
+// told says whether the row tells the encryption and, where there is one, the
+// key.
+func (a *auditing) told(o *object.Object) bool {
+	e := &o.Encryption
+	return e.Type != object.SSEUnknown && (!e.Type.KMS() || e.KMSKeyID != "")
+}
+
+// draw is called under the mutex.
+func (a *auditing) draw(o *object.Object) {
+	a.mu.untold.add(o.Size)
+	if len(a.mu.sample) < a.opt.Sample {
+		a.mu.sample = append(a.mu.sample, *o)
+		return
+	}
+	if i := a.mu.rand.Uint64N(a.mu.untold.Objects); i < uint64(a.opt.Sample) {
+		a.mu.sample[i] = *o
+	}
+}
+
+func (a *auditing) drawSample(ctx context.Context) error {
+	const chunk = 1000
+	for rows := range slices.Chunk(a.mu.sample, chunk) {
+		ask := make([]*object.Object, len(rows))
+		for i := range rows {
+			ask[i] = &rows[i]
+		}
+		if err := a.inspectAndCount(ctx, ask, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inspectAndCount asks about objects. One that is gone by now is not counted; one
+// that does not answer is counted as what its row tells.
+func (a *auditing) inspectAndCount(ctx context.Context, ask []*object.Object, sampled bool) error {
+	if len(ask) == 0 {
+		return nil
+	}
+	results, err := a.all(ctx, ask)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	into := a.mu.told
+	if sampled {
+		into = a.mu.drawn
+	}
+	for i := range results {
+		r, o := &results[i], ask[i]
+		switch {
+		case r.gone():
+			continue
+		case r.err != nil:
+			a.mu.unanswered++
+		default:
+			seen := r.head.Object
+			seen.Ref, seen.Noncurrent = o.Ref, o.Noncurrent
+			if o = &seen; a.sel.Match(o) != Yes {
+				continue
+			}
+		}
+		at(into, auditKeyOf(o)).add(o.Size)
+	}
+	return nil
+}
+
+// result projects the sample onto all objects that it was drawn from.
+func (a *auditing) result() *Audit {
+	out := &Audit{ByEncryption: []AuditRow{}, Unanswered: a.mu.unanswered}
+	rows := map[auditKey]*Amount{}
+	for k, n := range a.mu.told {
+		*at(rows, k) = *n
+	}
+	var drawn Amount
+	for _, n := range a.mu.drawn {
+		drawn.Objects += n.Objects
+		drawn.Bytes += n.Bytes
+	}
+	scale := drawn // the whole was drawn: nothing to project
+	if all := a.mu.untold; all.Objects > uint64(a.opt.Sample) && drawn.Objects > 0 {
+		scale = all
+		out.Sampled, out.Margin = drawn.Objects, a.margin(drawn.Objects)
+	}
+	for k, n := range project(a.mu.drawn, drawn, scale) {
+		row := at(rows, k)
+		row.Objects += n.Objects
+		row.Bytes += n.Bytes
+	}
+	for k, n := range rows {
+		out.Objects += n.Objects
+		out.Bytes += n.Bytes
+		out.ByEncryption = append(out.ByEncryption, AuditRow{Encryption: k.encryption, KMSKeyID: k.key, BucketKey: k.bucketKey,
+			ClientSide: k.clientSide, StorageClass: k.class, Objects: n.Objects, Bytes: n.Bytes})
+	}
+	slices.SortFunc(out.ByEncryption, func(x, y AuditRow) int {
+		return cmp.Or(cmp.Compare(x.Encryption, y.Encryption), cmp.Compare(x.KMSKeyID, y.KMSKeyID), cmp.Compare(x.StorageClass, y.StorageClass),
+			compareBool(x.BucketKey, y.BucketKey), compareBool(x.ClientSide, y.ClientSide))
+	})
+	return out
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// project scales the sample up so that the sums are exact: what rounding leaves
+// goes to the largest row.
+func project(sample map[auditKey]*Amount, drawn, all Amount) map[auditKey]Amount {
+	out := make(map[auditKey]Amount, len(sample))
+	rest := all
+	var largest auditKey
+	var most uint64
+	for k, n := range sample {
+		p := Amount{Objects: uint64(math.Floor(float64(n.Objects) / float64(drawn.Objects) * float64(all.Objects)))}
+		if drawn.Bytes > 0 {
+			p.Bytes = int64(math.Floor(float64(n.Bytes) / float64(drawn.Bytes) * float64(all.Bytes)))
+		}
+		out[k] = p
+		rest.Objects -= min(p.Objects, rest.Objects)
+		rest.Bytes -= min(p.Bytes, rest.Bytes)
+		if n.Objects > most || n.Objects == most && k.key > largest.key {
+			largest, most = k, n.Objects
+		}
+	}
+	if len(out) == 0 {
+		return out
+	}
+	p := out[largest]
+	p.Objects += rest.Objects
+	p.Bytes += rest.Bytes
+	out[largest] = p
+	return out
+}
+
+// margin is half the width of the 95 % interval of the widest row, as a share of
+// all objects, corrected for how much of the whole the sample is.
+func (a *auditing) margin(n uint64) float64 {
+	widest := 0.0
+	for _, x := range a.mu.drawn {
+		p := float64(x.Objects) / float64(n)
+		widest = max(widest, p*(1-p))
+	}
+	all := float64(a.mu.untold.Objects)
+	var told uint64
+	for _, x := range a.mu.told {
+		told += x.Objects
+	}
+	correction := 1.0
+	if all > 1 {
+		correction = math.Sqrt(max(0, (all-float64(n))/(all-1)))
+	}
+	// With no row seen but one, up to 3/n of the objects may be another (rule of
+	// three).
+	half := max(1.96*math.Sqrt(widest/float64(n))*correction, 3/float64(n)*correction)
+	return half * all / (all + float64(told))
+}

@@ -1,0 +1,309 @@
+package planner
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// Amount is a number of objects and their size in bytes.
+type Amount struct {
+	Objects uint64 `json:"objects"`
+	Bytes   int64  `json:"bytes"`
+}
+
+func (a *Amount) add(size int64) {
+	a.Objects++
+	a.Bytes += max(0, size)
+}
+
+// Work is what is to be done in one way to objects of one kind.
+type Work struct {
+	Source       object.SSE `json:"source_encryption"`
+	StorageClass string     `json:"storage_class"`
+	// Operation is update, copy, multipart or undecided.
+	Operation string `json:"operation"`
+	Amount
+}
+
+// LeftBehind is what the plan leaves, by its reason.
+type LeftBehind struct {
+	Reason object.Reason `json:"reason"`
+	Amount
+}
+
+// Exposure is what is overwritten before its class's minimum duration is over,
+// so that the rest of it is charged.
+type Exposure struct {
+	StorageClass string  `json:"storage_class"`
+	Cost         float64 `json:"cost"`
+	Amount
+}
+
+// Cost is in the currency of the price list.
+type Cost struct {
+	Requests      float64 `json:"requests"`
+	KMS           float64 `json:"kms"`
+	Retrieval     float64 `json:"retrieval"`
+	EarlyDeletion float64 `json:"early_deletion"`
+	Total         float64 `json:"total"`
+	// StoragePerMonth is what the growth costs for as long as it is kept.
+	StoragePerMonth float64 `json:"storage_per_month"`
+	Currency        string  `json:"currency"`
+	PricesOf        string  `json:"prices_of"`
+	Region          string  `json:"prices_region"`
+}
+
+// Estimate is what a plan amounts to.
+type Estimate struct {
+	Total   Amount       `json:"total"`
+	Work    []Work       `json:"work"`
+	Already Amount       `json:"already"`
+	Left    []LeftBehind `json:"left"`
+	// Requests by kind, the names of object.RequestKind.
+	Requests map[string]uint64 `json:"requests"`
+	KMSCalls uint64            `json:"kms_calls"`
+	// Growth in bytes: what copies leave behind as noncurrent versions, or write
+	// elsewhere.
+	Growth        int64      `json:"storage_growth_bytes"`
+	EarlyDeletion []Exposure `json:"early_deletion"`
+	Cost          Cost       `json:"cost"`
+	// Seconds at RequestsPerSecond; both 0 where no pace was given.
+	RequestsPerSecond float64 `json:"requests_per_second"`
+	Seconds           float64 `json:"seconds"`
+}
+
+// EstimateOptions is what an estimate has to know beside the tasks.
+type EstimateOptions struct {
+	Target object.Target
+	Caps   object.Capabilities
+	Facts  object.BucketFacts
+	// Elsewhere is --dest.
+	Elsewhere bool
+	// PartSize of multipart copies; 0 means 64 MiB.
+	PartSize int64
+	// VerifyHead counts one HEAD for every object changed, VerifyRead two reads.
+	VerifyHead, VerifyRead bool
+	// RequestsPerSecond is the pace for the duration; 0 gives none.
+	RequestsPerSecond float64
+	// Prices; nil means DefaultPrices. Now is the time that ages are counted to.
+	Prices *Prices
+	Now    time.Time
+}
+
+// Estimator adds tasks up. Memory does not grow with them. Not for concurrent
+// use.
+type Estimator struct {
+	opt      EstimateOptions
+	total    Amount
+	already  Amount
+	work     map[workKey]*Amount
+	left     map[object.Reason]*Amount
+	early    map[string]*Exposure
+	requests [object.NumRequestKinds]uint64
+	cost     Cost
+	kms      float64
+	growth   int64
+}
+
+type workKey struct {
+	source    object.SSE
+	class     string
+	operation object.Operation
+}
+
+// NewEstimator begins with nothing.
+func NewEstimator(opt EstimateOptions) *Estimator {
+	if opt.PartSize <= 0 {
+		opt.PartSize = 64 << 20
+	}
+	if opt.Prices == nil {
+		opt.Prices = DefaultPrices()
+	}
+	return &Estimator{opt: opt, work: map[workKey]*Amount{}, left: map[object.Reason]*Amount{}, early: map[string]*Exposure{}}
+}
+
+// Add takes one task of the plan.
+func (e *Estimator) Add(t *object.Task) {
+	o := &t.Object
+	e.total.add(o.Size)
+	switch {
+	case t.Operation != object.OpNone:
+	case t.Already:
+		e.already.add(o.Size)
+		return
+	default:
+		at(e.left, t.Reason).add(o.Size)
+		return
+	}
+	at(e.work, workKey{o.Encryption.Type, className(o.StorageClass), t.Operation}).add(o.Size)
+	if !o.Settled {
+		e.get(object.ReqHead, o.StorageClass, 1)
+	}
+	if t.Operation == object.OpUpdate {
+		e.update(o)
+	} else {
+		e.rewrite(o, t.Operation == object.OpMultipart)
+	}
+}
+
+func at[K comparable, V any](m map[K]*V, k K) *V {
+	v, ok := m[k]
+	if !ok {
+		v = new(V)
+		m[k] = v
+	}
+	return v
+}
+
+// update is one request at the STANDARD rate whatever the class, and one HEAD as
+// its proof. The data key is unwrapped and wrapped anew.
+func (e *Estimator) update(o *object.Object) {
+	e.put(object.ReqUpdate, "", 1)
+	e.get(object.ReqHead, o.StorageClass, 1)
+	e.kms += e.targetKMS(1) + sourceKMS(o, 1)
+}
+
+// rewrite is a copy or a multipart copy. An undecided object is counted as the
+// copy that most of them turn out to be.
+func (e *Estimator) rewrite(o *object.Object, multipart bool) {
+	class := o.StorageClass
+	if e.opt.Target.StorageClass != "" {
+		class = e.opt.Target.StorageClass
+	}
+	size := max(0, o.Size)
+	if !e.aclsOff() {
+		e.get(object.ReqGetDetail, o.StorageClass, 1)
+	}
+	if multipart {
+		parts := float64(max(1, (size+e.opt.PartSize-1)/e.opt.PartSize))
+		parts = min(parts, 10_000)
+		e.put(object.ReqCreateUpload, class, 1)
+		e.put(object.ReqCopyPart, class, uint64(parts))
+		e.put(object.ReqComplete, class, 1)
+		if e.opt.Caps.GetTagging == object.Yes {
+			e.get(object.ReqGetDetail, o.StorageClass, 1)
+		}
+		e.kms += e.targetKMS(2+parts) + sourceKMS(o, parts)
+	} else {
+		e.put(object.ReqCopy, class, 1)
+		e.kms += e.targetKMS(1) + sourceKMS(o, 1)
+	}
+	if e.opt.VerifyHead {
+		e.get(object.ReqHead, class, 1)
+	}
+	if e.opt.VerifyRead {
+		e.get(object.ReqGet, class, 2)
+		e.cost.Retrieval += 2 * gigabytes(size) * e.opt.Prices.class(class).RetrievalGB
+	}
+	e.cost.Retrieval += gigabytes(size) * e.opt.Prices.class(o.StorageClass).RetrievalGB
+	e.leaveBehind(o, class, size)
+}
+
+// leaveBehind is about the object that a copy replaces: kept as a version, it
+// goes on costing; overwritten too early, it costs to the end of its term.
+func (e *Estimator) leaveBehind(o *object.Object, class string, size int64) {
+	off := e.opt.Facts.Versioning == object.VersioningOff ||
+		e.opt.Facts.Versioning == object.VersioningSuspended && (o.VersionID == "" || o.VersionID == "null")
+	if !off || e.opt.Elsewhere {
+		e.growth += size
+		price := e.opt.Prices.class(o.StorageClass)
+		if e.opt.Elsewhere {
+			price = e.opt.Prices.class(class)
+		}
+		e.cost.StoragePerMonth += gigabytes(max(size, price.MinimumBytes)) * price.StorageGBMonth
+		return
+	}
+	price := e.opt.Prices.class(o.StorageClass)
+	if price.MinimumDays == 0 || o.LastModified.IsZero() {
+		return
+	}
+	age := e.opt.Now.Sub(o.LastModified).Hours() / 24
+	rest := float64(price.MinimumDays) - age
+	if rest <= 0 {
+		return
+	}
+	x := at(e.early, className(o.StorageClass))
+	x.add(size)
+	x.Cost += gigabytes(max(size, price.MinimumBytes)) * price.StorageGBMonth * min(rest, float64(price.MinimumDays)) / 30
+}
+
+func (e *Estimator) aclsOff() bool {
+	return e.opt.Facts.ACLsDisabled == object.Yes || e.opt.Caps.GetACL != object.Yes
+}
+
+// With a bucket key about one request in a hundred reaches KMS.
+const bucketKeyShare = 0.01
+
+func (e *Estimator) targetKMS(calls float64) float64 {
+	t := &e.opt.Target
+	switch {
+	case !t.SSE.KMS():
+		return 0
+	case t.SSE == object.SSEKMS && t.BucketKey == object.On:
+		return calls * bucketKeyShare
+	}
+	return calls
+}
+
+func sourceKMS(o *object.Object, calls float64) float64 {
+	switch {
+	case !o.Encryption.Type.KMS():
+		return 0
+	case o.Encryption.BucketKey:
+		return calls * bucketKeyShare
+	}
+	return calls
+}
+
+func (e *Estimator) put(k object.RequestKind, class string, n uint64) {
+	e.requests[k] += n
+	e.cost.Requests += float64(n) * e.opt.Prices.class(class).PutPer1000 / 1000
+}
+
+func (e *Estimator) get(k object.RequestKind, class string, n uint64) {
+	e.requests[k] += n
+	e.cost.Requests += float64(n) * e.opt.Prices.class(class).GetPer1000 / 1000
+}
+
+func gigabytes(n int64) float64 { return float64(n) / (1 << 30) }
+
+// Estimate is the sum of what was added. It may be asked for at any time.
+func (e *Estimator) Estimate() *Estimate {
+	out := &Estimate{Total: e.total, Already: e.already, Requests: map[string]uint64{}, KMSCalls: uint64(e.kms + 0.5), Growth: e.growth,
+		Cost: e.cost, RequestsPerSecond: e.opt.RequestsPerSecond, Work: []Work{}, Left: []LeftBehind{}, EarlyDeletion: []Exposure{}}
+	for k, a := range e.work {
+		name := k.operation.String()
+		out.Work = append(out.Work, Work{Source: k.source, StorageClass: k.class, Operation: name, Amount: *a})
+	}
+	slices.SortFunc(out.Work, func(a, b Work) int {
+		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.StorageClass, b.StorageClass), cmp.Compare(a.Operation, b.Operation))
+	})
+	for _, reason := range slices.Sorted(maps.Keys(e.left)) {
+		out.Left = append(out.Left, LeftBehind{Reason: reason, Amount: *e.left[reason]})
+	}
+	for _, class := range slices.Sorted(maps.Keys(e.early)) {
+		x := *e.early[class]
+		x.StorageClass = class
+		out.EarlyDeletion = append(out.EarlyDeletion, x)
+		out.Cost.EarlyDeletion += x.Cost
+	}
+	var sent uint64
+	for k, n := range e.requests {
+		if n > 0 {
+			out.Requests[object.RequestKind(k).String()] = n
+			sent += n
+		}
+	}
+	p := e.opt.Prices
+	out.Cost.KMS = e.kms * p.KMSPer10000 / 10_000
+	out.Cost.Total = out.Cost.Requests + out.Cost.KMS + out.Cost.Retrieval + out.Cost.EarlyDeletion
+	out.Cost.Currency, out.Cost.PricesOf, out.Cost.Region = p.Currency, p.Date, p.Region
+	if e.opt.RequestsPerSecond > 0 {
+		out.Seconds = float64(sent) / e.opt.RequestsPerSecond
+	}
+	return out
+}

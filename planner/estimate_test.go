@@ -1,0 +1,159 @@
+package planner
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+var testPrices = &Prices{Date: "2026-01-01", Region: "test", Currency: "USD", KMSPer10000: 0.03, Classes: map[string]ClassPrice{
+	"STANDARD":   {PutPer1000: 5, GetPer1000: 0.4, StorageGBMonth: 2},
+	"GLACIER_IR": {PutPer1000: 20, GetPer1000: 10, StorageGBMonth: 4, RetrievalGB: 3, MinimumDays: 90, MinimumBytes: 1 << 20},
+}}
+
+func near(t *testing.T, what string, got, want float64) {
+	t.Helper()
+	if math.Abs(got-want) > 1e-9*math.Max(1, math.Abs(want)) {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+func planned(n int, op object.Operation, change func(*object.Task)) []object.Task {
+	out := make([]object.Task, n)
+	for i := range out {
+		out[i] = object.Task{Object: under(object.SSES3, ""), Operation: op}
+		out[i].Object.Settled, out[i].Object.Size = true, 1<<30
+		change(&out[i])
+	}
+	return out
+}
+
+func estimateOf(opt EstimateOptions, tasks ...[]object.Task) *Estimate {
+	opt.Prices, opt.Now = testPrices, time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
+	e := NewEstimator(opt)
+	for _, ts := range tasks {
+		for i := range ts {
+			e.Add(&ts[i])
+		}
+	}
+	return e.Estimate()
+}
+
+func nothing(*object.Task) {}
+
+func TestEstimateOfCopies(t *testing.T) {
+	opt := EstimateOptions{Target: kms(keyB), Caps: awsCaps(), Facts: plainFacts(), RequestsPerSecond: 10}
+	e := estimateOf(opt, planned(100, object.OpCopy, nothing),
+		planned(10, object.OpNone, func(x *object.Task) { x.Already = true }),
+		planned(7, object.OpNone, func(x *object.Task) { x.Reason = object.ReasonArchived }),
+		planned(3, object.OpCopy, func(x *object.Task) {
+			x.Object.Settled = false
+			x.Object.Encryption = object.Encryption{Type: object.SSEKMS, KMSKeyID: keyA}
+		}))
+	if e.Total.Objects != 120 || e.Already.Objects != 10 || len(e.Left) != 1 || e.Left[0].Objects != 7 || e.Left[0].Reason != object.ReasonArchived {
+		t.Errorf("%+v", e)
+	}
+	if len(e.Work) != 2 || e.Work[0].Objects != 100 || e.Work[0].Operation != "copy" || e.Work[1].Source != object.SSEKMS {
+		t.Errorf("%+v", e.Work)
+	}
+	if e.Requests["copy"] != 103 || e.Requests["head"] != 3 || len(e.Requests) != 2 || e.KMSCalls != 106 {
+		t.Errorf("%v, %d", e.Requests, e.KMSCalls)
+	}
+	near(t, "growth", float64(e.Growth), 103<<30)
+	near(t, "storage", e.Cost.StoragePerMonth, 206)
+	near(t, "requests", e.Cost.Requests, 103*0.005+3*0.0004)
+	near(t, "kms", e.Cost.KMS, 106*0.000003)
+	near(t, "total", e.Cost.Total, e.Cost.Requests+e.Cost.KMS)
+	near(t, "seconds", e.Seconds, 10.6)
+}
+
+func TestEstimateOfUpdates(t *testing.T) {
+	opt := EstimateOptions{Target: kms(keyB), Caps: awsCaps(), Facts: plainFacts()}
+	opt.Target.BucketKey = object.On
+	e := estimateOf(opt, planned(1000, object.OpUpdate, func(x *object.Task) { x.Object.StorageClass = "GLACIER_IR" }))
+	if e.Requests["update"] != 1000 || e.Requests["head"] != 1000 || e.KMSCalls != 10 || e.Growth != 0 || len(e.EarlyDeletion) != 0 {
+		t.Errorf("%+v", e)
+	}
+	near(t, "requests: an update is charged as STANDARD, a HEAD as its class", e.Cost.Requests, 5+10)
+}
+
+func TestEstimateOfMultipart(t *testing.T) {
+	opt := EstimateOptions{Target: object.Target{SSE: object.SSES3}, Caps: awsCaps(), Facts: plainFacts(), PartSize: 100 << 20, VerifyHead: true}
+	e := estimateOf(opt, planned(2, object.OpMultipart, nothing), planned(1, object.OpMultipart, func(x *object.Task) { x.Object.Size = 0 }))
+	if e.Requests["part"] != 23 || e.Requests["create"] != 3 || e.Requests["complete"] != 3 || e.Requests["head"] != 3 || e.KMSCalls != 0 {
+		t.Errorf("%+v", e.Requests)
+	}
+}
+
+func TestEstimateOfEarlyDeletion(t *testing.T) {
+	facts := plainFacts()
+	facts.Versioning = object.VersioningOff
+	cold := func(age int) func(*object.Task) {
+		return func(x *object.Task) {
+			x.Object.StorageClass = "GLACIER_IR"
+			x.Object.LastModified = time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, -age)
+		}
+	}
+	opt := EstimateOptions{Target: object.Target{SSE: object.SSES3}, Caps: awsCaps(), Facts: facts}
+	e := estimateOf(opt, planned(10, object.OpCopy, cold(60)), planned(5, object.OpCopy, cold(91)))
+	if len(e.EarlyDeletion) != 1 || e.EarlyDeletion[0].Objects != 10 || e.EarlyDeletion[0].StorageClass != "GLACIER_IR" || e.Growth != 0 {
+		t.Fatalf("%+v", e.EarlyDeletion)
+	}
+	near(t, "the other thirty days", e.Cost.EarlyDeletion, 10*4)
+	near(t, "retrieval", e.Cost.Retrieval, 15*3)
+	facts.Versioning = object.VersioningEnabled
+	opt.Facts = facts
+	if e := estimateOf(opt, planned(10, object.OpCopy, cold(60))); len(e.EarlyDeletion) != 0 || e.Growth != 10<<30 {
+		t.Errorf("a version that is kept is not deleted early: %+v", e.EarlyDeletion)
+	}
+}
+
+func TestEstimateText(t *testing.T) {
+	opt := EstimateOptions{Target: kms(keyB), Caps: awsCaps(), Facts: plainFacts(), RequestsPerSecond: 3500, VerifyHead: true}
+	var e *Estimate
+	for range 2 { // without and with everything
+		e = estimateOf(opt, planned(12345, object.OpCopy, nothing), planned(9, object.OpUndecided, nothing),
+			planned(10, object.OpNone, func(x *object.Task) { x.Reason = object.ReasonComposite }))
+		var b bytes.Buffer
+		if err := e.WriteText(&b); err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(b.String(), "\n") {
+			if len(line) > textWidth {
+				t.Errorf("%d columns: %s", len(line), line)
+			}
+		}
+		for _, want := range []string{"12,345", "left: composite-checksum", "prices of 2026-01-01", "a second", "not inspected"} {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("no %q in\n%s", want, b.String())
+			}
+		}
+		opt.Elsewhere = true
+	}
+	if data, err := json.Marshal(e); err != nil || !strings.Contains(string(data), `"storage_growth_bytes"`) {
+		t.Errorf("%v: %s", err, data)
+	}
+	for seconds, want := range map[float64]string{0.5: "under a second", 59: "59s", 61: "1m 1s", 3600: "1h", 90061: "1d 1h", 1e12: "decades"} {
+		if got := span(seconds); got != want {
+			t.Errorf("span(%v) = %s, want %s", seconds, got, want)
+		}
+	}
+}
+
+func TestPrices(t *testing.T) {
+	p := DefaultPrices()
+	if p.class("").PutPer1000 != p.Classes["STANDARD"].PutPer1000 || p.class("UNHEARD_OF") != p.Classes["STANDARD"] {
+		t.Error("STANDARD is not the default")
+	}
+	for _, bad := range []string{"", "{}", `{"date":"yesterday","currency":"USD","classes":{"STANDARD":{}}}`, `{"date":"2026-01-01","currency":"USD","classes":{}}`,
+		`{"date":"2026-01-01","currency":"USD","classes":{"STANDARD":{"put_per_1000":-1}}}`, `{"date":"2026-01-01","currency":"USD","classes":{"STANDARD":{}},"typo":1}`} {
+		if _, err := ParsePrices([]byte(bad)); err == nil {
+			t.Errorf("%q was taken for a price list", bad)
+		}
+	}
+}
