@@ -26,7 +26,9 @@ type ranges struct {
 		// heads holds, by border, the first key that the store gives after it, as the
 		// range that begins there has seen it.
 		heads map[string]head
-		ended bool // no more work is given out
+		// credit is how many cuts the pages so far have paid for.
+		credit float64
+		ended  bool // no more work is given out
 	}
 }
 
@@ -120,9 +122,17 @@ func (r *ranges) take() (*span, error) {
 	}
 }
 
+// cutsPerPage is how many cuts a full page pays for. It bounds the requests that
+// guesses may waste: a small bucket is read in a few pages, and a large one has
+// all its readers after a few rounds.
+const cutsPerPage = 1.5
+
 // choose finds the range to cut, and where. Under the mutex.
 func (r *ranges) choose() (victim *span, m string, behind float64) {
 	page := r.src.pageSize()
+	if r.mu.credit < 1 {
+		return nil, "", 0
+	}
 	for {
 		victim = nil
 		for s := range r.mu.open {
@@ -184,6 +194,7 @@ func (r *ranges) prepare(victim *span, m string, behind float64) (child *span, s
 	child = &span{id: rangeID(r.mu.next), began: m, rest: rest,
 		place: place{From: m, Pos: m, To: victim.To, Open: victim.Open}}
 	r.mu.next++
+	r.mu.credit--
 	p := victim.place
 	p.To, p.Open = m, false
 	return child, object.Cursor{Range: victim.id, Position: p.encode()}, nil
@@ -207,6 +218,7 @@ func (r *ranges) advance(s *span, p place, rows []object.Object) {
 	if n := len(rows); n > 0 {
 		s.first, s.last, s.inPage = rows[0].Key, rows[n-1].Key, n
 		s.total += n
+		r.mu.credit += cutsPerPage * float64(n) / float64(r.src.pageSize())
 		r.mu.space.learn(n, func(i int) string { return rows[i].Key })
 		s.estimate(&r.mu.space, r.src.Prefix)
 	}

@@ -38,3 +38,22 @@ func TestManyRangesAreFast(t *testing.T) {
 		})
 	}
 }
+
+// A small bucket does not pay for its readers: a few requests for a few pages.
+func TestSmallBucketsTakeFewRequests(t *testing.T) {
+	for _, shape := range shapes {
+		for _, pages := range []int{1, 2, 5, 20} {
+			store := newStore(shape.keys(pages*100 - 1))
+			store.page, store.delay = 100, 30*time.Millisecond
+			got := newSink()
+			if err := read(t, store.source(64), nil, got.emit); err != nil {
+				t.Fatal(err)
+			}
+			n := store.requests.Load()
+			t.Logf("%s: %d requests for %d pages", shape.name, n, pages)
+			if n > int64(3*pages+4) {
+				t.Errorf("%s: %d requests for %d pages", shape.name, n, pages)
+			}
+		}
+	}
+}
