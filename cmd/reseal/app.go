@@ -79,12 +79,14 @@ func (d *drainer) takeOver() <-chan struct{} {
 	return d.asked
 }
 
-// printJSON writes one JSON object on one line.
-func (a *app) printJSON(v any) error {
-	enc := json.NewEncoder(a.stdout)
+// printJSON writes one JSON object on one line of standard output.
+func (a *app) printJSON(v any) error { return writeJSON(a.stdout, v) }
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		return fmt.Errorf("writing to standard output: %w", err)
+		return fmt.Errorf("writing the result: %w", err)
 	}
 	return nil
 }

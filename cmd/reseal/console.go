@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"sync"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"golang.org/x/term"
 
 	"github.com/resealhq/reseal/engine/report"
@@ -76,4 +78,36 @@ func (w withoutEnd) Print(s *report.Snapshot) {
 	if !s.Final {
 		w.Printer.Print(s)
 	}
+}
+
+// showCount tells one growing number: in place on a terminal, as a line every
+// 30 s elsewhere.
+func (c *console) showCount(n *counting, o *outputFlags) (end func()) {
+	if o.quiet || o.noProgress {
+		return func() {}
+	}
+	every, begin, stop := 30*time.Second, "", "\n"
+	f, ok := c.w.(interface{ Fd() uintptr })
+	bar := ok && term.IsTerminal(int(f.Fd()))
+	if bar {
+		every, begin, stop = 200*time.Millisecond, "\r\x1b[K", ""
+	}
+	done := make(chan struct{})
+	var shown sync.WaitGroup
+	shown.Go(func() {
+		ticks := time.NewTicker(every)
+		defer ticks.Stop()
+		for {
+			select {
+			case <-ticks.C:
+				fmt.Fprintf(barWriter{c}, "%s%s %s%s", begin, humanize.Comma(n.n.Load()), n.what, stop)
+			case <-done:
+				if bar {
+					_, _ = io.WriteString(c.w, begin)
+				}
+				return
+			}
+		}
+	})
+	return sync.OnceFunc(func() { close(done); shown.Wait() })
 }

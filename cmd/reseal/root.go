@@ -46,6 +46,8 @@ objects were left or failed; 4 stopped on purpose before the end; 130 interrupte
 		return unusableBecause(err, cmd.Name(), "`reseal "+strings.TrimPrefix(cmd.CommandPath(), "reseal ")+" --help` lists what it takes")
 	})
 	root.AddCommand(
+		newAudit(a),
+		newPlan(a),
 		newRun(a),
 		newStatus(a),
 		newReport(a),
