@@ -157,14 +157,13 @@ func (e *Error) Unwrap() error { return e.Err }
 // although it was not answered with success: ask the store before anything is
 // sent again.
 func MaybeApplied(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Class.Ambiguous() && !e.NotSent
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Class.Ambiguous() && !e.NotSent
 }
 
 // ClassOf is the class of the Error that err wraps, or ClassOther.
 func ClassOf(err error) Class {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Class
 	}
 	return ClassOther
