@@ -282,20 +282,14 @@ func (w *walker) batch(rows []object.Object, reply *object.ListReply) (b batch, 
 // fresh checks a page and drops what was passed before. The rows that stay are
 // in order, within the prefix, and after what is passed.
 func (w *walker) fresh(reply *object.ListReply) ([]object.Object, error) {
-	rows := reply.Objects[:0]
-	seen := map[string]struct{}{} // versions of the key at hand
-	last := w.at
+	rows := reply.Objects
+	kept := 0
+	last, versions := w.at, w.passedVersions()
 	if w.midKey != "" {
 		last = w.midKey
-		for i := range w.before {
-			if w.before[i].Key == last {
-				seen[w.before[i].VersionID] = struct{}{}
-			}
-		}
-		seen[w.midVersion] = struct{}{}
 	}
-	for i := range reply.Objects {
-		o := &reply.Objects[i]
+	for i := range rows {
+		o := &rows[i]
 		switch {
 		case !strings.HasPrefix(o.Key, w.src.Prefix):
 			return nil, w.fail(ErrForeign, o.Key)
@@ -305,19 +299,52 @@ func (w *walker) fresh(reply *object.ListReply) ([]object.Object, error) {
 			return nil, w.fail(ErrOrder, o.Key)
 		case o.Key < last:
 			continue
-		case o.Key == last && (!w.src.Versions || len(rows) == 0 && w.midKey == ""):
-			continue // the key that is passed, once more
 		case o.Key > last:
 			last = o.Key
-			clear(seen)
+			versions.begin()
 		}
-		if _, again := seen[o.VersionID]; again && w.src.Versions {
+		if o.Key == w.at || w.src.Versions && versions.repeats(o.VersionID) || !w.src.Versions && kept > 0 && rows[kept-1].Key == o.Key {
 			continue
 		}
-		seen[o.VersionID] = struct{}{}
-		rows = append(rows, *o)
+		if kept != i {
+			rows[kept] = *o
+		}
+		kept++
 	}
-	return rows, nil
+	return rows[:kept], nil
+}
+
+// versionSet are the versions of one key that have come.
+type versionSet map[string]struct{}
+
+func (v versionSet) begin() {
+	if len(v) > 0 {
+		clear(v)
+	}
+}
+
+func (v versionSet) repeats(id string) bool {
+	if _, again := v[id]; again {
+		return true
+	}
+	v[id] = struct{}{}
+	return false
+}
+
+// passedVersions are those of the key that comes in pieces, as far as the last
+// page shows.
+func (w *walker) passedVersions() versionSet {
+	v := versionSet{}
+	if w.midKey == "" {
+		return v
+	}
+	v[w.midVersion] = struct{}{}
+	for i := range w.before {
+		if w.before[i].Key == w.midKey {
+			v[w.before[i].VersionID] = struct{}{}
+		}
+	}
+	return v
 }
 
 // repeated says whether a row of the last page came again.
