@@ -67,8 +67,10 @@ func (d *demo) run(ctx context.Context) error {
 	defer d.store.Close()
 	d.say("An embedded S3 listens on %s. Nothing leaves this machine.\n", d.store.URL())
 	d.seed()
-	d.say("1. The bucket as ten years have left it")
-	d.audit()
+	d.say("1. The bucket as ten years have left it. The old key is …%s, the new one …%s", d.oldKey[len(d.oldKey)-4:], d.newKey[len(d.newKey)-4:])
+	if err := d.audit(ctx); err != nil {
+		return err
+	}
 	d.say("2. Every object is to be under the new key. The process is killed in the middle, as a power cut would")
 	if err := d.killedRun(ctx); err != nil {
 		return err
@@ -78,7 +80,9 @@ func (d *demo) run(ctx context.Context) error {
 		return err
 	}
 	d.say("4. The bucket now")
-	d.audit()
+	if err := d.audit(ctx); err != nil {
+		return err
+	}
 	d.say("5. Proof")
 	return d.prove(ctx)
 }
@@ -137,44 +141,26 @@ func (d *demo) seed() {
 	d.before = d.store.Snapshot(demoBucket)
 }
 
-// audit counts the current objects by encryption and key.
-func (d *demo) audit() {
-	type kind struct{ encryption, key string }
-	counts := map[kind]object.Tally{}
-	for _, o := range d.store.Snapshot(demoBucket).Objects {
-		if !o.Latest {
-			continue
-		}
-		k := kind{o.Encryption.Type.String(), d.keyName(o.Encryption.KMSKeyID)}
-		t := counts[k]
-		t.Objects++
-		t.Bytes += o.Body.Size()
-		counts[k] = t
+// audit lets the program itself count what is encrypted how.
+func (d *demo) audit(ctx context.Context) error {
+	if err := d.show(ctx, "audit", "s3://"+demoBucket, "--no-progress"); err != nil {
+		return err
 	}
-	kinds := make([]kind, 0, len(counts))
-	for k := range counts {
-		kinds = append(kinds, k)
-	}
-	slices.SortFunc(kinds, func(a, b kind) int {
-		return cmp.Or(strings.Compare(a.encryption, b.encryption), strings.Compare(a.key, b.key))
-	})
-	w := table(d.stdout)
-	fmt.Fprintln(w, "   encryption\tKMS key\tobjects\tbytes")
-	for _, k := range kinds {
-		fmt.Fprintf(w, "   %s\t%s\t%s\t%s\n", k.encryption, k.key, humanize.Comma(int64(counts[k].Objects)), humanize.IBytes(uint64(counts[k].Bytes)))
-	}
-	_ = w.Flush()
 	d.say("")
+	return nil
 }
 
-func (d *demo) keyName(arn string) string {
-	switch arn {
-	case d.oldKey:
-		return "the old one (alias/2016)"
-	case d.newKey:
-		return "the new one (alias/2026)"
+// show runs this binary and lets its output through.
+func (d *demo) show(ctx context.Context, args ...string) error {
+	cmd, err := d.child(ctx, args...)
+	if err != nil {
+		return err
 	}
-	return arn
+	cmd.Stdout = d.stdout
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("reseal %s: %w", args[0], err)
+	}
+	return nil
 }
 
 // child runs this very binary against the embedded store.
@@ -282,13 +268,12 @@ func (d *demo) prove(ctx context.Context) error {
 	if checked.Extra > 0 {
 		d.say("   %d were written twice: their requests were in flight when the process was killed.", checked.Extra)
 	}
-	path := filepath.Join(d.dir, "report.csv")
-	cmd, err := d.child(ctx, "report", "--job", d.job, "-o", path)
-	if err != nil {
+	if err := d.show(ctx, "verify", "--job", d.job); err != nil {
 		return err
 	}
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("the report could not be written: %w", err)
+	path := filepath.Join(d.dir, "report.csv")
+	if err := d.show(ctx, "report", "--job", d.job, "-o", path); err != nil {
+		return err
 	}
 	if err := d.countRows(path); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -123,7 +124,47 @@ func (o *outputFlags) openConsoleLog(console io.Writer) *slog.Logger {
 }
 
 func (o *outputFlags) consoleHandler(w io.Writer) slog.Handler {
-	return o.handler(w, max(slog.LevelWarn, o.level()))
+	level := max(slog.LevelWarn, o.level())
+	if o.logFormat.value == "json" {
+		return o.handler(w, level)
+	}
+	return &sentenceHandler{w: w, level: level}
+}
+
+// sentenceHandler writes records for a person at a terminal: no time, no quotes
+// where none are needed.
+type sentenceHandler struct {
+	w     io.Writer
+	level slog.Level
+	attrs string
+	group string
+}
+
+func (h *sentenceHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level }
+
+func (h *sentenceHandler) Handle(_ context.Context, r slog.Record) error {
+	text := "reseal: " + strings.ToLower(r.Level.String()) + ": " + r.Message + h.attrs
+	r.Attrs(func(a slog.Attr) bool { text += h.attr(a); return true })
+	_, err := io.WriteString(h.w, strings.ReplaceAll(text, "\n", " ")+"\n")
+	return err
+}
+
+func (h *sentenceHandler) attr(a slog.Attr) string {
+	return "; " + h.group + a.Key + ": " + a.Value.Resolve().String()
+}
+
+func (h *sentenceHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	n := *h
+	for _, a := range attrs {
+		n.attrs += h.attr(a)
+	}
+	return &n
+}
+
+func (h *sentenceHandler) WithGroup(name string) slog.Handler {
+	n := *h
+	n.group += name + "."
+	return &n
 }
 
 func (o *outputFlags) handler(w io.Writer, level slog.Level) slog.Handler {

@@ -93,7 +93,13 @@ func (a *app) openSession(ctx context.Context, f *jobFlags, o *order) (_ *sessio
 			return nil, err
 		}
 	}
-	return s, s.keepLearnt()
+	if err := s.keepLearnt(); err != nil {
+		return nil, err
+	}
+	if !s.resumed {
+		s.warnSerious(ctx)
+	}
+	return s, nil
 }
 
 // openJob takes the job's lock, and then its log.
