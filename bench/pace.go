@@ -57,7 +57,7 @@ func (c *PaceConfig) flags(f *flag.FlagSet) {
 	f.IntVar(&c.RetryAfter, "retry-after", 0, "seconds that the store asks to wait")
 }
 
-const paceKMSKey = "arn:aws:kms:us-east-1:111122223333:key/pace"
+const paceKMSKey = "alias/pace"
 
 // RunPace measures every rate and draws what the store took, second by second.
 func RunPace(ctx context.Context, c PaceConfig, log io.Writer) (*Table, error) {
@@ -71,7 +71,7 @@ func RunPace(ctx context.Context, c PaceConfig, log io.Writer) (*Table, error) {
 			limit = rate / 10
 			name += fmt.Sprintf(", KMS %.0f/s", limit)
 		}
-		seconds, err := c.measure(ctx, rate)
+		seconds, err := c.measure(ctx, rate, log)
 		if err != nil {
 			return t, err
 		}
@@ -88,9 +88,6 @@ func RunPace(ctx context.Context, c PaceConfig, log io.Writer) (*Table, error) {
 		}
 		t.add(name, "", 0, f)
 	}
-	if c.KMS {
-		t.Notes = append(t.Notes, "With KMS at a tenth of it, the limit on S3 requests is never reached: see the controllers drawn with each curve.")
-	}
 	return t, nil
 }
 
@@ -105,7 +102,7 @@ func sum(s []second, from, to int) (ok, no int) {
 	return ok, no
 }
 
-func (c *PaceConfig) measure(ctx context.Context, rate float64) ([]second, error) {
+func (c *PaceConfig) measure(ctx context.Context, rate float64, log io.Writer) ([]second, error) {
 	limits := func(factor float64) s3test.Limits {
 		l := s3test.Limits{Requests: rate * factor, RetryAfter: c.RetryAfter}
 		if c.KMS {
@@ -120,6 +117,7 @@ func (c *PaceConfig) measure(ctx context.Context, rate float64) ([]second, error
 	defer srv.Close()
 	srv.CreateBucket("pace", s3test.BucketConfig{})
 	srv.Put("pace", s3test.Object{Key: "a/key", Body: s3test.Bytes("x")})
+	srv.KMS.CreateKey(paceKMSKey)
 	send, err := c.sender(ctx, srv)
 	if err != nil {
 		return nil, err
@@ -131,15 +129,11 @@ func (c *PaceConfig) measure(ctx context.Context, rate float64) ([]second, error
 	defer time.AfterFunc(n+n/2, func() { srv.SetLimits(limits(1)) }).Stop()
 	ctx, cancel := context.WithTimeout(ctx, total)
 	defer cancel()
-	seconds, err := c.load(ctx, int(total/time.Second), send)
-	if err != nil {
-		return nil, err
-	}
-	return seconds, nil
+	return c.load(ctx, int(total/time.Second), send, log)
 }
 
 // load lets all workers send until the context ends.
-func (c *PaceConfig) load(ctx context.Context, n int, send func(context.Context) error) ([]second, error) {
+func (c *PaceConfig) load(ctx context.Context, n int, send func(context.Context) error, log io.Writer) ([]second, error) {
 	p := pace.New(pace.Limits{})
 	call := &object.Call{Kind: object.ReqHead, Key: "a/key"}
 	if c.Copy || c.KMS {
@@ -193,6 +187,9 @@ func (c *PaceConfig) load(ctx context.Context, n int, send func(context.Context)
 		})
 	}
 	wg.Wait()
+	for _, l := range p.State().Controllers {
+		fmt.Fprintf(log, "%s %q: %.0f requests/s allowed, %d replies throttled\n", l.Reason, l.Name, l.Limit, l.Throttled)
+	}
 	return seconds, failed
 }
 
