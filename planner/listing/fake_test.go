@@ -3,6 +3,7 @@ package listing
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -263,4 +264,30 @@ func keysOf(n int, key func(i int) string) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// checksum says whether two sets of keys are the same at less cost than a map,
+// which would be most of what is measured.
+type checksum struct {
+	keys, cursors atomic.Int64
+	sum           atomic.Uint64
+}
+
+var seed = maphash.MakeSeed()
+
+func (c *checksum) emit(p object.Page) error {
+	sum := uint64(0)
+	for i := range p.Objects {
+		sum += maphash.String(seed, p.Objects[i].Key)
+	}
+	c.sum.Add(sum)
+	c.keys.Add(int64(len(p.Objects)))
+	c.cursors.Add(int64(len(p.Cursors)))
+	return nil
+}
+
+func checksumOf(rows []object.Object) *checksum {
+	c := &checksum{}
+	_ = c.emit(object.Page{Objects: rows})
+	return c
 }
