@@ -3,11 +3,18 @@ package report
 import "github.com/resealhq/reseal/engine/object"
 
 // Hint is what a person can do about objects that were left or failed for a
-// reason: a Reason of a left object, or the class of a failed one's error. It is
-// empty where there is nothing to say.
-func Hint(state object.State, reason object.Reason) string {
-	if h, ok := hintsByState[state][reason]; ok {
+// reason: a Reason, or the class of an error. It is empty where there is nothing
+// to say.
+func Hint(state object.State, why object.Reason) string {
+	if h, ok := hintsByState[state][why]; ok {
 		return h
+	}
+	// A plan can leave an object because of an error, and a failure can be one that
+	// a plan would have seen.
+	for _, s := range [...]object.State{object.Failed, object.Left} {
+		if h, ok := hintsByState[s][why]; ok {
+			return h
+		}
 	}
 	return ""
 }
@@ -30,6 +37,8 @@ var hintsByState = map[object.State]map[object.Reason]string{
 		object.ReasonComposite:   "a copy would change their checksum's type: --accept composite-checksum",
 		object.ReasonContext:     "they may have an extra KMS context, which no one can read back: give it with --sse-kms-context, or --accept encryption-context",
 		object.ReasonMetadata:    "they have metadata that HTTP cannot show, so that it cannot be resent; copy them by hand",
+		object.ReasonClass:       "the store would put the copy into another storage class: name a class that it keeps with --storage-class",
+		object.ReasonNullVersion: "a copy would overwrite an older version that has no ID; enable versioning, or take it with --versions all where the store updates in place",
 		object.ReasonExcluded:    "--operation or the selection excludes them",
 	},
 	object.Failed: {

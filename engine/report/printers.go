@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -109,7 +107,7 @@ const barWidth = 24 + 8 + 24
 
 // width is the terminal's, asked for each time since people resize it.
 func width(w io.Writer) int {
-	if f, ok := w.(*os.File); ok {
+	if f, ok := w.(interface{ Fd() uintptr }); ok {
 		if n, _, err := term.GetSize(int(f.Fd())); err == nil {
 			return n
 		}
@@ -168,61 +166,3 @@ func JSONLines(w io.Writer) Printer { return jsonLines{json.NewEncoder(w)} }
 type jsonLines struct{ e *json.Encoder }
 
 func (j jsonLines) Print(s *Snapshot) { _ = j.e.Encode(s) }
-
-// StatusFile keeps the latest snapshot in a file, for reseal status in another
-// process. The file is replaced as a whole, so that a reader never sees half of
-// it. Errors go to failed, once each time they begin; they are no reason to stop.
-func StatusFile(path string, failed func(error)) Printer {
-	return &statusFile{path: path, failed: failed}
-}
-
-type statusFile struct {
-	path   string
-	failed func(error)
-	bad    bool
-}
-
-func (f *statusFile) Print(s *Snapshot) {
-	err := WriteStatus(f.path, s)
-	if err != nil && !f.bad && f.failed != nil {
-		f.failed(err)
-	}
-	f.bad = err != nil
-}
-
-// WriteStatus replaces the file by the snapshot. It is not synced: after a crash
-// the checkpoint tells more.
-func WriteStatus(path string, s *Snapshot) error {
-	b, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".status-*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(append(b, '\n'))
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name())
-	}
-	return err
-}
-
-// ReadStatus reads what WriteStatus wrote.
-func ReadStatus(path string) (*Snapshot, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	s := new(Snapshot)
-	if err := json.Unmarshal(b, s); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return s, nil
-}

@@ -3,8 +3,7 @@ package report
 import (
 	"bytes"
 	"context"
-	"errors"
-	"path/filepath"
+	"encoding/json"
 	"reflect"
 	"strings"
 	"sync"
@@ -140,19 +139,15 @@ func TestBar(t *testing.T) {
 	empty.Print(&Snapshot{PlanComplete: true, Final: true})
 }
 
-func TestStatusFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "status.json")
+func TestJSONLines(t *testing.T) {
+	var b bytes.Buffer
+	p := JSONLines(&b)
 	want := sampleSnapshot()
-	StatusFile(path, func(err error) { t.Error(err) }).Print(want)
-	got, err := ReadStatus(path)
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("%v\n got %+v\nwant %+v", err, got, want)
-	}
-	var errs []error
-	bad := StatusFile(filepath.Join(path, "below a file"), func(err error) { errs = append(errs, err) })
-	bad.Print(want)
-	bad.Print(want)
-	if len(errs) != 1 || errors.Is(errs[0], nil) {
-		t.Errorf("a file that cannot be written is told %d times", len(errs))
+	p.Print(want)
+	p.Print(want)
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	var got Snapshot
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &got); err != nil || len(lines) != 2 || !reflect.DeepEqual(&got, want) {
+		t.Errorf("%v: %d lines\n got %+v\nwant %+v", err, len(lines), &got, want)
 	}
 }

@@ -6,9 +6,13 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"reflect"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -206,13 +210,43 @@ func TestEveryReasonHasAHint(t *testing.T) {
 			t.Errorf("no hint for failures of class %s", c)
 		}
 	}
-	for _, r := range []object.Reason{object.ReasonNoncurrent, object.ReasonArchived, object.ReasonTooLarge, object.ReasonUnsupported,
-		object.ReasonGone, object.ReasonChanging, object.ReasonMissingKey, object.ReasonForeign, object.ReasonACL, object.ReasonLock, object.ReasonTags,
-		object.ReasonRedirect, object.ReasonComposite, object.ReasonContext, object.ReasonMetadata, object.ReasonExcluded} {
-		if Hint(object.Left, r) == "" {
-			t.Errorf("no hint for objects left because of %s", r)
+	for name, r := range reasons(t) {
+		if Hint(object.Left, r) == "" && r != object.ReasonUnknown {
+			t.Errorf("no hint for objects left because of %s (%s)", r, name)
 		}
 	}
+	if Hint(object.Left, "denied") == "" {
+		t.Error("no hint for objects that a plan left because of an error")
+	}
+}
+
+// reasons are all Reason constants of object, read from its source so that a new
+// one cannot be forgotten here.
+func reasons(t *testing.T) map[string]object.Reason {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), "../object/task.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]object.Reason{}
+	ast.Inspect(f, func(n ast.Node) bool {
+		v, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if typ, ok := v.Type.(*ast.Ident); ok && typ.Name == "Reason" {
+			s, err := strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[v.Names[0].Name] = object.Reason(s)
+		}
+		return true
+	})
+	if len(found) < 16 {
+		t.Fatalf("only %d reasons found", len(found))
+	}
+	return found
 }
 
 func TestHTML(t *testing.T) {
