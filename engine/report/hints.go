@@ -37,8 +37,8 @@ var hintsByState = map[object.State]map[object.Reason]string{
 		object.ReasonComposite:   "a copy would change their checksum's type: --accept composite-checksum",
 		object.ReasonContext:     "they may have an extra KMS context, which no one can read back: give it with --sse-kms-context, or --accept encryption-context",
 		object.ReasonMetadata:    "they have metadata that HTTP cannot show, so that it cannot be resent; copy them by hand",
-		object.ReasonClass:       "the store would put the copy into another storage class: name a class that it keeps with --storage-class",
-		object.ReasonNullVersion: "a copy would overwrite an older version that has no ID; enable versioning, or take it with --versions all where the store updates in place",
+		object.ReasonClass:       "this store was not seen to put a copy into their storage class: name one that it keeps with --storage-class",
+		object.ReasonNullVersion: "versioning is suspended, so that a copy would overwrite an older version of theirs: enable versioning for the run, or remove that version",
 		object.ReasonExcluded:    "--operation or the selection excludes them",
 	},
 	object.Failed: {
