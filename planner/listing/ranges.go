@@ -43,6 +43,7 @@ func (r *ranges) read(ctx context.Context, rest []*span, next uint64) error {
 	r.mu.open = make(map[*span]struct{}, len(rest))
 	r.mu.heads = map[string]head{}
 	r.mu.unread, r.mu.next = rest, next
+	r.mu.credit = -freePages * cutsPerPage
 	for _, s := range rest {
 		r.mu.open[s] = struct{}{}
 		s.began = s.Pos
@@ -122,10 +123,13 @@ func (r *ranges) take() (*span, error) {
 	}
 }
 
-// cutsPerPage is how many cuts a full page pays for. It bounds the requests that
-// guesses may waste: a small bucket is read in a few pages, and a large one has
-// all its readers after a few rounds.
-const cutsPerPage = 1.5
+// cutsPerPage is how many cuts a full page pays for, after the first freePages.
+// It bounds the requests that guesses may waste: a small bucket is read page
+// after page, and a large one has all its readers after a few rounds.
+const (
+	cutsPerPage = 2
+	freePages   = 4
+)
 
 // choose finds the range to cut, and where. Under the mutex.
 func (r *ranges) choose() (victim *span, m string, behind float64) {

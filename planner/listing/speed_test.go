@@ -51,7 +51,7 @@ func TestSmallBucketsTakeFewRequests(t *testing.T) {
 			}
 			n := store.requests.Load()
 			t.Logf("%s: %d requests for %d pages", shape.name, n, pages)
-			if n > int64(3*pages+4) {
+			if n > int64(pages*7/2) {
 				t.Errorf("%s: %d requests for %d pages", shape.name, n, pages)
 			}
 		}
