@@ -138,9 +138,10 @@ func (it *item) overNullVersion(ctx context.Context) (*object.Outcome, error) {
 		"turn versioning on for the time of the job, or remove that version"), nil
 }
 
-// readGrants reads the ACL where the bucket can have one that matters.
+// readGrants reads the ACL where the bucket can have one that matters: a store
+// that was seen to keep no grants has none to lose.
 func (it *item) readGrants(ctx context.Context) error {
-	if it.Facts.ACLsDisabled == object.Yes || it.Caps.GetACL != object.Yes || it.attrs.Grants != nil {
+	if it.Facts.ACLsDisabled == object.Yes || it.Caps.GetACL != object.Yes || it.Caps.PutACL == object.No || it.attrs.Grants != nil {
 		return nil
 	}
 	return it.send(ctx, object.Call{Kind: object.ReqGetDetail, Key: it.obj.Key}, func(ctx context.Context) (err error) {

@@ -232,7 +232,7 @@ func (e *Estimator) leaveBehind(o *object.Object, class string, size int64) {
 }
 
 func (e *Estimator) aclsOff() bool {
-	return e.opt.Facts.ACLsDisabled == object.Yes || e.opt.Caps.GetACL != object.Yes
+	return e.opt.Facts.ACLsDisabled == object.Yes || e.opt.Caps.GetACL != object.Yes || e.opt.Caps.PutACL == object.No
 }
 
 // With a bucket key about one request in a hundred reaches KMS.

@@ -15,6 +15,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -93,6 +94,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 func loadConfig(ctx context.Context, o Options) (aws.Config, error) {
 	load := []func(*config.LoadOptions) error{
+		// The SDK would write its own warnings to standard error, among ours.
+		config.WithLogger(logging.Nop{}),
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 			if o.NoVerifySSL {
 				t.TLSClientConfig.InsecureSkipVerify = true
