@@ -69,10 +69,18 @@ func workloads() map[string]workload {
 			t, err := RunPace(ctx, c, log)
 			return []*Table{t}, err
 		}},
+		"minio": {"seconds and CPU on both sides against a real MinIO in memory", func(ctx context.Context, f *flag.FlagSet, args []string, log io.Writer) ([]*Table, error) {
+			var c MinIOConfig
+			c.flags(f)
+			if err := f.Parse(args); err != nil {
+				return nil, err
+			}
+			return RunMinIO(ctx, c, log)
+		}},
 	}
 }
 
-var defaultSet = []string{"client"}
+var defaultSet = []string{"client", "minio"}
 
 func command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	all := workloads()

@@ -53,6 +53,10 @@ type participant struct {
 	args func(t *task) []string
 	// env beside the task's.
 	env func(t *task) []string
+	// elsewhere is set where it copies to the other bucket.
+	elsewhere bool
+	// own is how it is run where it is more than a process.
+	own func(ctx context.Context, path string, t *task) (Cost, error)
 }
 
 // command is the participant as a process.
@@ -190,7 +194,7 @@ func s5cmd() *participant {
 
 // rclone refuses to copy an object onto itself, so it copies to another bucket.
 func rclone() *participant {
-	return &participant{name: "rclone", share: 2, find: pinned("rclone", "github.com/rclone/rclone"), args: func(t *task) []string {
+	return &participant{name: "rclone", share: 2, elsewhere: true, find: pinned("rclone", "github.com/rclone/rclone"), args: func(t *task) []string {
 		args := []string{"copy", "--config", "/dev/null", "--transfers", fmt.Sprint(t.concurrency), "--checkers", fmt.Sprint(t.concurrency),
 			"--s3-provider", "Other", "--s3-env-auth", "--s3-endpoint", t.endpoint, "--s3-server-side-encryption", t.sse}
 		if t.kmsKey != "" {

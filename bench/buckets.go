@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3test/realserver"
+)
+
+// benchBucket is a bucket of a real server with objects as the null server names
+// them.
+type benchBucket struct {
+	srv  *realserver.Server
+	name string
+	set  set
+}
+
+func (b *benchBucket) create(ctx context.Context) error {
+	_, err := b.srv.Client().CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &b.name})
+	return err
+}
+
+// remove deletes the bucket and what is in it, so that memory is there for the
+// next one. Its errors would only be those of the end.
+func (b *benchBucket) remove() {
+	ctx := context.Background()
+	client := b.srv.Client()
+	for {
+		page, err := client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &b.name})
+		if err != nil || len(page.Contents) == 0 {
+			break
+		}
+		var ids []types.ObjectIdentifier
+		for _, o := range page.Contents {
+			ids = append(ids, types.ObjectIdentifier{Key: o.Key})
+		}
+		if _, err := client.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: &b.name, Delete: &types.Delete{Objects: ids, Quiet: aws.Bool(true)}}); err != nil {
+			break
+		}
+	}
+	_, _ = client.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &b.name})
+}
+
+// reset writes every object again under e.
+func (b *benchBucket) reset(ctx context.Context, e encryption) error {
+	client := b.srv.Client()
+	put := func(ctx context.Context, key string) error {
+		in := &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: bytes.NewReader(make([]byte, b.set.size)), ContentLength: &b.set.size,
+			ServerSideEncryption: types.ServerSideEncryption(e.sse)}
+		if e.key != "" {
+			in.SSEKMSKeyId = &e.key
+		}
+		_, err := client.PutObject(ctx, in)
+		return err
+	}
+	if b.set.size > 64<<20 {
+		put = func(ctx context.Context, key string) error { return b.upload(ctx, client, key, e) }
+	}
+	return inParallel(ctx, 8, b.set.count, func(ctx context.Context, i int) error { return put(ctx, nullKey(i)) })
+}
+
+// upload writes one large object in parts, so that it need not be in memory.
+func (b *benchBucket) upload(ctx context.Context, client *s3.Client, key string, e encryption) error {
+	const part = 64 << 20
+	create := &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: &key, ServerSideEncryption: types.ServerSideEncryption(e.sse)}
+	if e.key != "" {
+		create.SSEKMSKeyId = &e.key
+	}
+	up, err := client.CreateMultipartUpload(ctx, create)
+	if err != nil {
+		return err
+	}
+	zeros := make([]byte, part)
+	var parts []types.CompletedPart
+	for at, n := int64(0), int32(1); at < b.set.size; at, n = at+part, n+1 {
+		p, err := client.UploadPart(ctx, &s3.UploadPartInput{Bucket: &b.name, Key: &key, UploadId: up.UploadId, PartNumber: &n,
+			Body: bytes.NewReader(zeros[:min(part, b.set.size-at)])})
+		if err != nil {
+			return err
+		}
+		parts = append(parts, types.CompletedPart{ETag: p.ETag, PartNumber: &n})
+	}
+	_, err = client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &b.name, Key: &key, UploadId: up.UploadId,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})
+	return err
+}
+
+// check asks the store whether every object is under e.
+func (b *benchBucket) check(ctx context.Context, e encryption) error {
+	client := b.srv.Client()
+	var wrong atomic.Int64
+	err := inParallel(ctx, 8, b.set.count, func(ctx context.Context, i int) error {
+		key := nullKey(i)
+		h, err := client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key})
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		shown := object.Encryption{Type: object.SSENone, KMSKeyID: aws.ToString(h.SSEKMSKeyId)}
+		if h.ServerSideEncryption != "" {
+			if shown.Type, err = object.ParseSSE(string(h.ServerSideEncryption)); err != nil {
+				return err
+			}
+		}
+		if !e.shows(shown) || aws.ToInt64(h.ContentLength) != b.set.size {
+			wrong.Add(1)
+		}
+		return nil
+	})
+	if err == nil && wrong.Load() > 0 {
+		err = fmt.Errorf("%d of %d objects are not under %s", wrong.Load(), b.set.count, e)
+	}
+	return err
+}
+
+// inParallel calls f for 0 … n-1 and stops at the first error.
+func inParallel(ctx context.Context, workers, n int, f func(context.Context, int) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	errs := make([]error, workers)
+	for w := range workers {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if errs[w] = f(ctx, i); errs[w] != nil {
+					cancel()
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			return err
+		}
+	}
+	return errors.Join(errs...)
+}
