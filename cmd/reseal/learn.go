@@ -22,6 +22,9 @@ func (s *session) learn(ctx context.Context) error {
 		return err
 	}
 	spec := &s.order.spec
+	if s.order.consent.Operation == "update" && (spec.Target.SSE != object.SSEKMS || spec.Target.DestBucket != "") {
+		return unusable("--operation update leads from SSE-S3 and SSE-KMS to SSE-KMS only, and in place", "use --operation auto or copy, or --sse aws:kms without --dest")
+	}
 	s.learnt.Bucket = spec.Source.Bucket
 	if s.manifest != nil {
 		s.learnt.Bucket = s.manifest.Bucket()

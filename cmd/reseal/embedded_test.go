@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/csv"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3test"
+)
+
+// stage is the real binary before an embedded store, with the customer keys and
+// KMS keys of its objects.
+type stage struct {
+	server         *s3test.Server
+	binary         string
+	env            []string
+	dir            string
+	keyA, keyB     string // KMS keys
+	oldKey, newKey object.CustomerKey
+	oldFile        string // the files of the customer keys
+	newFile        string
+}
+
+func newStage(t *testing.T, cfg s3test.Config) *stage {
+	t.Helper()
+	binary, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := s3test.New(cfg)
+	t.Cleanup(s.Close)
+	st := &stage{server: s, binary: binary, dir: t.TempDir(), keyA: s.KMS.CreateKey("alias/a"), keyB: s.KMS.CreateKey("alias/b")}
+	cred := s3test.DefaultCredentials
+	st.env = []string{"AWS_ENDPOINT_URL=" + s.URL(), "AWS_ENDPOINT_URL_KMS=" + s.URL(), "AWS_REGION=us-east-1", "HOME=" + st.dir,
+		"AWS_ACCESS_KEY_ID=" + cred.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + cred.SecretAccessKey,
+		"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull, "AWS_EC2_METADATA_DISABLED=true"}
+	if cfg.TLS {
+		st.env = append(st.env, "AWS_CA_BUNDLE="+st.file(t, "ca.pem", s.CAPEM()))
+	}
+	st.oldKey, st.oldFile = st.customerKey(t, "old")
+	st.newKey, st.newFile = st.customerKey(t, "new")
+	return st
+}
+
+func (st *stage) file(t *testing.T, name string, data []byte) string {
+	t.Helper()
+	path := filepath.Join(st.dir, name)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// customerKey makes a key that is the same in every run of the test.
+func (st *stage) customerKey(t *testing.T, name string) (object.CustomerKey, string) {
+	t.Helper()
+	raw := sha256.Sum256([]byte("a customer key of a test: " + name))
+	key, err := object.ParseCustomerKey(raw[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key, st.file(t, name+".key", raw[:])
+}
+
+// said is what a process of the binary printed, and how it ended.
+type said struct {
+	code           int
+	stdout, stderr string
+}
+
+func (st *stage) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(st.binary, args...)
+	cmd.Env = st.env
+	return cmd
+}
+
+func (st *stage) reseal(t *testing.T, args ...string) said {
+	t.Helper()
+	return listen(t, st.command(args...))
+}
+
+// listen runs a command to its end, whatever that is.
+func listen(t *testing.T, cmd *exec.Cmd) (s said) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	var exit *exec.ExitError
+	if err := cmd.Run(); errors.As(err, &exit) {
+		s.code = exit.ExitCode()
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	s.stdout, s.stderr = stdout.String(), stderr.String()
+	return s
+}
+
+// rows is the report of a job by key.
+func (st *stage) rows(t *testing.T, job string) map[string]map[string]string {
+	t.Helper()
+	s := st.reseal(t, "report", "--job", job)
+	if s.code != 0 {
+		t.Fatalf("report: exit code %d\n%s", s.code, s.stderr)
+	}
+	records, err := csv.NewReader(strings.NewReader(s.stdout)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]map[string]string{}
+	for _, r := range records[1:] {
+		row := map[string]string{}
+		for i, name := range records[0] {
+			row[name] = r[i]
+		}
+		id := row["key"]
+		if row["version_id"] != "" && rows[id] != nil {
+			id += "?" + row["version_id"]
+		}
+		if rows[id] != nil {
+			t.Errorf("two rows for %q", id)
+		}
+		rows[id] = row
+	}
+	return rows
+}
+
+// differences reports every difference between a bucket and what was wanted of it.
+func (st *stage) differences(t *testing.T, before s3test.Bucket, want s3test.Expectation) s3test.Checked {
+	t.Helper()
+	checked := st.server.CheckBucket(before, want)
+	for i, d := range checked.Differences {
+		if i == 12 {
+			t.Errorf("and %d more differences", len(checked.Differences)-i)
+			break
+		}
+		t.Errorf("%v", d)
+	}
+	return checked
+}
+
+// only is an intent: nothing may change but by these keys.
+func only(change func(o s3test.Object) bool) func(s3test.Object) s3test.Intent {
+	return func(o s3test.Object) s3test.Intent {
+		if o.Latest && !o.DeleteMarker && change(o) {
+			return s3test.Change
+		}
+		return s3test.Keep
+	}
+}
+
+// untouched is the intent that nothing changes.
+func untouched(s3test.Object) s3test.Intent { return s3test.Keep }
