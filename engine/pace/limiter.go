@@ -38,6 +38,7 @@ type waiter struct {
 	call       *object.Call
 	in         *limiter
 	prev, next *waiter
+	moved      bool          // from one queue to another, once or more
 	ready      chan struct{} // gets one value with the grant
 }
 

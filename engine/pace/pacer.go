@@ -155,7 +155,7 @@ func (p *Pacer) enterGate(ctx context.Context, c *object.Call) error {
 		return nil
 	}
 	w := p.waiters.Get().(*waiter)
-	w.call = c
+	w.call, w.moved = c, false
 	at.pushBack(w)
 	p.arm(now, at)
 	m.Unlock()

@@ -112,9 +112,15 @@ func (r *rate) step(now time.Duration, t tally) {
 		r.cut(now, s)
 		return
 	}
-	if t.inUse && !math.IsInf(r.limit, 1) {
+	if t.inUse && r.reached(r.seen.sum()) {
 		r.recover(t.dt)
 	}
+}
+
+// reached says whether what came back is about what the limit lets through. Calls
+// may wait here and yet be held up elsewhere.
+func (r *rate) reached(s tally) bool {
+	return float64(s.replies) >= 0.75*r.limit*s.dt.Seconds()-3
 }
 
 func (r *rate) recover(dt time.Duration) {
@@ -145,7 +151,7 @@ func (r *rate) cut(now time.Duration, s tally) {
 	sent := r.limit
 	if measured := float64(s.replies) / s.dt.Seconds(); math.IsInf(r.limit, 1) {
 		sent = math.Max(measured, r.before)
-	} else if !s.inUse {
+	} else if !r.reached(s) {
 		sent = math.Min(sent, measured)
 	}
 	if share < outage {

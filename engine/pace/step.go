@@ -120,13 +120,16 @@ func (p *Pacer) drain(now time.Duration, l *limiter) {
 		case at == nil:
 			p.queued.Add(-1)
 			w.ready <- struct{}{}
-		case l == p.mu.slot:
-			at.pushFront(w) // it had its turn there before it came here
-			p.arm(now, at)
+			continue
+		case w.moved || l == p.mu.slot:
+			// It has had its turn there: a call that needs two scarce things would
+			// otherwise lose its place for one whenever it waits for the other.
+			at.pushFront(w)
 		default:
 			at.pushBack(w)
-			p.arm(now, at)
 		}
+		w.moved = true
+		p.arm(now, at)
 	}
 	p.arm(now, l)
 }
