@@ -27,6 +27,9 @@ func TestDamagedFiles(t *testing.T) {
 			}
 			s := &Source{bucket: "src", format: format, schema: sch}
 			rounds := 300
+			if testing.Short() {
+				rounds = 50
+			}
 			if n, err := strconv.Atoi(os.Getenv("RESEAL_DAMAGE_ROUNDS")); err == nil {
 				rounds = n
 			}
