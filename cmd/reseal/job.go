@@ -291,6 +291,9 @@ func (f *jobFlags) Validate(cmd *cobra.Command, args []string) (*order, error) {
 	if o.spec.Target, err = f.target.Validate(&f.conn); err != nil {
 		return nil, err
 	}
+	if err := o.spec.refuseLoop(); err != nil {
+		return nil, err
+	}
 	if o.spec.Selection, err = f.selection.Validate(); err != nil {
 		return nil, err
 	}

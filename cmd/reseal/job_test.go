@@ -273,6 +273,7 @@ func TestWrongFlagsAreRefusedByName(t *testing.T) {
 		"carries credentials":                      "s3://bucket --sse AES256 --endpoint-url http://u:p@localhost:9000",
 		"--request-payer":                          "s3://bucket --sse AES256 --request-payer me",
 		"--ca-bundle":                              "s3://bucket --sse AES256 --ca-bundle /nowhere",
+		"the copies would be copied too":           "s3://bucket/a --sse AES256 --dest s3://bucket/a/b",
 		"--limit -1 is negative":                   "s3://bucket --sse AES256 --limit -1",
 		"ceiling of requests is negative":          "s3://bucket --sse AES256 --max-requests-per-second -1",
 	} {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/resealhq/reseal/engine"
 )
 
 // jobSpec is everything of a job that never changes. Its JSON is what the
@@ -15,6 +17,24 @@ type jobSpec struct {
 	Target     targetSpec    `json:"target"`
 	Selection  selectionSpec `json:"selection"`
 	Connection connection    `json:"connection"`
+}
+
+// Dest is where copies go. A key keeps what follows the last slash of the
+// source's prefix, so that no two keys of the source can meet in one place.
+func (s *jobSpec) Dest() engine.Dest {
+	return engine.Dest{Bucket: s.Target.DestBucket, Prefix: s.Target.DestPrefix,
+		StripPrefix: s.Source.Prefix[:strings.LastIndexByte(s.Source.Prefix, '/')+1]}
+}
+
+// refuseLoop refuses a destination within the source, whose copies would be
+// found and copied again without end.
+func (s *jobSpec) refuseLoop() error {
+	t := &s.Target
+	if t.DestBucket == "" || t.DestBucket != s.Source.Bucket || s.Source.Manifest != "" || !strings.HasPrefix(t.DestPrefix, s.Source.Prefix) {
+		return nil
+	}
+	return unusablef("name another place, or leave --dest out to work in place", "--dest s3://%s/%s lies within SOURCE %s, so the copies would be copied too",
+		t.DestBucket, t.DestPrefix, &s.Source)
 }
 
 // Digest names the specification; the checkpoint is bound to it.

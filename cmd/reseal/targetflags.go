@@ -49,7 +49,7 @@ func (t *targetFlags) AddFlags(f *pflag.FlagSet) {
 	f.Var(&t.bucketKey, "bucket-key", "S3 Bucket Key; on by default for aws:kms on AWS")
 	f.StringVar(&t.keyFile, "sse-c-key-file", "", "the new customer key: 32 raw bytes or their base64")
 	t.addSourceKeyFlag(f)
-	f.StringVar(&t.dest, "dest", "", "write to s3://BUCKET[/PREFIX] instead of in place")
+	f.StringVar(&t.dest, "dest", "", "write to s3://BUCKET[/FOLDER] instead of in place; keys keep what follows the last / of SOURCE")
 	f.StringVar(&t.class, "storage-class", "", "change the storage class too; kept by default")
 	f.BoolVar(&t.stampMtime, "stamp-mtime", false, "keep the original LastModified in the user metadata \"mtime\"")
 }
@@ -80,6 +80,9 @@ func (t *targetFlags) Validate(c *connection) (targetSpec, error) {
 	if t.dest != "" {
 		if spec.DestBucket, spec.DestPrefix, err = parseS3URI("--dest", t.dest); err != nil {
 			return spec, err
+		}
+		if spec.DestPrefix != "" && !strings.HasSuffix(spec.DestPrefix, "/") {
+			spec.DestPrefix += "/" // a folder, as for the AWS CLI
 		}
 	}
 	if spec.StorageClass != "" && strings.ToUpper(spec.StorageClass) != spec.StorageClass {

@@ -145,7 +145,7 @@ func newVerifier(ctx context.Context, spec *jobSpec, points *checkpoint.Store, l
 		return nil, fmt.Errorf("what the job learnt cannot be read: %w", err)
 	}
 	v.target = targetOf(spec, &v.learnt)
-	v.dest = engine.Dest{Bucket: spec.Target.DestBucket, Prefix: spec.Target.DestPrefix, StripPrefix: spec.Source.Prefix}
+	v.dest = spec.Dest()
 	if v.store, err = openStore(ctx, &spec.Connection, limits.Concurrency); err != nil {
 		return nil, err
 	}
