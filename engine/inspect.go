@@ -139,15 +139,21 @@ func (it *item) overNullVersion(ctx context.Context) (*object.Outcome, error) {
 }
 
 // readGrants reads the ACL where the bucket can have one that matters: a store
-// that was seen to keep no grants has none to lose.
+// that was seen to keep no grants has none to lose. One that may not be read stays
+// untold, which Choose takes for a loss wherever it would be one.
 func (it *item) readGrants(ctx context.Context) error {
 	if it.Facts.ACLsDisabled == object.Yes || it.Caps.GetACL != object.Yes || it.Caps.PutACL == object.No || it.attrs.Grants != nil {
 		return nil
 	}
-	return it.send(ctx, object.Call{Kind: object.ReqGetDetail, Key: it.obj.Key}, func(ctx context.Context) (err error) {
+	err := it.send(ctx, object.Call{Kind: object.ReqGetDetail, Key: it.obj.Key}, func(ctx context.Context) (err error) {
 		it.attrs.Grants, err = it.Source.Grants(ctx, it.obj.Ref)
 		return err
 	})
+	if object.ClassOf(err) == object.ClassDenied {
+		it.attrs.Grants = nil
+		return nil
+	}
+	return err
 }
 
 // readTags reads the tags where they have to be resent. TagCount is no help: HEAD

@@ -29,7 +29,7 @@ func (w *work) plan(ctx context.Context) error {
 	if w.order.consent.Inspect != "never" {
 		opt.Inspect, opt.InspectAll = w.reads.Inspect, w.inspectAll
 	}
-	counts, err := planner.Plan(ctx, src, &sel, w.chooser(), w.points, opt)
+	counts, err := planner.Plan(ctx, src, &sel, w.chooser(), w.mayRead(ctx), opt)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,8 @@ type scriptStore struct {
 //	s3 rules RULE                   set a fault rule (see s3test.ParseRule)
 //	s3 latency OP DURATION          make OP slow
 //	s3 key NAME STATE               Enabled Disabled PendingDeletion Denied
-//	s3 deny BUCKET ACTION
+//	s3 deny BUCKET ACTION [KEYS]    KEYS is a glob
+//	s3 allow BUCKET                 take every deny back
 //	s3 forget                       forget the requests so far
 //	s3 sent OP N                    fail unless N requests of OP were received since
 //	s3 untouched                    fail unless no object was written since
@@ -79,7 +80,9 @@ func storeCommand(ts *testscript.TestScript, neg bool, args []string) {
 	case "key":
 		st.server.KMS.SetKeyState(st.keys[a[1]], s3test.KeyState(a[2]))
 	case "deny":
-		st.server.ConfigureBucket(a[1], func(c *s3test.BucketConfig) { c.Deny = append(c.Deny, s3test.Deny{Action: a[2]}) })
+		st.server.ConfigureBucket(a[1], func(c *s3test.BucketConfig) { c.Deny = append(c.Deny, s3test.Deny{Action: a[2], Keys: a[3]}) })
+	case "allow":
+		st.server.ConfigureBucket(a[1], func(c *s3test.BucketConfig) { c.Deny = nil })
 	case "forget":
 		st.server.ResetRequests()
 	case "sent":

@@ -28,11 +28,7 @@ type Permission struct {
 // the canary has written already.
 func (s *Store) CheckRead(ctx context.Context, sample object.Ref, key object.CustomerKey) ([]Permission, error) {
 	bucket := object.Ref{Bucket: sample.Bucket}
-	checks := []struct {
-		action string
-		ref    object.Ref
-		ask    func() error
-	}{
+	checks := []check{
 		{"s3:ListBucket", bucket, func() error {
 			_, err := s.ListPage(ctx, object.ListRequest{Bucket: sample.Bucket, MaxKeys: 1})
 			return err
@@ -51,19 +47,43 @@ func (s *Store) CheckRead(ctx context.Context, sample object.Ref, key object.Cus
 		{"s3:GetBucketWebsite", bucket, func() error { return s.ask(ctx, "GetBucketWebsite", bucket, "website") }},
 	}
 	if sample.Key != "" {
-		checks = append(checks, []struct {
-			action string
-			ref    object.Ref
-			ask    func() error
-		}{
-			{"s3:GetObject", sample, func() error { _, err := s.Head(ctx, sample, key); return err }},
-			{"s3:GetObjectTagging", sample, func() error { _, err := s.Tags(ctx, sample); return err }},
-			{"s3:GetObjectAcl", sample, func() error { _, err := s.Grants(ctx, sample); return err }},
-			{"s3:GetObjectRetention", sample, func() error { return s.ask(ctx, "GetObjectRetention", sample, "retention") }},
-			{"s3:GetObjectLegalHold", sample, func() error { return s.ask(ctx, "GetObjectLegalHold", sample, "legal-hold") }},
-			{"s3:GetObjectAttributes", sample, func() error { _, _, _, err := s.attributes(ctx, sample, key); return err }},
-		}...)
+		checks = append(checks, check{"s3:GetObject", sample, func() error { _, err := s.Head(ctx, sample, key); return err }})
+		checks = append(checks, s.detailChecks(ctx, sample)...)
+		checks = append(checks, check{"s3:GetObjectAttributes", sample, func() error { _, _, _, err := s.attributes(ctx, sample, key); return err }})
 	}
+	return ask(checks)
+}
+
+// CheckDetails asks for the permissions without which a HEAD shows an object as
+// if it had no tags, no retention and no legal hold, and for the one to read its
+// grants. sample is an object that exists: for a key that does not, S3 refuses
+// without s3:ListBucket whatever else is granted.
+func (s *Store) CheckDetails(ctx context.Context, sample object.Ref) ([]Permission, error) {
+	return ask(s.detailChecks(ctx, sample))
+}
+
+// detailChecks name the actions for a version where the sample is one.
+func (s *Store) detailChecks(ctx context.Context, sample object.Ref) []check {
+	tagging, acl := "s3:GetObjectTagging", "s3:GetObjectAcl"
+	if sample.VersionID != "" {
+		tagging, acl = "s3:GetObjectVersionTagging", "s3:GetObjectVersionAcl"
+	}
+	return []check{
+		{tagging, sample, func() error { _, err := s.Tags(ctx, sample); return err }},
+		{acl, sample, func() error { _, err := s.Grants(ctx, sample); return err }},
+		{"s3:GetObjectRetention", sample, func() error { return s.ask(ctx, "GetObjectRetention", sample, "retention") }},
+		{"s3:GetObjectLegalHold", sample, func() error { return s.ask(ctx, "GetObjectLegalHold", sample, "legal-hold") }},
+	}
+}
+
+// check is a harmless request that needs a permission.
+type check struct {
+	action string
+	ref    object.Ref
+	ask    func() error
+}
+
+func ask(checks []check) ([]Permission, error) {
 	out := make([]Permission, 0, len(checks))
 	for _, c := range checks {
 		p := Permission{Action: c.action, Resource: arnOf(c.ref)}
