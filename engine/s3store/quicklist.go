@@ -129,7 +129,7 @@ func (q *quick) row(w *row, element string) {
 			return
 		case name == "UserMetadata":
 			q.metadata(w, empty)
-		case name == "Owner" || name == "RestoreStatus":
+		case name == "Owner" || name == "RestoreStatus" || name == "Internal": // MinIO's
 			if !empty {
 				q.skip(name) // nobody asks for them
 			}
@@ -324,12 +324,14 @@ func (q *quick) leaf(name string) string {
 // etag is the text of an ETag, which stands in quotes in every row: it is given
 // without them, which costs no copy and is what becomes of it in any case.
 func (q *quick) etag(text string) string {
-	inner, opened := strings.CutPrefix(text, "&quot;")
-	inner, closed := strings.CutSuffix(inner, "&quot;")
-	if !opened || !closed || strings.ContainsAny(inner, `&"`) {
-		return q.resolve(text)
+	for _, quote := range [...]string{"&quot;", "&#34;", `"`} {
+		inner, opened := strings.CutPrefix(text, quote)
+		inner, closed := strings.CutSuffix(inner, quote)
+		if opened && closed && !strings.ContainsAny(inner, `&"`) {
+			return inner
+		}
 	}
-	return inner
+	return q.resolve(text)
 }
 
 // skip takes everything up to the end tag of name.

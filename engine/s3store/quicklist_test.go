@@ -74,6 +74,10 @@ var listingPages = []struct {
 	{row1(`<Key>k</Key><UserTags>a=b&amp;c=d</UserTags><UserMetadata><X-Amz-Meta-A>1</X-Amz-Meta-A><content-type>text/plain</content-type>` +
 		`<X-Amz-Server-Side-Encryption>aws:kms</X-Amz-Server-Side-Encryption><X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id>arn:aws:kms:k</X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id><expires/></UserMetadata>`), true},
 	{row1(`<Key>k</Key><UserMetadata></UserMetadata>`), true},
+	{row1(`<Key>k</Key><ETag>&#34;0f34&#34;</ETag><Size>1</Size><UserMetadata><X-Amz-Server-Side-Encryption>AES256</X-Amz-Server-Side-Encryption>` +
+		`<content-type>application/octet-stream</content-type></UserMetadata><Internal><K>1</K><M>0</M></Internal>`), true},
+	{row1(`<Key>k</Key><ETag>&#34;&quot;</ETag>`), true},
+	{row1(`<Key>k</Key><ETag>&#34;</ETag>`), true},
 	{row1(`<Key>k</Key><UserMetadata/>`), true},
 	{row1(`<Key>"quoted"</Key><ETag>"e"</ETag>`), true},
 	{row1(`<Key>&quot;quoted&quot;</Key><ETag>e</ETag>`), true},
