@@ -53,6 +53,8 @@ type rate struct {
 	peak  float64       // what the store took when it was cut
 	clock time.Duration // time since the cut in which the limit was in use
 	goal  float64       // up to which recovery doubles; 0 after ordinary cuts
+	// partly: the last cut saw some replies that were not throttled.
+	partly bool
 	// before is what was sent when the first throttled reply came.
 	before float64
 	cutAt  time.Duration
@@ -154,10 +156,13 @@ func (r *rate) cut(now time.Duration, s tally) {
 	} else if !r.reached(s) {
 		sent = math.Min(sent, measured)
 	}
-	if share < outage {
+	switch {
+	case share >= outage:
+		r.goal, r.partly = math.Max(r.goal, sent/2), false
+	case r.partly:
 		r.goal = 0
-	} else {
-		r.goal = math.Max(r.goal, sent/2)
+	default:
+		r.partly = true // the end of an outage looks like this too, once
 	}
 	least := steepest
 	if now-r.cutAt > proven && !math.IsInf(r.limit, 1) {
