@@ -53,6 +53,8 @@ type rate struct {
 	peak  float64       // what the store took when it was cut
 	clock time.Duration // time since the cut in which the limit was in use
 	goal  float64       // up to which recovery doubles; 0 after ordinary cuts
+	// held is the rate before the last cut that came after a quiet while.
+	held float64
 	// partly: the last cut saw some replies that were not throttled.
 	partly bool
 	// before is what was sent when the first throttled reply came.
@@ -156,17 +158,20 @@ func (r *rate) cut(now time.Duration, s tally) {
 	} else if !r.reached(s) {
 		sent = math.Min(sent, measured)
 	}
+	least := steepest
+	if quiet := now-max(r.cutAt, r.until) > proven; quiet || math.IsInf(r.limit, 1) {
+		r.held = sent
+		if !math.IsInf(r.limit, 1) {
+			least = gentle
+		}
+	}
 	switch {
 	case share >= outage:
-		r.goal, r.partly = math.Max(r.goal, sent/2), false
+		r.goal, r.partly = r.held/2, false
 	case r.partly:
 		r.goal = 0
 	default:
 		r.partly = true // the end of an outage looks like this too, once
-	}
-	least := steepest
-	if now-r.cutAt > proven && !math.IsInf(r.limit, 1) {
-		least = gentle
 	}
 	r.peak = math.Max(lowest, sent*math.Max(least, 1-share))
 	r.limit = math.Max(lowest, r.peak*decrease)
