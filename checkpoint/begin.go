@@ -166,5 +166,5 @@ func (s *Store) scan(prefix string, f func(key, value []byte) error) (err error)
 			return err
 		}
 	}
-	return nil
+	return s.iterError(it)
 }

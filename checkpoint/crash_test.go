@@ -413,3 +413,37 @@ func TestDiskFull(t *testing.T) {
 		})
 	}
 }
+
+// TestDiskUnreadable lets every read of a table fail from some moment on, for
+// Next and for compactions. The job ends with the reason, or without noticing,
+// but never hangs or takes the process with it; what was written is there.
+func TestDiskUnreadable(t *testing.T) {
+	failures := 0
+	for k := int64(1); ; k = k*9/8 + 1 {
+		mem := vfs.NewMem()
+		w := newWorld()
+		var ops atomic.Int64
+		bad := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind == errorfs.OpFileReadAt && strings.HasSuffix(op.Path, ".sst") && ops.Add(1) >= k {
+				return syscall.EIO
+			}
+			return nil
+		}))
+		err := w.process(t, bad, uint64(k))
+		if ops.Load() < k {
+			must(t, err)
+			break
+		}
+		if err != nil {
+			failures++
+			var disk *DiskError
+			if !errors.As(err, &disk) || !errors.Is(err, syscall.EIO) {
+				t.Fatalf("read %d fails, and the job says %v", k, err)
+			}
+		}
+		w.check(t, mem)
+	}
+	if failures < 3 {
+		t.Errorf("only %d failures were noticed", failures)
+	}
+}

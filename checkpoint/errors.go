@@ -65,7 +65,7 @@ type DiskError struct {
 }
 
 func (e *DiskError) Error() string {
-	return fmt.Sprintf("the checkpoint in %s cannot be written: %v; %s", e.Dir, e.Err, e.Hint())
+	return fmt.Sprintf("the checkpoint in %s has failed: %v; %s", e.Dir, e.Err, e.Hint())
 }
 
 // Unwrap gives the cause.

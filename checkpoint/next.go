@@ -93,7 +93,11 @@ func (s *Store) readPlan(end uint64) (err error) {
 	}()
 	for it.First(); it.Valid(); it.Next() {
 		seq, _ := seqOf(it.Key())
-		if err := s.pushTask(seq, it.Value(), seq < r.doubt); err != nil {
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return &DiskError{s.dir, err}
+		}
+		if err := s.pushTask(seq, v, seq < r.doubt); err != nil {
 			return err
 		}
 		if seq != r.next {
@@ -104,7 +108,7 @@ func (s *Store) readPlan(end uint64) (err error) {
 	if it.Error() == nil && r.next < end {
 		return s.damaged("p/", &corruptError{"planned tasks are missing"})
 	}
-	return it.Error()
+	return s.iterError(it)
 }
 
 func (s *Store) pushTask(seq uint64, value []byte, doubt bool) error {

@@ -34,12 +34,19 @@ func (s *Store) Rows(f func(*object.Task, *object.Outcome) error) (err error) {
 	done.First()
 	for plan.First(); plan.Valid(); plan.Next() {
 		seq, _ := seqOf(plan.Key())
-		if err := decodeTask(s.dict, seq, plan.Value(), &t); err != nil {
+		v, err := plan.ValueAndErr()
+		if err != nil {
+			return &DiskError{s.dir, err}
+		}
+		if err := decodeTask(s.dict, seq, v, &t); err != nil {
 			return s.damaged("p/", err)
 		}
 		out := (*object.Outcome)(nil)
 		if done.Valid() && bytes.Equal(done.Key()[2:], plan.Key()[2:]) {
-			if err := decodeOutcome(s.dict, seq, done.Value(), &o); err != nil {
+			if v, err = done.ValueAndErr(); err != nil {
+				return &DiskError{s.dir, err}
+			}
+			if err := decodeOutcome(s.dict, seq, v, &o); err != nil {
 				return s.damaged("o/", err)
 			}
 			out = &o

@@ -104,11 +104,15 @@ func (s *Store) uploads(lower, upper []byte, f func(object.Upload, []object.Part
 	}
 	for it.First(); it.Valid(); it.Next() {
 		key := it.Key()
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return &DiskError{s.dir, err}
+		}
 		if seq, ok := seqOf(key); ok {
 			if err := flush(); err != nil {
 				return err
 			}
-			if u, err = decodeUpload(s.dict, seq, it.Value()); err != nil {
+			if u, err = decodeUpload(s.dict, seq, v); err != nil {
 				return s.damaged("u/", err)
 			}
 			parts, have = nil, true
@@ -117,11 +121,14 @@ func (s *Store) uploads(lower, upper []byte, f func(object.Upload, []object.Part
 		if !have || len(key) != 15 || binary.BigEndian.Uint64(key[2:]) != u.Seq {
 			continue // a part that outlived its upload: nothing to do with it
 		}
-		p, err := decodePart(int(binary.BigEndian.Uint32(key[11:])), it.Value())
+		p, err := decodePart(int(binary.BigEndian.Uint32(key[11:])), v)
 		if err != nil {
 			return s.damaged("u/", err)
 		}
 		parts = append(parts, p)
+	}
+	if err := s.iterError(it); err != nil {
+		return err
 	}
 	return flush()
 }
