@@ -71,7 +71,7 @@ func (it *item) copyRequest(ctx context.Context, c object.Choice) (*object.CopyR
 			return nil, err
 		}
 	}
-	if c.Operation == object.OpMultipart && it.Caps.Checksums == object.Yes {
+	if c.Operation == object.OpMultipart && it.Caps.UploadChecksums == object.Yes {
 		req.ChecksumAlgorithm, req.ChecksumType = it.obj.ChecksumAlgorithm, it.obj.ChecksumType
 	}
 	return req, nil

@@ -229,7 +229,7 @@ func (it *item) copyPart(ctx context.Context, req *object.PartRequest, size int6
 // lost, ListParts tells whether the upload is still there to be completed.
 func (it *item) complete(ctx context.Context, u *object.Upload, parts []object.Part) (object.CopyReply, error) {
 	req := &object.CompleteRequest{Dest: u.Target, UploadID: u.ID, Parts: parts, Size: u.Size, Target: &it.Target}
-	if it.Caps.Checksums == object.Yes {
+	if it.Caps.UploadChecksums == object.Yes {
 		req.ChecksumAlgorithm, req.ChecksumType = it.obj.ChecksumAlgorithm, it.obj.ChecksumType
 	}
 	if it.Caps.CompleteIfMatch == object.Yes {

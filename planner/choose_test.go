@@ -19,14 +19,14 @@ func awsCaps() object.Capabilities {
 		ListMetadata: object.No, CopyShowsEncryption: object.Yes, UploadShowsEncryption: object.Yes,
 		KeepsTags: object.Yes, KeepsLock: object.Yes, KeepsRedirect: object.Yes, KeepsExpires: object.Yes, KeepsClass: object.Yes,
 		PutTagging: object.Yes, PutRetention: object.Yes, PutACL: object.Yes, GetTagging: object.Yes, GetACL: object.Yes,
-		GetAttributes: object.Yes, GetRetention: object.Yes, DSSE: object.Yes, BucketKey: object.Yes, Checksums: object.Yes, VersionsInReplies: object.Yes}
+		GetAttributes: object.Yes, GetRetention: object.Yes, DSSE: object.Yes, BucketKey: object.Yes, Checksums: object.Yes, UploadChecksums: object.Yes, VersionsInReplies: object.Yes}
 }
 
 // minioCaps is what MinIO was seen to do.
 func minioCaps() object.Capabilities {
 	c := awsCaps()
 	c.Source, c.Update, c.CopyIfMatch, c.ListMetadata, c.DSSE, c.BucketKey = "canary", object.No, object.No, object.Yes, object.No, object.No
-	c.CopyShowsEncryption, c.KeepsExpires, c.KeepsRedirect, c.PutACL = object.No, object.No, object.No, object.No
+	c.CopyShowsEncryption, c.KeepsExpires, c.KeepsRedirect, c.PutACL, c.UploadChecksums = object.No, object.No, object.No, object.No, object.No
 	return c
 }
 

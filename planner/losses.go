@@ -225,8 +225,12 @@ func (c *Chooser) loseChecksum(o *object.Object, a *object.Attributes, r object.
 	switch {
 	case r != object.RouteMultipart && composite == object.Yes:
 		add(object.ReasonComposite, "its composite checksum would become one of the whole object"+accept)
+	case r == object.RouteMultipart && composite == object.Yes && c.Caps.UploadChecksums != object.Yes:
+		add(object.ReasonComposite, "it has a composite checksum, which this store was not seen to make for copied parts"+accept)
 	case r == object.RouteMultipart && composite == object.Yes && (c.Caps.GetAttributes != object.Yes || !reproducible(o, a)):
 		add(object.ReasonComposite, "its composite checksum cannot be reproduced, since its part boundaries cannot be had"+accept)
+	case r == object.RouteMultipart && composite == object.No && o.ChecksumAlgorithm != "" && c.Caps.UploadChecksums != object.Yes:
+		add(object.ReasonComposite, "it has a "+o.ChecksumAlgorithm+" of the whole object, which this store was not seen to make for copied parts"+accept)
 	case r == object.RouteMultipart && composite == object.No && strings.HasPrefix(o.ChecksumAlgorithm, "SHA"):
 		add(object.ReasonComposite, "a multipart copy would turn its "+o.ChecksumAlgorithm+" of the whole object into a composite one"+accept)
 	}

@@ -320,7 +320,7 @@ func matrix(t *tabwriter.Writer, c *object.Capabilities) {
 		{"CompleteMultipartUpload honours If-Match", c.CompleteIfMatch}, {"copy replies show the encryption", c.CopyShowsEncryption},
 		{"listings show the encryption", c.ListMetadata}, {"copies keep tags", c.KeepsTags}, {"copies keep locks", c.KeepsLock},
 		{"copies keep redirects", c.KeepsRedirect}, {"copies keep Expires", c.KeepsExpires}, {"copies keep the storage class", c.KeepsClass},
-		{"DSSE-KMS", c.DSSE}, {"bucket keys", c.BucketKey}, {"checksums", c.Checksums},
+		{"DSSE-KMS", c.DSSE}, {"bucket keys", c.BucketKey}, {"checksums", c.Checksums}, {"checksums of copied parts", c.UploadChecksums},
 	} {
 		fmt.Fprintf(t, "  %s\t%s\n", row.question, row.answer)
 	}

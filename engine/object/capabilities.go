@@ -112,9 +112,11 @@ type Capabilities struct {
 	GetAttributes Finding
 	GetRetention  Finding
 	// More of what differs.
-	DSSE              Finding
-	BucketKey         Finding
-	Checksums         Finding
+	DSSE      Finding
+	BucketKey Finding
+	Checksums Finding
+	// UploadChecksums: a multipart copy can be made with a composite checksum.
+	UploadChecksums   Finding
 	VersionsInReplies Finding
 	// ShownKeyID is how the store shows the target's KMS key.
 	ShownKeyID string

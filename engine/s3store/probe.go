@@ -71,7 +71,7 @@ func knownAWS(t object.Target) object.Capabilities {
 		KeepsTags: object.Yes, KeepsLock: object.Yes, KeepsRedirect: object.Yes, KeepsExpires: object.Yes, KeepsClass: object.Yes,
 		PutTagging: object.Yes, PutRetention: object.Yes, PutACL: object.Yes,
 		GetTagging: object.Yes, GetACL: object.Yes, GetAttributes: object.Yes, GetRetention: object.Yes,
-		DSSE: object.Yes, BucketKey: object.Yes, Checksums: object.Yes, VersionsInReplies: object.Yes,
+		DSSE: object.Yes, BucketKey: object.Yes, Checksums: object.Yes, UploadChecksums: object.Yes, VersionsInReplies: object.Yes,
 		ShownKeyID: t.ShownKeyID,
 	}
 }
@@ -89,7 +89,7 @@ func (c *canary) probe(ctx context.Context) error {
 	}
 	for _, ask := range []func(context.Context) error{
 		c.direct, c.subResources, c.plainRoutes, c.encryptedRoute, c.conditions, c.uploadConditions,
-		c.update, c.listMetadata, c.redirect, c.class, c.features, c.locks,
+		c.update, c.listMetadata, c.redirect, c.class, c.features, c.uploadChecksums, c.locks,
 	} {
 		if err := ask(ctx); err != nil {
 			return err

@@ -108,7 +108,7 @@ func TestProbeMinIO(t *testing.T) {
 				ListMetadata: object.Yes, CopyShowsEncryption: object.No, UploadShowsEncryption: object.No,
 				KeepsTags: object.Yes, KeepsExpires: object.No, KeepsClass: object.Yes,
 				PutTagging: object.Yes, PutACL: object.No, GetTagging: object.Yes, GetACL: object.Yes, GetAttributes: object.Yes,
-				DSSE: object.No, BucketKey: object.No, Checksums: object.Yes, ShownKeyID: "arn:aws:kms:key-b"}
+				DSSE: object.No, BucketKey: object.No, Checksums: object.Yes, UploadChecksums: object.No, ShownKeyID: "arn:aws:kms:key-b"}
 			tc.differ(&want)
 			got := probe(t, s, c, s3store.ProbeOptions{Bucket: tc.bucket, Prefix: "some/prefix", Target: tc.target})
 			got.Notes = nil

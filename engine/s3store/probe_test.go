@@ -75,7 +75,8 @@ func expected(p *s3test.Profile, full bool, shown string) object.Capabilities {
 		PutTagging: on(!foreign("tagging")), GetTagging: on(!foreign("tagging")),
 		GetAttributes: on(!foreign("attributes")),
 		DSSE:          on(!p.NoDSSE), BucketKey: on(!p.IgnoresBucketKey), Checksums: on(!p.NoChecksums),
-		PutACL: where(full && !p.NoACL && !foreign("acl"), object.Yes), GetACL: where(full, on(!foreign("acl") && !p.NoACL)),
+		UploadChecksums: where(!p.NoChecksums && uploads, on(!p.EmptyCopyReply)),
+		PutACL:          where(full && !p.NoACL && !foreign("acl"), object.Yes), GetACL: where(full, on(!foreign("acl") && !p.NoACL)),
 		PutRetention: where(full, on(!foreign("retention"))), GetRetention: where(full, on(!foreign("retention"))),
 		KeepsLock: where(full, on(!p.CopyDropsLock)), VersionsInReplies: where(full && !p.EmptyCopyReply, on(!(copies && p.NoVersionsInReply))),
 	}

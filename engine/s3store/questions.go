@@ -213,6 +213,35 @@ func (c *canary) features(ctx context.Context) error {
 	return err
 }
 
+// uploadChecksums: can an upload whose parts are copied have a composite checksum?
+func (c *canary) uploadChecksums(ctx context.Context) error {
+	if c.caps.Checksums != object.Yes || c.caps.Multipart != object.Yes {
+		return nil
+	}
+	h, err := c.plain(ctx, "upload-checksum")
+	if err != nil {
+		return err
+	}
+	req := c.copyRequest(object.RouteMultipart, h, want{})
+	req.ChecksumAlgorithm, req.ChecksumType = "CRC32", "COMPOSITE"
+	err = c.try(ctx, func() error { _, _, err := c.multipart(ctx, req, h.Size); return err })
+	if err != nil && undecided(err) {
+		return err
+	}
+	c.caps.UploadChecksums = object.No
+	if err == nil {
+		after, err := c.head(ctx, h.Ref, c.target.CustomerKey)
+		if err != nil {
+			return err
+		}
+		c.caps.UploadChecksums = object.Found(after.ChecksumType == "COMPOSITE" && c.met(after.Encryption))
+	}
+	if c.caps.UploadChecksums == object.No {
+		c.note("an upload of copied parts cannot have a composite checksum")
+	}
+	return nil
+}
+
 // shows says whether an object put with more is shown as it should be.
 func (c *canary) shows(ctx context.Context, purpose string, more func(*request), as func(*object.Head) bool) (object.Finding, error) {
 	ref, err := c.put(ctx, purpose, more)

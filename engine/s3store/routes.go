@@ -197,7 +197,7 @@ func (c *canary) multipart(ctx context.Context, req *object.CopyRequest, size in
 		return reply, false, err
 	}
 	reply, err = c.s.CompleteUpload(ctx, &object.CompleteRequest{Dest: req.Dest, UploadID: id, Size: size, Target: req.Target,
-		DestETag: req.DestETag, DestAbsent: req.DestAbsent,
+		DestETag: req.DestETag, DestAbsent: req.DestAbsent, ChecksumAlgorithm: req.ChecksumAlgorithm, ChecksumType: req.ChecksumType,
 		Parts: []object.Part{{Number: 1, ETag: part.ETag, Size: size, Checksum: part.Checksum}}})
 	if err != nil {
 		return reply, false, err
