@@ -18,7 +18,8 @@ import (
 type live struct {
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
-	// Stage is planning, working, window (outside it), draining or ended.
+	// Stage is planning, working, waiting (for the store, or for credentials),
+	// window (outside it), draining or ended.
 	Stage    string           `json:"stage"`
 	Progress *report.Snapshot `json:"progress"`
 	// PaceState is the ceiling in force, and why.
@@ -115,6 +116,9 @@ func (t *teller) tell() (end func()) {
 func (t *teller) look(now time.Time) *live {
 	t.w.elapse(now)
 	l := &live{PID: os.Getpid(), Started: t.w.began.UTC(), Progress: t.progress.Snapshot(now), PaceState: t.w.pacer.State(), Stage: t.stage()}
+	if !l.Progress.WaitingSince.IsZero() && l.Stage != "draining" {
+		l.Stage = "waiting"
+	}
 	if w := t.w.order.tempo.Window; w != nil {
 		l.Window = w.text
 		_, l.NextWindow = w.at(now)

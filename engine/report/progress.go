@@ -21,6 +21,9 @@ type Progress struct {
 	states   [object.NumStates]tally
 	requests [object.NumRequestKinds]atomic.Uint64
 	failures [object.NumClasses]atomic.Uint64
+	// waiting is what the outside world owes the run; nil while requests come
+	// through.
+	waiting atomic.Pointer[wait]
 
 	mu struct {
 		sync.Mutex
@@ -32,6 +35,23 @@ type tally struct {
 	objects atomic.Uint64
 	bytes   atomic.Int64
 	_       [48]byte // a cache line each: workers settle different states at a time
+}
+
+// wait is an outage that the run sits out.
+type wait struct {
+	class object.Class
+	since time.Time
+}
+
+// waitsFor says what is missing, for the classes that a run waits out.
+func waitsFor(c object.Class) string {
+	switch c {
+	case object.ClassUnreachable:
+		return "waiting for the store, which cannot be reached"
+	case object.ClassCredentials:
+		return "waiting for credentials that the store accepts"
+	}
+	return ""
 }
 
 type sample struct {
@@ -63,6 +83,9 @@ type Pace struct {
 	Why string `json:"why,omitempty"`
 	// PausedUntil is when the next window opens, where one is closed.
 	PausedUntil time.Time `json:"paused_until,omitzero"`
+	// WaitingSince is when the store became unreachable, or stopped to accept the
+	// credentials; zero while requests come through.
+	WaitingSince time.Time `json:"waiting_since,omitzero"`
 }
 
 // NewProgress starts counting where the job stands.
@@ -78,8 +101,18 @@ func NewProgress(o ProgressOptions) *Progress {
 // Requested counts a request; the engine calls it.
 func (p *Progress) Requested(c *object.Call, r object.Result) {
 	p.requests[c.Kind].Add(1)
-	if !r.OK {
-		p.failures[r.Class].Add(1)
+	if r.OK {
+		if p.waiting.Load() != nil {
+			p.waiting.Store(nil)
+		}
+		return
+	}
+	p.failures[r.Class].Add(1)
+	if waitsFor(r.Class) == "" {
+		return
+	}
+	if w := p.waiting.Load(); w == nil || w.class != r.Class {
+		p.waiting.CompareAndSwap(w, &wait{r.Class, time.Now()})
 	}
 }
 
@@ -146,6 +179,10 @@ func (p *Progress) Snapshot(now time.Time) *Snapshot {
 	}
 	if p.opts.Pace != nil {
 		s.Pace = p.opts.Pace()
+	}
+	if w := p.waiting.Load(); w != nil {
+		s.WaitingSince = w.since.UTC()
+		s.Why = waitsFor(w.class) + " since " + w.since.Format("15:04:05")
 	}
 	p.rates(s, now)
 	return s

@@ -151,3 +151,26 @@ func TestJSONLines(t *testing.T) {
 		t.Errorf("%v: %d lines\n got %+v\nwant %+v", err, len(lines), &got, want)
 	}
 }
+
+// A run that waits for the outside world says so, until a request comes through.
+func TestProgressSaysWhatItWaitsFor(t *testing.T) {
+	p := NewProgress(ProgressOptions{Pace: func() Pace { return Pace{Why: "a ceiling"} }})
+	copied := &object.Call{Kind: object.ReqCopy}
+	for _, step := range []struct {
+		result object.Result
+		why    string
+		waits  bool
+	}{
+		{object.Result{Class: object.ClassThrottled}, "a ceiling", false},
+		{object.Result{Class: object.ClassUnreachable}, "cannot be reached", true},
+		{object.Result{Class: object.ClassTransient}, "cannot be reached", true},
+		{object.Result{Class: object.ClassCredentials}, "credentials", true},
+		{object.Result{OK: true}, "a ceiling", false},
+	} {
+		p.Requested(copied, step.result)
+		s := p.Snapshot(time.Now())
+		if !strings.Contains(s.Why, step.why) || !strings.Contains(s.Line(), step.why) || s.WaitingSince.IsZero() == step.waits {
+			t.Errorf("after %+v: %q since %v", step.result, s.Why, s.WaitingSince)
+		}
+	}
+}
