@@ -68,45 +68,15 @@ func (c *canary) remember(ref object.Ref, version string) {
 	c.made[ref.Key][version] = true
 }
 
-// attempts of one request of the canary: a reply that is lost by chance must not
-// become a finding.
-const attempts = 6
-
 // try sends a request until it is answered. What is returned is an answer, or
-// inconclusive: see decided.
+// inconclusive: see undecided.
 func (c *canary) try(ctx context.Context, send func() error) error {
-	for n := 1; ; n++ {
-		err := send()
-		if err == nil || n == attempts || !object.ClassOf(err).Retryable() || emptySuccess(err) {
-			return err
-		}
-		if err := c.pause(ctx, n, err); err != nil {
-			return err
-		}
-	}
-}
-
-// emptySuccess: the store did answer, with 200 and nothing to read.
-func emptySuccess(err error) bool {
-	var e *object.Error
-	return errors.As(err, &e) && e.HTTPStatus == http.StatusOK && e.Code == ""
+	return patiently(ctx, c.o.Bucket, send)
 }
 
 // pause waits before attempt n+1.
 func (c *canary) pause(ctx context.Context, n int, err error) error {
-	wait := 20 * time.Millisecond << n
-	var e *object.Error
-	if errors.As(err, &e) && e.RetryAfter > wait {
-		wait = min(e.RetryAfter, 10*time.Second)
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return FailedToSend("Probe", object.Ref{Bucket: c.o.Bucket}, ctx, ctx.Err())
-	case <-timer.C:
-		return nil
-	}
+	return pause(ctx, c.o.Bucket, n, err)
 }
 
 // undecided says whether err answers nothing about the store, so that the probe

@@ -50,12 +50,15 @@ func (s *Store) BucketFacts(ctx context.Context, bucket string) (object.BucketFa
 // something else, or permission is missing (then denied). absent are the codes
 // that mean "there is none".
 func (s *Store) setting(ctx context.Context, op, bucket, sub, root string, v any, absent ...string) (found, known, denied bool, err error) {
-	r := newRequest(op, http.MethodGet, object.Ref{Bucket: bucket})
-	r.query.Set(sub, "")
-	rep, err := s.call(ctx, r)
-	if err == nil {
-		err = decode(r, rep, root, v)
-	}
+	err = patiently(ctx, bucket, func() error {
+		r := newRequest(op, http.MethodGet, object.Ref{Bucket: bucket})
+		r.query.Set(sub, "")
+		rep, err := s.call(ctx, r)
+		if err != nil {
+			return err
+		}
+		return decode(r, rep, root, v)
+	})
 	if err == nil {
 		return true, true, false, nil
 	}
