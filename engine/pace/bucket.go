@@ -14,11 +14,12 @@ type bucket struct {
 }
 
 // slack is how much of a pause the bucket makes up for: timers are late by a
-// millisecond or so, and without it each lateness would be lost rate. More than
-// this would be a burst.
+// millisecond or so, on a busy machine by ten, and without it each lateness
+// would be lost rate. More than this would be a burst. At low rates the second
+// token does the same for a lateness of up to one interval.
 const slack = 20 * time.Millisecond
 
-func (b *bucket) depth() float64 { return math.Max(1, b.rate*slack.Seconds()) }
+func (b *bucket) depth() float64 { return math.Max(2, b.rate*slack.Seconds()) }
 
 func (b *bucket) fill(now time.Duration) {
 	if now > b.at && !math.IsInf(b.rate, 1) {
@@ -34,7 +35,7 @@ func (b *bucket) set(now time.Duration, rate float64) {
 	}
 	b.fill(now)
 	if math.IsInf(b.rate, 1) {
-		b.level = 0
+		b.level = 1 // the first one need not wait
 	}
 	b.rate = rate
 	if !math.IsInf(rate, 1) {
