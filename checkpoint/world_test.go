@@ -253,4 +253,3 @@ func (w *world) checkRest(t *testing.T, s *Store, outcomes map[uint64]object.Out
 		t.Errorf("%d tasks are given out, %d remain", given, rest)
 	}
 }
-
