@@ -300,14 +300,18 @@ func (b *bed) lookAt(key string) (t thing, err error) {
 	if err != nil {
 		return t, fmt.Errorf("tags of %q: %w", key, err)
 	}
-	t = thing{Body: string(body), Metadata: got.Metadata, Tags: map[string]string{}, Class: string(got.StorageClass),
+	return thingOf(string(body), got, tags.TagSet), nil
+}
+
+func thingOf(body string, got *s3.GetObjectOutput, tags []types.Tag) thing {
+	t := thing{Body: body, Metadata: got.Metadata, Tags: map[string]string{}, Class: string(got.StorageClass),
 		SSE: string(got.ServerSideEncryption), Key: aws.ToString(got.SSEKMSKeyId),
 		Headers: [6]string{aws.ToString(got.ContentType), aws.ToString(got.CacheControl), aws.ToString(got.ContentDisposition),
 			aws.ToString(got.ContentEncoding), aws.ToString(got.ContentLanguage), aws.ToString(got.ExpiresString)}}
-	for _, tag := range tags.TagSet {
+	for _, tag := range tags {
 		t.Tags[*tag.Key] = *tag.Value
 	}
-	return t, nil
+	return t
 }
 
 // sameBut compares two looks: everything but the encryption has to be equal, and
