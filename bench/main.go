@@ -77,6 +77,15 @@ func workloads() map[string]workload {
 			}
 			return RunMinIO(ctx, c, log)
 		}},
+		"resume": {"time from start to the first request of a job that is nearly done", func(ctx context.Context, f *flag.FlagSet, args []string, log io.Writer) ([]*Table, error) {
+			var c ResumeConfig
+			c.flags(f)
+			if err := f.Parse(args); err != nil {
+				return nil, err
+			}
+			t, err := RunResume(ctx, c, log)
+			return []*Table{t}, err
+		}},
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/resealhq/reseal/engine/s3test"
 )
@@ -35,6 +36,10 @@ type nullCounts struct {
 	// BytesIn and BytesOut are of requests and replies, headers and all.
 	BytesIn, BytesOut atomic.Int64
 	Conns             atomic.Int64
+	// marked is set by /-mark and cleared by the next request for an object, whose
+	// time first is.
+	marked atomic.Bool
+	first  atomic.Int64
 }
 
 // NullStats is nullCounts in JSON, with what the server itself has spent.
@@ -42,6 +47,9 @@ type NullStats struct {
 	List, Head, Copy, Other  int64
 	BytesIn, BytesOut, Conns int64
 	CPUMicroseconds          int64
+	// FirstAfterMark is the Unix time, in nanoseconds, of the first request for an
+	// object since /-mark; 0 while there is none.
+	FirstAfterMark int64
 }
 
 // runNullServer serves until standard input ends; it prints its address first.
@@ -133,6 +141,9 @@ func (s *nullServer) answer(head []byte) []byte {
 		return s.get(string(target))
 	case !isNullObject(target):
 		return nil
+	case s.counts.marked.Load() && s.counts.marked.CompareAndSwap(true, false):
+		s.counts.first.Store(time.Now().UnixNano())
+		return s.answer(head)
 	case string(method) == "HEAD":
 		s.counts.Head.Add(1)
 		return nullHead
@@ -214,6 +225,10 @@ func (s *nullServer) get(target string) []byte {
 	bucket, key, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch {
 	case path == "/-stats":
+		return s.stats()
+	case path == "/-mark":
+		s.counts.first.Store(0)
+		s.counts.marked.Store(true)
 		return s.stats()
 	case key != "" || !isNullBucket(bucket) || !isListing(query):
 		return nil
@@ -317,7 +332,7 @@ func nullPage(bucket string, count int, query url.Values) []byte {
 func (s *nullServer) stats() []byte {
 	n := &s.counts
 	data, err := json.Marshal(NullStats{List: n.List.Load(), Head: n.Head.Load(), Copy: n.Copy.Load(), Other: n.Other.Load(),
-		BytesIn: n.BytesIn.Load(), BytesOut: n.BytesOut.Load(), Conns: n.Conns.Load(), CPUMicroseconds: ownCPU().Microseconds()})
+		BytesIn: n.BytesIn.Load(), BytesOut: n.BytesOut.Load(), Conns: n.Conns.Load(), CPUMicroseconds: ownCPU().Microseconds(), FirstAfterMark: n.first.Load()})
 	if err != nil {
 		return nil
 	}
