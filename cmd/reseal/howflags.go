@@ -64,8 +64,8 @@ func (h *howFlags) AddPlanFlags(f *pflag.FlagSet) {
 	f.Var(&h.verify, "verify", "the proof to ask for, for each object")
 	f.Var(&h.guard, "guard", "strict: never overwrite a concurrent write")
 	f.Var(&h.accept, "accept", "losses and risks that you accept by name: "+orList(accepts[:]))
-	f.Var(&h.threshold, "multipart-threshold", "from which size on an object is copied in parts")
-	f.Var(&h.partSize, "part-size", "the size of the parts")
+	f.Var(&h.threshold, "multipart-threshold", "from which size on an object is copied in parts; 256MiB by default")
+	f.Var(&h.partSize, "part-size", "the size of the parts; 64MiB by default")
 }
 
 // AddPaceFlags adds the ceilings.
@@ -86,6 +86,11 @@ func (h *howFlags) AddRunFlags(f *pflag.FlagSet) {
 	f.BoolVar(&h.retryFailed, "retry-failed", false, "take the failed objects of an existing job again")
 }
 
+// defaultThreshold: from here on parts in parallel beat one CopyObject on AWS by a
+// factor (published: 1 GiB in 64 MiB parts 3.6 s, in one 15.6 s), and a crash costs
+// a part instead of the object. Below it the requests saved count for more.
+const defaultThreshold = 256 << 20
+
 const (
 	minPart = 5 << 20
 	maxPart = 5 << 30
@@ -96,6 +101,9 @@ const (
 func (h *howFlags) Validate(remembered *consent) (consent, tempo, error) {
 	c := consent{Operation: h.operation.value, Inspect: h.inspect.value, Verify: h.verify.value, Guard: h.guard.value,
 		Accept: h.accept.values, MultipartThreshold: h.threshold.bytes, PartSize: h.partSize.bytes}
+	if !h.threshold.given {
+		c.MultipartThreshold = defaultThreshold
+	}
 	if remembered != nil {
 		c.keep(remembered, h.set.Changed)
 	}
