@@ -122,16 +122,18 @@ func (it *item) kmsKey() string {
 	return it.obj.Encryption.KMSKeyID
 }
 
-// lostByCopy is what the store drops although the request carries it.
+// lostByCopy is what the store drops although the request carries it, and was
+// seen to take again. What it was not seen to take is never sent: such a store
+// may write the request over the object.
 func (it *item) lostByCopy(req *object.CopyRequest) object.Reapply {
 	var lost object.Reapply
 	if it.attrs == nil {
 		return lost
 	}
-	if it.Caps.KeepsTags == object.No {
+	if it.Caps.KeepsTags == object.No && it.Caps.PutTagging == object.Yes {
 		lost.Tags = it.attrs.Tags
 	}
-	if it.Caps.KeepsLock == object.No && it.obj.Locked() {
+	if it.Caps.KeepsLock == object.No && it.Caps.PutRetention == object.Yes && it.obj.Locked() {
 		lost.LockMode, lost.RetainUntil, lost.LegalHold = it.obj.LockMode, it.obj.RetainUntil, it.obj.LegalHold
 	}
 	return lost
