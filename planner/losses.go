@@ -176,9 +176,9 @@ func (c *Chooser) loseTags(_ *object.Object, a *object.Attributes, r object.Rout
 	return false
 }
 
-func (c *Chooser) loseRedirect(o *object.Object, a *object.Attributes, _ object.Route, add func(object.Reason, string)) (untold bool) {
+func (c *Chooser) loseRedirect(_ *object.Object, a *object.Attributes, _ object.Route, add func(object.Reason, string)) (untold bool) {
 	if a == nil {
-		return !o.Plain && c.Facts.Website != object.No
+		return c.Facts.Website != object.No // not even a plain row vouches for it: no listing shows it
 	}
 	if a.WebsiteRedirect != "" && c.Caps.KeepsRedirect != object.Yes {
 		add(object.ReasonRedirect, "it has a website redirect, and this store was not seen to keep it; --accept redirect drops it")

@@ -41,9 +41,10 @@ type Object struct {
 	// HEAD is needed to choose (a listing with metadata, an inspected plan row).
 	Settled bool
 	// Plain is set where the source has shown the object's attributes as well, and
-	// it has none that a copy by the COPY directives could lose: no lock, redirect,
-	// KMS context, metadata that HTTP cannot show, and no composite checksum. A
-	// listing with metadata can tell. Expires is excepted: no listing shows it.
+	// it has none that a copy by the COPY directives could lose: no lock, KMS
+	// context, metadata that HTTP cannot show, and no composite checksum. A listing
+	// with metadata can tell. Expires and the redirect are excepted: no listing shows
+	// them.
 	Plain bool
 	// MultipartUploaded is set where the source says so (inventory, or an ETag
 	// with a "-N" suffix).
