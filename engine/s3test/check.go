@@ -28,7 +28,8 @@ type Expectation struct {
 	// counts as Keep whatever Intent says.
 	Intent func(o Object) Intent
 	// Operation that made the changes: OpUpdate allows nothing but the encryption
-	// to differ, OpMultipart is like OpCopy; OpUndecided decides by what is seen.
+	// to differ; with OpCopy a version that was changed in place counts as a copy (as
+	// some stores do it); all others decide by what is seen.
 	Operation object.Operation
 	// Accept names losses that are allowed: acl, lock, tags, redirect,
 	// composite-checksum, metadata.
@@ -208,7 +209,7 @@ func (c *comparison) version(o, now Object, fresh []Object) (copied bool) {
 		c.Kept++
 	case same:
 		c.add(o.Key, o.VersionID, "encryption", show(o.Encryption), "unchanged")
-	case c.Operation == object.OpUpdate || o.VersionID != "null":
+	case c.Operation == object.OpUpdate || o.VersionID != "null" && c.Operation != object.OpCopy:
 		c.Changed++
 		c.updated(o, now)
 	default:
