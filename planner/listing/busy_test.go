@@ -34,8 +34,15 @@ func (b *busyStore) ListPage(ctx context.Context, q object.ListRequest) (object.
 		b.remove(b.added[i])
 		b.added = slices.Delete(b.added, i, i+1)
 	}
-	q.ContinuationToken = "" // the fake's tokens are indexes
-	return b.fakeStore.pageOf(q)
+	// The fake's tokens are indexes, which would mean other keys by now.
+	if q.ContinuationToken != "" {
+		q.StartAfter, q.ContinuationToken = q.ContinuationToken, ""
+	}
+	reply, err := b.fakeStore.pageOf(q)
+	if n := len(reply.Objects); reply.Truncated && n > 0 {
+		reply.NextToken = reply.Objects[n-1].Key
+	}
+	return reply, err
 }
 
 func (b *busyStore) insert(k string) {

@@ -109,37 +109,39 @@ func parseRangeID(s string) (uint64, error) {
 	return n, nil
 }
 
-// restore gives the ranges that the cursors of an earlier process leave to read,
-// and the number of the next range. Together with the finished ones they must
-// tile the key space, or keys would be missed without a trace.
-func restore(cursors []object.Cursor) (rest []*span, next uint64, err error) {
-	if len(cursors) == 0 {
-		return []*span{{id: rangeID(0), place: place{Open: true}}}, 1, nil
-	}
-	all := make([]place, 0, len(cursors))
+// wholeID is the cursor of a listing that goes on page after page.
+const wholeID = "list/whole"
+
+// tiling is what the cursors of an earlier process say: the ranges, which
+// together tile the key space, and where the listing went on page after page,
+// how far.
+func restore(cursors []object.Cursor) (tiles []*span, whole *span, err error) {
 	for _, c := range cursors {
-		n, err := parseRangeID(c.Range)
-		if err != nil {
-			return nil, 0, err
-		}
 		p, err := decodePlace(c.Position)
 		if err != nil {
-			return nil, 0, fmt.Errorf("range %s: %w", c.Range, err)
+			return nil, nil, fmt.Errorf("range %s: %w", c.Range, err)
 		}
-		next = max(next, n+1)
-		all = append(all, p)
-		if !c.Finished {
-			rest = append(rest, &span{id: c.Range, place: p})
+		s := &span{id: c.Range, place: p, finished: c.Finished}
+		if c.Range == wholeID {
+			whole = s
+			continue
 		}
+		if s.number, err = parseRangeID(c.Range); err != nil {
+			return nil, nil, err
+		}
+		tiles = append(tiles, s)
 	}
-	slices.SortFunc(all, func(a, b place) int { return cmp.Compare(a.From, b.From) })
+	if len(tiles) == 0 {
+		tiles = []*span{{id: rangeID(0), place: place{Open: true}}}
+	}
+	// Ranges that do not tile the key space would miss keys without a trace.
+	slices.SortFunc(tiles, func(a, b *span) int { return cmp.Compare(a.From, b.From) })
 	border := ""
-	for i, p := range all {
-		last := i == len(all)-1
-		if p.From != border || p.Open != last {
-			return nil, 0, fmt.Errorf("%w: no range covers the keys after %q", ErrCursor, border)
+	for i, s := range tiles {
+		if s.From != border || s.Open != (i == len(tiles)-1) {
+			return nil, nil, fmt.Errorf("%w: no range covers the keys after %q", ErrCursor, border)
 		}
-		border = p.To
+		border = s.To
 	}
-	return rest, next, nil
+	return tiles, whole, nil
 }

@@ -53,8 +53,9 @@ func TestRestoreRefusesWhatDoesNotTile(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	rest, next, err := restore([]object.Cursor{cursor(7, second, false), cursor(2, first, true)})
-	if err != nil || next != 8 || len(rest) != 1 || rest[0].id != rangeID(7) || rest[0].Pos != "m" {
-		t.Errorf("%+v, %d, %v", rest, next, err)
+	tiles, whole, err := restore([]object.Cursor{cursor(7, second, false), cursor(2, first, true),
+		{Range: wholeID, Position: (&place{Pos: "d", Open: true}).encode()}})
+	if err != nil || len(tiles) != 2 || !tiles[0].finished || tiles[1].number != 7 || tiles[1].Pos != "m" || whole.Pos != "d" {
+		t.Errorf("%+v, %+v, %v", tiles, whole, err)
 	}
 }

@@ -21,5 +21,13 @@
 // on which a reader leaves its range must be the first key that the store gives
 // after the border. If that holds for all borders, the ranges tile the store's
 // own order as well, whatever it is, so that every key was given by exactly one
-// range; a key given by the wrong one is found by its range's bounds.
+// range; a key given by the wrong one is found by its range's bounds. Where it
+// does not hold, or an end is not confirmed, the listing begins again and goes on
+// page after page by the store's own tokens, which every store does best, and
+// passes over what it has passed on already.
+//
+// That is no theory. MinIO (source 20260212), asked to begin after dir/x, walks
+// what lies beside the folder (dir-1/…, dir.2) as well, counts it towards the page
+// and drops it: where that is about as much as a page, the page comes short or
+// empty, with the word that there is no more.
 package listing

@@ -17,3 +17,7 @@ var (
 	// ErrCursor: the durable cursors are not those of a listing.
 	ErrCursor = errors.New("the positions of the listing in the job are damaged; begin a new job")
 )
+
+// errDistrust: the store was seen to lose keys where a listing begins at a key.
+// The listing starts again from the beginning, page after page.
+var errDistrust = errors.New("the store does not list reliably from the middle")

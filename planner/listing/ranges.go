@@ -19,7 +19,8 @@ type ranges struct {
 	mu struct {
 		sync.Mutex
 		changed *sync.Cond
-		open    map[*span]struct{} // not read to their end
+		all     []*span            // every range there is
+		open    map[*span]struct{} // of those, the ones not read to their end
 		unread  []*span            // of those, the ones that have no reader
 		next    uint64             // number of the next range
 		space   space
@@ -38,15 +39,20 @@ type head struct {
 	none bool
 }
 
-func (r *ranges) read(ctx context.Context, rest []*span, next uint64) error {
+func (r *ranges) read(ctx context.Context, tiles []*span) error {
 	r.mu.changed = sync.NewCond(&r.mu.Mutex)
-	r.mu.open = make(map[*span]struct{}, len(rest))
+	r.mu.open = map[*span]struct{}{}
 	r.mu.heads = map[string]head{}
-	r.mu.unread, r.mu.next = rest, next
 	r.mu.credit = -freePages * cutsPerPage
-	for _, s := range rest {
-		r.mu.open[s] = struct{}{}
+	r.mu.all = tiles
+	for _, s := range tiles {
+		r.mu.next = max(r.mu.next, s.number+1)
+		if s.finished {
+			continue
+		}
 		s.began = s.Pos
+		r.mu.open[s] = struct{}{}
+		r.mu.unread = append(r.mu.unread, s)
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(ctx, r.end)()
@@ -178,6 +184,7 @@ func (r *ranges) cut(victim *span, m string, behind float64) (*span, error) {
 	victim.rest = sane(victim.rest * (1 - max(0, behind)))
 	victim.estimate(&r.mu.space, r.src.Prefix)
 	r.mu.open[child] = struct{}{}
+	r.mu.all = append(r.mu.all, child)
 	return child, nil
 }
 
@@ -195,7 +202,7 @@ func (r *ranges) prepare(victim *span, m string, behind float64) (child *span, s
 	if behind != blind {
 		rest = min(sane(victim.rest*behind), 1.5*float64(r.src.pageSize()*r.src.readers()))
 	}
-	child = &span{id: rangeID(r.mu.next), began: m, rest: rest,
+	child = &span{id: rangeID(r.mu.next), number: r.mu.next, began: m, rest: rest,
 		place: place{From: m, Pos: m, To: victim.To, Open: victim.Open}}
 	r.mu.next++
 	r.mu.credit--
@@ -241,6 +248,9 @@ func (r *ranges) setClosing(s *span, closing bool) {
 	defer r.mu.Unlock()
 	s.closing = closing
 }
+
+// tiles are all ranges, once nobody reads any more.
+func (r *ranges) tiles() []*span { return r.mu.all }
 
 // saw notes the first key after a range's beginning.
 func (r *ranges) saw(border string, h head) {

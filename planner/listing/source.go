@@ -2,6 +2,7 @@ package listing
 
 import (
 	"context"
+	"errors"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -56,15 +57,19 @@ func (s *Source) pageSize() int {
 // Read lists every key once, in pages of one range each. The cursors of all
 // ranges together, finished ones too, are the position to resume from.
 func (s *Source) Read(ctx context.Context, resume []object.Cursor, emit func(object.Page) error) error {
-	rest, next, err := restore(resume)
+	tiles, whole, err := restore(resume)
 	if err != nil {
 		return err
 	}
-	if len(rest) == 0 {
-		return nil
+	if whole == nil {
+		r := &ranges{src: s, emit: emit}
+		err := r.read(ctx, tiles)
+		if !errors.Is(err, errDistrust) {
+			return err
+		}
+		tiles, whole = r.tiles(), &span{id: wholeID, place: place{Open: true}}
 	}
-	r := &ranges{src: s, emit: emit}
-	return r.read(ctx, rest, next)
+	return s.readWhole(ctx, whole, tiles, emit)
 }
 
 // list sends one request. Versions and current objects differ in the names of
@@ -95,4 +100,16 @@ func (s *Source) after(key string) object.ListRequest {
 		return object.ListRequest{KeyMarker: key}
 	}
 	return object.ListRequest{StartAfter: key}
+}
+
+// following is the store's own way to what follows a page; zero where it names
+// none, or there is nothing.
+func (s *Source) following(reply *object.ListReply) object.ListRequest {
+	switch {
+	case !reply.Truncated:
+		return object.ListRequest{}
+	case s.Versions:
+		return object.ListRequest{KeyMarker: reply.NextKeyMarker, VersionIDMarker: reply.NextVersionIDMarker}
+	}
+	return object.ListRequest{ContinuationToken: reply.NextToken}
 }

@@ -12,7 +12,9 @@ import (
 // cuts it moves To. Both happen, and become durable, under emitting; To, pos and
 // the guesses are also read under the mutex of the ranges.
 type span struct {
-	id string
+	id       string
+	number   uint64
+	finished bool
 	place
 	// emitting is held while a page of this span, or a cut of it, becomes durable:
 	// the two must not overtake each other.

@@ -70,7 +70,7 @@ func (g gateway) ListVersionsPage(ctx context.Context, q object.ListRequest) (ob
 			for i--; i > 0 && g.rows[i-1].Key == q.KeyMarker; i-- {
 			}
 			reply.Objects = append([]object.Object{g.rows[i]}, reply.Objects[:n-1]...)
-			reply.Truncated = true
+			reply.Truncated, reply.NextKeyMarker, reply.NextVersionIDMarker = true, reply.Objects[n-1].Key, reply.Objects[n-1].VersionID
 		}
 	}
 	return reply, err

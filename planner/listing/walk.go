@@ -16,21 +16,30 @@ type walker struct {
 	src *Source
 	r   *ranges
 	s   *span
-	// at is the last key that is passed as a whole; token, where set, goes on from
-	// there more cheaply than a new start.
-	at    string
-	token string
+	// careful walkers begin at the beginning and go on by the store's own tokens.
+	careful bool
+	// at is the last key that is passed as a whole.
+	at string
+	// token, where set, is the store's own way to go on after the last page; for
+	// versions it is a pair of markers, which are as opaque.
+	token object.ListRequest
+	// pending are the rows of the last key of a listing of versions: others of that
+	// key may follow.
+	pending []object.Object
 	// midKey and midVersion: within the versions of one key, see place.
 	midKey, midVersion string
 	// before are the rows of the last page, by which repeats are told from disorder.
 	before []object.Object
 	began  bool // the first page has been seen
+	// beyond is set once a key behind the range's end was seen, and did not fit.
+	beyond bool
 }
 
 // Bounds on how long a store is believed that gives nothing new.
 const (
 	maxEmptyPages = 1000
 	maxDisputes   = 5
+	maxHeld       = 10 // pages of one key's versions
 )
 
 // batch is what is ready to be passed on after a page.
@@ -39,10 +48,17 @@ type batch struct {
 	// passed is the last key that is complete with them.
 	passed             string
 	midKey, midVersion string
-	// ahead is a key that was seen behind rows, and held back.
-	ahead string
-	token string
-	more  bool
+	// pending are rows behind them that are held back.
+	pending []object.Object
+	token   object.ListRequest
+	more    bool
+}
+
+func (b *batch) ahead() string {
+	if len(b.pending) == 0 {
+		return ""
+	}
+	return b.pending[0].Key
 }
 
 func (src *Source) walk(ctx context.Context, r *ranges, s *span) error {
@@ -63,7 +79,7 @@ func (src *Source) walk(ctx context.Context, r *ranges, s *span) error {
 			disputes = 0
 		default:
 			if disputes++; disputes == maxDisputes {
-				return w.fail(ErrOrder, w.at)
+				return w.fail(errDistrust, w.at)
 			}
 			w.restart()
 		}
@@ -72,7 +88,7 @@ func (src *Source) walk(ctx context.Context, r *ranges, s *span) error {
 
 // restart forgets everything but what is durable.
 func (w *walker) restart() {
-	w.at, w.midKey, w.midVersion, w.token, w.before = w.s.Pos, w.s.MidKey, w.s.MidVersion, "", nil
+	w.at, w.midKey, w.midVersion, w.token, w.before, w.pending = w.s.Pos, w.s.MidKey, w.s.MidVersion, object.ListRequest{}, nil, nil
 }
 
 // pass makes a batch durable, as far as it lies within the range. agreed is false
@@ -81,16 +97,20 @@ func (w *walker) pass(ctx context.Context, b batch) (done, agreed bool, err erro
 	for {
 		end := w.r.endOf(w.s)
 		within, crossing := b.upTo(end)
-		done = !crossing.none || !b.more || !end.open && b.passed >= end.to && b.midKey == ""
+		done = !crossing.none || !b.more
 		if done && !end.open {
+			if w.beyond && crossing.none && !b.more {
+				return false, false, w.fail(errDistrust, end.to) // the key was there a moment ago
+			}
 			w.r.setClosing(w.s, true)
-			agreed, err := w.agrees(ctx, b, end.to, crossing)
+			agreed, err := w.agrees(ctx, end.to, crossing)
 			if !agreed || err != nil {
+				w.beyond = w.beyond || !crossing.none
 				w.r.setClosing(w.s, false)
 				return false, false, err
 			}
 		}
-		again, err := w.settle(b, within, end, done)
+		again, err := w.settle(b, within, end, crossing)
 		if !again {
 			return done, true, err
 		}
@@ -98,7 +118,8 @@ func (w *walker) pass(ctx context.Context, b batch) (done, agreed bool, err erro
 }
 
 // settle emits a batch, unless the range was cut since its end was looked at.
-func (w *walker) settle(b batch, within int, end border, done bool) (again bool, err error) {
+func (w *walker) settle(b batch, within int, end border, crossing head) (again bool, err error) {
+	done := !crossing.none || !b.more
 	s := w.s
 	s.emitting.Lock()
 	defer s.emitting.Unlock()
@@ -111,16 +132,15 @@ func (w *walker) settle(b batch, within int, end border, done bool) (again bool,
 	if done {
 		p.Pos, p.MidKey, p.MidVersion = max(s.Pos, b.passed), "", ""
 	}
-	if done && !end.open {
-		p.Pos = end.to
+	if !crossing.none {
+		p.Pos = end.to // its end was passed; otherwise the listing ended within it
 	}
 	cursor := object.Cursor{Range: s.id, Position: p.encode(), Finished: done}
 	rows := b.rows[:within:within]
-	w.before = b.rows
 	if err := w.r.emit(object.Page{Objects: rows, Cursors: []object.Cursor{cursor}}); err != nil {
 		return false, err
 	}
-	w.at, w.midKey, w.midVersion, w.token = b.passed, b.midKey, b.midVersion, b.token
+	w.move(&b)
 	w.r.advance(s, p, rows)
 	return false, nil
 }
@@ -141,8 +161,8 @@ func (b *batch) upTo(end border) (within int, crossing head) {
 	switch {
 	case within < len(b.rows):
 		return within, head{key: b.rows[within].Key}
-	case b.ahead > end.to:
-		return within, head{key: b.ahead}
+	case b.ahead() > end.to:
+		return within, head{key: b.ahead()}
 	}
 	return within, head{none: true}
 }
@@ -151,11 +171,7 @@ func (b *batch) upTo(end border) (within int, crossing head) {
 // ended) is the first one that the store gives after the range's border. On a
 // store in byte order it always is, but for writes in between, for which both
 // are read again. See the package comment.
-func (w *walker) agrees(ctx context.Context, b batch, to string, crossing head) (bool, error) {
-	if crossing.none && b.more {
-		// The batch ends exactly on the border: what follows is not known yet.
-		return true, nil
-	}
+func (w *walker) agrees(ctx context.Context, to string, crossing head) (bool, error) {
 	if h, known := w.r.headAt(to); known && h == crossing {
 		return true, nil
 	}
@@ -163,10 +179,10 @@ func (w *walker) agrees(ctx context.Context, b batch, to string, crossing head) 
 	return h == crossing, err
 }
 
-// head asks for the first key after a border.
+// head asks for the first key after a border, by a page of the usual size: what a
+// store can find from there depends on it (see confirmEnd).
 func (s *Source) head(ctx context.Context, border string) (head, error) {
 	q := s.after(border)
-	q.MaxKeys = 2
 	for range maxEmptyPages {
 		reply, err := s.list(ctx, q)
 		if err != nil {
@@ -189,15 +205,20 @@ func (w *walker) fail(why error, key string) error {
 	return fmt.Errorf("listing s3://%s: at key %q: %w", w.src.Bucket, key, why)
 }
 
+// move goes on behind a batch that is durable.
+func (w *walker) move(b *batch) {
+	w.at, w.midKey, w.midVersion, w.token, w.pending = b.passed, b.midKey, b.midVersion, b.token, b.pending
+	w.before = b.rows
+}
+
 // next reads pages until there is a batch to pass on, or the end.
 func (w *walker) next(ctx context.Context) (batch, error) {
-	tokens := 0
-	for {
-		q := w.request()
+	for empty, doubts := 0, 0; ; {
+		q, cold := w.request()
 		reply, err := w.src.list(ctx, q)
 		if err != nil {
-			if q.ContinuationToken != "" && object.ClassOf(err) == object.ClassInvalid {
-				w.token = "" // some stores forget tokens; the key is as good
+			if q == w.token && object.ClassOf(err) == object.ClassInvalid && !w.careful {
+				w.token = object.ListRequest{} // some stores forget tokens; the key is as good
 				continue
 			}
 			return batch{}, err
@@ -207,35 +228,74 @@ func (w *walker) next(ctx context.Context) (batch, error) {
 			return batch{}, err
 		}
 		w.note(rows, reply.Truncated)
-		if b, ready := w.batch(rows, &reply); ready {
+		if cold && !reply.Truncated {
+			confirmed, err := w.confirmEnd(ctx, rows)
+			if err != nil {
+				return batch{}, err
+			}
+			if doubts++; !confirmed && doubts == maxDisputes {
+				return batch{}, w.fail(errDistrust, w.at)
+			}
+			if !confirmed {
+				continue // somebody may have written there just now
+			}
+		}
+		token := w.src.following(&reply)
+		b, ready := w.batch(rows, reply.Truncated, token)
+		if ready {
 			return b, nil
 		}
-		// A page without anything new, and the store says that there is more.
-		if tokens++; reply.NextToken == "" || reply.NextToken == q.ContinuationToken || tokens > maxEmptyPages {
-			if q.ContinuationToken == "" {
-				return batch{}, w.fail(ErrStalled, w.at)
-			}
-			w.token = "" // once more from the key itself
+		w.pending = b.pending
+		if len(rows) > 0 {
+			w.token = token
 			continue
 		}
-		w.token = reply.NextToken
+		// A page without anything new, and the store says that there is more.
+		if empty++; token == (object.ListRequest{}) || token == q || empty > maxEmptyPages {
+			if cold || w.careful || q == w.src.after(w.at) {
+				return batch{}, w.fail(ErrStalled, w.at)
+			}
+			token = object.ListRequest{} // once more from the key itself
+			w.pending = nil
+		}
+		w.token = token
 	}
 }
 
-func (w *walker) request() object.ListRequest {
-	if w.midKey != "" {
-		return object.ListRequest{KeyMarker: w.midKey, VersionIDMarker: w.midVersion}
+// request is for the next page. cold ones begin at a key instead of going on
+// where the last page ended: not every store does that well.
+func (w *walker) request() (q object.ListRequest, cold bool) {
+	switch {
+	case w.token != (object.ListRequest{}):
+		return w.token, false
+	case len(w.pending) > 0:
+		last := &w.pending[len(w.pending)-1]
+		return object.ListRequest{KeyMarker: last.Key, VersionIDMarker: last.VersionID}, true
+	case w.midKey != "":
+		return object.ListRequest{KeyMarker: w.midKey, VersionIDMarker: w.midVersion}, true
 	}
-	q := w.src.after(w.at)
-	if !w.src.Versions {
-		q.ContinuationToken = w.token
+	return w.src.after(w.at), w.at != ""
+}
+
+// confirmEnd doubts an end that a cold request came to. MinIO walks, counts and
+// drops what lies beside the folders of the key that it is to begin after; where
+// that is many, it ends too early, or gives nothing at all. If so, the last key
+// given is followed by another one when it is asked about again. A cold start
+// within a range that gives nothing cannot be told from that.
+func (w *walker) confirmEnd(ctx context.Context, rows []object.Object) (bool, error) {
+	if len(rows) == 0 {
+		if w.at != w.s.From || w.midKey != "" || len(w.pending) > 0 {
+			return false, w.fail(errDistrust, w.at)
+		}
+		return true, nil // the range before this one compares its end with that
 	}
-	return q
+	h, err := w.src.head(ctx, rows[len(rows)-1].Key)
+	return h.none, err
 }
 
 // note tells the neighbour what the first key after the range's beginning is.
 func (w *walker) note(rows []object.Object, truncated bool) {
-	if w.began || w.at != w.s.From || w.midKey != "" || len(rows) == 0 && truncated {
+	if w.careful || w.began || w.at != w.s.From || w.midKey != "" || len(rows) == 0 && truncated {
 		return
 	}
 	w.began = true
@@ -248,35 +308,33 @@ func (w *walker) note(rows []object.Object, truncated bool) {
 
 // batch is what can be passed on after a page. Of a listing of versions the last
 // key is held back while there is more: its other versions may follow, and some
-// stores repeat it. A key with more versions than a page is passed on in pieces.
-func (w *walker) batch(rows []object.Object, reply *object.ListReply) (b batch, ready bool) {
-	b = batch{rows: rows, passed: w.at, token: reply.NextToken, more: reply.Truncated}
-	if len(rows) == 0 {
-		if !b.more && w.midKey != "" {
-			b.passed = w.midKey
-		}
-		return b, !b.more
+// stores repeat it. A key with very many versions is passed on in pieces.
+func (w *walker) batch(rows []object.Object, more bool, token object.ListRequest) (b batch, ready bool) {
+	if len(w.pending) > 0 {
+		rows = append(w.pending, rows...)
+	}
+	b = batch{rows: rows, passed: w.at, token: token, more: more}
+	if w.midKey != "" && (len(rows) > 0 && rows[0].Key != w.midKey || len(rows) == 0 && !more) {
+		b.passed = w.midKey // the key in pieces is complete
+	}
+	switch {
+	case len(rows) == 0:
+		return b, !more
+	case !w.src.Versions || !more:
+		b.passed = rows[len(rows)-1].Key
+		return b, true
 	}
 	last := &rows[len(rows)-1]
-	if !w.src.Versions || !b.more {
-		b.passed = last.Key
-		return b, true
-	}
 	start := sort.Search(len(rows), func(i int) bool { return rows[i].Key >= last.Key })
+	if start == 0 && len(rows) >= maxHeld*w.src.pageSize() {
+		b.midKey, b.midVersion = last.Key, last.VersionID
+		return b, true
+	}
+	b.rows, b.pending = rows[:start:start], slices.Clone(rows[start:])
 	if start > 0 {
-		b.rows, b.passed, b.ahead = rows[:start], rows[start-1].Key, last.Key
-		return b, true
+		b.passed = rows[start-1].Key
 	}
-	if w.midKey != "" && last.Key != w.midKey {
-		// The key in pieces is complete, and nothing else is.
-		b.rows, b.passed, b.ahead = nil, w.midKey, last.Key
-		return b, true
-	}
-	b.midKey, b.midVersion = last.Key, last.VersionID
-	if reply.NextKeyMarker == last.Key && reply.NextVersionIDMarker != "" {
-		b.midVersion = reply.NextVersionIDMarker
-	}
-	return b, true
+	return b, start > 0 || b.passed != w.at
 }
 
 // fresh checks a page and drops what was passed before. The rows that stay are
@@ -285,7 +343,10 @@ func (w *walker) fresh(reply *object.ListReply) ([]object.Object, error) {
 	rows := reply.Objects
 	kept := 0
 	last, versions := w.at, w.passedVersions()
-	if w.midKey != "" {
+	switch {
+	case len(w.pending) > 0:
+		last = w.pending[0].Key
+	case w.midKey != "":
 		last = w.midKey
 	}
 	for i := range rows {
@@ -335,7 +396,10 @@ func (v versionSet) repeats(id string) bool {
 // page shows.
 func (w *walker) passedVersions() versionSet {
 	v := versionSet{}
-	if w.midKey == "" {
+	for i := range w.pending {
+		v[w.pending[i].VersionID] = struct{}{}
+	}
+	if w.midKey == "" || len(w.pending) > 0 && w.pending[0].Key != w.midKey {
 		return v
 	}
 	v[w.midVersion] = struct{}{}
@@ -349,7 +413,8 @@ func (w *walker) passedVersions() versionSet {
 
 // repeated says whether a row of the last page came again.
 func (w *walker) repeated(o *object.Object) bool {
-	return slices.ContainsFunc(w.before, func(b object.Object) bool { return b.Key == o.Key && b.VersionID == o.VersionID })
+	same := func(b object.Object) bool { return b.Key == o.Key && b.VersionID == o.VersionID }
+	return slices.ContainsFunc(w.before, same) || slices.ContainsFunc(w.pending, same)
 }
 
 // mangled says whether a key that came unencoded may be another one: XML cannot
