@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -106,10 +110,10 @@ func (a *app) doctor(ctx context.Context, f *doctorFlags, o *order) (err error) 
 	s := &session{a: a, order: o, console: &console{w: a.stderr}}
 	s.log = f.out.openConsoleLog(s.console)
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if s.dir, err = canaryDir(); err != nil {
+	if err := s.openStore(ctx); err != nil {
 		return err
 	}
-	if err := s.openStore(ctx); err != nil {
+	if err := s.ownDir(ctx); err != nil {
 		return err
 	}
 	facts, err := s.examine(ctx)
@@ -127,18 +131,53 @@ func (a *app) doctor(ctx context.Context, f *doctorFlags, o *order) (err error) 
 	return a.printDiagnosis(&d)
 }
 
-// canaryDir is where a canary that belongs to no job notes its throwaway objects
-// until they are gone.
-func canaryDir() (string, error) {
+// deadAfter is an age at which no doctor can still be probing.
+const deadAfter = time.Hour
+
+// ownDir gives a session without a job a folder for the note on its throwaway
+// objects, which is there for as long as they are. Others of the same bucket may
+// be probing at this moment and keep theirs; what a process left that died is
+// swept.
+func (s *session) ownDir(ctx context.Context) error {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		cache = os.TempDir()
 	}
-	dir := filepath.Join(cache, "reseal", "doctor")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", unusableBecause(err, "a folder for notes on throwaway objects", "set XDG_CACHE_HOME to a folder that can be written")
+	place := sha256.Sum256([]byte(s.store.Endpoint() + " " + s.order.spec.Source.Bucket))
+	base := filepath.Join(cache, "reseal", "doctor", hex.EncodeToString(place[:8]))
+	if err := os.MkdirAll(base, 0o700); err != nil {
+		return unusableBecause(err, "a folder for notes on throwaway objects", "set XDG_CACHE_HOME to a folder that can be written")
 	}
-	return dir, nil
+	if err := s.sweepDead(ctx, base); err != nil {
+		return err
+	}
+	if s.dir, err = os.MkdirTemp(base, "probe-"); err != nil {
+		return unusableBecause(err, "a folder for notes on throwaway objects", "set XDG_CACHE_HOME to a folder that can be written")
+	}
+	s.closers = append(s.closers, func() error {
+		_ = os.Remove(s.dir) // not empty: the note is still needed
+		return nil
+	})
+	return nil
+}
+
+func (s *session) sweepDead(ctx context.Context, base string) error {
+	dirs, err := os.ReadDir(base)
+	if err != nil {
+		return err
+	}
+	for _, d := range dirs {
+		info, err := d.Info()
+		if err != nil || time.Since(info.ModTime()) < deadAfter {
+			continue
+		}
+		dir := filepath.Join(base, d.Name())
+		if err := s.sweep(ctx, filepath.Join(dir, probeName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		_ = os.Remove(dir)
+	}
+	return nil
 }
 
 // examine asks everything that doctor judges: settings, key, permissions, and
@@ -156,7 +195,8 @@ func (s *session) examine(ctx context.Context) (*doctor.Facts, error) {
 	if f.Key, err = s.keyOf(ctx); err != nil {
 		return nil, err
 	}
-	at := s3store.ProbeOptions{Bucket: bucket, Prefix: spec.Source.Prefix, Facts: facts, Target: s.target(), AcceptUnproven: true}
+	at := s3store.ProbeOptions{Bucket: bucket, Prefix: spec.Source.Prefix, Facts: facts, Target: s.target(),
+		AcceptUnproven: s.order.consent.accepted("unproven-encryption")}
 	if f.Key == nil || f.Key.Problem == "" && f.Key.Enabled {
 		if s.learnt.Caps, err = s.probe(ctx, at); err != nil {
 			return nil, err
@@ -254,7 +294,7 @@ func (s *session) checkPermissions(ctx context.Context, f *doctor.Facts) error {
 	if err == nil && len(page.Objects) > 0 {
 		sample.Key = page.Objects[0].Key
 	}
-	found, err := s.store.CheckRead(ctx, sample, f.Target.SourceKey)
+	found, err := s.store.CheckRead(ctx, sample, f.Prefix, f.Target.SourceKey)
 	if err != nil {
 		return err
 	}

@@ -100,7 +100,7 @@ func deniedHint(f Failed) string {
 	if h == "" {
 		return "the credentials lack a permission, or a bucket policy denies the request"
 	}
-	return h + "; a bucket policy, an SCP or a block on SSE-C may deny it as well"
+	return h + "; a bucket policy, an SCP, a block on SSE-C, or Requester Pays without --request-payer requester may deny it as well"
 }
 
 func arnOf(ref object.Ref) string {

@@ -22,19 +22,20 @@ type Permission struct {
 // CheckRead asks for the permissions that can be asked for without changing or
 // charging much: each is one request that reads. sample is an object of the
 // bucket, with an empty key where none is at hand; then only the bucket's own
-// permissions are asked for. key reads an SSE-C sample.
+// permissions are asked for. prefix is the one that is to be listed, since a
+// policy may allow no other; key reads an SSE-C sample.
 //
 // Writing is not tried out: on AWS no request is without effect, and elsewhere
 // the canary has written already.
-func (s *Store) CheckRead(ctx context.Context, sample object.Ref, key object.CustomerKey) ([]Permission, error) {
+func (s *Store) CheckRead(ctx context.Context, sample object.Ref, prefix string, key object.CustomerKey) ([]Permission, error) {
 	bucket := object.Ref{Bucket: sample.Bucket}
 	checks := []check{
 		{"s3:ListBucket", bucket, func() error {
-			_, err := s.ListPage(ctx, object.ListRequest{Bucket: sample.Bucket, MaxKeys: 1})
+			_, err := s.ListPage(ctx, object.ListRequest{Bucket: sample.Bucket, Prefix: prefix, MaxKeys: 1})
 			return err
 		}},
 		{"s3:ListBucketVersions", bucket, func() error {
-			_, err := s.ListVersionsPage(ctx, object.ListRequest{Bucket: sample.Bucket, MaxKeys: 1})
+			_, err := s.ListVersionsPage(ctx, object.ListRequest{Bucket: sample.Bucket, Prefix: prefix, MaxKeys: 1})
 			return err
 		}},
 		{"s3:GetBucketVersioning", bucket, func() error { return s.ask(ctx, "GetBucketVersioning", bucket, "versioning") }},

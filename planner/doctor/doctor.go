@@ -6,6 +6,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -145,10 +146,17 @@ func (f *Facts) ofCopied() string {
 
 func store(f *Facts, fs *findings) {
 	c := &f.Caps
+	if c.Source == "" {
+		return // the key stood in the way of looking
+	}
 	switch {
 	case c.Encrypts == object.No:
 		fs.add(Serious, "store", "This store does not encrypt: it answers success and keeps the bytes as they are",
 			"do not run here; nothing would change")
+	case c.Source == "assumed":
+		fs.add(Serious, "store", "This store was not seen to encrypt, and --accept unproven-encryption believes it all the same", "leave that out wherever the encryption matters")
+	case c.Encrypts == object.Unknown && f.Target.SSE == object.SSEC && f.Settings.BlocksSSEC == object.Yes:
+		// encryption tells why
 	case c.Encrypts == object.Unknown && c.Source == "canary":
 		fs.add(Serious, "store", "This store was not seen to encrypt under "+f.Target.SSE.String(), "try another --sse, or ask the store's operator")
 	case c.Route == object.RouteNone && c.EncryptedRoute == object.RouteNone && c.Update != object.Yes:
@@ -201,10 +209,21 @@ var needed = map[string]string{
 	"s3:GetBucketObjectLockConfiguration": "it is not known whether objects can be locked, so each is asked",
 }
 
+// settings are what a permission to read a setting is for, as Unread names it.
+var settings = map[string]string{
+	"s3:GetEncryptionConfiguration":  "default encryption",
+	"s3:GetLifecycleConfiguration":   "lifecycle",
+	"s3:GetReplicationConfiguration": "replication",
+	"s3:GetBucketNotification":       "notifications",
+}
+
 func permissions(f *Facts, fs *findings) {
 	for _, p := range f.Permissions {
 		if p.Granted != object.No || !f.concerns(p.Action) {
 			continue
+		}
+		if setting, about := settings[p.Action]; about && slices.Contains(f.Unread, setting) {
+			continue // costs tells it
 		}
 		why, serious := needed[p.Action]
 		level := Serious
@@ -326,7 +345,7 @@ func versions(f *Facts, fs *findings) {
 				"plan for it, and keep the old key until the old versions are gone (`reseal report` counts them)")
 		}
 	case object.VersioningOff, object.VersioningSuspended:
-		if f.Caps.CopySourceIfMatch != object.Yes && f.copies() {
+		if f.Caps.Source != "" && f.Caps.CopySourceIfMatch != object.Yes && f.copies() {
 			fs.add(Warning, "versioning", "The bucket keeps no versions, and the store was not seen to guard copies: an overwritten object would be gone",
 				"stop other writers, or turn versioning on for the time of the job")
 		}
@@ -344,7 +363,10 @@ func notifications(f *Facts, fs *findings) {
 
 func costs(f *Facts, fs *findings) {
 	if f.RequesterPays == object.Yes && !f.PayerGiven {
-		fs.add(Serious, "requester-pays", "The bucket is Requester Pays, and requests without consent to pay are refused", "give --request-payer requester")
+		// S3 told so without the consent, hence the requests come from the owner's
+		// account; from any other one they would all have been refused.
+		fs.add(Note, "requester-pays", "The bucket is Requester Pays: its owner's requests pass as they are, those from any other account are refused",
+			"give --request-payer requester where the job runs under another account")
 	}
 	if f.Settings.ACLsDisabled == object.No {
 		fs.add(Note, "ownership", "ACLs are in force: the grants of every object are read and sent again, one request more for each",
@@ -354,8 +376,18 @@ func costs(f *Facts, fs *findings) {
 		fs.add(Note, "website", "The bucket is a website: every object is inspected for a redirect, which a copy would drop", "nothing; it is carried over")
 	}
 	for _, s := range f.Unread {
-		fs.add(Warning, "permission", "The setting "+s+" could not be read for want of a permission, so what it would do is not known", "grant the permission to read it, and ask again")
+		fs.add(Warning, "permission", "The setting "+s+" could not be read for want of "+reading(s)+", so what it would do is not known", "grant it, and ask again")
 	}
+}
+
+// reading names the permission to read a setting.
+func reading(setting string) string {
+	for action, s := range settings {
+		if s == setting {
+			return action
+		}
+	}
+	return "a permission"
 }
 
 // overlaps says whether a rule for keys under a can concern keys under b.

@@ -68,7 +68,7 @@ func TestTraps(t *testing.T) {
 		"other default":        {func(f *Facts) { f.Default = object.Encryption{Type: object.SSES3} }, Warning, "default-encryption", "sse-s3"},
 		"blocked SSE-C":        {func(f *Facts) { f.Target.SSE = object.SSEC; f.Settings.BlocksSSEC = object.Yes }, Serious, "default-encryption", "SSE-C"},
 		"events":               {func(f *Facts) { f.Notifications = []Notification{{"arn:aws:sqs:q", true}} }, Warning, "notifications", "arn:aws:sqs:q"},
-		"requester pays":       {func(f *Facts) { f.RequesterPays = object.Yes }, Serious, "requester-pays", "Requester Pays"},
+		"requester pays":       {func(f *Facts) { f.RequesterPays = object.Yes }, Note, "requester-pays", "Requester Pays"},
 		"copies keep versions": {func(f *Facts) { f.Caps.Update = object.No; f.Settings.Versioning = object.VersioningEnabled }, Warning, "versioning", "leaves the old version"},
 		"does not encrypt":     {func(f *Facts) { f.Caps.Encrypts = object.No }, Serious, "store", "does not encrypt"},
 		"unread setting":       {func(f *Facts) { f.Unread = []string{"lifecycle"} }, Warning, "permission", "lifecycle"},

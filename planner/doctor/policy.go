@@ -104,6 +104,9 @@ func reads(n Needs) []string {
 	}
 	if n.ACLs != object.No {
 		a = append(a, "s3:GetObjectAcl")
+		if n.AllVersions {
+			a = append(a, "s3:GetObjectVersionAcl")
+		}
 	}
 	if n.Locks != object.No {
 		a = append(a, "s3:GetObjectRetention", "s3:GetObjectLegalHold")
