@@ -99,12 +99,14 @@ func (s *Store) list(ctx context.Context, r *request, q object.ListRequest, root
 	if err != nil {
 		return object.ListReply{}, err
 	}
-	doc := &p.doc
-	if !quickListing(string(rep.body), root, p) {
-		doc = new(listing)
-		if err := decode(r, rep, root, doc); err != nil {
-			return object.ListReply{}, err
-		}
+	if quickListing(string(rep.body), root, p) {
+		out, err := p.doc.reply(r, rep, q)
+		detach(&out)
+		return out, err
+	}
+	var doc listing
+	if err := decode(r, rep, root, &doc); err != nil {
+		return object.ListReply{}, err
 	}
 	return doc.reply(r, rep, q)
 }

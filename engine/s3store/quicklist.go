@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/resealhq/reseal/engine/object"
 )
 
 // A listing is by far the longest document that a job reads, and encoding/xml
@@ -200,6 +202,36 @@ type quick struct {
 	ok bool
 	// sizes has room for all that will point into it.
 	sizes *[]int64
+}
+
+// detach gives the strings of a reply memory of their own. As they come from
+// quickListing they are parts of the whole page, and a planner that remembers one
+// key of each page would keep every page.
+func detach(r *object.ListReply) {
+	var last struct{ class, tier, algorithm, kind, key, lock string }
+	for i := range r.Objects {
+		o := &r.Objects[i]
+		k, e := len(o.Key), len(o.ETag)
+		own := o.Key + o.ETag + o.VersionID
+		o.Key, o.ETag, o.VersionID = own[:k], own[k:k+e], own[k+e:]
+		o.StorageClass, o.ArchiveTier = again(&last.class, o.StorageClass), again(&last.tier, o.ArchiveTier)
+		o.ChecksumAlgorithm, o.ChecksumType = again(&last.algorithm, o.ChecksumAlgorithm), again(&last.kind, o.ChecksumType)
+		o.Encryption.KMSKeyID, o.LockMode = again(&last.key, o.Encryption.KMSKeyID), again(&last.lock, o.LockMode)
+		o.Encryption.CustomerKeyMD5 = strings.Clone(o.Encryption.CustomerKeyMD5)
+	}
+	for i := range r.Prefixes {
+		r.Prefixes[i] = strings.Clone(r.Prefixes[i])
+	}
+	r.NextToken, r.NextKeyMarker, r.NextVersionIDMarker = strings.Clone(r.NextToken), strings.Clone(r.NextKeyMarker), strings.Clone(r.NextVersionIDMarker)
+}
+
+// again gives a copy of s, the same one for the same value: most rows of a page
+// have the same class and key.
+func again(last *string, s string) string {
+	if s != *last {
+		*last = strings.Clone(s)
+	}
+	return *last
 }
 
 // plainXML says whether every character is one that XML allows and that its

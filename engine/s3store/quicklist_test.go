@@ -25,6 +25,7 @@ func bothListings(used *page, body, root string, q object.ListRequest) (quickly 
 	quickly = quickListing(body, root, used)
 	if quickly {
 		byHand, errHand = used.doc.reply(r, rep, q)
+		detach(&byHand)
 	}
 	if errXML = decode(r, rep, root, &slow); errXML == nil {
 		byXML, errXML = slow.reply(r, rep, q)
