@@ -43,9 +43,18 @@ func (w *work) openSource(context.Context) (planner.Source, error) {
 	if w.manifest != nil {
 		return w.manifest, nil
 	}
-	return &listing.Source{Lister: w.store, Bucket: w.learnt.Bucket, Prefix: src.Prefix, Versions: w.order.spec.Selection.Versions == "all",
-		Metadata: w.learnt.Caps.ListMetadata == object.Yes, Send: w.send}, nil
+	list := &listing.Source{Lister: w.store, Bucket: w.learnt.Bucket, Prefix: src.Prefix, Versions: w.order.spec.Selection.Versions == "all",
+		Metadata: w.learnt.Caps.ListMetadata == object.Yes, Send: w.send}
+	if !w.inspectAll {
+		list.Readers = readersBeside
+	}
+	return list, nil
 }
+
+// readersBeside is how many ranges are listed at a time while workers do what was
+// planned. So many bring ten times what the workers can use, and every further one
+// would cost memory for its page.
+const readersBeside = 8
 
 // send lets a request of the planner through the window, the pace and the retry
 // loop.
