@@ -3,6 +3,7 @@ package s3store
 import (
 	"encoding/xml"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -173,6 +174,11 @@ type Failed struct {
 	Body   []byte
 }
 
+// keyShaped is what has the form of a customer key, 32 bytes in base64 or in hex.
+// A store that repeats a request's headers in its message must not get one into
+// the report or the log. (S3 itself shows a key's MD5, which is shorter.)
+var keyShaped = regexp.MustCompile(`[A-Za-z0-9+/_-]{43}=|[0-9a-fA-F]{64}`)
+
 // errorDocument is S3's <Error>.
 type errorDocument struct {
 	XMLName   xml.Name `xml:"Error"`
@@ -199,6 +205,7 @@ func Classify(f Failed) *object.Error {
 		e.Code = f.Header("X-Minio-Error-Code") // MinIO's HEAD tells here
 		e.Message = strings.Trim(f.Header("X-Minio-Error-Desc"), `"`)
 	}
+	e.Message = keyShaped.ReplaceAllString(e.Message, "(withheld: it may be a key)")
 	class, known := codes[e.Code]
 	switch {
 	case !known && strings.HasPrefix(e.Code, "KMS."),
