@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -161,6 +162,10 @@ func (t *targetSpec) refusePlaintext(c *connection) error {
 
 func readCustomerKey(flag, path string) (abs string, key object.CustomerKey, err error) {
 	data, err := os.ReadFile(path)
+	if err != nil && looksLikeKey(path) {
+		return "", key, unusable(flag+" was given what looks like a key, not the name of a file",
+			"put it into a file and name that; a key on a command line is seen by every process of the machine, so better make a new one")
+	}
 	if err != nil {
 		return "", key, unusableBecause(err, flag, "name a readable file with 32 raw bytes or their base64")
 	}
@@ -172,6 +177,14 @@ func readCustomerKey(flag, path string) (abs string, key object.CustomerKey, err
 		return "", key, unusableBecause(err, flag, "name the file by its full path")
 	}
 	return abs, key, nil
+}
+
+// looksLikeKey says whether a word is a key in base64 or hex, which no message may
+// repeat.
+func looksLikeKey(word string) bool {
+	_, err := object.ParseCustomerKey([]byte(word))
+	_, notHex := hex.DecodeString(word)
+	return err == nil || notHex == nil && len(word) == 64
 }
 
 // fill takes from a frozen target what the command line did not say.
