@@ -249,3 +249,18 @@ func (s *space) after(key string, n int) string {
 	}
 	return key[:end-size] + string(next)
 }
+
+// varies says whether a character behind that of key was seen at the offset.
+func (s *space) varies(key string, offset int) bool {
+	if offset >= len(s.at) || len(s.at[offset]) == 0 {
+		return false
+	}
+	i := 0
+	for _, r := range key {
+		if i == offset {
+			return r < s.at[offset][len(s.at[offset])-1]
+		}
+		i++
+	}
+	return false
+}

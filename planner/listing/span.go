@@ -59,9 +59,6 @@ func (s *span) estimate(sp *space, prefix string) {
 	switch {
 	case s.inPage == 0:
 		return // not read yet: what the cut said stays
-	case s.depth(prefix) > 1 && s.behindCluster(sp, prefix) != "":
-		s.rest = far // one cut will tell what is behind the cluster, and cuts it off
-		return
 	}
 	s.rest = max(s.density(sp, prefix, s.first, s.inPage), s.density(sp, prefix, s.began, s.total))
 }
@@ -124,15 +121,23 @@ func (s *span) cutKey(sp *space, prefix string, page int) (m string, behind floa
 }
 
 // behindCluster cuts between the keys that look like those of the last page and
-// what follows them. Where they share much more than the span does (one deep
-// folder in a wide range), it cuts half way down their common prefix: a few cuts
-// find out where the next keys are, however deep.
+// what follows them, where they share much more than the span does (one deep
+// folder in a wide range): at the first character of which others were seen
+// behind it, else half way down what they share. A few cuts find out where the
+// next keys are, however deep.
 func (s *span) behindCluster(sp *space, prefix string) string {
 	shared, outer := s.shared(prefix)
 	if shared-outer < 2 {
 		return ""
 	}
-	for depth := outer + (shared-outer+1)/2; depth <= shared; depth++ {
+	from := outer + (shared-outer+1)/2
+	for depth := outer + 1; depth <= shared; depth++ {
+		if sp.varies(s.last, depth-1) {
+			from = depth
+			break
+		}
+	}
+	for depth := from; depth <= shared; depth++ {
 		if m := sp.after(s.last, depth); m > s.know() && (s.Open || m < s.To) {
 			return m
 		}
@@ -146,12 +151,6 @@ func (s *span) shared(prefix string) (page, all int) {
 	page = utf8.RuneCountInString(s.last[:common(s.first, s.last)])
 	all = utf8.RuneCountInString(s.last[:s.base(s.last, prefix)])
 	return page, all
-}
-
-// depth is how much more the last page has in common than the span.
-func (s *span) depth(prefix string) int {
-	page, all := s.shared(prefix)
-	return page - all
 }
 
 // sane keeps estimates finite.
