@@ -97,7 +97,7 @@ func (a *app) audit(ctx context.Context, f *auditFlags, src sourceSpec, sel sele
 	if err != nil {
 		return err
 	}
-	store, err := openStore(ctx, &f.conn, limits.Concurrency)
+	store, err := openStore(ctx, &f.conn, limits.Concurrency, 0)
 	if err != nil {
 		return err
 	}

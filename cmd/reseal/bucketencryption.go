@@ -46,7 +46,7 @@ func (f *bucketFlags) open(ctx context.Context, cmd *cobra.Command, args []strin
 	if err := f.conn.Validate(); err != nil {
 		return "", nil, err
 	}
-	store, err := openStore(ctx, &f.conn, 1)
+	store, err := openStore(ctx, &f.conn, 1, 0)
 	return bucket, store, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/resealhq/reseal/checkpoint"
 	"github.com/resealhq/reseal/engine/object"
@@ -141,7 +142,7 @@ func jobUnusable(err error) error {
 
 func (s *session) openStore(ctx context.Context) error {
 	c := &s.order.spec.Connection
-	store, err := openStore(ctx, c, s.order.tempo.Concurrency)
+	store, err := openStore(ctx, c, s.order.tempo.Concurrency, s.order.tempo.RequestTimeout)
 	if err != nil {
 		return err
 	}
@@ -158,10 +159,10 @@ func (s *session) openStore(ctx context.Context) error {
 }
 
 // openStore resolves a connection. A profile or a bundle that does not exist is
-// wrong usage.
-func openStore(ctx context.Context, c *connection, connections int) (*s3store.Store, error) {
+// wrong usage. A zero connections or timeout leaves the store's own.
+func openStore(ctx context.Context, c *connection, connections int, timeout time.Duration) (*s3store.Store, error) {
 	o := c.Options()
-	o.MaxConnections = connections
+	o.MaxConnections, o.RequestTimeout = connections, timeout
 	store, err := s3store.Open(ctx, o)
 	if err != nil {
 		return nil, unusableBecause(err, "the connection", "")

@@ -146,7 +146,7 @@ func newVerifier(ctx context.Context, spec *jobSpec, points *checkpoint.Store, l
 	}
 	v.target = targetOf(spec, &v.learnt)
 	v.dest = spec.Dest()
-	if v.store, err = openStore(ctx, &spec.Connection, limits.Concurrency); err != nil {
+	if v.store, err = openStore(ctx, &spec.Connection, limits.Concurrency, 0); err != nil {
 		return nil, err
 	}
 	v.workers = min(limits.Workers(), 64)

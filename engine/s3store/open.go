@@ -58,6 +58,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
+	if o.RequestTimeout == 0 {
+		o.RequestTimeout = time.Minute
+	}
 	cfg, err := loadConfig(ctx, o)
 	if err != nil {
 		return nil, err

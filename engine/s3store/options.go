@@ -3,6 +3,7 @@ package s3store
 import (
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -30,6 +31,10 @@ type Options struct {
 	UserAgent string
 	// MaxConnections that are kept open to one host; 0 means 256.
 	MaxConnections int
+	// RequestTimeout bounds a request whose caller has set no deadline, but for one
+	// that streams an object: a store that hangs must not hang a canary. 0 means a
+	// minute.
+	RequestTimeout time.Duration
 }
 
 // Validate tells what is not usable about o.

@@ -91,7 +91,13 @@ func (r *request) fail(rep *reply, class object.Class, message string) *object.E
 }
 
 // call sends r once and reads the whole answer. Anything but a 2xx is an error.
+// It takes no longer than the caller's deadline, or than RequestTimeout.
 func (s *Store) call(ctx context.Context, r *request) (*reply, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.opts.RequestTimeout)
+		defer cancel()
+	}
 	resp, err := s.do(ctx, r)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
@@ -376,5 +377,26 @@ func TestSignatureOfOneObject(t *testing.T) {
 	}
 	if _, err := bad.Head(t.Context(), ref, object.CustomerKey{}); object.ClassOf(err) != object.ClassCredentials {
 		t.Errorf("head with a bad secret: %v", err)
+	}
+}
+
+// A store that hangs does not hang those who set no deadline.
+func TestRequestsHaveATimeLimit(t *testing.T) {
+	srv := s3test.New(s3test.Config{})
+	defer srv.Close()
+	srv.CreateBucket("b", s3test.BucketConfig{})
+	if err := srv.SetRules(`(If (And Any (First 2)) Stalled)`); err != nil {
+		t.Fatal(err)
+	}
+	cred := s3test.DefaultCredentials
+	t.Setenv("AWS_ACCESS_KEY_ID", cred.AccessKeyID)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", cred.SecretAccessKey)
+	s, err := s3store.Open(t.Context(), s3store.Options{EndpointURL: srv.URL(), Region: "us-east-1", RequestTimeout: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if f, err := s.BucketFacts(t.Context(), "b"); err != nil || f.Versioning != object.VersioningOff {
+		t.Errorf("%+v, %v", f, err)
 	}
 }
