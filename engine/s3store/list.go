@@ -99,9 +99,7 @@ func (s *Store) list(ctx context.Context, r *request, q object.ListRequest, root
 	if err != nil {
 		return object.ListReply{}, err
 	}
-	if quickListing(string(rep.body), root, p) {
-		out, err := p.doc.reply(r, rep, q)
-		detach(&out)
+	if out, ok, err := p.quickReply(r, rep, q, root); ok {
 		return out, err
 	}
 	var doc listing
@@ -111,28 +109,47 @@ func (s *Store) list(ctx context.Context, r *request, q object.ListRequest, root
 	return doc.reply(r, rep, q)
 }
 
+// reply makes rows the reply that the house speaks of.
 func (doc *listing) reply(r *request, rep *reply, q object.ListRequest) (object.ListReply, error) {
+	rows := doc.Contents
+	if r.op == "ListObjectVersions" {
+		rows = doc.Versions
+	}
+	g := gathered{q: q, versions: r.op == "ListObjectVersions", objects: make([]object.Object, 0, len(rows))}
+	for i := range rows {
+		g.add(&rows[i])
+	}
+	return g.reply(doc, r, rep)
+}
+
+// gathered is a page as its rows come in.
+type gathered struct {
+	q        object.ListRequest
+	versions bool
+	objects  []object.Object
+}
+
+func (g *gathered) add(w *row) {
+	marker := w.XMLName.Local == "DeleteMarker"
+	if g.versions && !marker && w.XMLName.Local != "Version" {
+		return // Name, Prefix, MaxKeys … are elements of the same document
+	}
+	o := w.object(g.q.Bucket, w.Key, g.versions, g.q.Metadata)
+	o.DeleteMarker = marker
+	g.objects = append(g.objects, o)
+}
+
+// reply decodes the keys; only the end of the page tells whether they are encoded.
+func (g *gathered) reply(doc *listing, r *request, rep *reply) (object.ListReply, error) {
 	c := codec{on: doc.EncodingType == "url"}
-	out := object.ListReply{Truncated: doc.IsTruncated, NextToken: doc.NextContinuationToken,
+	out := object.ListReply{Objects: g.objects, Truncated: doc.IsTruncated, NextToken: doc.NextContinuationToken,
 		NextVersionIDMarker: doc.NextVersionIDMarker, EncodingHonoured: c.on, RequestID: rep.id}
 	out.NextKeyMarker = c.decode(doc.NextKeyMarker)
 	for _, p := range doc.CommonPrefixes {
 		out.Prefixes = append(out.Prefixes, c.decode(p.Prefix))
 	}
-	rows := doc.Contents
-	if r.op == "ListObjectVersions" {
-		rows = doc.Versions
-	}
-	out.Objects = make([]object.Object, 0, len(rows))
-	for i := range rows {
-		w := &rows[i]
-		marker := w.XMLName.Local == "DeleteMarker"
-		if r.op == "ListObjectVersions" && !marker && w.XMLName.Local != "Version" {
-			continue // Name, Prefix, MaxKeys … are elements of the same document
-		}
-		o := w.object(q.Bucket, c.decode(w.Key), r.op == "ListObjectVersions", q.Metadata)
-		o.DeleteMarker = marker
-		out.Objects = append(out.Objects, o)
+	for i := range out.Objects {
+		out.Objects[i].Key = c.decode(out.Objects[i].Key)
 	}
 	if c.err != nil {
 		e := r.fail(rep, object.ClassInvalid, c.err.Error())

@@ -2,7 +2,6 @@ package s3store
 
 import (
 	"bytes"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -22,58 +21,70 @@ import (
 // of it. Pages are read many at a time, so it is used again.
 type page struct {
 	body bytes.Buffer
-	doc  listing
-	// sizes are those that the rows of doc point to.
-	sizes []int64
+	row  row
+	meta userMetadata
 }
 
 // keepPage is the largest body whose memory is kept: that of a page of a thousand
 // long keys.
-const keepPage = 2 << 20
+const keepPage = 1 << 20
 
 // reset forgets everything but the memory.
 func (p *page) reset() {
 	if p.body.Cap() > keepPage {
 		*p = page{}
-		return
 	}
 	p.body.Reset()
-	clear(p.doc.Contents)
-	clear(p.doc.Versions)
-	p.doc = listing{Contents: p.doc.Contents[:0], Versions: p.doc.Versions[:0]}
-	p.sizes = p.sizes[:0]
+	p.clear()
 }
 
-// quickListing reads body into p.doc. False means: nothing is known, ask
-// encoding/xml.
-func quickListing(body, root string, p *page) bool {
+// clear makes room for the next row.
+func (p *page) clear() {
+	clear(p.meta.Items)
+	p.meta.Items = p.meta.Items[:0]
+	clear(p.row.ChecksumAlgorithm)
+	p.row = row{ChecksumAlgorithm: p.row.ChecksumAlgorithm[:0]}
+}
+
+// quickReply is the page by hand; not ok where it has to be read by encoding/xml.
+func (p *page) quickReply(r *request, rep *reply, q object.ListRequest, root string) (out object.ListReply, ok bool, err error) {
+	body := string(rep.body)
+	g := gathered{q: q, versions: r.op == "ListObjectVersions", objects: make([]object.Object, 0, strings.Count(body, "<Key>"))}
+	var doc listing
+	if !quickListing(body, root, p, &doc, g.add) {
+		return out, false, nil
+	}
+	out, err = g.reply(&doc, r, rep)
+	detach(&out)
+	return out, true, err
+}
+
+// quickListing reads body: each row is given to add and forgotten, the rest goes
+// into doc. False means: nothing is known, ask encoding/xml.
+func quickListing(body, root string, p *page, doc *listing, add func(*row)) bool {
 	if !plainXML(body) {
 		return false
 	}
-	doc := &p.doc
-	q := quick{s: strings.TrimRight(body, " \t\n"), ok: true, sizes: &p.sizes}
+	q := quick{s: strings.TrimRight(body, " \t\n"), ok: true, p: p}
 	q.prolog()
 	if !q.open(root) {
 		return false
 	}
-	versions := root == "ListVersionsResult"
-	n := strings.Count(q.s, "<Size>") // not so many that a slice moves under its pointers
-	p.sizes = slices.Grow(p.sizes[:0], n)
+	isRow := map[string]bool{"Contents": root == "ListBucketResult", "Version": root == "ListVersionsResult", "DeleteMarker": root == "ListVersionsResult"}
 	for q.ok {
 		name, empty := q.child(root)
-		switch {
-		case name == "":
+		if name == "" {
 			return q.ok && q.s == ""
-		case empty && (name == "Contents" || name == "Version" || name == "DeleteMarker"):
+		}
+		switch row, known := isRow[name]; {
+		case known && (!row || empty):
 			return false
-		case name == "Contents" && !versions:
-			doc.Contents = append(doc.Contents, row{})
-			q.row(&doc.Contents[len(doc.Contents)-1], name)
-		case name == "Contents" || (name == "Version" || name == "DeleteMarker") && !versions:
-			return false
-		case name == "Version" || name == "DeleteMarker":
-			doc.Versions = append(doc.Versions, row{})
-			q.row(&doc.Versions[len(doc.Versions)-1], name)
+		case row:
+			p.clear()
+			q.row(&p.row, name)
+			if q.ok {
+				add(&p.row)
+			}
 		case name == "CommonPrefixes" && !empty:
 			q.prefix(doc)
 		default:
@@ -162,8 +173,8 @@ func (q *quick) column(w *row, name, text string) {
 		if err != nil {
 			q.ok = false
 		}
-		*q.sizes = append(*q.sizes, n)
-		w.Size = &(*q.sizes)[len(*q.sizes)-1]
+		q.size = n
+		w.Size = &q.size
 	case "StorageClass":
 		w.StorageClass = text
 	case "ChecksumAlgorithm":
@@ -180,7 +191,7 @@ func (q *quick) metadata(w *row, empty bool) {
 		q.ok = false
 		return
 	}
-	w.UserMetadata = new(userMetadata)
+	w.UserMetadata = &q.p.meta
 	for q.ok && !empty {
 		name, none := q.child("UserMetadata")
 		if name == "" {
@@ -200,8 +211,9 @@ func (q *quick) metadata(w *row, empty bool) {
 type quick struct {
 	s  string
 	ok bool
-	// sizes has room for all that will point into it.
-	sizes *[]int64
+	p  *page
+	// size is what the row's Size points to.
+	size int64
 }
 
 // detach gives the strings of a reply memory of their own. As they come from
