@@ -108,8 +108,20 @@ func (s *Source) following(reply *object.ListReply) object.ListRequest {
 	switch {
 	case !reply.Truncated:
 		return object.ListRequest{}
+	case s.Versions && reply.NextVersionIDMarker == "" && !unversioned(reply.Objects):
+		return object.ListRequest{} // it would pass over the other versions of the last key
 	case s.Versions:
 		return object.ListRequest{KeyMarker: reply.NextKeyMarker, VersionIDMarker: reply.NextVersionIDMarker}
 	}
 	return object.ListRequest{ContinuationToken: reply.NextToken}
+}
+
+// unversioned says whether the last key has one version only, as before versioning
+// was turned on.
+func unversioned(rows []object.Object) bool {
+	if len(rows) == 0 {
+		return true
+	}
+	id := rows[len(rows)-1].VersionID
+	return id == "" || id == "null"
 }
