@@ -70,6 +70,7 @@ func (it *item) copyRequest(ctx context.Context, c object.Choice) (*object.CopyR
 		if err := it.readTags(ctx); err != nil {
 			return nil, err
 		}
+		attrs.Tags = it.attrs.Tags // attrs is another one where it was stamped
 	}
 	if c.Operation == object.OpMultipart && it.Caps.UploadChecksums == object.Yes {
 		req.ChecksumAlgorithm, req.ChecksumType = it.obj.ChecksumAlgorithm, it.obj.ChecksumType
