@@ -69,6 +69,15 @@ func workloads() map[string]workload {
 			t, err := RunPace(ctx, c, log)
 			return []*Table{t}, err
 		}},
+		"memory": {"peak memory of jobs of 100,000 to 10,000,000 objects", func(ctx context.Context, f *flag.FlagSet, args []string, log io.Writer) ([]*Table, error) {
+			var c MemoryConfig
+			c.flags(f)
+			if err := f.Parse(args); err != nil {
+				return nil, err
+			}
+			t, err := RunMemory(ctx, c, log)
+			return []*Table{t}, err
+		}},
 		"minio": {"seconds and CPU on both sides against a real MinIO in memory", func(ctx context.Context, f *flag.FlagSet, args []string, log io.Writer) ([]*Table, error) {
 			var c MinIOConfig
 			c.flags(f)

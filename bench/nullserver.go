@@ -22,7 +22,8 @@ import (
 // every request costs as little as a process can spend on it, so that what is
 // left to measure is the client. It keeps nothing: bucket nN holds N objects of
 // 1 KiB, o/000000000 and so on; a HEAD says that they are not encrypted, a copy
-// that it was done. It checks no signature.
+// that it was done. Bucket wN is the same, but that a HEAD says SSE-S3: its objects
+// are as wanted already. It checks no signature.
 //
 // Everything else, such as a canary, goes to an embedded S3 that does keep things.
 type nullServer struct {
@@ -84,7 +85,8 @@ const nullETag = "9b2cf535f27731c974343645a3985328"
 var (
 	nullHead = []byte("HTTP/1.1 200 OK\r\nContent-Length: 1024\r\nETag: \"" + nullETag + "\"\r\nLast-Modified: Mon, 23 Nov 2026 19:10:05 GMT\r\n" +
 		"Content-Type: application/octet-stream\r\nAccept-Ranges: bytes\r\nServer: null\r\nx-amz-request-id: 17D6B4A1C2E3F405\r\n\r\n")
-	nullCopy = nullReply("200 OK", "x-amz-server-side-encryption: AES256\r\n",
+	wantedHead = append(bytes.TrimSuffix(nullHead, []byte("\r\n")), "x-amz-server-side-encryption: AES256\r\n\r\n"...)
+	nullCopy   = nullReply("200 OK", "x-amz-server-side-encryption: AES256\r\n",
 		`<?xml version="1.0" encoding="UTF-8"?>`+"\n"+`<CopyObjectResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">`+
 			`<LastModified>2026-11-23T19:10:05.000Z</LastModified><ETag>&quot;`+nullETag+`&quot;</ETag></CopyObjectResult>`)
 )
@@ -146,6 +148,9 @@ func (s *nullServer) answer(head []byte) []byte {
 		return s.answer(head)
 	case string(method) == "HEAD":
 		s.counts.Head.Add(1)
+		if target[1] == 'w' {
+			return wantedHead
+		}
 		return nullHead
 	case string(method) == "PUT" && indexFold(head, copySource) >= 0:
 		s.counts.Copy.Add(1)
@@ -212,8 +217,11 @@ func (s *nullServer) forward(c net.Conn, data []byte) (rest []byte, err error) {
 }
 
 func isNullBucket(name string) bool {
-	_, err := strconv.ParseUint(strings.TrimPrefix(name, "n"), 10, 40)
-	return err == nil && name[0] == 'n'
+	if name == "" || name[0] != 'n' && name[0] != 'w' {
+		return false
+	}
+	_, err := strconv.ParseUint(name[1:], 10, 40)
+	return err == nil
 }
 
 func (s *nullServer) get(target string) []byte {
