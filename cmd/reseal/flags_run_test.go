@@ -149,31 +149,38 @@ func (st *stage) sameElsewhere(t *testing.T, from, to s3test.Bucket, target obje
 // TestStampMtime keeps the date that a copy cannot keep, where nobody kept one
 // before, and loses nothing for it.
 func TestStampMtime(t *testing.T) {
-	st := newStage(t, s3test.Config{Seed: 13})
-	st.server.CreateBucket("b", s3test.BucketConfig{Ownership: "ObjectWriter", Documents: website})
-	for i := range 6 {
-		o := fullObject(i, int64(i))
-		o.Key = fmt.Sprint("k", i)
-		if i == 5 {
-			o.Metadata = map[string]string{"mtime": "12345"}
-		}
-		st.server.Put("b", o)
-	}
-	before := st.server.Snapshot("b")
-	target := object.Target{SSE: object.SSES3, StampMtime: true}
-	end := st.reseal(t, "run", "s3://b", "--sse", "AES256", "--stamp-mtime", "--verify", "read", "--no-progress", "--job", filepath.Join(t.TempDir(), "job"))
-	if end.code != 0 {
-		t.Fatalf("exit code %d\n%s", end.code, end.stderr)
-	}
-	st.differences(t, before, s3test.Expectation{Target: target})
-	for _, o := range before.Objects {
-		want := fmt.Sprint(o.LastModified.Unix())
-		if o.Metadata["mtime"] != "" {
-			want = o.Metadata["mtime"]
-		}
-		if is, _ := st.server.Get("b", o.Key, ""); is.Metadata["mtime"] != want {
-			t.Errorf("%q has mtime %q, want %q", o.Key, is.Metadata["mtime"], want)
-		}
+	for _, way := range []struct {
+		name string
+		args []string
+	}{{"copy", nil}, {"parts", inParts}} {
+		t.Run(way.name, func(t *testing.T) {
+			st := newStage(t, s3test.Config{Seed: 13})
+			st.server.CreateBucket("b", s3test.BucketConfig{Ownership: "ObjectWriter", Documents: website})
+			for i := range 6 {
+				o := fullObject(i, int64(i))
+				o.Key = fmt.Sprint("k", i)
+				if i == 5 {
+					o.Metadata = map[string]string{"mtime": "12345"}
+				}
+				st.server.Put("b", o)
+			}
+			before := st.server.Snapshot("b")
+			target := object.Target{SSE: object.SSES3, StampMtime: true}
+			args := []string{"run", "s3://b", "--sse", "AES256", "--stamp-mtime", "--verify", "read", "--no-progress", "--job", filepath.Join(t.TempDir(), "job")}
+			if end := st.reseal(t, append(args, way.args...)...); end.code != 0 {
+				t.Fatalf("exit code %d\n%s", end.code, end.stderr)
+			}
+			st.differences(t, before, s3test.Expectation{Target: target})
+			for _, o := range before.Objects {
+				want := fmt.Sprint(o.LastModified.Unix())
+				if o.Metadata["mtime"] != "" {
+					want = o.Metadata["mtime"]
+				}
+				if is, _ := st.server.Get("b", o.Key, ""); is.Metadata["mtime"] != want {
+					t.Errorf("%q has mtime %q, want %q", o.Key, is.Metadata["mtime"], want)
+				}
+			}
+		})
 	}
 }
 
@@ -203,7 +210,9 @@ func TestAllVersions(t *testing.T) {
 				}}
 				if operation == "copy" {
 					want.Operation = object.OpUndecided
-					want.Intent = only(func(o s3test.Object) bool { return versioning == "Enabled" || o.VersionID == "null" || !hasNull(before.Find(o.Key)) })
+					want.Intent = only(func(o s3test.Object) bool {
+						return versioning == "Enabled" || o.VersionID == "null" || !hasNull(before.Find(o.Key))
+					})
 				}
 				st.differences(t, before, want)
 				for id, row := range st.rows(t, job) {
