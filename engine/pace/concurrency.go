@@ -7,16 +7,18 @@ import (
 
 // concurrency is the calculator of the requests in flight. By Little's law
 // throughput times latency is what is in flight, so that with all slots in use
-// one question covers both: when n grows by a factor f, does the throughput
-// grow by at least the square root of f? If so the latency grew by less than
-// that, and the growth is kept. At the store's knee neither more nor less passes.
+// one question covers both: when n grows by a factor f, by which power of f does
+// the throughput grow? 1 is a store that takes all and answers as quickly as
+// before, 0 one that only lets them wait.
 //
-//	climbing   n doubles as long as the question is answered by yes
+//	climbing   n doubles as long as the power is a quarter or more; one window that
+//	           denies it is asked again
 //	holding    for a while, longer each time that nothing better was found
-//	above      a quarter more is tried; yes: keep it and try on
-//	below      a fifth less is tried; less than the square root lost: keep it
+//	above      a quarter more is tried; the power is a third or more: keep it and try on
+//	below      a fifth less is tried; the power is a quarter or less: keep it and try on
 //
-// Time in which slots were free says nothing, and errors of an overloaded
+// Too few cost speed, and a few too many only latency, hence the bounds below a
+// half. Time in which slots were free says nothing, and errors of an overloaded
 // store that does not say SlowDown (timeouts, 500) halve n.
 type concurrency struct {
 	n        int
@@ -27,6 +29,7 @@ type concurrency struct {
 	hold     time.Duration
 	down     bool // the next probe goes below
 	probe    int  // what n was before the probe
+	asked    bool // a window of the climb has denied already
 	win      flow
 	settling time.Duration // of the window's start is ignored after a change
 }
@@ -41,7 +44,8 @@ const (
 )
 
 const (
-	firstSlots = 8
+	// firstSlots are few for a store across a network, and enough for a small one.
+	firstSlots = 32
 	shortHold  = 2 * time.Second
 	longHold   = 20 * time.Second
 	// A window is long enough with this time and this many replies a slot.
@@ -106,7 +110,7 @@ func (c *concurrency) judge(w flow) {
 	case w.broken >= 3 && w.broken*10 >= w.done:
 		c.set(max(c.min, c.n/2))
 		c.rest(shortHold)
-	case w.idle*3 > w.dt:
+	case w.idle*10 > w.dt:
 		// Something else limits; nothing can be learnt about n.
 		if c.phase == above || c.phase == below {
 			c.set(c.probe)
@@ -129,7 +133,11 @@ func (c *concurrency) judge(w flow) {
 }
 
 func (c *concurrency) climb(x float64) {
-	if c.base > 0 && x < c.base*math.Sqrt2 {
+	if c.base > 0 && x < c.base*math.Pow(2, 0.25) {
+		if !c.asked {
+			c.asked = true
+			return
+		}
 		c.set(c.probe)
 		c.down = false
 		c.rest(shortHold)
@@ -139,7 +147,7 @@ func (c *concurrency) climb(x float64) {
 		c.rest(shortHold)
 		return
 	}
-	c.base, c.probe = x, c.n
+	c.base, c.probe, c.asked = x, c.n, false
 	c.set(min(c.max, c.n*2))
 }
 
@@ -158,7 +166,11 @@ func (c *concurrency) try() {
 
 // settle ends a probe: keep what it changed, or go back.
 func (c *concurrency) settle(x float64) {
-	gain := math.Sqrt(float64(c.n) / float64(c.probe))
+	power := 1.0 / 3
+	if c.phase == below {
+		power = 1.0 / 4
+	}
+	gain := math.Pow(float64(c.n)/float64(c.probe), power)
 	if x >= c.base*gain && c.n != c.probe {
 		c.base = x
 		c.down = c.phase == below // go on in the same direction

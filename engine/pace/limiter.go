@@ -133,6 +133,9 @@ func (l *limiter) step(now, dt time.Duration, armed bool) {
 	l.now = tally{inUse: l.head != nil}
 	l.rate.step(now, t)
 	l.bucket.set(now, l.rate.limit)
+	if l.rate.cutAt == now {
+		l.bucket.level = 0 // what was saved up would be a burst on an empty bucket there
+	}
 }
 
 // idle says whether the limit was never cut, or has not been of use for long.

@@ -60,7 +60,7 @@ type Pacer struct {
 		alarm       *time.Timer
 		alarmSet    bool
 		seen        struct{ done, work, broken uint64 }
-		full        bool // a call waited for a slot in this step
+		held        struct{ bySlots, byLimits int } // how often a call was, in this step
 		throttled   time.Duration
 		achieved    meter
 	}
@@ -188,11 +188,12 @@ func (p *Pacer) try(now time.Duration, c *object.Call, from *limiter) *limiter {
 	limits, n := p.limitsOf(c)
 	for _, l := range limits[:n] {
 		if l != from && l.head != nil || !l.ready(now, c) {
+			p.mu.held.byLimits++
 			return p.delayed(l)
 		}
 	}
 	if from != p.mu.slot && p.mu.slot.head != nil || !p.takeSlot() {
-		p.mu.full = true
+		p.mu.held.bySlots++
 		return p.delayed(p.mu.slot)
 	}
 	for _, l := range limits[:n] {

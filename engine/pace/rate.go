@@ -173,7 +173,10 @@ func (r *rate) cut(now time.Duration, s tally) {
 	default:
 		r.partly = true // the end of an outage looks like this too, once
 	}
-	r.peak = math.Max(lowest, sent*math.Max(least, 1-share))
+	// What was taken since the last cut can be taken, whatever the share says: a
+	// refusal comes back sooner than a copy, and weighs too much for a moment.
+	taken := math.Min(sent, float64(s.ok)/s.dt.Seconds())
+	r.peak = max(lowest, taken, sent*math.Max(least, 1-share))
 	r.limit = math.Max(lowest, r.peak*decrease)
 	r.clock = 0
 	r.cutAt = now

@@ -53,8 +53,10 @@ func (p *Pacer) stepConcurrency(now, dt time.Duration) {
 	f := flow{dt: dt, done: int(done - m.seen.done), broken: int(broken - m.seen.broken)}
 	f.work = float64(f.done-f.broken) + float64(work-m.seen.work)/workUnit
 	m.seen.done, m.seen.work, m.seen.broken = done, work, broken
-	m.concurrency.step(f, m.full || m.slot.head != nil)
-	m.full = m.slot.head != nil
+	// Where the rates hold back more than the slots, these are not what limits.
+	full := (m.held.bySlots > 0 || m.slot.head != nil) && m.held.bySlots >= m.held.byLimits
+	m.concurrency.step(f, full)
+	m.held.bySlots, m.held.byLimits = 0, 0
 	p.slots.Store(int64(m.concurrency.n))
 }
 
