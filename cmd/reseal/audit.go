@@ -14,6 +14,7 @@ import (
 	"github.com/resealhq/reseal/engine/pace"
 	"github.com/resealhq/reseal/engine/s3store"
 	"github.com/resealhq/reseal/planner"
+	"github.com/resealhq/reseal/planner/inventory"
 	"github.com/resealhq/reseal/planner/listing"
 	"github.com/resealhq/reseal/planner/manifest"
 )
@@ -144,7 +145,7 @@ func (f *auditFlags) customerKey() (key object.CustomerKey, err error) {
 func (a *app) auditSource(ctx context.Context, store *s3store.Store, reads *engine.Reads, src *sourceSpec, sel *selectionSpec) (planner.Source, string, error) {
 	if src.Manifest != "" {
 		opened, err := manifest.Open(ctx, manifest.Options{URI: src.Manifest, Format: manifest.Format(src.ManifestFormat), Bucket: src.Bucket,
-			S3: bucketFiles{store}, Stdin: a.stdin, TempDir: os.TempDir(), AllVersions: sel.Versions == "all"})
+			S3: inventory.Buckets{Store: store}, Stdin: a.stdin, TempDir: os.TempDir(), AllVersions: sel.Versions == "all"})
 		return opened, "", err
 	}
 	l := &listing.Source{Lister: store, Bucket: src.Bucket, Prefix: src.Prefix, Versions: sel.Versions == "all", Send: reads.Do}
