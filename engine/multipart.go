@@ -13,8 +13,8 @@ import (
 // multipart rewrites the object by a multipart copy. The order is what makes it
 // resumable: the intent is durable before the upload is created, its ID before the
 // first part is sent, each finished part is, and the upload is forgotten only once
-// it is complete. A crash
-// at any of these points leaves a record that resumeUpload understands.
+// it is complete. A crash at any of these points leaves a record that resumeUpload
+// understands.
 func (it *item) multipart(ctx context.Context, c object.Choice) (*object.Outcome, error) {
 	req, err := it.copyRequest(ctx, c)
 	if err != nil {
@@ -23,6 +23,10 @@ func (it *item) multipart(ctx context.Context, c object.Choice) (*object.Outcome
 	sizes, err := it.partSizes(ctx, c)
 	if err != nil {
 		return nil, err
+	}
+	if sizes == nil {
+		return it.left(object.ReasonComposite, "its composite checksum cannot be reproduced, since the boundaries of its parts cannot be had; "+
+			"--accept composite-checksum lets it change (the data does not)"), nil
 	}
 	if err := it.digestBefore(ctx); err != nil {
 		return nil, err
@@ -86,14 +90,16 @@ func (it *item) createUpload(ctx context.Context, req *object.CopyRequest, begun
 }
 
 // partSizes are the boundaries to copy at: the source's own where its composite
-// checksum and ETag shape are to survive, else PartSize, enlarged until S3's
-// 10,000 parts suffice. A zero-byte object is one empty part.
+// checksum and ETag shape are to survive, nil if they cannot be had or copied;
+// else PartSize, enlarged until S3's 10,000 parts suffice. A zero-byte object is
+// one empty part.
 func (it *item) partSizes(ctx context.Context, c object.Choice) ([]int64, error) {
 	if c.SourceParts {
 		sizes, err := it.sourceParts(ctx)
-		if err != nil || sizes != nil {
-			return sizes, err
+		if !copyable(sizes, it.obj.Size) {
+			sizes = nil
 		}
+		return sizes, err
 	}
 	return splitSizes(it.obj.Size, it.PartSize), nil
 }
@@ -110,14 +116,18 @@ func (it *item) sourceParts(ctx context.Context) (sizes []int64, err error) {
 		}
 		return err
 	})
-	var sum int64
-	for _, s := range sizes {
-		sum += s
-	}
-	if err == nil && sum != it.obj.Size {
-		return nil, nil // not told, or not about this object: the chooser's caller keeps its own boundaries
-	}
 	return sizes, err
+}
+
+// copyable says whether the sizes make up the object and S3 takes them as parts.
+func copyable(sizes []int64, size int64) bool {
+	for i, s := range sizes {
+		if s > MaxPartSize || s < MinPartSize && i < len(sizes)-1 {
+			return false
+		}
+		size -= s
+	}
+	return size == 0 && len(sizes) > 0 && len(sizes) <= MaxParts
 }
 
 func (it *item) ssecKey() object.CustomerKey {

@@ -358,3 +358,23 @@ func TestJournalFailureStops(t *testing.T) {
 		t.Errorf("%d copies sent without a memory", n)
 	}
 }
+
+func TestCopyable(t *testing.T) {
+	const mib = 1 << 20
+	for _, test := range []struct {
+		sizes []int64
+		size  int64
+		want  bool
+	}{
+		{[]int64{5 * mib, 5 * mib, 1}, 10*mib + 1, true},
+		{[]int64{7}, 7, true},
+		{nil, 7, false},
+		{[]int64{5 * mib, 5 * mib}, 10*mib + 1, false},
+		{[]int64{4 * mib, 5 * mib}, 9 * mib, false},
+		{[]int64{MaxPartSize + 1}, MaxPartSize + 1, false},
+	} {
+		if got := copyable(test.sizes, test.size); got != test.want {
+			t.Errorf("copyable(%v, %d) = %v", test.sizes, test.size, got)
+		}
+	}
+}
