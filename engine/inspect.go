@@ -61,8 +61,8 @@ func (it *item) superseded(ctx context.Context) (bool, error) {
 	return h.ShownVersionID != named, err
 }
 
-// errMissingKey: the object is under SSE-C, and none of the job's keys opens it.
-var errMissingKey = errors.New("under SSE-C with another customer key")
+// ErrMissingKey: the object is under SSE-C, and none of the job's keys opens it.
+var ErrMissingKey = errors.New("under SSE-C with another customer key")
 
 // head asks for one object. An SSE-C object answers only to its key, and a plain
 // one refuses to be asked with a key, so the keys of the job are tried in turn,
@@ -88,7 +88,7 @@ func (r *run) head(ctx context.Context, hot Hot, ref object.Ref) (object.Head, e
 		}
 	}
 	if keyWanted {
-		err = errMissingKey
+		err = ErrMissingKey
 	}
 	return h, err
 }
@@ -131,7 +131,7 @@ func (it *item) overNullVersion(ctx context.Context) (*object.Outcome, error) {
 	if object.ClassOf(err) == object.ClassGone {
 		return nil, nil
 	}
-	if err != nil && !errors.Is(err, errMissingKey) {
+	if err != nil && !errors.Is(err, ErrMissingKey) {
 		return nil, err
 	}
 	return it.left(object.ReasonNullVersion, "versioning is suspended, and a copy would overwrite the older null version of this key; "+

@@ -234,7 +234,7 @@ func (it *item) foundAsWanted() *object.Outcome {
 // orOutcome turns an error about this object into its outcome; errors that
 // concern the run stay errors.
 func (it *item) orOutcome(ctx context.Context, err error) (*object.Outcome, error) {
-	if errors.Is(err, errMissingKey) {
+	if errors.Is(err, ErrMissingKey) {
 		return it.left(object.ReasonMissingKey, "it is under SSE-C; name its key with --source-sse-c-key-file"), nil
 	}
 	var e *object.Error

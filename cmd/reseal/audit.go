@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -120,13 +121,27 @@ func (a *app) audit(ctx context.Context, f *auditFlags, src sourceSpec, sel sele
 	}
 	count := &counting{what: "objects counted"}
 	end := (&console{w: a.stderr}).showCount(count, &f.out)
-	result, err := planner.RunAudit(ctx, source, &selection, planner.AuditOptions{Inspect: reads.Inspect, Inspectors: limits.Workers(),
+	result, err := planner.RunAudit(ctx, source, &selection, planner.AuditOptions{Inspect: underAnyKey(reads.Inspect), Inspectors: limits.Workers(),
 		Sample: f.sample, Passed: func(rows int) { count.n.Add(int64(rows)) }})
 	end()
 	if err != nil {
 		return err
 	}
 	return a.printAudit(f, result)
+}
+
+// underAnyKey counts an object that no HEAD opens without its customer key as
+// what it thereby shows to be: under SSE-C. What else the HEAD would tell of it
+// stays as the row has it.
+func underAnyKey(inspect planner.Inspector) planner.Inspector {
+	return func(ctx context.Context, o *object.Object) (object.Head, error) {
+		h, err := inspect(ctx, o)
+		if errors.Is(err, engine.ErrMissingKey) {
+			h, err = object.Head{Object: *o}, nil
+			h.Encryption = object.Encryption{Type: object.SSEC}
+		}
+		return h, err
+	}
 }
 
 func (f *auditFlags) customerKey() (key object.CustomerKey, err error) {
