@@ -109,7 +109,7 @@ type permission struct {
 func (a *app) doctor(ctx context.Context, f *doctorFlags, o *order) (err error) {
 	s := &session{a: a, order: o, console: &console{w: a.stderr}}
 	s.log = f.out.openConsoleLog(s.console)
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() { err = withClose(err, s.Close()) }()
 	if err := s.openStore(ctx); err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (a *app) plan(ctx context.Context, f *planFlags, o *order, prices *planner.
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() { err = withClose(err, s.Close()) }()
 	stop, release := newStopper(a.drain.takeOver(), 0)
 	defer release()
 	now := time.Now()

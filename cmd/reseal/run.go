@@ -48,7 +48,7 @@ func (a *app) run(ctx context.Context, f *jobFlags, o *order) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() { err = withClose(err, s.Close()) }()
 	if o.tempo.RetryFailed {
 		n, err := s.points.RetryFailed()
 		if err != nil {

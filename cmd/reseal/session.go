@@ -62,7 +62,7 @@ func (a *app) openSession(ctx context.Context, f *jobFlags, o *order) (_ *sessio
 	s := &session{a: a, dir: f.dir, job: o.existing, order: o, console: &console{w: a.stderr}}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.Close())
+			err = withClose(err, s.Close())
 			if o.madeDir && s.job == nil {
 				_ = os.Remove(f.dir) // empty: there is no job
 			}
@@ -209,4 +209,14 @@ func (s *session) Close() error {
 		errs = append(errs, s.job.remove(s.order.madeDir))
 	}
 	return errors.Join(errs...)
+}
+
+// withClose adds what went wrong when a session was closed, unless that is the
+// disk's failure, which the error tells already.
+func withClose(err, closing error) error {
+	var told, again *checkpoint.DiskError
+	if errors.As(err, &told) && errors.As(closing, &again) && told == again {
+		return err
+	}
+	return errors.Join(err, closing)
 }
