@@ -22,10 +22,10 @@ var dangerous = []string{"PutObjectTagging", "PutObjectAcl", "PutObjectRetention
 // the user.
 func TestEveryStore(t *testing.T) {
 	atOnce := newPool(t, 4)
-	for _, p := range slices.Concat(s3test.Stores(), s3test.Quirks()) {
+	for i, p := range slices.Concat(s3test.Stores(), s3test.Quirks()) {
 		for _, bucket := range []attributeBucket{attributeBuckets[0], attributeBuckets[1], attributeBuckets[3]} {
-			if p.NoVersioning && bucket.cfg.Versioning != "" {
-				continue
+			if p.NoVersioning && bucket.cfg.Versioning != "" || i >= len(s3test.Stores()) && bucket.name == "enabled" {
+				continue // a single difference is shown by the bucket with locks as well
 			}
 			for _, way := range []struct {
 				name string
