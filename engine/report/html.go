@@ -2,9 +2,7 @@ package report
 
 import (
 	"cmp"
-	_ "embed"
 	"fmt"
-	"html/template"
 	"io"
 	"slices"
 	"strconv"
@@ -14,9 +12,6 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 )
-
-//go:embed report.html
-var pageText string
 
 // Page is what the HTML report says besides the rows.
 type Page struct {
@@ -47,7 +42,7 @@ type changeCount struct {
 // Past this many different changes the rest is counted together.
 const maxChanges = 200
 
-// pageData is what the template sees.
+// pageData is what a page shows.
 type pageData struct {
 	*Page
 	Changes []changeCount
@@ -66,17 +61,13 @@ type stateLine struct {
 // encrypted how before and after, what was left or failed and why, and the first
 // of those objects. It walks the rows once.
 func WriteHTML(w io.Writer, p *Page, rows Rows) error {
-	page, err := template.New("report").Funcs(template.FuncMap{"comma": comma, "bytes": iBytes, "size": sizeOf}).Parse(pageText)
-	if err != nil {
-		return err
-	}
 	d := &pageData{Page: p}
 	limit := p.MaxRows
 	if limit == 0 {
 		limit = 1000
 	}
 	changes := map[change]object.Tally{}
-	err = rows(func(t *object.Task, o *object.Outcome) error {
+	err := rows(func(t *object.Task, o *object.Outcome) error {
 		r := RowOf(t, o)
 		countChange(changes, &r)
 		if r.State == object.Done.String() || r.State == object.Already.String() {
@@ -97,7 +88,7 @@ func WriteHTML(w io.Writer, p *Page, rows Rows) error {
 			d.States = append(d.States, stateLine{s.String(), note, t})
 		}
 	}
-	if err := page.Execute(w, d); err != nil {
+	if err := d.write(w); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
 	return nil
