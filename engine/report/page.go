@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"strings"
 )
 
 // The page is written by hand and not by html/template: a program that can reach
@@ -34,7 +35,7 @@ func (w *writer) put(format string, args ...any) {
 		case uint64:
 			args[i] = comma(a)
 		default:
-			args[i] = html.EscapeString(fmt.Sprint(a))
+			args[i] = escape(fmt.Sprint(a))
 		}
 	}
 	if _, err := fmt.Fprintf(w.Writer, format, args...); w.err == nil {
@@ -47,7 +48,7 @@ func under(class, text string) markup {
 	if text == "" {
 		return ""
 	}
-	return markup(`<br><span class="` + class + `">` + html.EscapeString(text) + `</span>`)
+	return markup(`<br><span class="` + class + `">` + escape(text) + `</span>`)
 }
 
 func (d *pageData) write(to io.Writer) error {
@@ -143,3 +144,6 @@ func (d *pageData) notDone(w *writer) {
 	}
 	w.put("</table>\n")
 }
+
+// escape makes text HTML. A key may hold a NUL, which HTML cannot.
+func escape(s string) string { return html.EscapeString(strings.ReplaceAll(s, "\x00", "\ufffd")) }
