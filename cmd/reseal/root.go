@@ -59,8 +59,8 @@ objects were left or failed; 4 stopped on purpose before the end; 130 interrupte
 		newVersion(a),
 		newCompletion(a),
 	)
-	// Flags stand in the order of their groups, in lines that fit a terminal.
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 100"))
+	root.SetUsageFunc(printUsage)
+	// Flags stand in the order of their groups.
 	for _, verb := range root.Commands() {
 		verb.Flags().SortFlags = false
 	}
