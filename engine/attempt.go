@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -17,12 +16,6 @@ var errAbandon = errors.New("abandoned: the run is stopping")
 // keyErrorsToStop is how many answers in a row, over all workers and without a
 // success between them, say that the KMS key is unusable before the run stops.
 const keyErrorsToStop = 5
-
-// defaultBackoff is exponential with full jitter, from 50 ms to 20 s.
-func defaultBackoff(attempt int, retryAfter time.Duration) time.Duration {
-	ceiling := min(50*time.Millisecond<<min(attempt-1, 9), 20*time.Second)
-	return max(retryAfter, time.Duration(rand.Int64N(int64(ceiling)))+time.Millisecond)
-}
 
 // send is the one retry loop: every request of the engine goes through it. f
 // sends one attempt. A mutation that may have been applied although it failed is

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/pace"
 )
 
 // Inspect says when an object is asked about before it is decided on.
@@ -166,7 +167,7 @@ func (c *Config) setDefaults() {
 	def(&c.CredentialWait, time.Hour)
 	def(&c.RequestTimeout, time.Minute)
 	if c.Backoff == nil {
-		c.Backoff = defaultBackoff
+		c.Backoff = func(attempt int, retryAfter time.Duration) time.Duration { return pace.Backoff(attempt, retryAfter, nil) }
 	}
 	if c.Pace == nil {
 		c.Pace = unpaced{}
