@@ -46,6 +46,9 @@ func (r *run) cleanUp(ctx context.Context) error {
 // endIntent ends an upload whose ID nobody heard, if there is one, and forgets
 // the intent.
 func (r *run) endIntent(ctx context.Context, u *object.Upload) error {
+	if err := r.waitUntil(ctx, u.Begun.Add(lateRequest)); err != nil {
+		return err
+	}
 	if err := r.abortStrays(ctx, u.Target, u.Begun); err != nil {
 		return err
 	}
@@ -53,6 +56,28 @@ func (r *run) endIntent(ctx context.Context, u *object.Upload) error {
 		return journalError("written", err)
 	}
 	return nil
+}
+
+// lateRequest is how long after a process has died its last requests may still be
+// on their way to the store. Who asks earlier sees no upload and leaves one.
+const lateRequest = 3 * time.Second
+
+// waitUntil returns at once where that time is past.
+func (r *run) waitUntil(ctx context.Context, at time.Time) error {
+	wait := time.Until(at)
+	if wait <= 0 {
+		return nil
+	}
+	t := time.NewTimer(min(wait, lateRequest)) // the clock may have been set back
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return errAbandon
+	case <-r.draining:
+		return errAbandon
+	case <-t.C:
+		return nil
+	}
 }
 
 // strayAge bounds how far from the intent an upload may have been initiated, by
