@@ -58,7 +58,7 @@ func (it *item) digestBefore(ctx context.Context) (err error) {
 	if it.Verify != VerifyRead || it.comparable(it.attrs) != "" {
 		return nil
 	}
-	it.digest, err = it.digestOf(ctx, it.Source, it.obj.Ref, it.ssecKey(), it.obj.ETag)
+	it.digest, err = it.digestOf(ctx, it.Source, it.obj.Ref, it.ssecKey(), it.obj.ETag, it.obj.Size)
 	return err
 }
 
@@ -85,7 +85,7 @@ func (it *item) compareAfter(ctx context.Context, h *object.Head) error {
 		return &object.Error{Class: object.ClassUnproved, Op: "GetObject", Ref: h.Ref,
 			Message: "the bytes cannot be compared any more: the checksum that the object had did not come back with the copy"}
 	}
-	after, err := it.digestOf(ctx, it.Store, h.Ref, it.keyFor(h.Encryption), h.ETag)
+	after, err := it.digestOf(ctx, it.Store, h.Ref, it.keyFor(h.Encryption), h.ETag, h.Size)
 	if err != nil {
 		return err
 	}
@@ -112,8 +112,8 @@ func differs(h *object.Head) error {
 }
 
 // digestOf is the SHA-256 of an object's bytes, read in one stream, conditional
-// on its ETag.
-func (r *run) digestOf(ctx context.Context, s Store, ref object.Ref, key object.CustomerKey, etag string) ([]byte, error) {
+// on its ETag. A body of another size is not the object: a 200 can carry an error.
+func (r *run) digestOf(ctx context.Context, s Store, ref object.Ref, key object.CustomerKey, etag string, size int64) ([]byte, error) {
 	var sum []byte
 	err := r.send(ctx, object.Call{Kind: object.ReqGet, Key: ref.Key}, func(ctx context.Context) error {
 		body, err := s.Open(ctx, ref, key, etag)
@@ -122,8 +122,12 @@ func (r *run) digestOf(ctx context.Context, s Store, ref object.Ref, key object.
 		}
 		defer body.Close()
 		h := sha256.New()
-		if _, err := io.Copy(h, body); err != nil {
+		n, err := io.Copy(h, body)
+		if err != nil {
 			return &object.Error{Class: object.ClassTransient, Op: "GetObject", Ref: ref, Message: "the body broke off", Err: err}
+		}
+		if size >= 0 && n != size {
+			return &object.Error{Class: object.ClassTransient, Op: "GetObject", Ref: ref, Message: "the body does not have the object's size"}
 		}
 		sum = h.Sum(nil)
 		return nil
@@ -145,10 +149,10 @@ func (it *item) sameBytes(ctx context.Context, dest *object.Head) (bool, error) 
 	if alg := it.comparable(it.attrs); alg != "" && dest.ChecksumType == "FULL_OBJECT" && dest.Checksums[alg] != "" {
 		return it.attrs.Checksums[alg] == dest.Checksums[alg], nil
 	}
-	a, err := it.digestOf(ctx, it.Source, it.obj.Ref, it.ssecKey(), it.obj.ETag)
+	a, err := it.digestOf(ctx, it.Source, it.obj.Ref, it.ssecKey(), it.obj.ETag, it.obj.Size)
 	if err != nil {
 		return false, err
 	}
-	b, err := it.digestOf(ctx, it.Store, dest.Ref, it.keyFor(dest.Encryption), dest.ETag)
+	b, err := it.digestOf(ctx, it.Store, dest.Ref, it.keyFor(dest.Encryption), dest.ETag, dest.Size)
 	return bytes.Equal(a, b), err
 }
