@@ -54,7 +54,7 @@ func (w *work) openSource(context.Context) (planner.Source, error) {
 // readersBeside is how many ranges are listed at a time while workers do what was
 // planned. So many bring ten times what the workers can use, and every further one
 // would cost memory for its page.
-const readersBeside = 8
+const readersBeside = 4
 
 // send lets a request of the planner through the window, the pace and the retry
 // loop.
