@@ -167,7 +167,9 @@ func (c *Config) setDefaults() {
 	def(&c.CredentialWait, time.Hour)
 	def(&c.RequestTimeout, time.Minute)
 	if c.Backoff == nil {
-		c.Backoff = func(attempt int, retryAfter time.Duration) time.Duration { return pace.Backoff(attempt, retryAfter, nil) }
+		c.Backoff = func(attempt int, retryAfter time.Duration) time.Duration {
+			return pace.Backoff(attempt, retryAfter, nil)
+		}
 	}
 	if c.Pace == nil {
 		c.Pace = unpaced{}
