@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -128,7 +129,24 @@ func (s *Store) call(ctx context.Context, r *request) (*reply, error) {
 
 // do sends r once; the caller closes the body. Anything but a 2xx was read,
 // closed and turned into an error.
+//
+// Without a deadline of the caller's, RequestTimeout bounds the wait for the
+// answer's head; a body that is streamed takes as long as it takes.
 func (s *Store) do(ctx context.Context, r *request) (*http.Response, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		hung, cancel := context.WithCancelCause(ctx)
+		timer := time.AfterFunc(s.opts.RequestTimeout, func() { cancel(context.DeadlineExceeded) })
+		defer timer.Stop()
+		resp, err := s.doOnce(hung, r)
+		if err != nil && ctx.Err() == nil && hung.Err() != nil {
+			return nil, &object.Error{Class: object.ClassTransient, Op: r.op, Ref: r.ref, Message: "no answer within " + s.opts.RequestTimeout.String(), Err: err}
+		}
+		return resp, err
+	}
+	return s.doOnce(ctx, r)
+}
+
+func (s *Store) doOnce(ctx context.Context, r *request) (*http.Response, error) {
 	a, err := s.Address(ctx, r.ref.Bucket)
 	if err != nil {
 		return nil, err

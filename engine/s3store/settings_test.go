@@ -399,4 +399,13 @@ func TestRequestsHaveATimeLimit(t *testing.T) {
 	if f, err := s.BucketFacts(t.Context(), "b"); err != nil || f.Versioning != object.VersioningOff {
 		t.Errorf("%+v, %v", f, err)
 	}
+	srv.Put("b", s3test.Object{Key: "k", Body: s3test.Bytes("x")})
+	for range 2 {
+		if err := srv.SetRules(`(If (And Any (First 1)) Stalled)`); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Head(t.Context(), object.Ref{Bucket: "b", Key: "k"}, object.CustomerKey{}); object.ClassOf(err) != object.ClassTransient {
+			t.Errorf("a HEAD that hangs: %v", err)
+		}
+	}
 }
