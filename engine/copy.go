@@ -13,7 +13,7 @@ func (it *item) copy(ctx context.Context, c object.Choice) (*object.Outcome, err
 	if err != nil {
 		return nil, err
 	}
-	if err := it.digestBefore(ctx); err != nil {
+	if err := it.digestBefore(ctx, it.Caps.Checksums == object.Yes); err != nil {
 		return nil, err
 	}
 	reapply := it.lostByCopy(req)

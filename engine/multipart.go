@@ -28,7 +28,7 @@ func (it *item) multipart(ctx context.Context, c object.Choice) (*object.Outcome
 		return it.left(object.ReasonComposite, "its composite checksum cannot be reproduced, since the boundaries of its parts cannot be had; "+
 			"--accept composite-checksum lets it change (the data does not)"), nil
 	}
-	if err := it.digestBefore(ctx); err != nil {
+	if err := it.digestBefore(ctx, false); err != nil {
 		return nil, err
 	}
 	u := &object.Upload{Seq: it.task.Seq, Begun: time.Now().UTC(), Target: req.Dest, ETag: it.obj.ETag, Size: it.obj.Size}
@@ -368,6 +368,9 @@ func (it *item) resumeUpload(ctx context.Context, u *object.Upload, saved []obje
 		return nil, it.forget(u)
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := it.digestBefore(ctx, false); err != nil {
 		return nil, err
 	}
 	return it.finishUpload(ctx, u, confirmed(saved, listed))

@@ -52,10 +52,10 @@ func (it *item) proveByHead(ctx context.Context, op string, reply object.CopyRep
 }
 
 // digestBefore hashes the source's bytes for --verify read: in place, they are
-// not there any more afterwards. Where the store holds a full-object checksum,
-// that is compared instead and nothing is read.
-func (it *item) digestBefore(ctx context.Context) (err error) {
-	if it.Verify != VerifyRead || it.comparable(it.attrs) != "" {
+// not there any more afterwards. Where the store holds a checksum over the whole
+// object and the copy keeps it, that is compared instead and nothing is read.
+func (it *item) digestBefore(ctx context.Context, keepsChecksum bool) (err error) {
+	if it.Verify != VerifyRead || keepsChecksum && it.comparable(it.attrs) != "" {
 		return nil
 	}
 	it.digest, err = it.digestOf(ctx, it.Source, it.obj.Ref, it.ssecKey(), it.obj.ETag, it.obj.Size)
@@ -75,7 +75,8 @@ func (it *item) comparable(a *object.Attributes) string {
 }
 
 func (it *item) compareAfter(ctx context.Context, h *object.Head) error {
-	if alg := it.comparable(it.attrs); alg != "" && h.Checksums[alg] != "" && h.ChecksumType == "FULL_OBJECT" {
+	alg := it.comparable(it.attrs)
+	if it.digest == nil && alg != "" && h.Checksums[alg] != "" && h.ChecksumType == "FULL_OBJECT" {
 		if it.attrs.Checksums[alg] == h.Checksums[alg] {
 			return nil
 		}
