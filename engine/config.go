@@ -26,8 +26,9 @@ const (
 // Verify says which proof is asked of the store for every object.
 type Verify uint8
 
-// VerifyAuto takes the cheapest proof there is; VerifyResponse is the same
-// without the re-listing; VerifyHead always asks; VerifyRead compares bytes too.
+// VerifyAuto takes the cheapest proof there is; VerifyResponse is the reply, also
+// of a store whose replies show no encryption if the canary found them true;
+// VerifyHead always asks; VerifyRead compares bytes too.
 const (
 	VerifyAuto Verify = iota
 	VerifyResponse

@@ -337,6 +337,38 @@ func TestNothingIsClaimedUnseen(t *testing.T) {
 	}
 }
 
+// Under --verify response the word of a store is taken whose replies never show
+// the encryption and were found true; of any other it is not.
+func TestTheReplyIsTheProof(t *testing.T) {
+	proved := object.Capabilities{CompleteIfMatch: object.Yes, Encrypts: object.Yes, CopyShowsEncryption: object.No}
+	shows, unproved := proved, proved
+	shows.CopyShowsEncryption, unproved.Encrypts = object.Yes, object.Unknown
+	for _, test := range []struct {
+		name  string
+		caps  object.Capabilities
+		v     Verify
+		heads int
+	}{
+		{"silent and true", proved, VerifyResponse, 0},
+		{"silent, and others show it", shows, VerifyResponse, 30},
+		{"never proved", unproved, VerifyResponse, 30},
+		{"not asked for", proved, VerifyAuto, 30},
+	} {
+		s := newMemStore(30)
+		s.shows = false
+		j := planOf(s, true)
+		cfg := memConfig(s, j, object.OpCopy)
+		cfg.Verify, cfg.Caps, cfg.Target.ShownKeyID = test.v, test.caps, cfg.Target.KMSKeyID
+		if err := Run(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.count(object.ReqHead); got != test.heads {
+			t.Errorf("%s: %d HEADs, want %d", test.name, got, test.heads)
+		}
+		check(t, s, j, 30)
+	}
+}
+
 // noop answers every copy with success and does nothing.
 type noop struct{ *memStore }
 
