@@ -7,6 +7,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -62,13 +63,18 @@ func TestRecordWaitsForNobodyUntilTheBacklogIsFull(t *testing.T) {
 	must(t, s.PlanComplete())
 	drain(t, s, 1000)
 	disk.stick()
-	must(t, s.Record(outcome(0)))
-	<-disk.begun // the first group hangs in its sync
-	for seq := uint64(1); seq <= 100; seq++ {
+	seq := uint64(0)
+	for ; waiting(s) == 0; seq++ { // until the writer hangs in a sync
+		must(t, s.Record(outcome(seq)))
+		for n := 0; waiting(s) > 0 && n < 200; n++ {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for ; waiting(s) < opts.Backlog; seq++ {
 		must(t, s.Record(outcome(seq))) // would hang the test if it waited
 	}
 	over := make(chan error)
-	go func() { over <- s.Record(outcome(101)) }()
+	go func() { over <- s.Record(outcome(seq)) }()
 	select {
 	case err := <-over:
 		t.Errorf("the outcome past the backlog did not wait: %v", err)
@@ -77,10 +83,17 @@ func TestRecordWaitsForNobodyUntilTheBacklogIsFull(t *testing.T) {
 	disk.release()
 	must(t, <-over)
 	must(t, s.Flush())
-	if n := s.Totals().States[object.Done].Objects; n != 102 {
-		t.Errorf("%d outcomes, want 102", n)
+	if n := s.Totals().States[object.Done].Objects; n != seq+1 {
+		t.Errorf("%d outcomes, want %d", n, seq+1)
 	}
 	must(t, s.Close())
+}
+
+// waiting is how many outcomes the writer has not taken yet.
+func waiting(s *Store) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.group.len()
 }
 
 // quiet is closed when a Record has begun to wait: it holds mu only until then.
