@@ -25,14 +25,14 @@ test: test-plain test-race
 # -timeout is for one package; the slowest start real servers and kill real
 # processes.
 test-plain: servers
-	$(GO) test -timeout 20m $(TESTFLAGS) ./...
+	$(GO) test -timeout 40m $(TESTFLAGS) ./...
 
 # -short asks for fewer seeds and objects; the round before has had them all. The
 # race detector needs a C compiler, which a machine with only Go lacks.
 test-race: servers
 	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then \
-		echo "$(GO) test -race -short -timeout 20m $(TESTFLAGS) $(RACE)"; \
-		$(GO) test -race -short -timeout 20m $(TESTFLAGS) $(RACE); \
+		echo "$(GO) test -race -short -timeout 40m $(TESTFLAGS) $(RACE)"; \
+		$(GO) test -race -short -timeout 40m $(TESTFLAGS) $(RACE); \
 	else \
 		echo "no C compiler here: the race detector does not run"; \
 	fi
