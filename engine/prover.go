@@ -26,7 +26,7 @@ type claim struct {
 // begins a run of its own.
 const (
 	proveBatch   = 1000
-	proveDelay   = 250 * time.Millisecond
+	proveDelay   = time.Second
 	proveDensity = 4
 	proveGap     = 64
 	proveRun     = 8 // shorter runs are asked about one by one
@@ -123,7 +123,7 @@ func (c *claim) near(d *claim) bool {
 // returns the claims that are better asked about one by one.
 func (p *prover) proveRun(ctx context.Context, run []*claim) (alone []*claim) {
 	for len(run) > 0 {
-		objs, more, err := p.page(ctx, run[0])
+		objs, more, err := p.page(ctx, run)
 		if err != nil {
 			return append(alone, run...)
 		}
@@ -136,11 +136,15 @@ func (p *prover) proveRun(ctx context.Context, run []*claim) (alone []*claim) {
 	return alone
 }
 
-// page lists from just before the first claim's key.
-func (p *prover) page(ctx context.Context, first *claim) (objs []object.Object, more bool, err error) {
+// page lists from just before the first claim's key, as many rows as the run is
+// likely to have: every row costs the store.
+func (p *prover) page(ctx context.Context, run []*claim) (objs []object.Object, more bool, err error) {
+	first, last := run[0], run[len(run)-1]
 	key := first.it.obj.Key
+	rows := max(first.it.task.Seq, last.it.task.Seq) - min(first.it.task.Seq, last.it.task.Seq) + proveRun
+	rows = min(max(rows, uint64(len(run))), proveBatch)
 	err = p.send(ctx, object.Call{Kind: object.ReqList, Key: key}, func(ctx context.Context) (err error) {
-		objs, more, err = p.Bulk.ListInspected(ctx, first.it.obj.Bucket, "", before(key), proveBatch)
+		objs, more, err = p.Bulk.ListInspected(ctx, first.it.obj.Bucket, "", before(key), int(rows))
 		return err
 	})
 	return objs, more, err
