@@ -407,6 +407,18 @@ func (j *memJournal) DropUpload(seq uint64) error {
 	return nil
 }
 
+func (j *memJournal) Leftovers() ([]object.Upload, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var left []object.Upload
+	for seq, u := range j.mu.uploads {
+		if j.mu.outcomes[seq] != nil {
+			left = append(left, u)
+		}
+	}
+	return left, nil
+}
+
 // states counts the outcomes by state.
 func (j *memJournal) states() [object.NumStates]int {
 	j.mu.Lock()

@@ -19,8 +19,8 @@ type UploadLister interface {
 	ListUploads(ctx context.Context, dest object.Ref) ([]object.PendingUpload, error)
 }
 
-// cleanUp aborts what earlier processes could not abort when they gave an object
-// up.
+// cleanUp aborts what could not be aborted when an object was given up: by earlier
+// processes when a run begins, by this one when it ends.
 func (r *run) cleanUp(ctx context.Context) error {
 	j, ok := r.Journal.(Leftovers)
 	if !ok {
@@ -33,7 +33,7 @@ func (r *run) cleanUp(ctx context.Context) error {
 	for _, u := range uploads {
 		switch {
 		case u.ID != "" && u.Reapply.IsZero():
-			r.abort(ctx, &u)
+			_ = r.abort(ctx, &u) // it warns, and the record stays
 		case u.ID == "" && !u.Begun.IsZero():
 			if err := r.endIntent(ctx, &u); err != nil {
 				r.Log.Warn("an upload may be left open", "bucket", u.Target.Bucket, "key", u.Target.Key, "error", err)
@@ -101,15 +101,22 @@ func (r *run) abortStrays(ctx context.Context, dest object.Ref, begun time.Time)
 		return err
 	}
 	open = slices.DeleteFunc(open, func(p object.PendingUpload) bool { return p.Initiated.Sub(begun).Abs() > strayAge })
+	if len(open) > 1 {
+		r.Log.Warn("several uploads are open, and one of them may be this job's; abort what nobody needs",
+			"bucket", dest.Bucket, "key", dest.Key, "uploads", len(open))
+	}
 	if len(open) != 1 {
 		return nil
 	}
-	u := &object.Upload{Target: dest, ID: open[0].ID}
-	parts, err := r.Store.ListParts(ctx, dest, u.ID, &r.Target)
-	if err != nil || len(parts) > 0 {
-		return nil // it is alive, or gone: not ours to end
+	stray := &object.Upload{Target: dest, ID: open[0].ID}
+	parts, err := r.listParts(ctx, stray)
+	switch {
+	case object.ClassOf(err) == object.ClassNoUpload:
+		return nil
+	case err != nil:
+		return err // not knowing whose it is, is no reason to forget it
+	case len(parts) > 0:
+		return nil // it is alive, and not ours
 	}
-	return r.send(ctx, object.Call{Kind: object.ReqAbort, Key: dest.Key}, func(ctx context.Context) error {
-		return r.Store.AbortUpload(ctx, dest, u.ID)
-	})
+	return r.endUpload(ctx, dest, stray.ID)
 }

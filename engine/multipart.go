@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -31,16 +32,13 @@ func (it *item) multipart(ctx context.Context, c object.Choice) (*object.Outcome
 	if err := it.digestBefore(ctx, false); err != nil {
 		return nil, err
 	}
-	u := &object.Upload{Seq: it.task.Seq, Begun: time.Now().UTC(), Target: req.Dest, ETag: it.obj.ETag, Size: it.obj.Size}
-	if err := it.Journal.SaveUpload(*u); err != nil {
-		return nil, journalError("written", err)
-	}
-	if u.ID, err = it.createUpload(ctx, req, u.Begun); err != nil {
-		return nil, it.giveUp(ctx, u, err)
+	u := &object.Upload{Seq: it.task.Seq, Target: req.Dest, ETag: it.obj.ETag, Size: it.obj.Size}
+	if err := it.createUpload(ctx, req, u); err != nil {
+		return nil, err
 	}
 	u.PartSizes, u.Reapply = sizes, it.lostByCopy(req)
 	if err := it.Journal.SaveUpload(*u); err != nil {
-		it.abort(ctx, u)
+		_ = it.abort(ctx, u)
 		return nil, journalError("written", err)
 	}
 	return it.finishUpload(ctx, u, nil)
@@ -58,8 +56,8 @@ func (it *item) finishUpload(ctx context.Context, u *object.Upload, have []objec
 	}
 	it.out.RequestID, it.out.NewVersionID = reply.RequestID, reply.VersionID
 	if u.Reapply.IsZero() {
-		if err := it.Journal.DropUpload(u.Seq); err != nil {
-			return nil, journalError("written", err)
+		if err := it.forget(u); err != nil {
+			return nil, err
 		}
 	} else if err := it.reapply(ctx, u.Target, u.Reapply); err != nil {
 		return nil, err
@@ -67,26 +65,53 @@ func (it *item) finishUpload(ctx context.Context, u *object.Upload, have []objec
 	return it.prove(ctx, "CompleteMultipartUpload", reply)
 }
 
-func (it *item) createUpload(ctx context.Context, req *object.CopyRequest, begun time.Time) (id string, err error) {
+// createUpload creates the upload and puts its ID into u. That it is about to is
+// durable before every attempt, since one without an answer may have made an upload
+// whose ID nobody knows: such a one is ended before the next attempt. On an error,
+// the intent is forgotten only where no upload can be there; otherwise cleanUp or
+// the next run looks again.
+func (it *item) createUpload(ctx context.Context, req *object.CopyRequest, u *object.Upload) error {
 	call := object.Call{Kind: object.ReqCreateUpload, Key: req.Dest.Key, KMSKey: it.kmsKey()}
 	for n := 1; ; n++ {
-		err = it.send(ctx, call, func(ctx context.Context) (err error) {
+		err := it.send(ctx, call, func(ctx context.Context) (err error) {
+			if err := it.intendUpload(u); err != nil {
+				return err
+			}
 			it.out.Attempts++
-			id, _, err = it.Store.CreateUpload(ctx, req)
+			u.ID, _, err = it.Store.CreateUpload(ctx, req)
 			return err
 		})
-		if !object.MaybeApplied(err) || n >= it.MaxAttempts || ctx.Err() != nil {
-			return id, err
+		switch {
+		case err == nil:
+			return nil
+		case object.MaybeApplied(err):
+			it.createLost = true
+		case ctx.Err() == nil && !it.createLost: // refused: there is none
+			return errors.Join(it.forget(u), err)
 		}
-		// The upload may exist without our knowing its ID. It holds no part and is
-		// found again by its key and age.
-		if err := it.abortStrays(ctx, req.Dest, begun); err != nil {
-			return "", err
+		if !object.MaybeApplied(err) || n >= it.MaxAttempts || ctx.Err() != nil {
+			return err
+		}
+		if err := it.abortStrays(ctx, req.Dest, u.Begun); err != nil {
+			return err
 		}
 		if err := it.pause(ctx, n, err); err != nil {
-			return "", err
+			return err
 		}
 	}
+}
+
+// intendUpload keeps when the upload that has no ID yet was asked for. An attempt
+// that follows at once is covered by what the one before it kept.
+func (it *item) intendUpload(u *object.Upload) error {
+	if time.Since(u.Begun) < strayAge/5 {
+		return nil
+	}
+	u.Begun = time.Now().UTC()
+	if err := it.Journal.SaveUpload(*u); err != nil {
+		return journalError("written", err)
+	}
+	return nil
 }
 
 // partSizes are the boundaries to copy at: the source's own where its composite
@@ -307,10 +332,10 @@ func (it *item) completedAlready(ctx context.Context, u *object.Upload) (bool, o
 	return true, object.CopyReply{ETag: h.ETag, VersionID: h.ShownVersionID, Encryption: h.Encryption, RequestID: h.RequestID}, nil
 }
 
-func (it *item) listParts(ctx context.Context, u *object.Upload) (parts []object.Part, err error) {
+func (r *run) listParts(ctx context.Context, u *object.Upload) (parts []object.Part, err error) {
 	call := object.Call{Kind: object.ReqListParts, Key: u.Target.Key}
-	err = it.send(ctx, call, func(ctx context.Context) (err error) {
-		parts, err = it.Store.ListParts(ctx, u.Target, u.ID, &it.Target)
+	err = r.send(ctx, call, func(ctx context.Context) (err error) {
+		parts, err = r.Store.ListParts(ctx, u.Target, u.ID, &r.Target)
 		return err
 	})
 	return parts, err
@@ -325,29 +350,31 @@ func (it *item) giveUp(ctx context.Context, u *object.Upload, cause error) error
 	if object.ClassOf(cause) == object.ClassNoUpload {
 		cause = changedSince("CompleteMultipartUpload", u.Target)
 	}
-	if u.ID == "" { // it was refused: there is none
-		if err := it.forget(u); err != nil {
-			return err
-		}
-		return cause
+	if err := it.abort(ctx, u); err != nil && object.ClassOf(cause) == object.ClassChanged {
+		return err // another round would begin another upload and lose sight of this one
 	}
-	it.abort(ctx, u)
 	return cause
 }
 
 // abort removes the upload and then its record. Where the store does not answer,
-// the record stays, and the next run's cleanUp tries again.
-func (r *run) abort(ctx context.Context, u *object.Upload) {
-	err := r.send(ctx, object.Call{Kind: object.ReqAbort, Key: u.Target.Key}, func(ctx context.Context) error {
-		return r.Store.AbortUpload(ctx, u.Target, u.ID)
-	})
-	if err != nil && object.ClassOf(err) != object.ClassNoUpload {
+// the record stays, and cleanUp tries again.
+func (r *run) abort(ctx context.Context, u *object.Upload) error {
+	if err := r.endUpload(ctx, u.Target, u.ID); err != nil {
 		r.Log.Warn("an upload could not be aborted yet", "bucket", u.Target.Bucket, "key", u.Target.Key, "upload", u.ID, "error", err)
-		return
+		return err
 	}
-	if err := r.Journal.DropUpload(u.Seq); err != nil {
-		r.fail(journalError("written", err))
+	return r.forget(u)
+}
+
+// endUpload aborts an upload. One that is not there is as good as aborted.
+func (r *run) endUpload(ctx context.Context, dest object.Ref, id string) error {
+	err := r.send(ctx, object.Call{Kind: object.ReqAbort, Key: dest.Key}, func(ctx context.Context) error {
+		return r.Store.AbortUpload(ctx, dest, id)
+	})
+	if object.ClassOf(err) == object.ClassNoUpload {
+		return nil
 	}
+	return err
 }
 
 // resumeUpload takes up what an earlier process left. No outcome and no error
@@ -355,7 +382,7 @@ func (r *run) abort(ctx context.Context, u *object.Upload) {
 func (it *item) resumeUpload(ctx context.Context, u *object.Upload, saved []object.Part) (*object.Outcome, error) {
 	if err := it.inspect(ctx); err != nil {
 		if object.ClassOf(err) == object.ClassGone {
-			it.abort(ctx, u)
+			_ = it.abort(ctx, u) // cleanUp tries again
 		}
 		return nil, err
 	}
@@ -384,8 +411,7 @@ func (it *item) resumeChanged(ctx context.Context, u *object.Upload) (*object.Ou
 		return nil, err
 	}
 	if err == nil { // the upload is open: it was not us
-		it.abort(ctx, u)
-		return nil, nil
+		return nil, it.abort(ctx, u)
 	}
 	if !it.Target.Satisfied(&it.obj) || it.obj.Size != u.Size {
 		return nil, it.forget(u)
@@ -403,8 +429,22 @@ func (it *item) resumeChanged(ctx context.Context, u *object.Upload) (*object.Ou
 	return out, nil
 }
 
+// forget drops an upload's record. Where a CreateMultipartUpload was lost on the
+// way, the intent stays instead: that request may still arrive, and cleanUp looks
+// for what it made.
 func (it *item) forget(u *object.Upload) error {
-	if err := it.Journal.DropUpload(u.Seq); err != nil {
+	if !it.createLost {
+		return it.run.forget(u)
+	}
+	intent := object.Upload{Seq: u.Seq, Begun: u.Begun, Target: u.Target}
+	if err := it.Journal.SaveUpload(intent); err != nil {
+		return journalError("written", err)
+	}
+	return nil
+}
+
+func (r *run) forget(u *object.Upload) error {
+	if err := r.Journal.DropUpload(u.Seq); err != nil {
 		return journalError("written", err)
 	}
 	return nil

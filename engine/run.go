@@ -81,6 +81,11 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := r.Journal.Flush(); err != nil {
 		return journalError("written", err)
 	}
+	if ctx.Err() == nil {
+		if err := r.cleanUp(ctx); err != nil {
+			r.fail(err)
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {

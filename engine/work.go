@@ -27,6 +27,8 @@ type item struct {
 	// proveAlone keeps the item from the prover: one that is decided on anew, or
 	// resumed, knows its outcome when it returns.
 	proveAlone bool
+	// createLost is set once a CreateMultipartUpload got no answer.
+	createLost bool
 	// changed is set once somebody was seen to have written the object since the
 	// plan.
 	changed bool
