@@ -48,57 +48,42 @@ type workload struct {
 	run func(ctx context.Context, f *flag.FlagSet, args []string, log io.Writer) ([]*Table, error)
 }
 
-// workloads by name. The default set is what takes minutes, not hours.
+// workloads by name.
 func workloads() map[string]workload {
 	return map[string]workload{
-		"client": {"CPU, requests and memory of the whole tool against the null server", func(ctx context.Context, f *flag.FlagSet, args []string, log io.Writer) ([]*Table, error) {
-			var c ClientConfig
-			c.flags(f)
-			if err := f.Parse(args); err != nil {
-				return nil, err
-			}
-			t, err := RunClient(ctx, c, log)
-			return []*Table{t}, err
-		}},
-		"pace": {"the rate found against a store that limits it, with its curve", func(ctx context.Context, f *flag.FlagSet, args []string, log io.Writer) ([]*Table, error) {
-			var c PaceConfig
-			c.flags(f)
-			if err := f.Parse(args); err != nil {
-				return nil, err
-			}
-			t, err := RunPace(ctx, c, log)
-			return []*Table{t}, err
-		}},
-		"memory": {"peak memory of jobs of 100,000 to 10,000,000 objects", func(ctx context.Context, f *flag.FlagSet, args []string, log io.Writer) ([]*Table, error) {
-			var c MemoryConfig
-			c.flags(f)
-			if err := f.Parse(args); err != nil {
-				return nil, err
-			}
-			t, err := RunMemory(ctx, c, log)
-			return []*Table{t}, err
-		}},
-		"minio": {"seconds and CPU on both sides against a real MinIO in memory", func(ctx context.Context, f *flag.FlagSet, args []string, log io.Writer) ([]*Table, error) {
-			var c MinIOConfig
-			c.flags(f)
-			if err := f.Parse(args); err != nil {
-				return nil, err
-			}
-			return RunMinIO(ctx, c, log)
-		}},
-		"resume": {"time from start to the first request of a job that is nearly done", func(ctx context.Context, f *flag.FlagSet, args []string, log io.Writer) ([]*Table, error) {
-			var c ResumeConfig
-			c.flags(f)
-			if err := f.Parse(args); err != nil {
-				return nil, err
-			}
-			t, err := RunResume(ctx, c, log)
-			return []*Table{t}, err
-		}},
+		"client":     one("CPU, requests and memory of the whole tool against the null server", (*ClientConfig).flags, RunClient),
+		"list":       one("reading a bucket's keys, against the null server", (*ListConfig).flags, RunList),
+		"inventory":  one("planning from an inventory or a list", (*InventoryConfig).flags, RunInventory),
+		"checkpoint": one("what remembering a job costs", (*CheckpointConfig).flags, RunCheckpoint),
+		"resume":     one("time from start to the first request of a job that is nearly done", (*ResumeConfig).flags, RunResume),
+		"memory":     one("peak memory of jobs of 100,000 to 10,000,000 objects", (*MemoryConfig).flags, RunMemory),
+		"pace":       one("the rate found against a store that limits it, with its curve", (*PaceConfig).flags, RunPace),
+		"minio":      {"seconds and CPU on both sides against a real MinIO in memory", runFlags((*MinIOConfig).flags, RunMinIO)},
 	}
 }
 
-var defaultSet = []string{"client", "minio"}
+// one is a workload that makes one table.
+func one[C any](what string, flags func(*C, *flag.FlagSet), run func(context.Context, C, io.Writer) (*Table, error)) workload {
+	return workload{what, runFlags(flags, func(ctx context.Context, c C, log io.Writer) ([]*Table, error) {
+		t, err := run(ctx, c, log)
+		return []*Table{t}, err
+	})}
+}
+
+// runFlags parses a Config's flags and runs it.
+func runFlags[C any](flags func(*C, *flag.FlagSet), run func(context.Context, C, io.Writer) ([]*Table, error)) func(context.Context, *flag.FlagSet, []string, io.Writer) ([]*Table, error) {
+	return func(ctx context.Context, f *flag.FlagSet, args []string, log io.Writer) ([]*Table, error) {
+		var c C
+		flags(&c, f)
+		if err := f.Parse(args); err != nil {
+			return nil, err
+		}
+		return run(ctx, c, log)
+	}
+}
+
+// The default set is what takes minutes, not hours.
+var defaultSet = []string{"client", "list", "inventory", "checkpoint", "minio"}
 
 func command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	all := workloads()
