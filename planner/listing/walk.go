@@ -215,7 +215,7 @@ func (w *walker) next(ctx context.Context) (batch, error) {
 		q, cold := w.request()
 		reply, err := w.src.list(ctx, q)
 		if err != nil {
-			if q == w.token && object.ClassOf(err) == object.ClassInvalid && !w.careful {
+			if w.token != (object.ListRequest{}) && object.ClassOf(err) == object.ClassInvalid && !w.careful {
 				w.token = object.ListRequest{} // some stores forget tokens; the key is as good
 				continue
 			}
