@@ -37,7 +37,9 @@ func listers(b *builder) []*participant {
 	m.args = func(t *task) []string {
 		return []string{"--config-dir", filepath.Join(t.dir, "mc"), "ls", "--recursive", "b/" + t.bucket + "/" + t.prefix}
 	}
-	aws.args = func(t *task) []string { return []string{"--endpoint-url", t.endpoint, "s3", "ls", "--recursive", t.url()} }
+	aws.args = func(t *task) []string {
+		return []string{"--endpoint-url", t.endpoint, "s3", "ls", "--recursive", t.url()}
+	}
 	return []*participant{planning(b, "reseal plan", func(t *task) []string { return []string{t.url()} }), s5, rc, m, aws}
 }
 
