@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -32,6 +33,18 @@ var awsSuffixes = [...]string{
 	".c2s.ic.gov", ".sc2s.sgov.gov", ".cloud.adc-e.uk", ".csp.hci.ic.gov",
 }
 
+// s3Label is the label of a host name that stands before the region, where that
+// host is S3 itself; regionLabel is a region.
+var (
+	s3Label     = regexp.MustCompile(`^s3(-fips|-accesspoint|-accesspoint-fips|-accelerate|-external-1|(-fips)?-[a-z]{2,4}(-[a-z]+)+-[0-9]+)?$`)
+	regionLabel = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-[0-9]+$`)
+)
+
+// isAWSHost says whether an endpoint has a name that only S3 itself can have.
+// AWS's suffix is not enough: load balancers, EC2 instances, API gateways and
+// endpoint services stand under it too, and behind them any store of anybody.
+//
+//	[bucket.][vpce-….]s3[.dualstack][.region][.vpce].amazonaws.com
 func isAWSHost(endpoint string) bool {
 	u, err := url.Parse(endpoint)
 	if err != nil {
@@ -39,11 +52,28 @@ func isAWSHost(endpoint string) bool {
 	}
 	host := strings.ToLower(u.Hostname())
 	for _, suffix := range awsSuffixes {
-		if strings.HasSuffix(host, suffix) {
-			return true
+		name, found := strings.CutSuffix(host, suffix)
+		if !found {
+			continue
 		}
+		labels := strings.Split(strings.TrimSuffix(name, ".vpce"), ".")
+		last := len(labels) - 1
+		if last > 0 && regionLabel.MatchString(labels[last]) {
+			last--
+		}
+		if last > 0 && labels[last] == "dualstack" {
+			last--
+		}
+		return s3Label.MatchString(labels[last])
 	}
 	return false
+}
+
+// isProvedAWS says whether what answers under an endpoint is known to be S3: its name
+// is, and TLS proves that it is not another one's.
+func (s *Store) isProvedAWS() bool {
+	plain := s.sdk.BaseEndpoint != nil && !strings.HasPrefix(strings.ToLower(*s.sdk.BaseEndpoint), "https://")
+	return s.aws && !plain && !s.opts.NoVerifySSL
 }
 
 // Address resolves a bucket. On AWS the bucket's region is asked for once; a
@@ -59,7 +89,7 @@ func (s *Store) Address(ctx context.Context, bucket string) (Address, error) {
 	if err != nil {
 		return Address{}, err
 	}
-	if s.aws && a.Service == "s3" {
+	if s.aws {
 		region, err := s.askRegion(ctx, bucket, a)
 		if err != nil {
 			return Address{}, err
@@ -125,6 +155,11 @@ func (s *Store) resolve(ctx context.Context, bucket, region string) (Address, er
 		if r, ok := smithyhttp.GetSigV4SigningRegion(&o.SignerProperties); ok {
 			a.Region = r
 		}
+	}
+	if a.Service != "s3" {
+		return Address{}, &object.Error{Class: object.ClassUnsupported, Op: "ResolveEndpoint", Ref: object.Ref{Bucket: bucket},
+			Message: "this is a bucket of " + a.Service + ", which does not do what S3 does",
+			Hint:    "name a general purpose bucket, or an access point of one"}
 	}
 	return a, nil
 }

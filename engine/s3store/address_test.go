@@ -111,6 +111,60 @@ func TestAddress(t *testing.T) {
 	}
 }
 
+// Only what nobody but AWS can answer under is taken for S3: on any other store an
+// UpdateObjectEncryption would replace the object.
+func TestWhatIsS3Itself(t *testing.T) {
+	clean(t)
+	for endpoint, s3 := range map[string]bool{
+		"":                                                                 true,
+		"https://s3.amazonaws.com":                                         true,
+		"https://S3.EU-West-1.amazonaws.com:443":                           true,
+		"https://bkt.s3.eu-west-1.amazonaws.com":                           true,
+		"https://s3-us-west-2.amazonaws.com":                               true,
+		"https://s3.dualstack.us-east-2.amazonaws.com":                     true,
+		"https://s3-fips.us-gov-west-1.amazonaws.com":                      true,
+		"https://s3-fips.dualstack.us-east-1.amazonaws.com":                true,
+		"https://s3-accelerate.dualstack.amazonaws.com":                    true,
+		"https://s3.cn-north-1.amazonaws.com.cn":                           true,
+		"https://s3.eusc-de-east-1.amazonaws.eu":                           true,
+		"https://s3.us-iso-east-1.c2s.ic.gov":                              true,
+		"https://ap-111122223333.s3-accesspoint.eu-west-1.amazonaws.com":   true,
+		"https://bucket.vpce-0a-1b.s3.eu-west-1.vpce.amazonaws.com":        true,
+		"http://s3.eu-west-1.amazonaws.com":                                false, // anybody can answer here
+		"https://ec2-3-4-5-6.eu-west-1.compute.amazonaws.com":              false,
+		"https://ec2-3-4-5-6.compute-1.amazonaws.com":                      false,
+		"https://s3-gateway-123.eu-west-1.elb.amazonaws.com":               false,
+		"https://s3.eu-west-1.elb.amazonaws.com":                           false,
+		"https://s3.execute-api.eu-west-1.amazonaws.com":                   false,
+		"https://vpce-0a-1b.vpce-svc-2c.eu-west-1.vpce.amazonaws.com":      false,
+		"https://s3express-use1-az4.us-east-1.amazonaws.com":               false,
+		"https://op-1.s3-outposts.eu-west-1.amazonaws.com":                 false,
+		"https://ol-111122223333.s3-object-lambda.eu-west-1.amazonaws.com": false,
+		"https://s3.amazonaws.com.evil.example":                            false,
+		"https://evil.example/s3.amazonaws.com":                            false,
+		"https://s3.amazonaws.com@evil.example":                            false,
+		"https://evils3.amazonaws.com":                                     false,
+		"https://amazonaws.com":                                            false,
+		"https://127.0.0.1:9000":                                           false,
+	} {
+		s, err := Open(t.Context(), Options{EndpointURL: endpoint})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.isProvedAWS(); got != s3 {
+			t.Errorf("%q is S3: %v", endpoint, got)
+		}
+	}
+	s, err := Open(t.Context(), Options{EndpointURL: "https://s3.eu-west-1.amazonaws.com", NoVerifySSL: true})
+	if err != nil || s.isProvedAWS() {
+		t.Errorf("without a certificate that is verified: %v", err)
+	}
+	t.Setenv("AWS_ENDPOINT_URL", "http://ec2-3-4-5-6.compute-1.amazonaws.com:9000")
+	if s, err = Open(t.Context(), Options{}); err != nil || s.isProvedAWS() {
+		t.Errorf("an endpoint of the environment: %v", err)
+	}
+}
+
 func TestAddressRefusals(t *testing.T) {
 	clean(t)
 	s, _ := opened(t, Options{}, func(*http.Request) *http.Response { return answered(404, "") })
@@ -119,6 +173,12 @@ func TestAddressRefusals(t *testing.T) {
 	}
 	if _, err := s.Address(t.Context(), "b--use1-az4--x-s3"); object.ClassOf(err) != object.ClassUnsupported {
 		t.Errorf("directory bucket: %v", err)
+	}
+	for _, arn := range []string{"arn:aws:s3-outposts:eu-west-1:111122223333:outpost:op-01234567890123456:accesspoint:ap",
+		"arn:aws:s3-object-lambda:eu-west-1:111122223333:accesspoint/ol"} {
+		if a, err := s.Address(t.Context(), arn); object.ClassOf(err) != object.ClassUnsupported {
+			t.Errorf("%s: %+v, %v", arn, a, err)
+		}
 	}
 	for _, o := range []Options{{EndpointURL: "127.0.0.1:9000"}, {EndpointURL: "ftp://h"}, {RequestPayer: "me"}, {MaxConnections: -1}, {CABundle: "/nonexistent"}, {Profile: "nobody"}} {
 		if _, err := Open(t.Context(), o); err == nil {

@@ -27,8 +27,8 @@ type ProbeOptions struct {
 
 // Probe finds out what the endpoint can do.
 //
-// AWS hosts are known, and nothing is sent. Any other endpoint is believed only
-// after a canary: small throwaway objects, the very requests of the job, and
+// AWS hosts are known, and nothing is sent. Any other endpoint, and an AWS name
+// that no certificate vouches for, is believed only after a canary: small throwaway objects, the very requests of the job, and
 // everything read back: bytes, headers, tags, encryption. Sub-resources and
 // UpdateObjectEncryption go to throwaway objects of their own, which a store that
 // does not know them overwrites. Everything is deleted again, all versions, also
@@ -41,7 +41,7 @@ type ProbeOptions struct {
 // KMS key that cannot be used. A store that does not encrypt is no error; see
 // Capabilities.Encrypts and the Notes.
 func (s *Store) Probe(ctx context.Context, o ProbeOptions) (caps object.Capabilities, err error) {
-	if s.aws {
+	if s.isProvedAWS() {
 		return knownAWS(o.Target), nil
 	}
 	c := newCanary(s, o)
