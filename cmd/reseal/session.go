@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/resealhq/reseal/checkpoint"
@@ -156,7 +157,12 @@ func (s *session) openStore(ctx context.Context) error {
 	}
 	s.closers = append(s.closers, func() error { s.hot.Close(); return nil })
 	if c.EndpointURL == "" {
-		c.EndpointURL = store.Endpoint() // of the shared configuration files
+		c.EndpointURL = strings.TrimRight(store.Endpoint(), "/") // of the shared configuration files
+	}
+	if s.job != nil && c.EndpointURL != s.job.File.Spec.Connection.EndpointURL {
+		// What was learnt of one store must not be believed of another.
+		return unusablef("set AWS_CONFIG_FILE and AWS_PROFILE as they were, or name another directory for a new job",
+			"the job in %s was begun on AWS, and the shared configuration files lead to %s now", s.job.Dir, c.EndpointURL)
 	}
 	return s.order.spec.Target.refusePlaintext(c)
 }
