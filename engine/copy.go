@@ -17,7 +17,7 @@ func (it *item) copy(ctx context.Context, c object.Choice) (*object.Outcome, err
 		return nil, err
 	}
 	reapply := it.lostByCopy(req)
-	if err := it.intend(ctx, reapply); err != nil {
+	if err := it.intend(reapply); err != nil {
 		return nil, err
 	}
 	var reply object.CopyReply
@@ -35,6 +35,9 @@ func (it *item) copy(ctx context.Context, c object.Choice) (*object.Outcome, err
 	}
 	it.out.RequestID, it.out.NewVersionID = reply.RequestID, reply.VersionID
 	if err := it.reapply(ctx, req.Dest, reapply); err != nil {
+		return nil, err
+	}
+	if err := it.dropIntent(reapply); err != nil {
 		return nil, err
 	}
 	return it.prove(ctx, "CopyObject", reply)
@@ -142,7 +145,7 @@ func (it *item) lostByCopy(req *object.CopyRequest) object.Reapply {
 
 // intend makes durable what has to be re-applied, before the copy drops it.
 // A crash after this finds it, looks at the object and writes it again.
-func (it *item) intend(_ context.Context, what object.Reapply) error {
+func (it *item) intend(what object.Reapply) error {
 	if what.IsZero() {
 		return nil
 	}
@@ -150,22 +153,35 @@ func (it *item) intend(_ context.Context, what object.Reapply) error {
 	if err := it.Journal.SaveUpload(u); err != nil {
 		return journalError("written", err)
 	}
+	it.intended = true
 	return nil
 }
 
-// withoutIntent takes the intent back where the copy was certainly not applied.
+// withoutIntent takes the intent back where the copy was certainly not applied,
+// whatever err was met in the end.
 func (it *item) withoutIntent(what object.Reapply, err error) error {
-	if what.IsZero() || object.MaybeApplied(err) {
+	if it.lost || object.MaybeApplied(err) {
 		return err
 	}
-	if derr := it.Journal.DropUpload(it.task.Seq); derr != nil {
-		return journalError("written", derr)
+	if derr := it.dropIntent(what); derr != nil {
+		return derr
 	}
 	return err
 }
 
-// reapply writes again what the copy dropped, reads it back, and forgets the
-// intent. All of it can be repeated without harm.
+func (it *item) dropIntent(what object.Reapply) error {
+	if what.IsZero() {
+		return nil
+	}
+	if err := it.Journal.DropUpload(it.task.Seq); err != nil {
+		return journalError("written", err)
+	}
+	it.intended = false
+	return nil
+}
+
+// reapply writes again what the copy dropped, and reads it back. All of it can be
+// repeated without harm.
 func (it *item) reapply(ctx context.Context, dest object.Ref, what object.Reapply) error {
 	if what.IsZero() {
 		return nil
@@ -186,12 +202,7 @@ func (it *item) reapply(ctx context.Context, dest object.Ref, what object.Reappl
 		if err := it.send(ctx, detail, put); err != nil {
 			return err
 		}
-		if err := it.lockArrived(ctx, dest, what); err != nil {
-			return err
-		}
-	}
-	if err := it.Journal.DropUpload(it.task.Seq); err != nil {
-		return journalError("written", err)
+		return it.lockArrived(ctx, dest, what)
 	}
 	return nil
 }
@@ -259,14 +270,19 @@ func (it *item) resumeReapply(ctx context.Context, u *object.Upload) (*object.Ou
 	if !it.Target.Satisfied(&h.Object) || h.Size != u.Size {
 		// The copy never happened, and the details are where they were; or somebody
 		// else wrote the object since, with details of its own.
-		return nil, it.withoutIntent(u.Reapply, nil)
+		return nil, it.dropIntent(u.Reapply)
 	}
 	it.out.Operation = object.OpCopy
 	it.out.NewVersionID = h.ShownVersionID
 	if err := it.reapply(ctx, dest, u.Reapply); err != nil {
 		return nil, err
 	}
+	if err := it.dropIntent(u.Reapply); err != nil {
+		return nil, err
+	}
 	it.out.ETagBefore, it.out.Before = u.ETag, it.task.Object.Encryption
-	it.out.Message = "done by an earlier process of this job; proved after an interruption"
+	if it.task.InDoubt {
+		it.out.Message = "done by an earlier process of this job; proved after an interruption"
+	}
 	return it.done(h.ETag, h.Encryption), nil
 }

@@ -20,6 +20,8 @@ import (
 type memStore struct {
 	// delay of every request, on the test's clock.
 	delay time.Duration
+	// dropsTags makes every copy lose the tags, also those sent along.
+	dropsTags bool
 	// shows makes Copy's reply carry the encryption.
 	shows bool
 	// fault is asked before every request; a non-nil error is the answer, and
@@ -109,7 +111,7 @@ func (s *memStore) Head(ctx context.Context, ref object.Ref, _ object.CustomerKe
 		return object.Head{}, &object.Error{Class: object.ClassGone, Op: "HeadObject", Ref: ref, HTTPStatus: 404}
 	}
 	h := object.Head{Object: o.Object, Attributes: o.attrs}
-	h.Ref = ref
+	h.Ref, h.Tags = ref, nil
 	return h, nil
 }
 
@@ -137,6 +139,9 @@ func (s *memStore) write(r *object.CopyRequest, body []byte) object.CopyReply {
 	o := &memObject{body: body}
 	if old := s.mu.objects[r.Dest.Key]; old != nil {
 		o.attrs, o.writes = old.attrs, old.writes+1
+	}
+	if s.dropsTags {
+		o.attrs.Tags = nil
 	}
 	o.Ref = object.Ref{Bucket: r.Dest.Bucket, Key: r.Dest.Key}
 	o.Size, o.ETag, o.LastModified = int64(len(body)), fmt.Sprintf("etag-%d", s.mu.next), time.Now()
@@ -288,8 +293,24 @@ func (s *memStore) Open(ctx context.Context, ref object.Ref, _ object.CustomerKe
 	return io.NopCloser(bytes.NewReader(s.mu.objects[ref.Key].body)), nil
 }
 
-func (s *memStore) Tags(context.Context, object.Ref) ([]object.Tag, error)      { return nil, nil }
-func (s *memStore) PutTags(context.Context, object.Ref, []object.Tag) error     { return errNone }
+func (s *memStore) Tags(_ context.Context, ref object.Ref) ([]object.Tag, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Concat([]object.Tag{}, s.mu.objects[ref.Key].attrs.Tags), nil
+}
+
+func (s *memStore) PutTags(ctx context.Context, ref object.Ref, tags []object.Tag) error {
+	err, apply := s.enter(ctx, object.ReqPutDetail, ref.Key)
+	if apply {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		o := *s.mu.objects[ref.Key]
+		o.attrs.Tags = tags
+		s.mu.objects[ref.Key] = &o
+	}
+	return err
+}
+
 func (s *memStore) Grants(context.Context, object.Ref) ([]object.Grant, error)  { return nil, nil }
 func (s *memStore) PutGrants(context.Context, object.Ref, []object.Grant) error { return errNone }
 func (s *memStore) PutLock(context.Context, object.Ref, string, time.Time, bool) error {

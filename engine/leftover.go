@@ -34,6 +34,12 @@ func (r *run) cleanUp(ctx context.Context) error {
 		switch {
 		case u.ID != "" && u.Reapply.IsZero():
 			_ = r.abort(ctx, &u) // it warns, and the record stays
+		case u.ID != "":
+			// Where it was completed, the record stays: what the store has dropped is
+			// written again when the object is tried again.
+			if _, err := r.listParts(ctx, &u); err == nil {
+				_ = r.abort(ctx, &u)
+			}
 		case u.ID == "" && !u.Begun.IsZero():
 			if err := r.endIntent(ctx, &u); err != nil {
 				r.Log.Warn("an upload may be left open", "bucket", u.Target.Bucket, "key", u.Target.Key, "error", err)

@@ -55,11 +55,10 @@ func (it *item) finishUpload(ctx context.Context, u *object.Upload, have []objec
 		return nil, it.giveUp(ctx, u, err)
 	}
 	it.out.RequestID, it.out.NewVersionID = reply.RequestID, reply.VersionID
-	if u.Reapply.IsZero() {
-		if err := it.forget(u); err != nil {
-			return nil, err
-		}
-	} else if err := it.reapply(ctx, u.Target, u.Reapply); err != nil {
+	if err := it.reapply(ctx, u.Target, u.Reapply); err != nil {
+		return nil, err
+	}
+	if err := it.forget(u); err != nil {
 		return nil, err
 	}
 	return it.prove(ctx, "CompleteMultipartUpload", reply)
@@ -290,8 +289,12 @@ func (it *item) complete(ctx context.Context, u *object.Upload, parts []object.P
 		if !object.MaybeApplied(err) || n >= it.MaxAttempts {
 			return reply, err
 		}
-		if done, reply, derr := it.completedAlready(ctx, u); done || derr != nil {
-			return reply, derr
+		done, found, derr := it.completedAlready(ctx, u)
+		switch {
+		case done, errors.Is(derr, errAbandon), object.ClassOf(derr) == object.ClassChanged:
+			return found, derr
+		case derr != nil:
+			return reply, err // what became of it is not known: the upload's record has to stay
 		}
 		if err := it.pause(ctx, n, err); err != nil {
 			return reply, err

@@ -52,7 +52,11 @@ func (it *item) update(ctx context.Context) (*object.Outcome, error) {
 func (it *item) once(ctx context.Context, call object.Call, f func(context.Context) error) (found *object.Head, err error) {
 	for n := 1; ; n++ {
 		err = it.send(ctx, call, f)
-		if !object.MaybeApplied(err) || ctx.Err() != nil {
+		if !object.MaybeApplied(err) {
+			return nil, err
+		}
+		it.lost = true
+		if ctx.Err() != nil {
 			return nil, err
 		}
 		ref := it.Dest.Ref(it.task.Object.Ref)

@@ -29,6 +29,9 @@ type item struct {
 	proveAlone bool
 	// createLost is set once a CreateMultipartUpload got no answer.
 	createLost bool
+	// lost is set once a request that changes the object got no answer, so that it
+	// may take effect at any time; intended, while what it drops is in the journal.
+	lost, intended bool
 	// changed is set once somebody was seen to have written the object since the
 	// plan.
 	changed bool
@@ -94,7 +97,8 @@ func (it *item) rounds(ctx context.Context, inDoubt bool) (*object.Outcome, erro
 		if object.ClassOf(err) != object.ClassChanged {
 			return out, err
 		}
-		inDoubt, it.changed, it.attrs = false, true, nil // what we knew is of another object
+		it.changed, it.attrs = true, nil // what we knew is of another object
+		inDoubt = it.lost && it.intended // which may be what our own copy made of it
 	}
 	return it.left(object.ReasonChanging, "others kept writing to it; run again when they are done"), nil
 }
