@@ -55,6 +55,9 @@ type teller struct {
 	w        *work
 	progress *report.Progress
 
+	// clock is the store's offset that was warned of last; look alone uses it.
+	clock time.Duration
+
 	mu struct {
 		sync.Mutex
 		outside bool // of the window
@@ -115,6 +118,7 @@ func (t *teller) tell() (end func()) {
 
 func (t *teller) look(now time.Time) *live {
 	t.w.elapse(now)
+	t.warnOfClock()
 	l := &live{PID: os.Getpid(), Started: t.w.began.UTC(), Progress: t.progress.Snapshot(now), PaceState: t.w.pacer.State(), Stage: t.stage()}
 	if !l.Progress.WaitingSince.IsZero() && l.Stage != "draining" {
 		l.Stage = "waiting"
@@ -124,6 +128,17 @@ func (t *teller) look(now time.Time) *live {
 		_, l.NextWindow = w.at(now)
 	}
 	return l
+}
+
+// warnOfClock tells when signatures go by the store's clock because this machine's
+// was refused.
+func (t *teller) warnOfClock() {
+	ahead := t.w.store.ClockOffset()
+	if (ahead - t.clock).Abs() < time.Minute {
+		return
+	}
+	t.clock = ahead
+	t.w.log.Warn("the clock of this machine and that of the store differ; requests are signed by the store's. Set the one that is wrong (NTP)", "store_ahead", ahead.Round(time.Second))
 }
 
 func (t *teller) stage() string {

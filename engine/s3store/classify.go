@@ -172,6 +172,8 @@ type Failed struct {
 	// Header gives the value of a response header by its name, empty where absent.
 	Header func(name string) string
 	Body   []byte
+	// Signed is the time that the request was signed with, zero where that is not known.
+	Signed time.Time
 }
 
 // keyShaped is what has the form of a customer key, 32 bytes in base64 or in hex.

@@ -22,16 +22,19 @@ const skewWorthCorrecting = time.Minute
 // send one more request, which changes nothing, and it learns the store's clock.
 //
 //   - 400 and 403 on HEAD carry no code, and mean anything from an expired token
-//     to a missing permission: the same question as a GET of one byte does.
+//     to a missing permission: the same question as a GET of one byte does. Where
+//     that is answered, the refusal was of the moment: the credentials or the clock
+//     were put right in between.
 //   - Ceph answers 403 InvalidAccessKeyId for an unknown KMS key: if the
 //     credentials still work, it is the key.
 //   - SignatureDoesNotMatch while the credentials work is about this one object,
 //     whose key or metadata the store reads in another way.
-//   - RequestTimeTooSkewed is transient once the clock was corrected.
+//   - RequestTimeTooSkewed is transient where the store tells another time than the
+//     request was signed with: the next one is signed by the store's clock.
 func (s *Store) Failure(ctx context.Context, f Failed) *object.Error {
 	e := Classify(f)
 	if f.Op == "HeadObject" && e.Code == "" && (f.Status == http.StatusBadRequest || f.Status == http.StatusForbidden) {
-		e, f.Header = s.askAgain(ctx, f, e)
+		e = s.askAgain(ctx, &f, e)
 	}
 	switch {
 	case e.Code == "InvalidAccessKeyId" && f.KMSKey != "" && !s.aws && s.credentialsWork(ctx, f.Ref.Bucket):
@@ -40,8 +43,10 @@ func (s *Store) Failure(ctx context.Context, f Failed) *object.Error {
 	case e.Code == "SignatureDoesNotMatch" && f.Ref.Key != "" && s.credentialsWork(ctx, f.Ref.Bucket):
 		e.Class = object.ClassInvalid
 		e.Hint = "the credentials work, so the store computes another signature for this object's key or metadata; copy it by another tool"
-	case e.Code == "RequestTimeTooSkewed" && s.correctClock(f.Header("Date")):
+	case e.Code == "RequestTimeTooSkewed" && s.correctClock(f.Header("Date"), f.Signed):
 		e.Class = object.ClassTransient
+	case e.Code == "RequestTimeTooSkewed":
+		e.Hint = "the store finds the time of the signature wrong, and its Date header tells no other: set the clock of this machine (NTP), or that of the store"
 	}
 	return e
 }
@@ -59,29 +64,33 @@ func (s *Store) ClassifyReply(op string, ref object.Ref, status int, header http
 }
 
 // askAgain sends GET for a HEAD whose failure had no code. It gives the better of
-// the two answers, with its headers.
-func (s *Store) askAgain(ctx context.Context, f Failed, e *object.Error) (*object.Error, func(string) string) {
+// the two answers, and makes f that one.
+func (s *Store) askAgain(ctx context.Context, f *Failed, e *object.Error) *object.Error {
 	r := newRequest("GetObject", http.MethodGet, f.Ref).version()
 	r.set("Range", "bytes=0-0")
 	r.customerKey("", f.CustomerKey)
 	a, err := s.Address(ctx, f.Ref.Bucket)
 	if err != nil {
-		return e, f.Header
+		return e
 	}
 	resp, err := s.sendTo(ctx, r, a)
 	if err != nil {
-		return e, f.Header
+		return e
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode/100 == 2 {
-		return e, f.Header // the store is of two minds: the first answer stands
+		e.Class = object.ClassTransient
+		e.Message, e.Hint = "HEAD was refused, and GET answered a moment later", "if that stays so, something on the way refuses HEAD requests"
+		return e
 	}
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxReply))
-	told := Classify(Failed{Op: f.Op, Ref: f.Ref, Status: resp.StatusCode, Header: resp.Header.Get, Body: body})
+	again := Failed{Op: f.Op, Ref: f.Ref, Status: resp.StatusCode, Header: resp.Header.Get, Body: body, Signed: signedAt(resp)}
+	told := Classify(again)
 	if told.Code == "" || resp.StatusCode != f.Status {
-		return e, f.Header // an answer to another question
+		return e // an answer to another question
 	}
-	return told, resp.Header.Get
+	f.Header, f.Signed = again.Header, again.Signed
+	return told
 }
 
 // credentialsWork says whether the store accepts the credentials right now.
@@ -99,20 +108,25 @@ func (s *Store) credentialsWork(ctx context.Context, bucket string) bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// correctClock takes over the store's time if that changes much.
-func (s *Store) correctClock(date string) bool {
+// correctClock takes over the store's time if that changes much, and says whether
+// the next request will be signed with another time than the refused one was:
+// that may be another worker's correction.
+func (s *Store) correctClock(date string, signed time.Time) bool {
 	t, err := http.ParseTime(date)
 	if err != nil {
 		return false
 	}
-	was := time.Duration(s.clockOffset.Load())
 	is := time.Until(t)
-	if d := is - was; d < skewWorthCorrecting && d > -skewWorthCorrecting {
-		return false
+	if (is - s.ClockOffset()).Abs() >= skewWorthCorrecting {
+		s.clockOffset.Store(int64(is))
+		return true
 	}
-	s.clockOffset.Store(int64(is))
-	return true
+	return !signed.IsZero() && t.Sub(signed).Abs() >= skewWorthCorrecting
 }
+
+// ClockOffset is what the store's clock was found to be ahead of this machine's;
+// zero as long as the store has refused no signature for its time.
+func (s *Store) ClockOffset() time.Duration { return time.Duration(s.clockOffset.Load()) }
 
 // FailedToSend classifies the error of a request that got no (whole) answer.
 //

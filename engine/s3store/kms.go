@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
@@ -52,6 +54,7 @@ func (s *Store) ResolveKey(ctx context.Context, idOrAlias string) (Key, error) {
 	}
 	client := kms.NewFromConfig(s.cfg, func(o *kms.Options) {
 		o.RetryMaxAttempts = 1
+		o.HTTPSignerV4 = byStoresClock{v4.NewSigner(), s}
 		o.Region = regionOfKey(idOrAlias, s.keyRegion())
 		o.Credentials = aws.NewCredentialsCache(aws.CredentialsProviderFunc(s.retrieve))
 	})
@@ -66,6 +69,17 @@ func (s *Store) ResolveKey(ctx context.Context, idOrAlias string) (Key, error) {
 	return Key{ARN: *m.Arn, State: string(m.KeyState), Enabled: m.KeyState == types.KeyStateEnabled,
 		Symmetric: m.KeySpec == types.KeySpecSymmetricDefault && m.KeyUsage == types.KeyUsageTypeEncryptDecrypt,
 		Manager:   string(m.KeyManager), Region: regionOfKey(*m.Arn, "")}, nil
+}
+
+// byStoresClock signs with the store's time, where this machine's was refused.
+type byStoresClock struct {
+	*v4.Signer
+	store *Store
+}
+
+// SignHTTP is what the SDK's clients call.
+func (b byStoresClock) SignHTTP(ctx context.Context, creds aws.Credentials, r *http.Request, payloadHash, service, region string, _ time.Time, opts ...func(*v4.SignerOptions)) error {
+	return b.Signer.SignHTTP(ctx, creds, r, payloadHash, service, region, b.store.Now(), opts...)
 }
 
 // keyRegion is where a key that does not name its region must be: with the bucket

@@ -244,7 +244,9 @@ func (s *Store) ListInspected(ctx context.Context, bucket, prefix, startAfter st
 	return rep.Objects, rep.Truncated, nil
 }
 
-// ListUploads lists the open multipart uploads of one key.
+// ListUploads lists the open multipart uploads of one key. When each was initiated
+// is told by this machine's clock, which the caller compares with, also where the
+// store's own is another.
 func (s *Store) ListUploads(ctx context.Context, dest object.Ref) ([]object.PendingUpload, error) {
 	var out []object.PendingUpload
 	keyMarker, idMarker := "", ""
@@ -272,13 +274,17 @@ func (s *Store) ListUploads(ctx context.Context, dest object.Ref) ([]object.Pend
 		if err := decode(r, rep, "ListMultipartUploadsResult", &doc); err != nil {
 			return nil, err
 		}
+		ahead := time.Duration(0) // of the store's clock
+		if date, err := http.ParseTime(rep.header.Get("Date")); err == nil {
+			ahead = time.Until(date)
+		}
 		c := codec{on: doc.EncodingType == "url"}
 		for _, u := range doc.Upload {
 			if c.decode(u.Key) != dest.Key {
 				continue
 			}
 			t, _ := time.Parse(time.RFC3339Nano, u.Initiated)
-			out = append(out, object.PendingUpload{Key: dest.Key, ID: u.UploadId, Initiated: t.UTC()})
+			out = append(out, object.PendingUpload{Key: dest.Key, ID: u.UploadId, Initiated: t.Add(-ahead).UTC()})
 		}
 		next := c.decode(doc.NextKeyMarker)
 		if !doc.IsTruncated || next == keyMarker && doc.NextUploadIDMarker == idMarker {

@@ -224,7 +224,7 @@ func (s *Store) Invalidate() {
 
 // Now is the time to sign with: this machine's, corrected by what the store told
 // when it found the clock skewed.
-func (s *Store) Now() time.Time { return time.Now().Add(time.Duration(s.clockOffset.Load())) }
+func (s *Store) Now() time.Time { return time.Now().Add(s.ClockOffset()) }
 
 // Close drops idle connections.
 func (s *Store) Close() { s.client.CloseIdleConnections() }

@@ -185,4 +185,35 @@ func TestAskedAgain(t *testing.T) {
 	if err := head(); object.ClassOf(err) != object.ClassCredentials {
 		t.Errorf("skewed again: %v", err)
 	}
+	// A request that was on its way when another one was corrected is sent again too.
+	late := s.Failure(t.Context(), Failed{Op: "CopyObject", Status: status, Body: []byte(errorXML(code, "")), Signed: time.Now(),
+		Header: http.Header{"Date": {time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)}}.Get})
+	if late.Class != object.ClassTransient {
+		t.Errorf("signed before the correction: %v", late)
+	}
+	// Refused, and answered when asked again: the refusal was of the moment.
+	s, _ = opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(r *http.Request) *http.Response {
+		if r.Method == http.MethodHead {
+			return answered(403, "")
+		}
+		return answered(206, "x")
+	})
+	if err := head(); object.ClassOf(err) != object.ClassTransient {
+		t.Errorf("of two minds: %v", err)
+	}
+}
+
+// TestUploadsAreDatedByThisClock: whoever looks for the upload of a moment ago
+// compares with this machine's clock.
+func TestUploadsAreDatedByThisClock(t *testing.T) {
+	clean(t)
+	stores := time.Now().Add(-20 * time.Minute).UTC()
+	s, _ := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(*http.Request) *http.Response {
+		return answered(200, `<ListMultipartUploadsResult><Upload><Key>k</Key><UploadId>u</UploadId><Initiated>`+stores.Add(-time.Minute).Format(time.RFC3339Nano)+
+			`</Initiated></Upload></ListMultipartUploadsResult>`, "Date", stores.Format(http.TimeFormat))
+	})
+	open, err := s.ListUploads(t.Context(), object.Ref{Bucket: "b", Key: "k"})
+	if err != nil || len(open) != 1 || (time.Since(open[0].Initiated)-time.Minute).Abs() > 3*time.Second {
+		t.Errorf("%v, %v", open, err)
+	}
 }

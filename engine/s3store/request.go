@@ -122,7 +122,7 @@ func (s *Store) call(ctx context.Context, r *request) (*reply, error) {
 	}
 	if isError(body) { // within a 200, also where a success has no body to decode
 		return nil, s.Failure(ctx, Failed{Op: r.op, Ref: r.ref, KMSKey: r.kmsKey, CustomerKey: r.customer,
-			Status: rep.status, Header: rep.header.Get, Body: body})
+			Status: rep.status, Header: rep.header.Get, Body: body, Signed: signedAt(resp)})
 	}
 	return rep, nil
 }
@@ -161,7 +161,16 @@ func (s *Store) doOnce(ctx context.Context, r *request) (*http.Response, error) 
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxReply)) // the status alone is an answer
 	return nil, s.Failure(ctx, Failed{Op: r.op, Ref: r.ref, KMSKey: r.kmsKey, CustomerKey: r.customer,
-		Status: resp.StatusCode, Header: resp.Header.Get, Body: body})
+		Status: resp.StatusCode, Header: resp.Header.Get, Body: body, Signed: signedAt(resp)})
+}
+
+// signedAt is the time that the request behind a reply was signed with.
+func signedAt(resp *http.Response) time.Time {
+	if resp.Request == nil {
+		return time.Time{}
+	}
+	t, _ := time.Parse("20060102T150405Z", resp.Request.Header.Get("X-Amz-Date")) // unsigned: zero
+	return t
 }
 
 // sendTo addresses, signs and sends.

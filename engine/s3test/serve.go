@@ -144,6 +144,7 @@ func (s *Server) send(w http.ResponseWriter, q *request, f fault, rep *reply) {
 	h.Set("X-Amz-Request-Id", q.id)
 	h.Set("X-Amz-Id-2", hostID)
 	h.Set("Server", s.profile.server())
+	h.Set("Date", s.now().Format(http.TimeFormat)) // the store's clock, which may be another than this machine's
 	if rep.xml {
 		h.Set("Content-Type", "application/xml")
 	}

@@ -17,6 +17,7 @@ type exchange struct {
 	ref     object.Ref
 	silence time.Duration
 	limit   time.Time // the context's deadline
+	signed  time.Time // by the clock that signatures go by
 	hash    uint64
 	kmsKey  string // that the store is asked to use
 	// customer is the key that a HEAD carries.
@@ -117,6 +118,7 @@ func (x *exchange) send(ctx, below context.Context, k *conn, h *host, key *signi
 		return false, x.notSent(object.ClassInvalid, errPlainKey, "use an https endpoint")
 	}
 	q.sign(key, h, signing)
+	x.signed = signing
 	if err := k.begin(below, x.limit, x.silence, now); err != nil {
 		return false, x.ended(err)
 	}
@@ -169,7 +171,7 @@ func (x *exchange) judge(ctx context.Context, k *conn, r *reply, h *host, key *s
 // refused asks the table of errors what the reply means.
 func (x *exchange) refused(ctx context.Context, r *reply, h *host, key *signingKey) error {
 	e := x.c.opt.Classify(ctx, Failed{Op: x.op, Ref: x.ref, KMSKey: x.kmsKey, CustomerKey: x.customer,
-		Status: r.status, Header: r.header, Body: r.body})
+		Status: r.status, Header: r.header, Body: r.body, Signed: x.signed})
 	if e.Class == object.ClassCredentials {
 		h.keys.drop(key)
 	}

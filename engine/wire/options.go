@@ -53,6 +53,8 @@ type Failed struct {
 	// Header gives the value of a response header by its name, empty where absent.
 	Header func(name string) string
 	Body   []byte
+	// Signed is the time that the request was signed with.
+	Signed time.Time
 }
 
 // Options say where the requests go and how. Resolve, Credentials and Classify
