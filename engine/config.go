@@ -92,8 +92,11 @@ type Config struct {
 
 	Target object.Target
 	Caps   object.Capabilities
-	Facts  object.BucketFacts
-	Dest   Dest
+	// Facts of the bucket that is read; DestFacts of the one that Dest names, nil in
+	// place.
+	Facts     object.BucketFacts
+	Dest      Dest
+	DestFacts *object.BucketFacts
 
 	Inspect Inspect
 	Verify  Verify
@@ -184,6 +187,14 @@ func (c *Config) setDefaults() {
 	if c.Drain == nil {
 		c.Drain = make(chan struct{})
 	}
+}
+
+// destFacts are those of the bucket that is written to.
+func (c *Config) destFacts() *object.BucketFacts {
+	if c.DestFacts != nil {
+		return c.DestFacts
+	}
+	return &c.Facts
 }
 
 func def[T comparable](v *T, d T) {

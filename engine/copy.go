@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -58,14 +59,17 @@ func (it *item) copyRequest(ctx context.Context, c object.Choice) (*object.CopyR
 		StorageClass: it.storageClass(),
 		Replace:      c.Route == object.RouteReplace || stamped || c.Operation == object.OpMultipart,
 		Attributes:   attrs,
-		LockMode:     it.obj.LockMode, RetainUntil: rfc3339(it.obj.RetainUntil), LegalHold: it.obj.LegalHold,
+	}
+	if it.destFacts().ObjectLock != object.No {
+		mode, until := it.retention()
+		req.LockMode, req.RetainUntil, req.LegalHold = mode, rfc3339(until), it.obj.LegalHold
 	}
 	it.conditions(req)
 	if attrs == nil {
 		return req, nil
 	}
 	req.WebsiteRedirect = attrs.WebsiteRedirect
-	if it.Facts.ACLsDisabled != object.Yes && len(attrs.Grants) > 0 {
+	if it.destFacts().ACLsDisabled != object.Yes && len(attrs.Grants) > 0 {
 		req.Grants = attrs.Grants
 	}
 	req.ReplaceTags = c.Route == object.RouteReplace || c.Operation == object.OpMultipart
@@ -92,6 +96,15 @@ func (it *item) targetWithContext() *object.Target {
 	t := it.Target
 	t.Context = it.attrs.KMSContext
 	return &t
+}
+
+// retention is the one that still protects the object. S3 goes on showing one that
+// has run out, and refuses to write it again.
+func (it *item) retention() (mode string, until time.Time) {
+	if !it.obj.RetainUntil.After(time.Now()) {
+		return "", time.Time{}
+	}
+	return it.obj.LockMode, it.obj.RetainUntil
 }
 
 // conditions guards the destination where the store honours that.
@@ -137,8 +150,9 @@ func (it *item) lostByCopy(req *object.CopyRequest) object.Reapply {
 	if it.Caps.KeepsTags == object.No && it.Caps.PutTagging == object.Yes {
 		lost.Tags = it.attrs.Tags
 	}
-	if it.Caps.KeepsLock == object.No && it.Caps.PutRetention == object.Yes && it.obj.Locked() {
-		lost.LockMode, lost.RetainUntil, lost.LegalHold = it.obj.LockMode, it.obj.RetainUntil, it.obj.LegalHold
+	if it.Caps.KeepsLock == object.No && it.Caps.PutRetention == object.Yes && it.destFacts().ObjectLock != object.No {
+		lost.LockMode, lost.RetainUntil = it.retention()
+		lost.LegalHold = it.obj.LegalHold
 	}
 	return lost
 }

@@ -120,9 +120,10 @@ func (r *run) headWith(ctx context.Context, hot Hot, ref object.Ref, key object.
 
 // overNullVersion looks for an older null version, which a copy in a bucket with
 // suspended versioning would overwrite although it is not the object's current
-// version.
+// version. A bucket that shows version IDs and does not tell whether it still makes
+// new ones may be one.
 func (it *item) overNullVersion(ctx context.Context) (*object.Outcome, error) {
-	if it.Facts.Versioning != object.VersioningSuspended || !it.Dest.InPlace() || it.version == "null" || it.version == "" {
+	if !maySuspend(it.Facts.Versioning) || !it.Dest.InPlace() || it.version == "null" || it.version == "" {
 		return nil, nil
 	}
 	ref := it.obj.Ref
@@ -134,8 +135,12 @@ func (it *item) overNullVersion(ctx context.Context) (*object.Outcome, error) {
 	if err != nil && !errors.Is(err, ErrMissingKey) {
 		return nil, err
 	}
-	return it.left(object.ReasonNullVersion, "versioning is suspended, and a copy would overwrite the older null version of this key; "+
+	return it.left(object.ReasonNullVersion, "versioning is suspended or cannot be told, and a copy would overwrite the older null version of this key; "+
 		"turn versioning on for the time of the job, or remove that version"), nil
+}
+
+func maySuspend(v object.Versioning) bool {
+	return v == object.VersioningSuspended || v == object.VersioningUnknown
 }
 
 // readGrants reads the ACL where the bucket can have one that matters: a store

@@ -184,7 +184,7 @@ func (it *item) needsAttributes(c object.Choice) bool {
 		return true
 	case object.OpCopy:
 		return c.Route == object.RouteReplace || it.Target.StampMtime || it.Verify == VerifyRead ||
-			it.Facts.Versioning == object.VersioningSuspended
+			maySuspend(it.Facts.Versioning)
 	}
 	return false
 }

@@ -148,7 +148,7 @@ func (w *work) config(limits pace.Limits) (engine.Config, error) {
 		Store:   engine.Store{Hot: w.hot, Uploads: w.store, Details: w.store, Reader: w.store},
 		Chooser: w.chooser(), Pace: w.pacer, Observer: w,
 		Target: w.target(), Caps: w.learnt.Caps, Facts: w.learnt.Facts,
-		Dest:    w.order.spec.Dest(),
+		Dest: w.order.spec.Dest(), DestFacts: w.learnt.Dest,
 		Workers: limits.Workers(), PartSize: c.PartSize, RequestTimeout: t.RequestTimeout,
 		Renew: w.renew, Gate: w.gate, Drain: w.stop.asked,
 		MaxFailures: t.MaxFailures.count, MaxFailuresPercent: t.MaxFailures.percent,
