@@ -157,29 +157,26 @@ func (c *canary) holds(ctx context.Context, ref object.Ref, key object.CustomerK
 func (c *canary) clean(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
-	errs := c.abortAll(ctx)
-	var failed []error
+	var holds []error
 	for _, ref := range c.held {
 		if err := c.try(ctx, func() error { return c.s.putHold(ctx, ref, "OFF") }); err != nil {
-			failed = append(failed, err)
+			holds = append(holds, err)
 		}
 	}
-	for n := 1; ; n++ { // what is gone in the end was removed, whatever the answers said
-		failed = append(failed, c.removeAll(ctx)...)
+	for n := 1; ; n++ {
+		failed := append(c.abortAll(ctx), c.removeAll(ctx)...)
 		left := c.left(ctx)
-		if len(left) == 0 {
-			break
-		}
-		if n == 3 {
-			errs = append(append(errs, failed...), fmt.Errorf("still there: %s", strings.Join(left, ", ")))
-			break
+		switch {
+		case len(left) == 0 && len(c.uploads) == 0:
+			return nil // what is gone in the end was removed, whatever the answers said
+		case n == 3:
+			if len(left) > 0 {
+				failed = append(failed, fmt.Errorf("still there: %s", strings.Join(left, ", ")))
+			}
+			return fmt.Errorf("throwaway objects of the probe could not be removed; delete what begins with s3://%s/%s: %w",
+				c.o.Bucket, c.name, errors.Join(append(holds, failed...)...))
 		}
 	}
-	if len(errs) == 0 {
-		return nil
-	}
-	return fmt.Errorf("throwaway objects of the probe could not be removed; delete what begins with s3://%s/%s: %w",
-		c.o.Bucket, c.name, errors.Join(errs...))
 }
 
 // abortAll ends the uploads: those that are known by their ID, and those whose
@@ -203,16 +200,27 @@ func (c *canary) abortAll(ctx context.Context) []error {
 		err := c.try(ctx, func() error { return c.s.AbortUpload(ctx, ref, id) })
 		if err != nil && object.ClassOf(err) != object.ClassNoUpload {
 			errs = append(errs, err)
+			continue
 		}
+		delete(c.uploads, id)
 	}
 	return errs
 }
 
 // removeAll deletes by exact key and version. On a versioned bucket a deletion
-// without a version would only add a marker.
+// without a version would only add a marker. An object stays as long as an upload
+// of its key is open: Sweep finds uploads by the keys that are there, since MinIO
+// lists those of one whole key only.
 func (c *canary) removeAll(ctx context.Context) []error {
+	open := map[string]bool{}
+	for _, ref := range c.uploads {
+		open[ref.Key] = true
+	}
 	var errs []error
 	for _, ref := range c.toRemove(ctx) {
+		if open[ref.Key] {
+			continue
+		}
 		err := c.try(ctx, func() error { return c.s.remove(ctx, ref, c.lock) })
 		if err != nil && c.lock && object.ClassOf(err) == object.ClassDenied {
 			err = c.outwait(ctx, ref)

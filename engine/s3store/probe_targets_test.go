@@ -113,6 +113,34 @@ func TestProbePermissions(t *testing.T) {
 	}
 }
 
+// TestSweepFindsUploads: an upload that a probe could not abort is found by the next
+// run, which knows no more than how the keys begin.
+func TestSweepFindsUploads(t *testing.T) {
+	for _, versioning := range []string{"", "Enabled"} {
+		srv := s3test.New(s3test.Config{})
+		defer srv.Close()
+		srv.CreateBucket("b", s3test.BucketConfig{Versioning: versioning, Deny: []s3test.Deny{{Action: "s3:AbortMultipartUpload"}}})
+		s := openFake(t, srv, s3store.Options{})
+		facts := object.BucketFacts{Versioning: map[string]object.Versioning{"": object.VersioningOff, "Enabled": object.VersioningEnabled}[versioning], ACLsDisabled: object.Yes}
+		name := ""
+		_, err := s.Probe(t.Context(), s3store.ProbeOptions{Bucket: "b", Target: object.Target{SSE: object.SSES3}, Facts: facts,
+			Announce: func(n string) error { name = n; return nil }})
+		if err == nil || len(srv.Snapshot("b").Uploads) == 0 {
+			t.Fatalf("%v; no upload was left", err)
+		}
+		if err := s.Sweep(t.Context(), "b", name, facts); err == nil {
+			t.Error("a sweep that could abort nothing says that all is well")
+		}
+		srv.ConfigureBucket("b", func(c *s3test.BucketConfig) { c.Deny = nil })
+		if err := s.Sweep(t.Context(), "b", name, facts); err != nil {
+			t.Error(err)
+		}
+		if left := srv.Snapshot("b"); len(left.Uploads) > 0 || len(left.Objects) > 0 {
+			t.Errorf("left: %d uploads, %d objects", len(left.Uploads), len(left.Objects))
+		}
+	}
+}
+
 // TestProbeDefaultLock: a bucket that locks all new objects for years gets
 // nothing that outlives the probe.
 func TestProbeDefaultLock(t *testing.T) {
