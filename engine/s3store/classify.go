@@ -226,6 +226,8 @@ func refine(class object.Class, e *object.Error, f Failed) object.Class {
 	switch {
 	case class == object.ClassThrottled && mentionsKMS(e.Message):
 		return object.ClassKMSThrottled
+	case class == object.ClassKey && otherKey(e.Message, f) != "":
+		return object.ClassDenied // the object's own key: no reason to stop the others
 	case e.Code == "MethodNotAllowed" || e.Code == "" && f.Status == http.StatusMethodNotAllowed:
 		if f.Header("X-Amz-Delete-Marker") == "true" {
 			return object.ClassGone // the version is a delete marker
@@ -236,7 +238,20 @@ func refine(class object.Class, e *object.Error, f Failed) object.Class {
 	return class
 }
 
-// mentionsKMS reads a message, which nothing else here does: S3 reports KMS
+var keyARN = regexp.MustCompile(`arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]*:key/[A-Za-z0-9-]+`)
+
+// otherKey is the KMS key that a message complains of, where that is another one
+// than the request asked the store to use: the one that the object is under now.
+// The code is the same for both. An alias cannot be compared.
+func otherKey(message string, f Failed) string {
+	key := keyARN.FindString(message)
+	if key == "" || f.KMSKey == "aws/s3" || isAlias(f.KMSKey) || object.SameKMSKey(key, f.KMSKey) {
+		return ""
+	}
+	return key
+}
+
+// mentionsKMS reads a message, as otherKey does and nothing else here: S3 reports KMS
 // throttling as the same 503 SlowDown as its own, and only the words "Please
 // reduce your request rate for operations involving AWS KMS" tell them apart.
 func mentionsKMS(message string) bool { return strings.Contains(message, "KMS") }

@@ -70,6 +70,9 @@ func TestClassify(t *testing.T) {
 		{"MinIO, KMS away", "CopyObject", 500, errorXML("kms:KeyGenerationFailed", ""), nil, object.ClassTransient},
 		{"MinIO, another key error", "CopyObject", 403, errorXML("kms:SomethingNew", ""), nil, object.ClassKey},
 		{"MinIO key", "CopyObject", 400, errorXML("kms:KeyNotFound", ""), nil, object.ClassKey},
+		{"the target's key by its ARN", "CopyObject", 400, errorXML("KMS.DisabledException", "arn:aws:kms:eu-west-1:1:key/K is disabled."), nil, object.ClassKey},
+		{"the key that the source is under", "CopyObject", 400, errorXML("KMS.DisabledException", "arn:aws:kms:eu-west-1:1:key/OLD is disabled."), nil, object.ClassDenied},
+		{"the same, deleted", "UpdateObjectEncryption", 400, errorXML("KMS.KMSInvalidStateException", "arn:aws:kms:eu-west-1:1:key/OLD is pending deletion."), nil, object.ClassDenied},
 		// Credentials.
 		{"expired", "CopyObject", 400, errorXML("ExpiredToken", ""), nil, object.ClassCredentials},
 		{"unknown access key", "ListObjectsV2", 403, errorXML("InvalidAccessKeyId", ""), nil, object.ClassCredentials},
@@ -120,6 +123,18 @@ func TestHintsName(t *testing.T) {
 	for _, want := range []string{"s3:PutObject", "arn:aws:s3:::b/k", "kms:GenerateDataKey", "key/K"} {
 		if !strings.Contains(e.Hint, want) {
 			t.Errorf("hint %q lacks %s", e.Hint, want)
+		}
+	}
+	e = Classify(Failed{Op: "CopyObject", KMSKey: "arn:aws:kms:eu-west-1:1:key/K", Status: 400, Header: h.Get,
+		Body: []byte(errorXML("KMS.DisabledException", "arn:aws:kms:eu-west-1:1:key/OLD is disabled."))})
+	if !strings.Contains(e.Hint, "enable arn:aws:kms:eu-west-1:1:key/OLD") {
+		t.Errorf("hint %q does not name the key that the object is under", e.Hint)
+	}
+	for _, alias := range []string{"aws/s3", "alias/new", "arn:aws:kms:eu-west-1:1:alias/new"} {
+		e = Classify(Failed{Op: "CopyObject", KMSKey: alias, Status: 400, Header: h.Get,
+			Body: []byte(errorXML("KMS.DisabledException", "arn:aws:kms:eu-west-1:1:key/K is disabled."))})
+		if e.Class != object.ClassKey {
+			t.Errorf("%s may be that key, and the class is %v", alias, e.Class)
 		}
 	}
 	h.Set("Retry-After", "7")

@@ -51,18 +51,6 @@ func (s *Store) Failure(ctx context.Context, f Failed) *object.Error {
 	return e
 }
 
-// ClassifyReply is Failure for a sender that has only the raw reply, such as
-// wire. A question that has to be asked gets at most ten seconds.
-func (s *Store) ClassifyReply(op string, ref object.Ref, status int, header http.Header, body []byte) *object.Error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	f := Failed{Op: op, Ref: ref, Status: status, Header: header.Get, Body: body}
-	if _, usesKMS := kmsActions[op]; usesKMS {
-		f.KMSKey = "of the target"
-	}
-	return s.Failure(ctx, f)
-}
-
 // askAgain sends GET for a HEAD whose failure had no code. It gives the better of
 // the two answers, and makes f that one.
 func (s *Store) askAgain(ctx context.Context, f *Failed, e *object.Error) *object.Error {

@@ -57,6 +57,9 @@ var kmsActions = map[string]string{
 func hint(e *object.Error, f Failed, region string) string {
 	switch e.Class {
 	case object.ClassDenied:
+		if key := otherKey(e.Message, f); key != "" && (codes[e.Code] == object.ClassKey || strings.HasPrefix(e.Code, "KMS.")) {
+			return "the object is under it now, and its bytes cannot be read: " + keyHint(e.Code, key)
+		}
 		return deniedHint(f)
 	case object.ClassKey:
 		return keyHint(e.Code, f.KMSKey)

@@ -114,7 +114,8 @@ func keyErrors(e *env) {
 	}
 }
 
-// keyStates: keys that exist and cannot be used, as target and as source.
+// keyStates: keys that exist and cannot be used, as target and as source. A source's
+// key is a matter of that one object.
 func keyStates(e *env) {
 	kms := e.srv.Embedded.KMS
 	for _, state := range []struct {
@@ -134,7 +135,7 @@ func keyStates(e *env) {
 		_, err := e.reseal("plain "+string(state.is), p.etag, target)
 		e.fact("copy to a key that is "+string(state.is), state.want, e.outcome(err))
 		_, err = e.reseal("source "+string(state.is), s.etag, toSSES3)
-		e.fact("copy from a key that is "+string(state.is), state.want, e.outcome(err))
+		e.fact("copy from a key that is "+string(state.is), "denied", e.outcome(err))
 	}
 }
 
