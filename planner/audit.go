@@ -266,25 +266,28 @@ func project(sample map[auditKey]*Amount, drawn, all Amount) map[auditKey]Amount
 	return out
 }
 
-// margin is half the width of the 95 % interval of the widest row, as a share of
-// all objects, corrected for how much of the whole the sample is.
+// margin is how far off the least certain row can be, as a share of all objects:
+// the longer arm of its 95 % interval, corrected for how much of the whole the
+// sample is. The interval is Wilson's, which also holds for rows of which few or
+// none were drawn, and half an object wider, since objects are whole.
 func (a *auditing) margin(n uint64) float64 {
-	widest := 0.0
+	const z2 = 1.96 * 1.96
+	all := float64(a.mu.untold.Objects)
+	of := float64(n)
+	if all > of {
+		of *= (all - 1) / (all - of) // as many draws with replacement would tell as much
+	}
+	half := z2 / (of + z2) // of what was not drawn at all
 	for _, x := range a.mu.drawn {
 		p := float64(x.Objects) / float64(n)
-		widest = max(widest, p*(1-p))
+		centre := (p + z2/(2*of)) / (1 + z2/of)
+		arm := math.Sqrt(z2*(p*(1-p)/of+z2/(4*of*of))) / (1 + z2/of)
+		half = max(half, math.Abs(p-centre)+arm)
 	}
-	all := float64(a.mu.untold.Objects)
 	var told uint64
 	for _, x := range a.mu.told {
 		told += x.Objects
 	}
-	correction := 1.0
-	if all > 1 {
-		correction = math.Sqrt(max(0, (all-float64(n))/(all-1)))
-	}
-	// With no row seen but one, up to 3/n of the objects may be another (rule of
-	// three).
-	half := max(1.96*math.Sqrt(widest/float64(n))*correction, 3/float64(n)*correction)
+	half = min(1, half+1/(2*of))
 	return half * all / (all + float64(told))
 }

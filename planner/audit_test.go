@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -154,5 +155,42 @@ func TestAuditForms(t *testing.T) {
 	}
 	if err := a.WriteCSV(&table); err != nil || strings.Count(table.String(), "\n") != 3 {
 		t.Errorf("%v: %s", err, table.String())
+	}
+}
+
+// The margin holds what it promises: of many samples, at most one in twenty is
+// further off, whatever the share and however small the sample.
+func TestMarginHolds(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 21))
+	for _, n := range []uint64{10, 100, 400} {
+		for _, share := range []float64{0.001, 0.01, 0.04, 0.1, 0.3, 0.5} {
+			const times = 2000
+			within, all := 0, uint64(1_000_000)
+			for range times {
+				a := &auditing{}
+				a.mu.untold.Objects, a.mu.drawn = all, map[auditKey]*Amount{}
+				for range n {
+					kind := object.SSES3
+					if r.Float64() < share {
+						kind = object.SSEKMS
+					}
+					at(a.mu.drawn, auditKey{encryption: kind}).add(1)
+				}
+				seen := 0.0
+				if x := a.mu.drawn[auditKey{encryption: object.SSEKMS}]; x != nil {
+					seen = float64(x.Objects) / float64(n)
+				}
+				m := a.margin(n)
+				if m > 1 {
+					t.Fatalf("a margin of %.2f", m)
+				}
+				if math.Abs(seen-share) <= m {
+					within++
+				}
+			}
+			if held := float64(within) / times; held < 0.945 { // and the chance of 2,000 samples
+				t.Errorf("a share of %g, %d drawn: within the margin in %.1f%% of the samples", share, n, held*100)
+			}
+		}
 	}
 }
