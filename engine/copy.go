@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -80,9 +81,18 @@ func (it *item) copyRequest(ctx context.Context, c object.Choice) (*object.CopyR
 		attrs.Tags = it.attrs.Tags // attrs is another one where it was stamped
 	}
 	if c.Operation == object.OpMultipart && it.Caps.UploadChecksums == object.Yes {
-		req.ChecksumAlgorithm, req.ChecksumType = it.obj.ChecksumAlgorithm, it.obj.ChecksumType
+		req.ChecksumAlgorithm, req.ChecksumType = it.uploadChecksum()
 	}
 	return req, nil
+}
+
+// uploadChecksum is the object's own, as far as an upload can have it: a SHA of
+// parts is never one of the whole object, and S3 refuses to be asked for it.
+func (it *item) uploadChecksum() (algorithm, typ string) {
+	if strings.HasPrefix(it.obj.ChecksumAlgorithm, "SHA") {
+		return it.obj.ChecksumAlgorithm, "COMPOSITE"
+	}
+	return it.obj.ChecksumAlgorithm, it.obj.ChecksumType
 }
 
 // targetWithContext is the target with the KMS context that the store shows of the

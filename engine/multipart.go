@@ -264,7 +264,7 @@ func (it *item) copyPart(ctx context.Context, req *object.PartRequest, size int6
 func (it *item) complete(ctx context.Context, u *object.Upload, parts []object.Part) (object.CopyReply, error) {
 	req := &object.CompleteRequest{Dest: u.Target, UploadID: u.ID, Parts: parts, Size: u.Size, Target: &it.Target}
 	if it.Caps.UploadChecksums == object.Yes {
-		req.ChecksumAlgorithm, req.ChecksumType = it.obj.ChecksumAlgorithm, it.obj.ChecksumType
+		req.ChecksumAlgorithm, req.ChecksumType = it.uploadChecksum()
 	}
 	if it.Caps.CompleteIfMatch == object.Yes {
 		if it.Dest.InPlace() {

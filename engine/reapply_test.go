@@ -117,3 +117,20 @@ func TestLateUploadsOfTaggedObjectsAreEnded(t *testing.T) {
 		checkTags(t, m)
 	})
 }
+
+// The checksums that an upload is asked for are those that S3 can make of parts.
+func TestUploadChecksum(t *testing.T) {
+	for _, tc := range [][4]string{
+		{"SHA256", "FULL_OBJECT", "SHA256", "COMPOSITE"}, // its change was accepted by name
+		{"SHA1", "COMPOSITE", "SHA1", "COMPOSITE"},
+		{"CRC32", "FULL_OBJECT", "CRC32", "FULL_OBJECT"},
+		{"CRC32C", "COMPOSITE", "CRC32C", "COMPOSITE"},
+		{"CRC64NVME", "FULL_OBJECT", "CRC64NVME", "FULL_OBJECT"},
+		{"", "", "", ""},
+	} {
+		it := &item{obj: object.Object{ChecksumAlgorithm: tc[0], ChecksumType: tc[1]}}
+		if algorithm, typ := it.uploadChecksum(); algorithm != tc[2] || typ != tc[3] {
+			t.Errorf("%v: asked for %s %s", tc, algorithm, typ)
+		}
+	}
+}
