@@ -223,7 +223,7 @@ func TestCommonHeaders(t *testing.T) {
 	s, p := opened(t, Options{EndpointURL: "http://127.0.0.1:9", RequestPayer: "requester", ExpectedBucketOwner: "111122223333", UserAgent: "reseal/t"},
 		func(r *http.Request) *http.Response {
 			if r.Method == http.MethodHead {
-				return answered(200, "")
+				return answered(200, "", "ETag", `"e"`)
 			}
 			return answered(200, `<CopyObjectResult><ETag>&quot;e&quot;</ETag></CopyObjectResult>`)
 		})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -20,29 +21,40 @@ func (s *Store) Head(ctx context.Context, ref object.Ref, key object.CustomerKey
 		return object.Head{}, err
 	}
 	resp.Body.Close()
-	return headOf(ref, resp.Header), nil
+	h := headOf(ref, resp.Header)
+	if h.ETag == "" { // a page of somebody on the way, which shows no encryption either
+		return h, r.fail(&reply{status: resp.StatusCode, id: h.RequestID}, object.ClassTransient, "the answer says success and has no ETag")
+	}
+	return h, nil
 }
 
 func headOf(ref object.Ref, header http.Header) object.Head {
 	return HeadOf(ref, header.Get, func(yield func(name, value string)) {
 		for name, values := range header {
 			if len(values) > 0 {
-				yield(name, values[0])
+				yield(name, strings.Join(values, ","))
 			}
 		}
 	})
 }
 
-// copyResult is both <CopyObjectResult> and <CopyPartResult>.
+// copyResult is both <CopyObjectResult> and <CopyPartResult>. Its checksum is of
+// whatever algorithm: S3 goes on learning new ones.
 type copyResult struct {
-	ETag                                                                           string
-	ChecksumCRC32, ChecksumCRC32C, ChecksumCRC64NVME, ChecksumSHA1, ChecksumSHA256 string
+	ETag string
+	Rest []element `xml:",any"`
+}
+
+// element is one with text, by its name.
+type element struct {
+	XMLName xml.Name
+	Text    string `xml:",chardata"`
 }
 
 func (c *copyResult) checksum() string {
-	for _, v := range []string{c.ChecksumCRC64NVME, c.ChecksumCRC32C, c.ChecksumCRC32, c.ChecksumSHA256, c.ChecksumSHA1} {
-		if v != "" {
-			return v
+	for _, e := range c.Rest {
+		if strings.HasPrefix(e.XMLName.Local, "Checksum") && e.XMLName.Local != "ChecksumType" && e.XMLName.Local != "ChecksumAlgorithm" {
+			return e.Text
 		}
 	}
 	return ""

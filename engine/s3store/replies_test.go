@@ -2,6 +2,7 @@ package s3store
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"reflect"
 	"strings"
@@ -149,6 +150,39 @@ func TestHeadReply(t *testing.T) {
 			Checksums: map[string]string{"SHA256": "s=="}, WebsiteRedirect: "/r", Restored: true}, ShownVersionID: "v1"}
 	if !reflect.DeepEqual(h, want) {
 		t.Errorf("got  %+v\nwant %+v", h, want)
+	}
+}
+
+// A HEAD without an ETag is no object's: it must not pass for an unencrypted one.
+func TestHeadWithoutAnETag(t *testing.T) {
+	clean(t)
+	s, _ := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(*http.Request) *http.Response { return answered(200, "", "Content-Type", "text/html") })
+	if _, err := s.Head(t.Context(), object.Ref{Bucket: "b", Key: "k"}, object.CustomerKey{}); object.ClassOf(err) != object.ClassTransient {
+		t.Error(err)
+	}
+}
+
+// A checksum of any algorithm goes from the part's answer into Complete.
+func TestPartChecksumOfAnyAlgorithm(t *testing.T) {
+	clean(t)
+	s, p := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(r *http.Request) *http.Response {
+		if r.Method == http.MethodPut {
+			return answered(200, `<CopyPartResult><ETag>"p"</ETag><LastModified>x</LastModified><ChecksumSHA512>abc=</ChecksumSHA512></CopyPartResult>`)
+		}
+		return answered(200, `<CompleteMultipartUploadResult><ETag>"e-1"</ETag><ChecksumSHA512>def=-1</ChecksumSHA512><ChecksumType>COMPOSITE</ChecksumType></CompleteMultipartUploadResult>`)
+	})
+	ref := object.Ref{Bucket: "b", Key: "k"}
+	part, err := s.CopyPart(t.Context(), &object.PartRequest{Source: ref, Dest: ref, UploadID: "u", Number: 1, Last: -1})
+	if err != nil || part.Checksum != "abc=" {
+		t.Fatalf("%+v, %v", part, err)
+	}
+	if _, err := s.CompleteUpload(t.Context(), &object.CompleteRequest{Dest: ref, UploadID: "u", ChecksumAlgorithm: "SHA512", ChecksumType: "COMPOSITE",
+		Parts: []object.Part{{Number: 1, ETag: part.ETag, Checksum: part.Checksum}}}); err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(p.seen[1].Body)
+	if want := `<Part><PartNumber>1</PartNumber><ETag>&#34;p&#34;</ETag><ChecksumSHA512>abc=</ChecksumSHA512></Part>`; !strings.Contains(string(body), want) {
+		t.Errorf("%s", body)
 	}
 }
 

@@ -39,28 +39,15 @@ func (s *Store) CreateUpload(ctx context.Context, c *object.CopyRequest) (string
 }
 
 type completedPart struct {
-	PartNumber        int
-	ETag              string
-	ChecksumCRC32     string `xml:",omitempty"`
-	ChecksumCRC32C    string `xml:",omitempty"`
-	ChecksumCRC64NVME string `xml:",omitempty"`
-	ChecksumSHA1      string `xml:",omitempty"`
-	ChecksumSHA256    string `xml:",omitempty"`
+	PartNumber int
+	ETag       string
+	Checksum   *element
 }
 
 func completed(p object.Part, algorithm string) completedPart {
 	c := completedPart{PartNumber: p.Number, ETag: quote(p.ETag)}
-	switch algorithm {
-	case "CRC32":
-		c.ChecksumCRC32 = p.Checksum
-	case "CRC32C":
-		c.ChecksumCRC32C = p.Checksum
-	case "CRC64NVME":
-		c.ChecksumCRC64NVME = p.Checksum
-	case "SHA1":
-		c.ChecksumSHA1 = p.Checksum
-	case "SHA256":
-		c.ChecksumSHA256 = p.Checksum
+	if algorithm != "" && p.Checksum != "" {
+		c.Checksum = &element{XMLName: xml.Name{Local: "Checksum" + algorithm}, Text: p.Checksum}
 	}
 	return c
 }
