@@ -59,7 +59,7 @@ func TestEveryAttributeOfAHead(t *testing.T) {
 			"x-amz-storage-class: INTELLIGENT_TIERING\r\nx-amz-archive-status: ARCHIVE_ACCESS\r\nx-amz-restore: ongoing-request=\"false\", expiry-date=\"x\"\r\n" +
 			"x-amz-object-lock-mode: GOVERNANCE\r\nx-amz-object-lock-retain-until-date: 2027-01-01T00:00:00.000Z\r\nx-amz-object-lock-legal-hold: ON\r\n" +
 			"x-amz-website-redirect-location: /x\r\nx-amz-tagging-count: 3\r\nx-amz-mp-parts-count: 12\r\nx-amz-version-id: v9\r\nx-amz-id-2: id2\r\n" +
-			"x-amz-checksum-crc64nvme: AAAAAAAAAAA=\r\nx-amz-checksum-type: FULL_OBJECT\r\n" +
+			"x-amz-checksum-crc64nvme: AAAAAAAAAAA=\r\nx-amz-checksum-type: FULL_OBJECT\r\nx-amz-checksum-algorithm: CRC64NVME\r\nx-amz-checksum-mode: ENABLED\r\n" +
 			"x-amz-server-side-encryption-customer-algorithm: AES256\r\nx-amz-server-side-encryption-customer-key-MD5: md5==\r\n\r\n"
 	}))
 	c := open(t, s, nil)

@@ -220,6 +220,7 @@ func (k *conn) amzAttribute(name, v []byte, h *object.Head) {
 		h.PartsCount, _ = strconv.Atoi(string(v))
 	case "checksum-type":
 		h.ChecksumType = k.words.same(&k.words.checksumType, v)
+	case "checksum-mode", "checksum-algorithm": // of the request, or in words: no value
 	default:
 		if meta, ok := bytes.CutPrefix(name, []byte("meta-")); ok {
 			addMetadata(h, string(meta), string(v))
