@@ -86,7 +86,8 @@ type rower struct {
 	// versions keeps the version ID of current versions.
 	versions bool
 	words    map[string]string // interned: there are few, and rows many
-	latest   bool              // of the row at hand
+	latest   bool              // of the row at hand, where told
+	told     bool              // whether it is the latest version
 	seen     bool              // the bucket of the row at hand
 }
 
@@ -116,7 +117,7 @@ func (r *rower) object(texts [][]byte, o *object.Object) (ok bool, err error) {
 func (r *rower) begin(o *object.Object) {
 	*o = object.Object{Size: -1}
 	o.Bucket = r.bucket
-	r.seen = false
+	r.seen, r.told = false, false
 	r.latest = !r.schema.has[colVersionID] // a report of current versions has no such column
 }
 
@@ -135,6 +136,7 @@ func (r *rower) set(o *object.Object, col column, text []byte) (err error) {
 		o.VersionID = string(text)
 	case colIsLatest:
 		r.latest, err = boolean(text)
+		r.told = len(text) > 0
 	case colIsDeleteMarker:
 		o.DeleteMarker, err = boolean(text)
 	case colSize:
@@ -196,7 +198,7 @@ func (r *rower) setBool(o *object.Object, col column, v bool) error {
 	switch col {
 	case colIgnored:
 	case colIsLatest:
-		r.latest = v
+		r.latest, r.told = v, true
 	case colIsDeleteMarker:
 		o.DeleteMarker = v
 	case colMultipart:
@@ -255,13 +257,13 @@ func (r *rower) finish(o *object.Object) (ok bool, err error) {
 		o.VersionID = "null" // how reports write the null version
 	}
 	switch {
-	case !s.has[colIsLatest] && s.has[colVersionID]:
+	case !r.told && s.has[colVersionID]:
 		// Not told: the worker finds out, since no copy is made but of the current
 		// version on the condition that it is this one.
 	case r.latest && !r.versions:
 		o.VersionID = ""
 	default:
-		o.Noncurrent = !r.latest
+		o.Noncurrent = r.told && !r.latest
 	}
 	o.MultipartUploaded = o.MultipartUploaded || strings.Contains(o.ETag, "-")
 	if !s.has[colStorageClass] {

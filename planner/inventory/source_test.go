@@ -544,3 +544,20 @@ func benchmark(b *testing.B, format Format) {
 func BenchmarkCSV(b *testing.B)     { benchmark(b, CSV) }
 func BenchmarkParquet(b *testing.B) { benchmark(b, Parquet) }
 func BenchmarkORC(b *testing.B)     { benchmark(b, ORC) }
+
+// A row that does not tell whether it is the latest version is not taken for an
+// old one, which a job passes over.
+func TestUntoldLatestIsNotOld(t *testing.T) {
+	for _, format := range formats {
+		for _, untold := range []record{
+			{"Bucket": "src", "Key": "k", "VersionId": "v", "IsLatest": "", "Size": "1"},
+			{"Bucket": "src", "Key": "k", "VersionId": "", "IsLatest": "", "Size": "1"},
+		} {
+			cols := []string{"Bucket", "Key", "VersionId", "IsLatest", "Size"}
+			r := newReport(t, format, cols, encode(t, format, cols, []record{untold}))
+			if o := read(t, open(t, r.uri, Options{})).byKey()["k"]; o.Key != "k" || o.Noncurrent {
+				t.Errorf("%s: %+v", format, o)
+			}
+		}
+	}
+}
