@@ -285,10 +285,30 @@ func (s *Source) rows(in *bufio.Reader) (rowReader, error) {
 		}
 		text = &unzipped{z}
 	}
+	text, err := withoutMark(text)
+	if err != nil {
+		return nil, err
+	}
 	if s.kind == Keys {
 		return newKeyReader(text, s.bucket), nil
 	}
 	return newTableReader(text, s.kind, s.bucket), nil
+}
+
+// withoutMark passes over the byte order mark that Windows puts before a text, and
+// refuses the other encodings that begin with one: between their NULs the
+// letters would pass for keys.
+func withoutMark(text io.Reader) (io.Reader, error) {
+	in := bufio.NewReaderSize(text, 64<<10)
+	head, _ := in.Peek(3) // the reader of the rows meets the error again
+	switch {
+	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
+		return nil, errors.New("it is in UTF-16; write it in UTF-8")
+	case bytes.Equal(head, []byte("\ufeff")):
+		_, err := in.Discard(len(head))
+		return in, err
+	}
+	return in, nil
 }
 
 // source reads, sums, ends with its context, and remembers what went wrong with

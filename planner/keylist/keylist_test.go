@@ -72,6 +72,8 @@ func TestLists(t *testing.T) {
 		{"keys that end in a carriage return", Keys, Options{Bucket: "b"}, "a\nb\r\n", "[s3://b/a s3://b/b\r]"},
 		{"keys between NULs", Keys, Options{Bucket: "b"}, "a\nb\x00c\r\x00", "[s3://b/a\nb s3://b/c\r]"},
 		{"no keys", Keys, Options{Bucket: "b"}, "\n\n", "[]"},
+		{"keys behind a byte order mark", Keys, Options{Bucket: "b"}, "\ufeffa\r\nb\r\n", "[s3://b/a s3://b/b]"},
+		{"rows behind a byte order mark", Rows, Options{}, "\ufeffb,a\n", "[s3://b/a]"},
 		// As S3 writes it: TaskStatus, HTTPStatusCode, ErrorCode.
 		{"results", Results, Options{}, "b,ok,,succeeded,200,,Successful\nb,k+1,v,failed,403,AccessDenied,Forbidden\nb,k2,,failed,200,PermanentFailure,\"Lambda, \"\"said\"\" no\"\n",
 			"[s3://b/k 1?versionId=v s3://b/k2]"},
@@ -113,6 +115,8 @@ func TestUnusableLists(t *testing.T) {
 		{"empty", Rows, Options{}, []Part{part("p", "\n")}, "p: the list is empty"},
 		{"long key", Keys, Options{Bucket: "b"}, []Part{part("p", "a\n"+strings.Repeat("k", 1025))}, "p, line 2: the key has 1025 bytes"},
 		{"long line", Keys, Options{Bucket: "b"}, []Part{part("p", strings.Repeat("k", 1<<20))}, "p, line 1"},
+		{"keys in UTF-16", Keys, Options{Bucket: "b"}, []Part{part("p", "\xff\xfea\x00b\x00\n\x00")}, "p: it is in UTF-16"},
+		{"rows in UTF-16", Rows, Options{}, []Part{part("p", "\xfe\xff\x00b\x00,\x00a")}, "p: it is in UTF-16"},
 		{"keys without a bucket", Keys, Options{}, []Part{part("p", "a\n")}, "--bucket"},
 		{"wrong MD5", Rows, Options{}, []Part{wrongSum}, "p: its MD5 is"},
 		{"short results", Results, Options{}, []Part{part("p", "b,a,\n")}, "p, line 1: the line has 3 columns"},

@@ -246,6 +246,7 @@ func (o *Options) detect(head []byte, name string) (kind, error) {
 	case Inventory:
 		return isInventory, nil
 	}
+	head = bytes.TrimPrefix(head, []byte("\ufeff")) // as the reader of the list does
 	if text := bytes.TrimLeft(head, " \t\r\n\ufeff"); bytes.HasPrefix(text, []byte("{")) {
 		switch {
 		case bytes.Contains(text, []byte(`"TaskExecutionStatus"`)) || bytes.Contains(text, []byte(`"ReportSchema"`)):
