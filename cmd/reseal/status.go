@@ -148,7 +148,7 @@ func (l *live) describe(line func(name, format string, args ...any)) {
 	if l.PaceState.Allowed > 0 {
 		rate += fmt.Sprintf(" of %.0f allowed", l.PaceState.Allowed)
 	}
-	if l.PaceState.Detail != "" {
+	if l.PaceState.Detail != "" && l.Stage != "window" {
 		rate += "; " + l.PaceState.Detail
 	}
 	line("pace", "%s", rate)

@@ -16,8 +16,8 @@ type window struct {
 	text  string
 }
 
-// weekSpan is one span of a day, on some weekdays. An end at or before its
-// start lies on the next day; the span belongs to the day on which it starts.
+// weekSpan is one span of a day, on some weekdays. An end before its start lies
+// on the next day; the span belongs to the day on which it starts.
 type weekSpan struct {
 	days       [7]bool // by time.Weekday
 	start, end int     // minutes since midnight; end up to 24:00
@@ -63,7 +63,9 @@ func parseWeekSpan(text string) (s weekSpan, err error) {
 	switch {
 	case s.start == 24*60:
 		return s, fmt.Errorf("a span cannot start at 24:00")
-	case s.end <= s.start:
+	case s.end == s.start:
+		return s, fmt.Errorf("%q is nothing or a whole day; 00:00-24:00 is a whole day", hours)
+	case s.end < s.start:
 		s.end += 24 * 60
 	}
 	return s, nil
@@ -108,7 +110,7 @@ func parseClock(text string) (minutes int, err error) {
 
 // at says whether work is allowed at t, and until when that stays so. Where
 // clocks are set back, an hour that comes twice counts in the way that works
-// less.
+// less, and so does one that never comes where they are set forward.
 func (w *window) at(t time.Time) (open bool, until time.Time) {
 	if w == nil {
 		return true, time.Time{}
@@ -140,8 +142,17 @@ func (w *window) at(t time.Time) (open bool, until time.Time) {
 
 // wall is the instant at which the clock on the wall shows minutes after
 // midnight; of two such instants the later one if late, else the earlier one.
+// Where there is none, late is the instant as many minutes after the clocks were
+// set forward as are missing, and else that of the setting.
 func (w *window) wall(y int, m time.Month, d, minutes int, late bool) time.Time {
 	t := time.Date(y, m, d, 0, minutes, 0, 0, w.zone)
+	if shown := t.Hour()*60 + t.Minute(); shown != minutes%(24*60) && !late {
+		before, after := t.ZoneBounds() // t is one of the two readings, on either side
+		if shown > minutes%(24*60) {
+			return before
+		}
+		return after
+	}
 	for _, shift := range []time.Duration{-2 * time.Hour, -time.Hour, -30 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour} {
 		other := t.Add(shift)
 		same := other.Hour() == t.Hour() && other.Minute() == t.Minute() && other.Day() == t.Day()

@@ -38,6 +38,9 @@ func TestWindow(t *testing.T) {
 		{"days over the week's end", "Sat-Mon 10:00-11:00", "2026-06-15T10:30:00+02:00", true, "2026-06-15T11:00:00+02:00"},
 		{"clocks forward: the night is short", "22:00-06:00", "2026-03-29T00:30:00+01:00", true, "2026-03-29T06:00:00+02:00"},
 		{"clocks forward: a start that no clock shows", "02:30-05:00", "2026-03-29T01:00:00+01:00", false, "2026-03-29T03:30:00+02:00"},
+		{"clocks forward: an end that no clock shows", "22:00-02:30", "2026-03-29T01:30:00+01:00", true, "2026-03-29T03:00:00+02:00"},
+		{"clocks forward: and is past then", "22:00-02:30", "2026-03-29T03:10:00+02:00", false, "2026-03-29T22:00:00+02:00"},
+		{"clocks forward: a span that no clock shows", "02:10-02:50", "2026-03-29T03:20:00+02:00", false, "2026-03-30T02:10:00+02:00"},
 		{"clocks back: the night is long", "22:00-06:00", "2026-10-25T02:30:00+02:00", true, "2026-10-25T06:00:00+01:00"},
 		{"clocks back: an end that comes twice is the first", "22:00-02:30", "2026-10-25T01:00:00+02:00", true, "2026-10-25T02:30:00+02:00"},
 		{"clocks back: and stays closed", "22:00-02:30", "2026-10-25T02:15:00+01:00", false, "2026-10-25T22:00:00+01:00"},
@@ -58,7 +61,7 @@ func TestWindow(t *testing.T) {
 }
 
 func TestWindowText(t *testing.T) {
-	for _, s := range []string{"22-06", "22:00", "22:00-6:00", "25:00-26:00", "24:00-01:00", "10:60-11:00", "Someday 10:00-11:00", "Mon-Foo 10:00-11:00", "10:00-11:00,", "-1:00-02:00"} {
+	for _, s := range []string{"22-06", "22:00", "22:00-6:00", "25:00-26:00", "24:00-01:00", "10:60-11:00", "Someday 10:00-11:00", "Mon-Foo 10:00-11:00", "10:00-11:00,", "-1:00-02:00", "22:00-22:00", "Mon 00:00-00:00"} {
 		if w, err := parseWindow(s, time.UTC); err == nil {
 			t.Errorf("parseWindow(%q) = %+v, want an error", s, w)
 		}
