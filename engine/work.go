@@ -103,7 +103,8 @@ func (it *item) rounds(ctx context.Context, inDoubt bool) (*object.Outcome, erro
 	return it.left(object.ReasonChanging, "others kept writing to it; run again when they are done"), nil
 }
 
-// planned settles what the plan has settled already.
+// planned settles what the plan has settled already. An object that is taken again
+// may be left no longer: it is looked at.
 func (it *item) planned() *object.Outcome {
 	t := it.task
 	switch {
@@ -111,6 +112,8 @@ func (it *item) planned() *object.Outcome {
 		return nil
 	case t.Already:
 		return it.already()
+	case t.InDoubt:
+		return nil
 	}
 	return it.left(t.Reason, "")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -56,6 +57,9 @@ func (e *onPurposeError) Error() string { return e.what + "; " + e.fix }
 
 // errInterrupted ends a run that a signal drained.
 var errInterrupted = errors.New("interrupted, and everything in flight was finished; run the same command again to go on")
+
+// errGivenUp ends a run that a second signal ended at once.
+var errGivenUp = fmt.Errorf("interrupted at once: what was in flight is in doubt, and the next run asks about it first; run the same command again to go on: %w", context.Canceled)
 
 // objects spells a number of objects.
 func objects(n uint64) string {

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/resealhq/reseal/engine/object"
 )
 
 // consent is how objects may be treated. The job remembers it from its first
@@ -83,7 +85,7 @@ func (h *howFlags) AddRunFlags(f *pflag.FlagSet) {
 	f.StringVar(&h.zone, "time-zone", "", "the time zone of --window, for example Europe/Berlin; the machine's by default")
 	f.Var(&h.stopAfter, "stop-after", "drain and stop after this long, for example 6h")
 	f.Var(&h.maxFailures, "max-failures", "stop when more objects than this have failed")
-	f.BoolVar(&h.retryFailed, "retry-failed", false, "take the failed objects of an existing job again")
+	f.BoolVar(&h.retryFailed, "retry-failed", false, "take the objects of an existing job again that failed, or were left for what may have gone")
 }
 
 // defaultThreshold: from here on parts in parallel beat one CopyObject on AWS by a
@@ -151,6 +153,20 @@ func (c *consent) keep(job *consent, given func(flag string) bool) {
 	if !given("part-size") {
 		c.PartSize = job.PartSize
 	}
+}
+
+// mayGoNow says whether --retry-failed takes an object again: it failed, or it was
+// left for a reason that may have gone: it was restored, others have stopped
+// writing it, its key or the loss is accepted now.
+func (c *consent) mayGoNow(o *object.Outcome) bool {
+	if o.State == object.Failed {
+		return true
+	}
+	switch o.Reason {
+	case object.ReasonArchived, object.ReasonChanging, object.ReasonMissingKey, object.ReasonForeign:
+		return o.State == object.Left
+	}
+	return o.State == object.Left && o.Reason != "" && c.accepted(string(o.Reason))
 }
 
 // accepted says whether the operator accepted a loss or risk.

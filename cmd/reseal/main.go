@@ -83,7 +83,7 @@ func explain(err error, code int) string {
 	switch {
 	case err == nil:
 		return ""
-	case code == exitInterrupted && !errors.Is(err, errInterrupted):
+	case code == exitInterrupted && !errors.Is(err, errInterrupted) && !errors.Is(err, errGivenUp):
 		return "reseal: interrupted"
 	}
 	return "reseal: " + strings.TrimSpace(err.Error())

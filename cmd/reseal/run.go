@@ -50,11 +50,11 @@ func (a *app) run(ctx context.Context, f *jobFlags, o *order) (err error) {
 	}
 	defer func() { err = withClose(err, s.Close()) }()
 	if o.tempo.RetryFailed {
-		n, err := s.points.RetryFailed()
+		n, err := s.points.Retry(s.order.consent.mayGoNow)
 		if err != nil {
 			return err
 		}
-		s.log.Info("taking failed objects again", "objects", n)
+		s.log.Info("taking objects again", "objects", n)
 	}
 	stop, release := newStopper(a.drain.takeOver(), o.tempo.StopAfter)
 	defer release()
@@ -127,8 +127,11 @@ func (w *work) do(ctx context.Context, out *outputFlags) error {
 	}
 	err = engine.Run(ctx, cfg)
 	stopPlanning()
-	if errors.Is(err, engine.ErrDrained) {
-		err = w.stop.cause()
+	switch {
+	case ctx.Err() != nil && (errors.Is(err, engine.ErrDrained) || errors.Is(err, context.Canceled)):
+		return errGivenUp
+	case errors.Is(err, engine.ErrDrained):
+		return w.stop.cause()
 	}
 	return err
 }
