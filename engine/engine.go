@@ -23,8 +23,8 @@ type Journal interface {
 	// One goroutine calls it.
 	Next(ctx context.Context, buf []object.Task) (int, error)
 	// Record takes an outcome and makes it durable soon, together with others. It
-	// blocks only when the disk is far behind; its error is final. Safe for
-	// concurrent use.
+	// blocks only when the disk is far behind; its error is final. It keeps no
+	// pointer to o. Safe for concurrent use.
 	Record(o *object.Outcome) error
 	// Flush returns when everything recorded is durable.
 	Flush() error
@@ -94,7 +94,7 @@ type Pacer interface {
 }
 
 // Observer sees what happens, for progress and metrics. Called by many
-// goroutines; must not block.
+// goroutines; must not block, and keeps no pointer.
 type Observer interface {
 	Requested(c *object.Call, r object.Result)
 	Settled(o *object.Outcome)

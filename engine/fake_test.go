@@ -388,7 +388,8 @@ func (j *memJournal) Record(o *object.Outcome) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.mu.failing == nil {
-		j.mu.outcomes[o.Seq] = o
+		kept := *o
+		j.mu.outcomes[o.Seq] = &kept
 	}
 	return j.mu.failing
 }

@@ -208,13 +208,13 @@ func (p *prover) askEach(ctx context.Context, claims []*claim) {
 func (p *prover) ask(ctx context.Context, c *claim) {
 	out, err := c.it.proveByHead(ctx, c.op, c.reply)
 	if object.ClassOf(err) == object.ClassChanged {
-		out, err = p.do(ctx, c.it.task, anew) // somebody wrote it after the copy
+		out, err = p.do(ctx, new(item), &c.it.task, anew) // somebody wrote it after the copy
 		out = c.it.acknowledged(out)
 	} else if err != nil {
 		out, err = c.it.orOutcome(ctx, err)
 	}
 	if err != nil {
-		p.abandon(c.it.task, err)
+		p.abandon(&c.it.task, err)
 		return
 	}
 	p.settle(out)

@@ -28,7 +28,7 @@ func (q *Reads) Do(ctx context.Context, call object.Call, f func(context.Context
 // Inspect asks the store about one object, with the customer keys that it may be
 // under, and reads its grants where it can have any.
 func (q *Reads) Inspect(ctx context.Context, o *object.Object) (object.Head, error) {
-	it := &item{run: q.r, task: &object.Task{Object: *o}, obj: *o}
+	it := &item{run: q.r, task: object.Task{Object: *o}, obj: *o}
 	if err := it.inspect(ctx); err != nil {
 		return object.Head{}, q.ended(ctx, err)
 	}

@@ -109,12 +109,15 @@ func (r *run) work(ctx context.Context) (everything bool) {
 	r.prover = newProver(ctx, r)
 	for range r.Workers {
 		workers.Go(func() {
+			it := new(item)
 			for t := range tasks {
 				if r.isDraining() {
 					r.unfinished.Add(1) // it stays in doubt, which is cheap to settle
 					continue
 				}
-				r.handle(ctx, &t)
+				if taken := r.handle(ctx, it, &t); taken {
+					it = new(item)
+				}
 			}
 		})
 	}
@@ -173,15 +176,19 @@ func (r *run) unlessDraining(err error) error {
 	return err
 }
 
-// handle does one task and records its outcome.
-func (r *run) handle(ctx context.Context, t *object.Task) {
-	out, err := r.do(ctx, t, asPlanned)
+// handle does one task and records its outcome, unless the prover has taken the
+// item over.
+func (r *run) handle(ctx context.Context, it *item, t *object.Task) (taken bool) {
+	out, err := r.do(ctx, it, t, asPlanned)
 	switch {
 	case err != nil:
 		r.abandon(t, err)
-	case out != nil: // nil: the prover has it
+	case out == nil:
+		return true
+	default:
 		r.settle(out)
 	}
+	return false
 }
 
 // abandon notes why a task got no outcome.

@@ -11,10 +11,12 @@ import (
 // writing to it.
 const maxRounds = 5
 
-// item is one object on its way from task to outcome.
+// item is one object on its way from task to outcome. A worker takes the same one
+// for object after object, so nothing keeps a pointer into it for longer, except
+// the prover: what it takes over is its own.
 type item struct {
 	*run
-	task *object.Task
+	task object.Task
 	// obj is what is known now: the task's row, then what HEAD showed. Its Ref
 	// stays the task's.
 	obj object.Object
@@ -50,11 +52,11 @@ const (
 	anew               // somebody wrote the object since: look first
 )
 
-// do takes one task to its outcome. A nil outcome without an error means that
-// the prover has taken it over. An error means that there is no outcome: the run
-// stops, or the object is abandoned.
-func (r *run) do(ctx context.Context, t *object.Task, how approach) (*object.Outcome, error) {
-	it := &item{run: r, task: t, obj: t.Object, proveAlone: how == anew || t.InDoubt, changed: how == anew}
+// do takes one task to its outcome, which is part of it. A nil outcome without an
+// error means that the prover has taken over the item. An error means that there is
+// no outcome: the run stops, or the object is abandoned.
+func (r *run) do(ctx context.Context, it *item, t *object.Task, how approach) (*object.Outcome, error) {
+	*it = item{run: r, task: *t, obj: t.Object, proveAlone: how == anew || t.InDoubt, changed: how == anew}
 	it.out = object.Outcome{Seq: t.Seq, Size: max(t.Object.Size, 0), ETagBefore: t.Object.ETag, Before: t.Object.Encryption}
 	if how == asPlanned {
 		if out := it.planned(); out != nil {
@@ -106,7 +108,7 @@ func (it *item) rounds(ctx context.Context, inDoubt bool) (*object.Outcome, erro
 // planned settles what the plan has settled already. An object that is taken again
 // may be left no longer: it is looked at.
 func (it *item) planned() *object.Outcome {
-	t := it.task
+	t := &it.task
 	switch {
 	case t.Operation != object.OpNone || it.Inspect == InspectAlways:
 		return nil
