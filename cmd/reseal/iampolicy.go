@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/planner"
 	"github.com/resealhq/reseal/planner/doctor"
 )
 
@@ -48,15 +49,12 @@ told of (--only-encryption sse-kms=ARN) are allowed through S3 only. --accept ac
 func needsOf(o *order) doctor.Needs {
 	s := &o.spec
 	n := doctor.Needs{Bucket: s.Source.Bucket, Prefix: s.Source.Prefix, DestBucket: s.Target.DestBucket, DestPrefix: s.Target.DestPrefix,
-		Target: *s.Target.Target(true), Region: s.Connection.Region, AllVersions: s.Selection.Versions == "all", Update: o.consent.Operation != "copy"}
+		Target: *s.Target.Target(true), Region: s.Connection.Region, Update: o.consent.Operation != "copy"}
+	n.NameVersions = s.Selection.Versions == "all" || s.Source.Manifest != ""
 	if strings.HasPrefix(s.Source.Manifest, "s3://") {
 		n.Manifest = s.Source.Manifest
 	}
-	for _, e := range s.Selection.OnlyEncryption {
-		if key, ok := strings.CutPrefix(e, "sse-kms="); ok && strings.HasPrefix(key, "arn:") {
-			n.SourceKeys = append(n.SourceKeys, key)
-		}
-	}
+	n.SourceKeys, n.NoSourceKeys = sourceKeys(s.Selection.OnlyEncryption)
 	if o.consent.accepted("acl") {
 		n.ACLs = object.No
 	}
@@ -64,4 +62,21 @@ func needsOf(o *order) doctor.Needs {
 		n.Locks = object.No
 	}
 	return n
+}
+
+// sourceKeys are the keys of the objects that --only-encryption takes, where it
+// names all of them; none says that it takes no object under a KMS key.
+func sourceKeys(only []string) (keys []string, none bool) {
+	none = len(only) > 0
+	for _, word := range only {
+		f, err := planner.ParseEncryptionFilter(word)
+		switch {
+		case err == nil && !f.Type.KMS():
+		case !strings.HasPrefix(f.KMSKeyID, "arn:") || strings.Contains(f.KMSKeyID, ":alias/"):
+			return nil, false
+		default:
+			keys, none = append(keys, f.KMSKeyID), false
+		}
+	}
+	return keys, none
 }

@@ -104,17 +104,24 @@ func TestPolicy(t *testing.T) {
 			t.Errorf("no %s in the policy", want)
 		}
 	}
-	for _, not := range []string{`"s3:PutObjectAcl"`, `"s3:PutObjectRetention"`, `"s3:ListBucketVersions"`, `"s3:*"`, `"kms:*"`, `"Resource": "*"`, "DeleteObject"} {
+	for _, not := range []string{`"s3:PutObjectAcl"`, `"s3:PutObjectRetention"`, `"s3:*"`, `"kms:*"`, `"Resource": "*"`, "DeleteObject"} {
 		if strings.Contains(string(text), not) {
 			t.Errorf("%s is in the least policy", not)
 		}
 	}
-	n.Update, n.Target, n.SourceKeys, n.DestBucket, n.Manifest, n.Region = false, object.Target{SSE: object.SSES3}, nil, "d", "s3://inv/b/c/manifest.json", "cn-north-1"
+	n.Update, n.Target, n.SourceKeys, n.DestBucket, n.Manifest, n.Region = false, object.Target{SSE: object.SSES3}, nil, "d", "s3://inv/b/2026-11-23T01-00Z/manifest.json", "cn-north-1"
 	text, _ = Policy(n).JSON()
-	for _, want := range []string{`"arn:aws-cn:s3:::d/*"`, `"arn:aws-cn:s3:::inv/b/c/*"`, `"kms:ViaService"`} {
+	for _, want := range []string{`"arn:aws-cn:s3:::d/*"`, `"arn:aws-cn:s3:::inv/b/*"`, `"b/*"`, `"kms:ViaService"`} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %s in the policy: %s", want, text)
 		}
+	}
+	if list := Policy(n).Statement[1]; list.Resource[0] != "arn:aws-cn:s3:::d" || list.Action[0] != "s3:ListBucket" {
+		t.Errorf("who may not list the destination is denied what is not there: %+v", list)
+	}
+	n.NoSourceKeys = true
+	if none, _ := Policy(n).JSON(); strings.Contains(string(none), "kms:") {
+		t.Errorf("no KMS key has a part in this job: %s", none)
 	}
 	if strings.Contains(string(text), "UpdateObjectEncryption") || strings.Contains(string(text), "GenerateDataKey") {
 		t.Error("a job to SSE-S3 needs no such permission")

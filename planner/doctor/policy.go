@@ -15,17 +15,25 @@ type Needs struct {
 	// Manifest is the s3:// URI of a manifest, empty for none.
 	Manifest string
 	Target   object.Target
-	// Region and Account narrow the KMS statements; empty for any.
+	// Region narrows the KMS statements; empty for any.
 	Region string
 	// SourceKeys are the KMS keys that the objects are under; empty for any key,
-	// used through S3 only.
-	SourceKeys  []string
-	AllVersions bool
+	// used through S3 only. NoSourceKeys is whether none is under a KMS key.
+	SourceKeys   []string
+	NoSourceKeys bool
+	// NameVersions is whether the rows of the source can name a version: those of a
+	// listing of all versions, and of a manifest.
+	NameVersions bool
 	// ACLs, Locks: whether objects can have grants and locks to carry over. No
 	// leaves their permissions out, anything else keeps them.
 	ACLs, Locks object.Finding
 	// Update says whether UpdateObjectEncryption may be used.
 	Update bool
+}
+
+// updates says whether the job can have use for UpdateObjectEncryption.
+func (n *Needs) updates() bool {
+	return n.Update && n.DestBucket == "" && n.Target.SSE == object.SSEKMS
 }
 
 // Document is an IAM policy.
@@ -51,18 +59,18 @@ func Policy(n Needs) Document {
 	if n.DestBucket != "" {
 		writeBucket, writePrefix = n.DestBucket, n.DestPrefix
 	}
-	p.listing(n)
-	p.add("BucketSettings", unique(p.bucket(n.Bucket), p.bucket(writeBucket)), "s3:GetBucketLocation", "s3:GetBucketVersioning",
+	// Versions are listed by `reseal verify`, which looks for what still depends on old keys.
+	p.listing("ListObjects", n.Bucket, n.Prefix, "s3:ListBucket", "s3:ListBucketVersions")
+	if n.DestBucket != "" {
+		p.listing("TellWhatIsFree", n.DestBucket, n.DestPrefix, "s3:ListBucket") // S3 denies what is not there to whoever may not list
+	}
+	p.add("BucketSettings", unique(p.bucket(n.Bucket), p.bucket(writeBucket)), "s3:GetBucketVersioning",
 		"s3:GetEncryptionConfiguration", "s3:GetBucketOwnershipControls", "s3:GetBucketObjectLockConfiguration", "s3:GetBucketWebsite",
 		"s3:GetLifecycleConfiguration", "s3:GetReplicationConfiguration", "s3:GetBucketNotification", "s3:GetBucketRequestPayment")
 	p.add("ReadObjects", []string{p.objects(n.Bucket, n.Prefix)}, reads(n)...)
 	p.add("WriteObjects", []string{p.objects(writeBucket, writePrefix)}, writes(n)...)
 	p.add("FindUploads", []string{p.bucket(writeBucket)}, "s3:ListBucketMultipartUploads")
-	if bucket, key, ok := strings.Cut(strings.TrimPrefix(n.Manifest, "s3://"), "/"); ok && strings.HasPrefix(n.Manifest, "s3://") {
-		dir := key[:strings.LastIndex(key, "/")+1]
-		p.add("ReadManifest", []string{p.objects(bucket, dir)}, "s3:GetObject")
-		p.add("FindManifest", []string{p.bucket(bucket)}, "s3:ListBucket", "s3:GetBucketLocation")
-	}
+	p.manifest(n.Manifest)
 	p.keys(n)
 	return Document{Version: "2012-10-17", Statement: p.statements}
 }
@@ -84,27 +92,44 @@ func (p *policy) bucket(name string) string { return "arn:" + p.partition + ":s3
 
 func (p *policy) objects(bucket, prefix string) string { return p.bucket(bucket) + "/" + prefix + "*" }
 
-// listing allows to list the prefix only.
-func (p *policy) listing(n Needs) {
-	actions := []string{"s3:ListBucket"}
-	if n.AllVersions {
-		actions = append(actions, "s3:ListBucketVersions")
-	}
-	s := p.add("ListObjects", []string{p.bucket(n.Bucket)}, actions...)
-	if n.Prefix != "" {
-		s.Condition = map[string]map[string]any{"StringLike": {"s3:prefix": []string{n.Prefix + "*"}}}
+// listing allows to list the prefix only. S3 takes the key of a HEAD for the
+// prefix when it decides whether to tell that there is nothing.
+func (p *policy) listing(sid, bucket, prefix string, actions ...string) {
+	s := p.add(sid, []string{p.bucket(bucket)}, actions...)
+	if prefix != "" {
+		s.Condition = map[string]map[string]any{"StringLike": {"s3:prefix": []string{prefix + "*"}}}
 	}
 }
 
-// reads need GetObjectVersion wherever a request names a version.
+// manifest allows to read one, and what it names: the files of an inventory lie
+// beside the folder of its manifest.json.
+func (p *policy) manifest(uri string) {
+	bucket, key, ok := strings.Cut(strings.TrimPrefix(uri, "s3://"), "/")
+	if !ok || !strings.HasPrefix(uri, "s3://") {
+		return
+	}
+	dir := folder(key)
+	if strings.HasSuffix(key, "/manifest.json") {
+		dir = folder(strings.TrimSuffix(dir, "/"))
+	}
+	p.add("ReadManifest", []string{p.objects(bucket, dir)}, "s3:GetObject")
+	p.listing("FindManifest", bucket, dir, "s3:ListBucket")
+}
+
+// folder is what a key has up to its last slash, with it.
+func folder(key string) string { return key[:strings.LastIndex(key, "/")+1] }
+
+// reads need the actions for versions wherever a request names one. Every job may:
+// it asks for the null version that a copy would overwrite, and proves its copies
+// by the versions that they became.
 func reads(n Needs) []string {
-	a := []string{"s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectAttributes"}
-	if n.AllVersions {
-		a = append(a, "s3:GetObjectVersion", "s3:GetObjectVersionTagging", "s3:GetObjectVersionAttributes")
+	a := []string{"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectAttributes"}
+	if n.NameVersions {
+		a = append(a, "s3:GetObjectVersionTagging", "s3:GetObjectVersionAttributes")
 	}
 	if n.ACLs != object.No {
 		a = append(a, "s3:GetObjectAcl")
-		if n.AllVersions {
+		if n.NameVersions {
 			a = append(a, "s3:GetObjectVersionAcl")
 		}
 	}
@@ -116,11 +141,11 @@ func reads(n Needs) []string {
 
 func writes(n Needs) []string {
 	a := []string{"s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"}
-	if n.Update && n.DestBucket == "" && n.Target.SSE == object.SSEKMS {
+	if n.updates() {
 		a = append(a, "s3:UpdateObjectEncryption")
 	}
 	if n.DestBucket != "" {
-		a = append(a, "s3:GetObject") // what is there already is compared, never overwritten
+		a = append(a, "s3:GetObject", "s3:GetObjectVersion") // what is there already is compared, never overwritten
 	}
 	if n.ACLs != object.No {
 		a = append(a, "s3:PutObjectAcl")
@@ -136,7 +161,7 @@ func writes(n Needs) []string {
 func (p *policy) keys(n Needs) {
 	if n.Target.SSE.KMS() {
 		actions := []string{"kms:GenerateDataKey", "kms:Decrypt"}
-		if n.Update && n.DestBucket == "" {
+		if n.updates() {
 			actions = append(actions, "kms:Encrypt", "kms:ReEncrypt*")
 		}
 		on := []string{n.Target.KMSKeyID}
@@ -149,12 +174,15 @@ func (p *policy) keys(n Needs) {
 		}
 		p.add("LookAtTargetKey", on, "kms:DescribeKey")
 	}
+	if n.NoSourceKeys {
+		return
+	}
 	on := n.SourceKeys
 	if len(on) == 0 {
 		on = []string{p.anyKey(n.Region)}
 	}
 	actions := []string{"kms:Decrypt"}
-	if n.Update && n.DestBucket == "" && n.Target.SSE == object.SSEKMS {
+	if n.updates() {
 		actions = append(actions, "kms:ReEncrypt*")
 	}
 	s := p.add("ReadUnderOldKeys", on, actions...)
@@ -174,7 +202,11 @@ func (p *policy) viaS3(region string) map[string]map[string]any {
 	if region == "" {
 		region = "*"
 	}
-	return map[string]map[string]any{"StringLike": {"kms:ViaService": "s3." + region + ".amazonaws.com"}}
+	domain := ".amazonaws.com"
+	if p.partition == "aws-cn" {
+		domain += "*" // .cn, where services name themselves by their endpoint
+	}
+	return map[string]map[string]any{"StringLike": {"kms:ViaService": "s3." + region + domain}}
 }
 
 // partition of AWS that a region is in.
