@@ -184,8 +184,8 @@ func complete(ctx context.Context, st Storage, uri string, data []byte) (found b
 	return true, nil
 }
 
-// openNewest finds the newest complete report of a folder: of one report, of a
-// configuration (…/config/), or one level above.
+// openNewest finds the newest complete report of a folder: of one report, or of a
+// configuration (…/config/).
 func openNewest(ctx context.Context, st Storage, uri string, opt Options) (*Source, error) {
 	if data, err := readSmall(ctx, st, uri+"manifest.json"); err == nil {
 		return FromManifest(ctx, st, uri+"manifest.json", data, opt)
