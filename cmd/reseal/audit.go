@@ -110,7 +110,8 @@ func (a *app) audit(ctx context.Context, f *auditFlags, src sourceSpec, sel sele
 	}
 	defer hot.Close()
 	reads := engine.NewReads(engine.Config{Store: engine.Store{Hot: hot, Uploads: store, Details: store, Reader: store},
-		Target: object.Target{SourceKey: key}, Pace: pace.New(limits), Renew: func(ctx context.Context) error { store.Invalidate(); return nil }})
+		Target: object.Target{SourceKey: key}, Pace: pace.New(limits), Log: f.out.openConsoleLog(a.stderr),
+		Renew: func(ctx context.Context) error { store.Invalidate(); return nil }})
 	source, prefix, err := a.auditSource(ctx, store, reads, &src, &sel)
 	if err != nil {
 		return err
@@ -159,9 +160,18 @@ func (f *auditFlags) customerKey() (key object.CustomerKey, err error) {
 // encryption where the store was just seen to tell the truth in them.
 func (a *app) auditSource(ctx context.Context, store *s3store.Store, reads *engine.Reads, src *sourceSpec, sel *selectionSpec) (planner.Source, string, error) {
 	if src.Manifest != "" {
+		if err := refuseFolder(src.Manifest); err != nil {
+			return nil, "", err
+		}
 		opened, err := manifest.Open(ctx, manifest.Options{URI: src.Manifest, Format: manifest.Format(src.ManifestFormat), Bucket: src.Bucket,
 			S3: inventory.Buckets{Store: store}, Stdin: a.stdin, TempDir: os.TempDir(), AllVersions: sel.Versions == "all"})
+		if err == nil {
+			err = reach(ctx, store, opened.Bucket(), "")
+		}
 		return opened, "", err
+	}
+	if err := reach(ctx, store, src.Bucket, src.Prefix); err != nil {
+		return nil, "", err
 	}
 	l := &listing.Source{Lister: store, Bucket: src.Bucket, Prefix: src.Prefix, Versions: sel.Versions == "all", Send: reads.Do}
 	var err error

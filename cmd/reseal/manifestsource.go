@@ -20,6 +20,9 @@ func (s *session) openManifest(ctx context.Context) (err error) {
 		if uri, err = filepath.Abs(uri); err != nil {
 			return unusableBecause(err, "--manifest "+src.Manifest, "name it by its full path")
 		}
+		if err := refuseFolder(uri); err != nil {
+			return err
+		}
 	}
 	if s.job == nil { // a list that an order left behind that became no job is not this one's
 		if err := os.Remove(filepath.Join(s.dir, manifest.Spooled)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -33,5 +36,14 @@ func (s *session) openManifest(ctx context.Context) (err error) {
 	}
 	src.Opened = s.manifest.URI
 	s.log.Info("manifest opened", "uri", s.manifest.URI, "what", s.manifest.What, "bucket", s.manifest.Bucket())
+	return nil
+}
+
+// refuseFolder refuses a local folder: only in a bucket a folder is where the
+// newest report is looked for.
+func refuseFolder(uri string) error {
+	if info, err := os.Stat(uri); err == nil && info.IsDir() && !inventory.Remote(uri) {
+		return unusablef("name the manifest.json or the list within it", "--manifest %s is a folder", uri)
+	}
 	return nil
 }

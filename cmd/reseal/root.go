@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // newRoot builds the command tree anew for every command line, so that nothing
@@ -43,7 +44,7 @@ objects were left or failed; 4 stopped on purpose before the end; 130 interrupte
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return unusableBecause(err, cmd.Name(), "`reseal "+strings.TrimPrefix(cmd.CommandPath(), "reseal ")+" --help` lists what it takes")
+		return unusableBecause(err, cmd.Name(), "`"+cmd.CommandPath()+" --help` lists what it takes")
 	})
 	root.AddCommand(
 		newAudit(a),
@@ -59,6 +60,7 @@ objects were left or failed; 4 stopped on purpose before the end; 130 interrupte
 		newVersion(a),
 		newCompletion(a),
 	)
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return refuseEmpty(cmd) }
 	root.SetUsageFunc(printUsage)
 	// Flags stand in the order of their groups.
 	for _, verb := range root.Commands() {
@@ -73,6 +75,19 @@ func unknownVerb(cmd *cobra.Command, name string) error {
 		fix = "did you mean " + strings.Join(near, " or ") + "?"
 	}
 	return unusablef(fix, "there is no verb %q", name)
+}
+
+// refuseEmpty refuses a flag with nothing in it, as an unset variable of a script
+// leaves it: an empty --dest would work in place, an empty --only-encryption on
+// everything.
+func refuseEmpty(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		kind := f.Value.Type()
+		if empty := f.Value.String(); empty == "" && kind == "string" || empty == "[]" && kind == "stringSlice" {
+			err = unusable(cmd.Name()+": --"+f.Name+" is empty", "give it a value, or leave it out")
+		}
+	})
+	return err
 }
 
 // atMost refuses more than n arguments, by name.

@@ -179,6 +179,17 @@ func openStore(ctx context.Context, c *connection, connections int, timeout time
 	return store, nil
 }
 
+// reach asks the bucket one thing, once. Later requests wait for hours where a
+// store or its credentials fail; somebody who mistyped either shall know at once.
+// A bucket that may not be listed was reached.
+func reach(ctx context.Context, store *s3store.Store, bucket, prefix string) error {
+	_, err := store.ListPage(ctx, object.ListRequest{Bucket: bucket, Prefix: prefix, MaxKeys: 1})
+	if class := object.ClassOf(err); class == object.ClassCredentials || class == object.ClassUnreachable {
+		return err
+	}
+	return nil
+}
+
 // keepLearnt freezes what was learnt, once.
 func (s *session) keepLearnt() error {
 	if _, found, err := s.points.Meta(metaLearnt); err != nil || found {

@@ -30,6 +30,9 @@ func (s *jobSpec) Dest() engine.Dest {
 // found and copied again without end.
 func (s *jobSpec) refuseLoop() error {
 	t := &s.Target
+	if d := s.Dest(); d.Bucket != "" && d.Bucket == s.Source.Bucket && d.Prefix == d.StripPrefix {
+		return unusablef("leave --dest out to work in place, or name another place", "--dest s3://%s/%s is where the objects of SOURCE are already", t.DestBucket, t.DestPrefix)
+	}
 	if t.DestBucket == "" || t.DestBucket != s.Source.Bucket || s.Source.Manifest != "" || !strings.HasPrefix(t.DestPrefix, s.Source.Prefix) {
 		return nil
 	}

@@ -106,8 +106,11 @@ func (v *verifier) rows(ctx context.Context) error {
 
 // row asks about one object. Its error is one that concerns all of them.
 func (v *verifier) row(ctx context.Context, ref object.Ref, o *object.Outcome) error {
-	if !v.dest.InPlace() {
+	switch {
+	case !v.dest.InPlace():
 		ref = v.dest.Ref(ref)
+	case ref.VersionID != "" && o.State == object.Done && o.Operation != object.OpUpdate:
+		ref.VersionID = o.NewVersionID // a copy leaves the version that was planned as it was
 	}
 	h, err := v.head(ctx, ref, o.After.Type)
 	switch class := object.ClassOf(err); {

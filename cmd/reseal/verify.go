@@ -104,6 +104,9 @@ func (a *app) verify(cmd *cobra.Command, f *verifyFlags) (err error) {
 		return err
 	}
 	defer v.store.Close()
+	if err := reach(cmd.Context(), v.store, firstNonEmpty(spec.Target.DestBucket, v.learnt.Bucket), ""); err != nil {
+		return err
+	}
 	if err := f.work(cmd.Context(), v); err != nil {
 		return err
 	}

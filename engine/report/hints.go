@@ -29,7 +29,7 @@ var hintsByState = map[object.State]map[object.Reason]string{
 		object.ReasonGone:        "deleted since they were planned; nothing to do",
 		object.ReasonChanging:    "other writers kept overwriting them; run a new job, which finds them as they are then",
 		object.ReasonMissingKey:  "they are under SSE-C: give their key with --source-sse-c-key-file",
-		object.ReasonForeign:     "something else stands at the destination; compare, then remove one of the two",
+		object.ReasonForeign:     "something else stands at the destination: name another --dest, or move it out of the way",
 		object.ReasonACL:         "a copy would lose their grants: let reseal read and write ACLs, or --accept acl",
 		object.ReasonLock:        "a copy would lose their retention or legal hold: let reseal read and write them, or --accept lock",
 		object.ReasonTags:        "a copy would lose their tags: let reseal read and write tags, or --accept tags",
