@@ -23,8 +23,8 @@ func (s *Store) pebbleOptions(create, readOnly bool) *pebble.Options {
 		MemTableSize:                s.opts.memTable,
 		MemTableStopWritesThreshold: 3,
 		MaxOpenFiles:                256,
-		L0CompactionThreshold:       4,
-		L0StopWritesThreshold:       24,
+		L0CompactionThreshold:       12, // half the compactions of 4; a plan is read in order, whatever the number of files
+		L0StopWritesThreshold:       32,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
 		DisableTableStats:           true,
 		EventListener: &pebble.EventListener{

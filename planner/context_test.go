@@ -32,9 +32,12 @@ func TestShownContext(t *testing.T) {
 	} {
 		ch, o := Chooser{Target: kms("new"), Caps: caps, Facts: plainFacts()}, unseen
 		c.change(&ch, &o)
-		none := func(r object.Reason, message string) { t.Errorf("%s: lost: %s, %s", c.name, r, message) }
-		if got := ch.loseContext(&o, c.attrs, object.RouteSelfCopy, none); got != c.untold {
+		var lost lossList
+		if got := ch.loseContext(&o, c.attrs, object.RouteSelfCopy, &lost); got != c.untold {
 			t.Errorf("%s: untold is %v, want %v", c.name, got, c.untold)
+		}
+		if len(lost) > 0 {
+			t.Errorf("%s: lost: %+v", c.name, lost)
 		}
 	}
 	ch := Chooser{Target: kms("new"), Caps: caps, Facts: plainFacts()}

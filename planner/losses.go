@@ -13,6 +13,10 @@ type loss struct {
 	message string
 }
 
+type lossList []loss
+
+func (l *lossList) add(reason object.Reason, message string) { *l = append(*l, loss{reason, message}) }
+
 // routes are the ways in which the object could be copied here, in the order of
 // preference. A dearer way than the cheapest that works is among them unless the
 // canary saw it fail.
@@ -21,28 +25,27 @@ func (c *Chooser) routes(o *object.Object) []object.Route {
 	if o.Encryption.Type == object.SSENone {
 		base = c.Caps.Route
 	}
-	var copies []object.Route
-	switch base {
-	case object.RouteNone:
+	if base == object.RouteNone {
 		return nil
-	case object.RouteSelfCopy:
-		copies = []object.Route{object.RouteSelfCopy}
-		if c.Caps.Replace != object.No {
-			copies = append(copies, object.RouteReplace)
+	}
+	inParts := c.Caps.Multipart != object.No || base == object.RouteMultipart
+	first := inParts && c.MultipartThreshold > 0 && o.Size >= c.MultipartThreshold
+	routes := make([]object.Route, 0, 3)
+	if first {
+		routes = append(routes, object.RouteMultipart)
+	}
+	if o.Size <= MaxCopySize {
+		if base == object.RouteSelfCopy {
+			routes = append(routes, object.RouteSelfCopy)
 		}
-	case object.RouteReplace:
-		copies = []object.Route{object.RouteReplace}
+		if base == object.RouteReplace || base == object.RouteSelfCopy && c.Caps.Replace != object.No {
+			routes = append(routes, object.RouteReplace)
+		}
 	}
-	if o.Size > MaxCopySize {
-		copies = nil
+	if inParts && !first {
+		routes = append(routes, object.RouteMultipart)
 	}
-	if c.Caps.Multipart == object.No && base != object.RouteMultipart {
-		return copies
-	}
-	if c.MultipartThreshold > 0 && o.Size >= c.MultipartThreshold {
-		return append([]object.Route{object.RouteMultipart}, copies...)
-	}
-	return append(copies, object.RouteMultipart)
+	return routes
 }
 
 // chooseRoute is rows 12 to 14 of the truth table.
@@ -110,17 +113,20 @@ func (c *Chooser) unaccepted(lost []loss) []loss {
 //
 // Resent and kept hold where the store was seen to do it, or where it can be
 // written again afterwards.
-func (c *Chooser) losses(o *object.Object, a *object.Attributes, r object.Route) (lost []loss, untold bool) {
-	add := func(reason object.Reason, message string) { lost = append(lost, loss{reason, message}) }
-	for _, check := range []func(*object.Object, *object.Attributes, object.Route, func(object.Reason, string)) bool{
-		c.loseGrants, c.loseLock, c.loseTags, c.loseRedirect, c.loseMetadata, c.loseChecksum, c.loseClass, c.loseContext, c.loseWrites,
-	} {
-		untold = check(o, a, r, add) || untold
+func (c *Chooser) losses(o *object.Object, a *object.Attributes, r object.Route) (lost lossList, untold bool) {
+	for _, check := range lossChecks {
+		untold = check(c, o, a, r, &lost) || untold
 	}
 	return lost, untold && a == nil
 }
 
-func (c *Chooser) loseGrants(_ *object.Object, a *object.Attributes, _ object.Route, add func(object.Reason, string)) (untold bool) {
+// lossChecks are the rows of the table above.
+var lossChecks = [...]func(*Chooser, *object.Object, *object.Attributes, object.Route, *lossList) (untold bool){
+	(*Chooser).loseGrants, (*Chooser).loseLock, (*Chooser).loseTags, (*Chooser).loseRedirect, (*Chooser).loseMetadata,
+	(*Chooser).loseChecksum, (*Chooser).loseClass, (*Chooser).loseContext, (*Chooser).loseWrites,
+}
+
+func (c *Chooser) loseGrants(_ *object.Object, a *object.Attributes, _ object.Route, lost *lossList) (untold bool) {
 	if c.Facts.ACLsDisabled == object.Yes {
 		return false
 	}
@@ -129,7 +135,7 @@ func (c *Chooser) loseGrants(_ *object.Object, a *object.Attributes, _ object.Ro
 			return false // a store that keeps no grants has none to lose
 		}
 		if a != nil {
-			add(object.ReasonACL, "its ACL could not be read, and a copy resets it; grant s3:GetObjectAcl, or --accept acl")
+			lost.add(object.ReasonACL, "its ACL could not be read, and a copy resets it; grant s3:GetObjectAcl, or --accept acl")
 		}
 		return true
 	}
@@ -137,29 +143,29 @@ func (c *Chooser) loseGrants(_ *object.Object, a *object.Attributes, _ object.Ro
 		return false
 	}
 	if c.Dest != nil && c.Dest.ACLsDisabled == object.Yes {
-		add(object.ReasonACL, "it has grants beyond its owner's, and the destination bucket has ACLs disabled; --accept acl drops them")
+		lost.add(object.ReasonACL, "it has grants beyond its owner's, and the destination bucket has ACLs disabled; --accept acl drops them")
 	} else if c.Caps.PutACL != object.Yes {
-		add(object.ReasonACL, "it has grants beyond its owner's, and this store was not seen to take them again; --accept acl drops them")
+		lost.add(object.ReasonACL, "it has grants beyond its owner's, and this store was not seen to take them again; --accept acl drops them")
 	}
 	return false
 }
 
-func (c *Chooser) loseLock(o *object.Object, a *object.Attributes, _ object.Route, add func(object.Reason, string)) (untold bool) {
+func (c *Chooser) loseLock(o *object.Object, a *object.Attributes, _ object.Route, lost *lossList) (untold bool) {
 	untold = c.lockUntold(o, a) // a row that tells a retention may still not tell the hold
 	if !o.Locked() {
 		return untold
 	}
 	switch {
 	case c.Dest != nil && c.Dest.ObjectLock == object.No:
-		add(object.ReasonLock, "it is locked, and the destination bucket has no Object Lock; --accept lock drops retention and hold")
+		lost.add(object.ReasonLock, "it is locked, and the destination bucket has no Object Lock; --accept lock drops retention and hold")
 	case c.Caps.KeepsLock == object.Yes, c.Caps.KeepsLock == object.No && c.Caps.PutRetention == object.Yes:
 	default:
-		add(object.ReasonLock, "it is locked, and this store was not seen to lock the copy in the same way; --accept lock drops retention and hold")
+		lost.add(object.ReasonLock, "it is locked, and this store was not seen to lock the copy in the same way; --accept lock drops retention and hold")
 	}
 	return untold
 }
 
-func (c *Chooser) loseTags(_ *object.Object, a *object.Attributes, r object.Route, add func(object.Reason, string)) (untold bool) {
+func (c *Chooser) loseTags(_ *object.Object, a *object.Attributes, r object.Route, lost *lossList) (untold bool) {
 	if r == object.RouteSelfCopy && c.Caps.KeepsTags == object.Yes {
 		return false
 	}
@@ -171,17 +177,17 @@ func (c *Chooser) loseTags(_ *object.Object, a *object.Attributes, r object.Rout
 	}
 	arrive := c.Caps.KeepsTags == object.Yes || c.Caps.KeepsTags == object.No && c.Caps.PutTagging == object.Yes
 	if !arrive || c.Caps.GetTagging != object.Yes && a.Tags == nil {
-		add(object.ReasonTags, "it has tags, and this store was not seen to keep them or to take them again; --accept tags drops them")
+		lost.add(object.ReasonTags, "it has tags, and this store was not seen to keep them or to take them again; --accept tags drops them")
 	}
 	return false
 }
 
-func (c *Chooser) loseRedirect(_ *object.Object, a *object.Attributes, _ object.Route, add func(object.Reason, string)) (untold bool) {
+func (c *Chooser) loseRedirect(_ *object.Object, a *object.Attributes, _ object.Route, lost *lossList) (untold bool) {
 	if a == nil {
 		return c.Facts.Website != object.No // not even a plain row vouches for it: no listing shows it
 	}
 	if a.WebsiteRedirect != "" && c.Caps.KeepsRedirect != object.Yes {
-		add(object.ReasonRedirect, "it has a website redirect, and this store was not seen to keep it; --accept redirect drops it")
+		lost.add(object.ReasonRedirect, "it has a website redirect, and this store was not seen to keep it; --accept redirect drops it")
 	}
 	return false
 }
@@ -189,17 +195,17 @@ func (c *Chooser) loseRedirect(_ *object.Object, a *object.Attributes, _ object.
 // loseMetadata covers Expires, the entries that HTTP cannot show, and the mtime
 // that is to be stamped. A self-copy that drops Expires is passed over for a route
 // that resends it: the store took the header once, when the object was written.
-func (c *Chooser) loseMetadata(o *object.Object, a *object.Attributes, r object.Route, add func(object.Reason, string)) (untold bool) {
+func (c *Chooser) loseMetadata(o *object.Object, a *object.Attributes, r object.Route, lost *lossList) (untold bool) {
 	if r == object.RouteSelfCopy {
 		if a == nil {
 			// Not even a plain row vouches for Expires: no listing shows it.
 			return c.Target.StampMtime || c.Caps.KeepsExpires != object.Yes && !c.accepts(ReasonExpires)
 		}
 		if a.Expires != "" && c.Caps.KeepsExpires != object.Yes {
-			add(ReasonExpires, "it has an Expires header, which this store drops on a copy; --accept expires lets it go")
+			lost.add(ReasonExpires, "it has an Expires header, which this store drops on a copy; --accept expires lets it go")
 		}
 		if _, has := a.Metadata["mtime"]; c.Target.StampMtime && !has {
-			add(object.ReasonMetadata, "a plain self-copy cannot stamp its mtime")
+			lost.add(object.ReasonMetadata, "a plain self-copy cannot stamp its mtime")
 		}
 		return false
 	}
@@ -207,13 +213,13 @@ func (c *Chooser) loseMetadata(o *object.Object, a *object.Attributes, r object.
 		return !o.Plain
 	}
 	if a.MissingMetadata > 0 {
-		add(object.ReasonMetadata, "it has user metadata that HTTP cannot show, so that it cannot be sent again; "+
+		lost.add(object.ReasonMetadata, "it has user metadata that HTTP cannot show, so that it cannot be sent again; "+
 			"rewrite the object with printable metadata")
 	}
 	return false
 }
 
-func (c *Chooser) loseChecksum(o *object.Object, a *object.Attributes, r object.Route, add func(object.Reason, string)) (untold bool) {
+func (c *Chooser) loseChecksum(o *object.Object, a *object.Attributes, r object.Route, lost *lossList) (untold bool) {
 	if c.Caps.Checksums == object.No || c.accepts(object.ReasonComposite) {
 		return false
 	}
@@ -224,15 +230,15 @@ func (c *Chooser) loseChecksum(o *object.Object, a *object.Attributes, r object.
 	const accept = "; --accept composite-checksum lets it change (the data does not)"
 	switch {
 	case r != object.RouteMultipart && composite == object.Yes:
-		add(object.ReasonComposite, "its composite checksum would become one of the whole object"+accept)
+		lost.add(object.ReasonComposite, "its composite checksum would become one of the whole object"+accept)
 	case r == object.RouteMultipart && composite == object.Yes && c.Caps.UploadChecksums != object.Yes:
-		add(object.ReasonComposite, "it has a composite checksum, which this store was not seen to make for copied parts"+accept)
+		lost.add(object.ReasonComposite, "it has a composite checksum, which this store was not seen to make for copied parts"+accept)
 	case r == object.RouteMultipart && composite == object.Yes && (c.Caps.GetAttributes != object.Yes || !reproducible(o, a)):
-		add(object.ReasonComposite, "its composite checksum cannot be reproduced, since its part boundaries cannot be had"+accept)
+		lost.add(object.ReasonComposite, "its composite checksum cannot be reproduced, since its part boundaries cannot be had"+accept)
 	case r == object.RouteMultipart && composite == object.No && o.ChecksumAlgorithm != "" && c.Caps.UploadChecksums != object.Yes:
-		add(object.ReasonComposite, "it has a "+o.ChecksumAlgorithm+" of the whole object, which this store was not seen to make for copied parts"+accept)
+		lost.add(object.ReasonComposite, "it has a "+o.ChecksumAlgorithm+" of the whole object, which this store was not seen to make for copied parts"+accept)
 	case r == object.RouteMultipart && composite == object.No && strings.HasPrefix(o.ChecksumAlgorithm, "SHA"):
-		add(object.ReasonComposite, "a multipart copy would turn its "+o.ChecksumAlgorithm+" of the whole object into a composite one"+accept)
+		lost.add(object.ReasonComposite, "a multipart copy would turn its "+o.ChecksumAlgorithm+" of the whole object into a composite one"+accept)
 	}
 	return false
 }
@@ -283,13 +289,13 @@ func reproducible(o *object.Object, a *object.Attributes) bool {
 	return sum == o.Size && len(a.PartSizes) <= 10_000
 }
 
-func (c *Chooser) loseClass(o *object.Object, _ *object.Attributes, _ object.Route, add func(object.Reason, string)) (untold bool) {
+func (c *Chooser) loseClass(o *object.Object, _ *object.Attributes, _ object.Route, lost *lossList) (untold bool) {
 	class := o.StorageClass
 	if c.Target.StorageClass != "" {
 		class = c.Target.StorageClass
 	}
 	if !object.SameClass(class, "STANDARD") && c.Caps.KeepsClass != object.Yes {
-		add(object.ReasonClass, "its copy is to be in "+class+", and this store was not seen to put a copy into that class")
+		lost.add(object.ReasonClass, "its copy is to be in "+class+", and this store was not seen to put a copy into that class")
 	}
 	return false
 }
@@ -298,7 +304,7 @@ func (c *Chooser) loseClass(o *object.Object, _ *object.Attributes, _ object.Rou
 // data key without it where none is sent, carries the old context along all the
 // same, and cannot open the object any more; so there a self-copy from KMS to KMS
 // needs to know, and the worker sends the context that it sees.
-func (c *Chooser) loseContext(o *object.Object, a *object.Attributes, r object.Route, add func(object.Reason, string)) (untold bool) {
+func (c *Chooser) loseContext(o *object.Object, a *object.Attributes, r object.Route, lost *lossList) (untold bool) {
 	fromKMS := o.Encryption.Type.KMS() || o.Encryption.Type == object.SSEUnknown
 	if !fromKMS || !c.Target.SSE.KMS() || c.Target.Context != "" {
 		return false
@@ -307,19 +313,19 @@ func (c *Chooser) loseContext(o *object.Object, a *object.Attributes, r object.R
 		return true
 	}
 	if c.ContextInUse == object.Yes && o.Encryption.Type.KMS() && (a == nil || a.KMSContext == "") {
-		add(object.ReasonContext, "it may carry an encryption context, which no request can read; "+
+		lost.add(object.ReasonContext, "it may carry an encryption context, which no request can read; "+
 			"give it with --sse-kms-context, or --accept encryption-context")
 	}
 	return false
 }
 
-func (c *Chooser) loseWrites(_ *object.Object, _ *object.Attributes, r object.Route, add func(object.Reason, string)) (untold bool) {
+func (c *Chooser) loseWrites(_ *object.Object, _ *object.Attributes, r object.Route, lost *lossList) (untold bool) {
 	honoured := c.Caps.CopyIfMatch
 	if r == object.RouteMultipart {
 		honoured = c.Caps.CompleteIfMatch
 	}
 	if c.Strict && honoured != object.Yes {
-		add(AcceptConcurrent, "this store honours no condition on the destination, so --guard strict cannot be kept; "+
+		lost.add(AcceptConcurrent, "this store honours no condition on the destination, so --guard strict cannot be kept; "+
 			"stop other writers and --accept concurrent-writes")
 	}
 	return false
