@@ -12,7 +12,8 @@ import (
 // ClientConfig is the workload "client": the whole of each tool as a process
 // against the null server, so that what is measured is the tool.
 type ClientConfig struct {
-	// Objects of the fast ones; slow ones get a share of them.
+	// Objects of the fast ones; slow ones get a share of them, so many that what a
+	// process costs once does not show.
 	Objects     int
 	Concurrency int
 	Rounds      int
@@ -23,7 +24,7 @@ type ClientConfig struct {
 }
 
 func (c *ClientConfig) flags(f *flag.FlagSet) {
-	f.IntVar(&c.Objects, "objects", 50000, "objects a round")
+	f.IntVar(&c.Objects, "objects", 200_000, "objects a round; slow ones get a share of them")
 	f.IntVar(&c.Concurrency, "concurrency", 64, "requests in flight")
 	f.IntVar(&c.Rounds, "rounds", 5, "rounds; the participants take turns")
 	f.Var(&c.Only, "only", "take part only if the name holds this (repeatable)")

@@ -172,7 +172,11 @@ func bare(client string, head bool) *participant {
 	} else {
 		name += ", COPY"
 	}
-	return &participant{name: name, share: 1, find: ourselves, args: func(t *task) []string {
+	share := 1
+	if client == "sdk" {
+		share = 4
+	}
+	return &participant{name: name, share: share, find: ourselves, args: func(t *task) []string {
 		args := []string{"-loop", "-client", client, "-bucket", t.bucket, "-n", fmt.Sprint(t.objects), "-concurrency", fmt.Sprint(t.concurrency),
 			"-sse", t.sse, "-sse-kms-key-id", t.kmsKey}
 		if head {
@@ -183,7 +187,7 @@ func bare(client string, head bool) *participant {
 }
 
 func s5cmd() *participant {
-	return &participant{name: "s5cmd", share: 1, find: pinned("s5cmd", "github.com/peak/s5cmd/v2"), args: func(t *task) []string {
+	return &participant{name: "s5cmd", share: 4, find: pinned("s5cmd", "github.com/peak/s5cmd/v2"), args: func(t *task) []string {
 		args := []string{"--endpoint-url", t.endpoint, "--numworkers", fmt.Sprint(t.concurrency), "--log", "error", "cp", "--sse", t.sse}
 		if t.kmsKey != "" {
 			args = append(args, "--sse-kms-key-id", t.kmsKey)
@@ -194,7 +198,7 @@ func s5cmd() *participant {
 
 // rclone refuses to copy an object onto itself, so it copies to another bucket.
 func rclone() *participant {
-	return &participant{name: "rclone", share: 2, elsewhere: true, find: pinned("rclone", "github.com/rclone/rclone"), args: func(t *task) []string {
+	return &participant{name: "rclone", share: 8, elsewhere: true, find: pinned("rclone", "github.com/rclone/rclone"), args: func(t *task) []string {
 		args := []string{"copy", "--config", "/dev/null", "--transfers", fmt.Sprint(t.concurrency), "--checkers", fmt.Sprint(t.concurrency),
 			"--s3-provider", "Other", "--s3-env-auth", "--s3-endpoint", t.endpoint, "--s3-server-side-encryption", t.sse}
 		if t.kmsKey != "" {
@@ -208,7 +212,7 @@ func rclone() *participant {
 }
 
 func mc() *participant {
-	return &participant{name: "mc", share: 2, find: pinned("mc", "github.com/minio/mc"), args: func(t *task) []string {
+	return &participant{name: "mc", share: 8, find: pinned("mc", "github.com/minio/mc"), args: func(t *task) []string {
 		args := []string{"--config-dir", filepath.Join(t.dir, "mc"), "cp", "--quiet", "--recursive"}
 		if t.kmsKey != "" {
 			args = append(args, "--enc-kms", "b/"+t.bucket+"="+t.kmsKey)
@@ -223,7 +227,7 @@ func mc() *participant {
 }
 
 func awsCLI() *participant {
-	return &participant{name: "aws-cli", share: 10, find: installed("aws", `aws-cli/[0-9.]+`, "--version"), args: func(t *task) []string {
+	return &participant{name: "aws-cli", share: 100, find: installed("aws", `aws-cli/[0-9.]+`, "--version"), args: func(t *task) []string {
 		args := []string{"--endpoint-url", t.endpoint, "s3", "cp", "--recursive", "--only-show-errors", "--sse", t.sse}
 		if t.kmsKey != "" {
 			args = append(args, "--sse-kms-key-id", t.kmsKey)
