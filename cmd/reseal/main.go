@@ -24,7 +24,10 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(75)
 	}
-	os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	stop := followLoad()
+	code := Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
 }
 
 // Main runs one command line and returns its exit code. Results go to stdout,
