@@ -9,30 +9,11 @@ import (
 // retryBatch is how many outcomes are taken back in one step.
 const retryBatch = 4096
 
-// RetryFailed takes back the outcomes of failed objects: they are remaining
+// Retry takes back the outcomes that again picks: their objects are remaining
 // again, and Next gives them out in doubt. Call it before Next. It returns how
-// many. A crash in the middle leaves every object either failed or remaining,
+// many. A crash in the middle leaves every object with its outcome or remaining,
 // with counters that agree; calling it again takes the rest.
-func (s *Store) RetryFailed() (uint64, error) {
-	if s.Totals().States[object.Failed].Objects == 0 {
-		return 0, nil
-	}
-	return s.retry(func(state object.State, _ func() (*object.Outcome, error)) (bool, error) {
-		return state == object.Failed, nil
-	})
-}
-
-// Retry takes back the outcomes that again picks, like RetryFailed.
-func (s *Store) Retry(again func(*object.Outcome) bool) (uint64, error) {
-	return s.retry(func(_ object.State, decode func() (*object.Outcome, error)) (bool, error) {
-		o, err := decode()
-		return err == nil && again(o), err
-	})
-}
-
-type picker func(state object.State, decode func() (*object.Outcome, error)) (bool, error)
-
-func (s *Store) retry(pick picker) (taken uint64, err error) {
+func (s *Store) Retry(again func(*object.Outcome) bool) (taken uint64, err error) {
 	if s.ro {
 		return 0, ErrReadOnly
 	}
@@ -50,25 +31,17 @@ func (s *Store) retry(pick picker) (taken uint64, err error) {
 	}
 	err = s.scan(outcomePrefix, func(key, value []byte) error {
 		seq, ok := seqOf(key)
-		if !ok || len(value) < 2 {
+		if !ok {
 			return s.damaged("o/", &corruptError{"it ends early"})
 		}
-		decode := func() (*object.Outcome, error) {
-			o := new(object.Outcome)
-			if err := decodeOutcome(s.dict, seq, value, o); err != nil {
-				return nil, s.damaged("o/", err)
-			}
-			return o, nil
+		var o object.Outcome
+		if err := decodeOutcome(s.dict, seq, value, &o); err != nil {
+			return s.damaged("o/", err)
 		}
-		yes, err := pick(object.State(value[1]), decode)
-		if err != nil || !yes {
-			return err
+		if !again(&o) {
+			return nil
 		}
-		o, err := decode()
-		if err != nil {
-			return err
-		}
-		if batch = append(batch, *o); len(batch) < retryBatch {
+		if batch = append(batch, o); len(batch) < retryBatch {
 			return nil
 		}
 		return take()

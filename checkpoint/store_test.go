@@ -200,7 +200,7 @@ func TestOutcomeReplacesOutcome(t *testing.T) {
 	}
 }
 
-func TestRetryFailed(t *testing.T) {
+func TestRetry(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	must(t, s.Append(tasks(0, 10000), nil))
@@ -216,8 +216,8 @@ func TestRetryFailed(t *testing.T) {
 	}
 	must(t, s.Close())
 	s = open(t, dir)
-	if n, err := s.RetryFailed(); n != 5000 || err != nil {
-		t.Fatalf("RetryFailed: %d, %v", n, err)
+	if n, err := s.Retry(func(o *object.Outcome) bool { return o.State == object.Failed }); n != 5000 || err != nil {
+		t.Fatalf("Retry: %d, %v", n, err)
 	}
 	if got := s.Totals().States; got[object.Failed].Objects != 0 || got[object.Remaining].Objects != 5001 {
 		t.Errorf("states %+v", got)

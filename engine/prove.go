@@ -59,6 +59,7 @@ func (it *item) onItsWord(reply object.CopyReply) (e object.Encryption, ok bool)
 		return e, false
 	}
 	e.Type = t.SSE
+	it.out.Reason = object.ReasonReply
 	return e, true
 }
 

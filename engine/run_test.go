@@ -366,6 +366,15 @@ func TestTheReplyIsTheProof(t *testing.T) {
 			t.Errorf("%s: %d HEADs, want %d", test.name, got, test.heads)
 		}
 		check(t, s, j, 30)
+		why := object.ReasonUnknown
+		if test.heads == 0 {
+			why = object.ReasonReply // the report says that nobody has looked
+		}
+		for _, o := range j.mu.outcomes {
+			if o.Reason != why {
+				t.Errorf("%s: the reason of %d is %q, want %q", test.name, o.Seq, o.Reason, why)
+			}
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package planner
 import (
 	"cmp"
 	"context"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -52,7 +53,7 @@ type AuditOptions struct {
 	Passed func(rows int)
 }
 
-// RunAudit reads the source to its end and changes nothing. Memory does not grow
+// RunAudit reads the source to its end, or to the selection's limit, and changes nothing. Memory does not grow
 // with the source. An error means that the audit is not complete.
 func RunAudit(ctx context.Context, src Source, sel *Selection, opt AuditOptions) (*Audit, error) {
 	a := &auditing{sel: sel, opt: opt, inspecting: newInspecting(opt.Inspect, opt.Inspectors)}
@@ -60,7 +61,7 @@ func RunAudit(ctx context.Context, src Source, sel *Selection, opt AuditOptions)
 	a.mu.drawn = map[auditKey]*Amount{}
 	a.mu.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	err := src.Read(ctx, nil, func(page object.Page) error { return a.page(ctx, page.Objects) })
-	if err != nil {
+	if err != nil && !errors.Is(err, errLimit) {
 		return nil, err
 	}
 	if err := a.drawSample(ctx); err != nil {
@@ -88,6 +89,9 @@ type auditing struct {
 		told       map[auditKey]*Amount // counted one by one
 		drawn      map[auditKey]*Amount // of the sample
 		unanswered uint64
+		// looked counts the rows that were selected, or that only an inspection says
+		// it of; they count against the selection's limit.
+		looked uint64
 		// sample is drawn from the untold objects by reservoir: the n-th takes the
 		// place of an earlier one with the chance that keeps all chances equal.
 		sample []object.Object
@@ -98,10 +102,18 @@ type auditing struct {
 
 func (a *auditing) page(ctx context.Context, rows []object.Object) error {
 	var ask []*object.Object
+	full := false
 	a.mu.Lock()
 	for i := range rows {
 		o := &rows[i]
-		switch v := a.sel.Match(o); {
+		v := a.sel.Match(o)
+		if v != No {
+			if full = a.sel.Limit > 0 && a.mu.looked >= a.sel.Limit; full {
+				break
+			}
+			a.mu.looked++
+		}
+		switch {
 		case v == No:
 		case v == Inspect && a.opt.Inspect == nil:
 			a.mu.Unlock()
@@ -120,6 +132,9 @@ func (a *auditing) page(ctx context.Context, rows []object.Object) error {
 	}
 	if a.opt.Passed != nil {
 		a.opt.Passed(len(rows))
+	}
+	if full {
+		return errLimit
 	}
 	return nil
 }

@@ -75,6 +75,17 @@ func TestAuditCountsWhatTheStoreShows(t *testing.T) {
 	}
 }
 
+func TestAuditEndsAtItsLimit(t *testing.T) {
+	rows, inspect, _ := sixKinds(1200)
+	audit, err := RunAudit(t.Context(), &rowsSource{rows, 4, 100}, &Selection{Limit: 250}, AuditOptions{Inspect: inspect, Inspectors: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if audit.Objects != 250 {
+		t.Errorf("%d objects, want 250", audit.Objects)
+	}
+}
+
 func TestAuditOfASampleStaysWithinItsMargin(t *testing.T) {
 	rows, inspect, truth := sixKinds(24_000)
 	outside, checked := 0, 0

@@ -75,6 +75,7 @@ func (v *verifier) endFile() error {
 	if err := v.mu.out.Error(); err != nil {
 		return fmt.Errorf("writing the findings: %w", err)
 	}
+	v.verdict.Dependents = []dependents{} // looked for, and perhaps none
 	for _, g := range v.mu.groups {
 		v.verdict.Dependents = append(v.verdict.Dependents, *g)
 	}

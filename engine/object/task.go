@@ -76,6 +76,7 @@ const (
 	ReasonClass       Reason = "storage-class"      // the store would put it into another class
 	ReasonNullVersion Reason = "null-version"       // a copy would overwrite an older null version
 	ReasonExcluded    Reason = "excluded"           // --operation or selection does not allow it
+	ReasonReply       Reason = "reply"              // done on the word of a reply that shows no encryption (--verify response)
 	ReasonUnknown     Reason = ""
 )
 
@@ -101,7 +102,8 @@ type Outcome struct {
 	Seq       uint64
 	State     State
 	Operation Operation
-	// Reason is the reason of a left object, the error class of a failed one.
+	// Reason is the reason of a left object, the error class of a failed one, and
+	// ReasonReply for a done one that nobody has looked at since.
 	Reason     Reason
 	ErrorCode  string
 	HTTPStatus int

@@ -21,6 +21,9 @@ func Hint(state object.State, why object.Reason) string {
 
 // hintsByState is read only.
 var hintsByState = map[object.State]map[object.Reason]string{
+	object.Done: {
+		object.ReasonReply: "the store answered success, and nobody has looked at them since, as --verify response allows: reseal verify does",
+	},
 	object.Left: {
 		object.ReasonNoncurrent:  "only UpdateObjectEncryption changes an old version in place; this store was not seen to do it. Expire old versions by a lifecycle rule, or keep their key",
 		object.ReasonArchived:    "restore them (s3 restore-object), then run again with --retry-failed or a new job",
