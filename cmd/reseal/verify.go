@@ -104,7 +104,11 @@ func (a *app) verify(cmd *cobra.Command, f *verifyFlags) (err error) {
 		return err
 	}
 	defer v.store.Close()
-	if err := reach(cmd.Context(), v.store, firstNonEmpty(spec.Target.DestBucket, v.learnt.Bucket), ""); err != nil {
+	bucket, prefix := v.learnt.Bucket, spec.Source.Prefix
+	if t := &spec.Target; t.DestBucket != "" {
+		bucket, prefix = t.DestBucket, t.DestPrefix
+	}
+	if err := reach(cmd.Context(), v.store, bucket, prefix); err != nil {
 		return err
 	}
 	if err := f.work(cmd.Context(), v); err != nil {
