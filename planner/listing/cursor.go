@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -21,12 +22,43 @@ type place struct {
 	// MidKey and MidVersion are set within the versions of one key that fill more
 	// than a page: those up to MidVersion are passed.
 	MidKey, MidVersion string
+	// seen is what was passed on.
+	seen
+}
+
+// seen is a set of rows as their number and the sum of their hashes, by which two
+// readings of the same keys are compared. It leaves out what was written at Before
+// (Unix seconds; 0: never) or later.
+type seen struct {
+	Before     int64
+	Count, Sum uint64
+}
+
+func (s *seen) add(rows ...object.Object) {
+	for i := range rows {
+		if o := &rows[i]; s.Before == 0 || o.LastModified.Unix() < s.Before {
+			s.Count++
+			s.Sum += hash(o.Key, o.VersionID)
+		}
+	}
+}
+
+// hash is FNV-1a, which is the same in every process.
+func hash(key, version string) uint64 {
+	h := uint64(14695981039346656037)
+	for _, part := range [...]string{key, "\x00", version} {
+		for i := range len(part) {
+			h = (h ^ uint64(part[i])) * 1099511628211
+		}
+	}
+	return h
 }
 
 const (
 	placeVersion = 1
 	flagOpen     = 1
 	flagMid      = 2
+	flagSeen     = 4
 )
 
 // encode writes the place as a cursor's position: a version, flags, and strings
@@ -40,6 +72,9 @@ func (p *place) encode() []byte {
 	if p.MidKey != "" {
 		flags |= flagMid
 	}
+	if p.seen != (seen{}) {
+		flags |= flagSeen
+	}
 	b = append(b, placeVersion, flags)
 	b = appendString(appendString(b, p.From), p.Pos)
 	if !p.Open {
@@ -47,6 +82,11 @@ func (p *place) encode() []byte {
 	}
 	if p.MidKey != "" {
 		b = appendString(appendString(b, p.MidKey), p.MidVersion)
+	}
+	if p.seen != (seen{}) {
+		for _, v := range [...]uint64{uint64(p.Before), p.Count, p.Sum} {
+			b = binary.BigEndian.AppendUint64(b, v)
+		}
 	}
 	return b
 }
@@ -58,7 +98,7 @@ func appendString(b []byte, s string) []byte {
 // decodePlace refuses whatever encode does not write.
 func decodePlace(b []byte) (place, error) {
 	var p place
-	if len(b) < 2 || b[0] != placeVersion || b[1]&^(flagOpen|flagMid) != 0 {
+	if len(b) < 2 || b[0] != placeVersion || b[1]&^(flagOpen|flagMid|flagSeen) != 0 {
 		return p, fmt.Errorf("%w: unknown form", ErrCursor)
 	}
 	flags := b[1]
@@ -69,6 +109,10 @@ func decodePlace(b []byte) (place, error) {
 	}
 	if flags&flagMid != 0 {
 		p.MidKey, p.MidVersion = r.string(), r.string()
+	}
+	if flags&flagSeen != 0 {
+		p.seen = seen{int64(r.number()), r.number(), r.number()}
+		r.bad = r.bad || p.seen == seen{}
 	}
 	switch {
 	case r.bad || len(r.b) != 0:
@@ -95,6 +139,16 @@ func (r *reader) string() string {
 	s := string(r.b[size : size+int(n)])
 	r.b = r.b[size+int(n):]
 	return s
+}
+
+func (r *reader) number() uint64 {
+	if len(r.b) < 8 {
+		r.bad = true
+		return 0
+	}
+	n := binary.BigEndian.Uint64(r.b)
+	r.b = r.b[8:]
+	return n
 }
 
 // rangeID names the n-th range of a listing.
@@ -132,7 +186,7 @@ func restore(cursors []object.Cursor) (tiles []*span, whole *span, err error) {
 		tiles = append(tiles, s)
 	}
 	if len(tiles) == 0 {
-		tiles = []*span{{id: rangeID(0), place: place{Open: true}}}
+		tiles = []*span{{id: rangeID(0), place: place{Open: true, seen: seen{Before: time.Now().Unix()}}}}
 	}
 	// Ranges that do not tile the key space would miss keys without a trace.
 	slices.SortFunc(tiles, func(a, b *span) int { return cmp.Compare(a.From, b.From) })

@@ -203,7 +203,7 @@ func (r *ranges) prepare(victim *span, m string, behind float64) (child *span, s
 		rest = min(sane(victim.rest*behind), 1.5*float64(r.src.pageSize()*r.src.readers()))
 	}
 	child = &span{id: rangeID(r.mu.next), number: r.mu.next, began: m, rest: rest,
-		place: place{From: m, Pos: m, To: victim.To, Open: victim.Open}}
+		place: place{From: m, Pos: m, To: victim.To, Open: victim.Open, seen: seen{Before: victim.Before}}}
 	r.mu.next++
 	r.mu.credit--
 	p := victim.place

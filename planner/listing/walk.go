@@ -133,8 +133,9 @@ func (w *walker) settle(b batch, within int, end border, crossing head) (again b
 	if !crossing.none {
 		p.Pos = end.to // its end was passed; otherwise the listing ended within it
 	}
-	cursor := object.Cursor{Range: s.id, Position: p.encode(), Finished: done}
 	rows := b.rows[:within:within]
+	p.add(rows...)
+	cursor := object.Cursor{Range: s.id, Position: p.encode(), Finished: done}
 	if err := w.r.emit(object.Page{Objects: rows, Cursors: []object.Cursor{cursor}}); err != nil {
 		return false, err
 	}
