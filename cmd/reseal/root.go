@@ -10,6 +10,7 @@ import (
 // newRoot builds the command tree anew for every command line, so that nothing
 // is shared between two of them.
 func newRoot(a *app) *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:   "reseal",
 		Short: "Bring every object of a bucket under the encryption that you want",
@@ -33,11 +34,15 @@ objects were left or failed; 4 stopped on purpose before the end; 130 interrupte
 			return unknownVerb(cmd, args[0])
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if version {
+				return a.printVersion(readVersion())
+			}
 			cmd.SetOut(a.stderr)
 			_ = cmd.Help()
 			return unusable("a verb is missing", "say what to do, for example `reseal demo`")
 		},
 	}
+	root.Flags().BoolVar(&version, "version", false, "print the version of this binary")
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetIn(a.stdin)

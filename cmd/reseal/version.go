@@ -48,10 +48,18 @@ func newVersion(a *app) *cobra.Command {
 			if asJSON {
 				return a.printJSON(v)
 			}
-			_, err := fmt.Fprintf(a.stdout, "reseal %s (%s, %s)\n", v.Version, v.Go, v.Platform)
-			return err
+			return a.printVersion(v)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object")
 	return cmd
+}
+
+func (a *app) printVersion(v buildVersion) error {
+	built := v.Go + ", " + v.Platform
+	if v.Revision != "" {
+		built = "revision " + v.Revision + ", " + built
+	}
+	_, err := fmt.Fprintf(a.stdout, "reseal %s (%s)\n", v.Version, built)
+	return err
 }
