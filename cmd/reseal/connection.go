@@ -63,16 +63,13 @@ func (c *connection) fill(frozen *connection, given func(string) bool, whole boo
 // Validate also fills in the endpoint of the environment, so that a job is
 // frozen to the store that it was begun on.
 func (c *connection) Validate() error {
+	told := "--endpoint-url"
 	if c.EndpointURL == "" {
-		c.EndpointURL = endpointOfEnvironment()
+		c.EndpointURL, told = endpointOfEnvironment(), "AWS_ENDPOINT_URL"
 	}
 	if c.EndpointURL != "" {
-		u, err := url.Parse(c.EndpointURL)
-		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-			return unusablef("write it as https://HOST[:PORT]", "--endpoint-url %q is no endpoint", withoutUserinfo(c.EndpointURL))
-		}
-		if u.User != nil {
-			return unusable("--endpoint-url carries credentials", "take them out and give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+		if err := checkEndpoint(told, c.EndpointURL); err != nil {
+			return err
 		}
 		c.EndpointURL = strings.TrimRight(c.EndpointURL, "/")
 	}
@@ -87,6 +84,23 @@ func (c *connection) Validate() error {
 	return nil
 }
 
+// checkEndpoint refuses what is more than a place. Its messages name who told it,
+// and show nothing of what may be a secret.
+func checkEndpoint(told, endpoint string) error {
+	u, err := url.Parse(endpoint)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
+		return unusablef("write it as https://HOST[:PORT]", "%s %q is no endpoint", told, placeOnly(endpoint))
+	case u.User != nil:
+		return unusable(told+" carries credentials", "take them out and give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+	case strings.Contains(endpoint, "?"):
+		return unusablef("leave away what begins with ?; requests have queries of their own", "%s %s carries a query", told, placeOnly(endpoint))
+	case strings.Contains(endpoint, "#"):
+		return unusablef("leave away what begins with #", "%s %s carries a fragment", told, placeOnly(endpoint))
+	}
+	return nil
+}
+
 func endpointOfEnvironment() string {
 	if strings.EqualFold(os.Getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"), "true") {
 		return ""
@@ -97,14 +111,23 @@ func endpointOfEnvironment() string {
 	return os.Getenv("AWS_ENDPOINT_URL")
 }
 
-// withoutUserinfo is the text before an @ taken out, for messages.
-func withoutUserinfo(s string) string {
-	if scheme, rest, ok := strings.Cut(s, "://"); ok {
-		if _, host, ok := strings.Cut(rest, "@"); ok {
-			return scheme + "://" + host
-		}
+// placeOnly is an endpoint for messages, without query and fragment and without
+// anything that may be a password, however the text was mistyped.
+func placeOnly(endpoint string) string {
+	scheme, rest, ok := strings.Cut(endpoint, "://")
+	if !ok {
+		scheme, rest = "", endpoint
 	}
-	return s
+	if at := strings.LastIndex(rest, "@"); at >= 0 {
+		rest = rest[at+1:]
+	}
+	if end := strings.IndexAny(rest, "?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	if ok {
+		return scheme + "://" + rest
+	}
+	return rest
 }
 
 // plaintext says whether requests would travel unencrypted.

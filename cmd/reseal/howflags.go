@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -117,8 +118,13 @@ func (h *howFlags) Validate(remembered *consent) (consent, tempo, error) {
 	if h.threshold.given && (h.threshold.bytes < 1 || h.threshold.bytes > maxPart) {
 		return c, t, unusablef("give a size up to 5GiB", "--multipart-threshold %s", h.threshold.text)
 	}
-	if h.requests < 0 || h.kms < 0 || h.requests != h.requests || h.kms != h.kms {
-		return c, t, unusable("a ceiling of requests is negative", "give a number, or 0 for none")
+	for _, r := range []struct {
+		flag  string
+		value float64
+	}{{"--max-requests-per-second", h.requests}, {"--max-kms-requests-per-second", h.kms}} {
+		if err := checkRate(r.flag, r.value); err != nil {
+			return c, t, err
+		}
 	}
 	zone := time.Local
 	var err error
@@ -130,7 +136,18 @@ func (h *howFlags) Validate(remembered *consent) (consent, tempo, error) {
 	if t.Window, err = parseWindow(h.window, zone); err != nil {
 		return c, t, unusableBecause(err, "--window", "write it as 22:00-06:00, or as Sat-Sun 00:00-24:00; several with commas between them")
 	}
+	if h.zone != "" && t.Window == nil {
+		return c, t, unusable("--time-zone was given without --window, and has no meaning without it", "give --window 22:00-06:00 too, or leave it out")
+	}
 	return c, t, nil
+}
+
+// checkRate refuses what is no number of requests a second.
+func checkRate(flag string, perSecond float64) error {
+	if perSecond >= 0 && perSecond <= math.MaxFloat64 {
+		return nil
+	}
+	return unusablef("it must be a number above 0, or 0 for none", "%s %v", flag, perSecond)
 }
 
 // keep takes from the job what the command line did not say.

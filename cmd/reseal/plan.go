@@ -39,6 +39,9 @@ objects have been added since.`,
 			if err != nil {
 				return err
 			}
+			if err := checkRate("--at-requests-per-second", f.pace); err != nil {
+				return err
+			}
 			o, err := f.Validate(cmd, args)
 			if err != nil {
 				return err

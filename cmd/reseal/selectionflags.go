@@ -61,6 +61,10 @@ func (s *selectionFlags) Validate() (selectionSpec, error) {
 			return spec, unusablef("swap them", "--max-size %s is below --min-size %s", s.maxSize.text, s.minSize.text)
 		}
 	}
+	if !spec.Before.IsZero() && !spec.After.IsZero() && !spec.After.Before(spec.Before) {
+		return spec, unusablef("nothing lies between them; swap them, or leave one out",
+			"--modified-after %s is not before --modified-before %s", s.after.text, s.before.text)
+	}
 	if s.limit < 0 {
 		return spec, unusablef("give a number of objects, or 0 for no limit", "--limit %d is negative", s.limit)
 	}

@@ -176,6 +176,12 @@ func openStore(ctx context.Context, c *connection, connections int, timeout time
 	if err != nil {
 		return nil, unusableBecause(err, "the connection", "")
 	}
+	if e := store.Endpoint(); e != "" && c.EndpointURL == "" {
+		if err := checkEndpoint("endpoint_url of the shared configuration files", e); err != nil {
+			store.Close()
+			return nil, err
+		}
+	}
 	return store, nil
 }
 

@@ -5,8 +5,10 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -115,8 +117,8 @@ func (t *targetFlags) checkKMS(spec *targetSpec) error {
 	if t.context == "" {
 		return nil
 	}
-	var pairs map[string]string
-	if err := json.Unmarshal([]byte(t.context), &pairs); err != nil {
+	var pairs map[string]*string // nil is a null, which is no string
+	if err := json.Unmarshal([]byte(t.context), &pairs); err != nil || pairs == nil || slices.Contains(slices.Collect(maps.Values(pairs)), nil) {
 		return unusable("--sse-kms-context is no JSON object of strings", `write it as '{"name":"value"}'`)
 	}
 	var compact bytes.Buffer
