@@ -20,6 +20,7 @@ func (e *encoder) upload(u *object.Upload) {
 	if !u.Begun.IsZero() {
 		e.time(u.Begun)
 	}
+	e.bytes(u.Carries)
 }
 
 func (e *encoder) reapply(r *object.Reapply) {
@@ -59,6 +60,9 @@ func decodeUpload(d *dict, seq uint64, b []byte) (object.Upload, error) {
 	u.Reapply = r.reapply()
 	if r.byte()&1 != 0 {
 		u.Begun = r.time()
+	}
+	if len(r.b) > 0 { // the first format ended here
+		u.Carries = r.bytes()
 	}
 	return u, r.err
 }

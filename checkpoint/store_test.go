@@ -253,7 +253,7 @@ func TestRetry(t *testing.T) {
 func TestUploads(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	up := object.Upload{Seq: 7, Target: object.Ref{Bucket: "b", Key: "k"}, ID: "id1", ETag: "e", Size: 100, PartSize: 10}
+	up := object.Upload{Seq: 7, Target: object.Ref{Bucket: "b", Key: "k"}, ID: "id1", ETag: "e", Size: 100, PartSize: 10, Carries: []byte{1, 2, 3}}
 	must(t, s.SaveUpload(up))
 	must(t, s.SavePart(7, object.Part{Number: 2, ETag: "p2", Size: 10}))
 	must(t, s.SavePart(7, object.Part{Number: 1, ETag: "p1", Size: 10}))

@@ -140,6 +140,12 @@ func (s *memStore) write(r *object.CopyRequest, body []byte) object.CopyReply {
 	if old := s.mu.objects[r.Dest.Key]; old != nil {
 		o.attrs, o.writes = old.attrs, old.writes+1
 	}
+	if r.Replace && r.Attributes != nil {
+		o.attrs.Metadata, o.attrs.Expires = r.Attributes.Metadata, r.Attributes.Expires
+	}
+	if r.ReplaceTags && r.Attributes != nil {
+		o.attrs.Tags = r.Attributes.Tags
+	}
 	if s.dropsTags {
 		o.attrs.Tags = nil
 	}

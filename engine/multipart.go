@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -32,7 +33,7 @@ func (it *item) multipart(ctx context.Context, c object.Choice) (*object.Outcome
 	if err := it.digestBefore(ctx, false); err != nil {
 		return nil, err
 	}
-	u := &object.Upload{Seq: it.task.Seq, Target: req.Dest, ETag: it.obj.ETag, Size: it.obj.Size}
+	u := &object.Upload{Seq: it.task.Seq, Target: req.Dest, ETag: it.obj.ETag, Size: it.obj.Size, Carries: req.Carries()}
 	if err := it.createUpload(ctx, req, u); err != nil {
 		return nil, err
 	}
@@ -272,7 +273,8 @@ func (it *item) complete(ctx context.Context, u *object.Upload, parts []object.P
 		} else {
 			req.DestAbsent = true
 		}
-	} else if err := it.stillThere(ctx, u); err != nil {
+	}
+	if err := it.lookAgain(ctx, u); err != nil {
 		return object.CopyReply{}, err
 	}
 	var reply object.CopyReply
@@ -302,10 +304,20 @@ func (it *item) complete(ctx context.Context, u *object.Upload, parts []object.P
 	}
 }
 
-// stillThere narrows the window in which a concurrent write could be lost on a
-// store that honours no condition on Complete. It cannot close it.
-func (it *item) stillThere(ctx context.Context, u *object.Upload) error {
-	if !it.Dest.InPlace() {
+// lookAgain narrows the window in which what others change is lost. Nothing in S3
+// guards tags, grants, lock and metadata; the parts of a long copy give people
+// hours to change them. Where a single part was copied, that window is no longer
+// than a CopyObject's, and only the bytes are looked at, where Complete honours no
+// condition on them.
+func (it *item) lookAgain(ctx context.Context, u *object.Upload) error {
+	switch {
+	case len(u.PartSizes) > 1:
+		now := &item{run: it.run, task: it.task, changed: it.changed}
+		if err := now.inspect(ctx); err != nil {
+			return err
+		}
+		return now.unchanged(ctx, u)
+	case it.Caps.CompleteIfMatch == object.Yes || !it.Dest.InPlace():
 		return nil
 	}
 	h, err := it.head(ctx, it.Store.Hot, u.Target)
@@ -313,6 +325,21 @@ func (it *item) stillThere(ctx context.Context, u *object.Upload) error {
 		return changedSince("CompleteMultipartUpload", u.Target)
 	}
 	return err
+}
+
+// unchanged is an error of ClassChanged where the object, inspected just now, is
+// another one than the upload was begun for, or carries something else.
+func (it *item) unchanged(ctx context.Context, u *object.Upload) error {
+	if it.obj.ETag == u.ETag && it.obj.Size == u.Size {
+		req, err := it.copyRequest(ctx, object.Choice{Operation: object.OpMultipart})
+		if err != nil {
+			return err
+		}
+		if bytes.Equal(req.Carries(), u.Carries) {
+			return nil
+		}
+	}
+	return changedSince("CompleteMultipartUpload", u.Target)
 }
 
 // completedAlready asks what became of a Complete whose answer was lost. An
@@ -399,6 +426,9 @@ func (it *item) resumeUpload(ctx context.Context, u *object.Upload, saved []obje
 	}
 	if err != nil {
 		return nil, err
+	}
+	if err := it.unchanged(ctx, u); err != nil {
+		return nil, it.giveUp(ctx, u, err)
 	}
 	if err := it.digestBefore(ctx, false); err != nil {
 		return nil, err

@@ -184,8 +184,16 @@ func (e *Estimator) rewrite(o *object.Object, multipart bool) {
 		e.put(object.ReqCreateUpload, class, 1)
 		e.put(object.ReqCopyPart, class, uint64(parts))
 		e.put(object.ReqComplete, class, 1)
+		looks := uint64(1) // at the tags, and at everything once more before a long copy is completed
+		if parts > 1 {
+			looks = 2
+			e.get(object.ReqHead, o.StorageClass, 1)
+			if !e.aclsOff() {
+				e.get(object.ReqGetDetail, o.StorageClass, 1)
+			}
+		}
 		if e.opt.Caps.GetTagging == object.Yes {
-			e.get(object.ReqGetDetail, o.StorageClass, 1)
+			e.get(object.ReqGetDetail, o.StorageClass, looks)
 		}
 		e.kms += e.targetKMS(2+parts) + sourceKMS(o, parts)
 	} else {

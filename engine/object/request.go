@@ -1,6 +1,13 @@
 package object
 
-import "time"
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+)
 
 // CopyRequest asks for one copy of an object, by CopyObject or as the start of
 // a multipart upload. What is not set is not sent.
@@ -35,6 +42,36 @@ type CopyRequest struct {
 	// COMPOSITE or FULL_OBJECT, for multipart only.
 	ChecksumAlgorithm string
 	ChecksumType      string
+}
+
+// Carries is a digest of what the copy takes along beside the bytes: headers,
+// metadata, tags, grants, lock, redirect and class. Of two requests for the same
+// source, one that differs in it was made before or after somebody changed these.
+func (r *CopyRequest) Carries() []byte {
+	c := struct {
+		Class, Redirect, LockMode, RetainUntil, Context string
+		LegalHold                                       bool
+		Headers                                         [6]string
+		Metadata                                        map[string]string
+		Tags                                            []Tag
+		Grants                                          []Grant
+	}{Class: r.StorageClass, Redirect: r.WebsiteRedirect, LockMode: r.LockMode, RetainUntil: r.RetainUntil, LegalHold: r.LegalHold,
+		Context: r.Target.Context, Grants: slices.SortedFunc(slices.Values(r.Grants), compareGrants)}
+	if a := r.Attributes; a != nil {
+		c.Headers = [...]string{a.ContentType, a.CacheControl, a.ContentDisposition, a.ContentEncoding, a.ContentLanguage, a.Expires}
+		c.Metadata = a.Metadata
+		c.Tags = slices.SortedFunc(slices.Values(a.Tags), func(x, y Tag) int { return strings.Compare(x.Key, y.Key) })
+	}
+	text, err := json.Marshal(c) // sorts the metadata by name
+	if err != nil {
+		panic(err) // there is nothing in it that JSON cannot hold
+	}
+	sum := sha256.Sum256(text)
+	return sum[:16]
+}
+
+func compareGrants(a, b Grant) int {
+	return cmp.Or(strings.Compare(a.ID, b.ID), strings.Compare(a.URI, b.URI), strings.Compare(a.Email, b.Email), strings.Compare(a.Permission, b.Permission))
 }
 
 // CopyReply is what the answer to a copy, a part, or a Complete told.

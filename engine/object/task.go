@@ -158,6 +158,9 @@ type Upload struct {
 	PartSize int64
 	// PartSizes holds the boundaries where they are not all PartSize.
 	PartSizes []int64
+	// Carries is CopyRequest.Carries of the request that began it; nil where nobody
+	// kept it.
+	Carries []byte
 	// Reapply is what the store drops although it was sent along, so that it has
 	// to be written again once the object is there.
 	Reapply Reapply

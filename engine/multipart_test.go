@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// inParts is a store of n objects of four parts each, and a run that copies them
+// part by part.
+func inParts(n int) (*memStore, *memJournal, Config) {
+	s := newMemStore(n)
+	for _, o := range s.mu.objects {
+		o.body, o.Size = make([]byte, 4*MinPartSize), 4*MinPartSize
+	}
+	j := planOf(s, false)
+	cfg := memConfig(s, j, object.OpMultipart)
+	cfg.PartSize = MinPartSize
+	cfg.Caps.GetTagging = object.Yes
+	return s, j, cfg
+}
+
+// alter changes an object in place without another ETag: what PutObjectTagging,
+// or a copy onto itself with other metadata, does.
+func (s *memStore) alter(key string, f func(*memObject)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := *s.mu.objects[key]
+	f(&o)
+	s.mu.objects[key] = &o
+}
+
+var alterations = map[string]struct {
+	change func(*memObject)
+	kept   func(*memObject) bool
+}{
+	"tags": {
+		func(o *memObject) { o.attrs.Tags = []object.Tag{{Key: "team", Value: "new"}} },
+		func(o *memObject) bool { return len(o.attrs.Tags) == 1 && o.attrs.Tags[0].Value == "new" }},
+	"metadata": {
+		func(o *memObject) { o.attrs.Metadata = map[string]string{"owner": "new"} },
+		func(o *memObject) bool { return o.attrs.Metadata["owner"] == "new" }},
+	"expires": {
+		func(o *memObject) { o.attrs.Expires = "never" },
+		func(o *memObject) bool { return o.attrs.Expires == "never" }},
+}
+
+// What others change while the parts are copied survives, although no condition of
+// S3 notices it, since the bytes are the same.
+func TestChangesDuringALongCopySurvive(t *testing.T) {
+	for name, a := range alterations {
+		t.Run(name, func(t *testing.T) {
+			s, j, cfg := inParts(5)
+			var hit sync.Map
+			s.fault = func(k object.RequestKind, key string) (error, bool) {
+				if k == object.ReqCopyPart {
+					if _, seen := hit.LoadOrStore(key, true); !seen {
+						s.alter(key, a.change)
+					}
+				}
+				return nil, true
+			}
+			if err := Run(t.Context(), cfg); err != nil {
+				t.Fatal(err)
+			}
+			checkKept(t, s, j, 5, a.kept)
+		})
+	}
+}
+
+// The same between the parts of one process and those of the next.
+func TestChangesBetweenTwoRunsSurvive(t *testing.T) {
+	for name, a := range alterations {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, j, cfg := inParts(5)
+				s.delay = time.Second
+				ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
+				defer cancel()
+				if err := Run(ctx, cfg); err == nil || len(s.mu.uploads) == 0 {
+					t.Fatalf("%v with %d uploads open, which is not in the middle", err, len(s.mu.uploads))
+				}
+				for key := range s.mu.objects {
+					s.alter(key, a.change)
+				}
+				j.reopen()
+				if err := Run(t.Context(), cfg); err != nil {
+					t.Fatal(err)
+				}
+				checkKept(t, s, j, 5, a.kept)
+			})
+		})
+	}
+}
+
+func checkKept(t *testing.T, s *memStore, j *memJournal, n int, kept func(*memObject) bool) {
+	t.Helper()
+	if got := j.states(); got[object.Done] != n || len(s.mu.uploads) > 0 || len(j.mu.uploads) > 0 {
+		t.Fatalf("%v; %d uploads open in the store, %d in the journal", got, len(s.mu.uploads), len(j.mu.uploads))
+	}
+	for key, o := range s.mu.objects {
+		if !kept(o) || o.Encryption.Type != object.SSEKMS || o.writes != 1 {
+			t.Errorf("%s: %+v under %v, written %d times", key, o.attrs, o.Encryption.Type, o.writes)
+		}
+	}
+}
