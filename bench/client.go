@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -32,9 +31,11 @@ func (c *ClientConfig) flags(f *flag.FlagSet) {
 }
 
 // RunClient measures CPU, requests, bytes and memory an object.
-func RunClient(ctx context.Context, c ClientConfig, log io.Writer) (_ *Table, err error) {
-	b := &builder{}
-	defer func() { err = errors.Join(err, b.Close()) }()
+func RunClient(ctx context.Context, c ClientConfig, log io.Writer) (*Table, error) {
+	return withNull(ctx, func(server *nullProcess, b *builder) (*Table, error) { return c.run(ctx, server, b, log) })
+}
+
+func (c *ClientConfig) run(ctx context.Context, server *nullProcess, b *builder, log io.Writer) (*Table, error) {
 	flags := []string{"--concurrency", fmt.Sprint(c.Concurrency)}
 	all := []*participant{
 		reseal(b, "reseal", append(flags, "--inspect", "always", "--verify", "response")...),
@@ -42,11 +43,6 @@ func RunClient(ctx context.Context, c ClientConfig, log io.Writer) (_ *Table, er
 		bare("wire", false), bare("wire", true), bare("nethttp", true), bare("sdk", false), bare("sdk", true),
 		s5cmd(), rclone(), mc(), awsCLI(),
 	}
-	server, err := startNullServer(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, server.stop()) }()
 	t := &Table{Workload: "client",
 		What: fmt.Sprintf("list, (HEAD,) COPY of 1 KiB objects under SSE-S3 against the null server, concurrency %d, the whole process", c.Concurrency),
 		Columns: []Column{{"CPU µs/object", "%.1f", true}, {"requests/object", "%.2f", false}, {"bytes/object", "%.0f", false},
@@ -76,8 +72,8 @@ func (c *ClientConfig) one(ctx context.Context, p found, server *nullProcess) (F
 		return nil, 0, err
 	}
 	defer os.RemoveAll(dir)
-	w := &task{endpoint: server.URL, accessKey: "null", secretKey: "null-secret", bucket: fmt.Sprintf("n%d", n), other: "n0", prefix: nullPrefix,
-		objects: n, concurrency: c.Concurrency, sse: "AES256", dir: dir}
+	w := server.task(fmt.Sprintf("n%d", n), dir)
+	w.other, w.objects, w.concurrency, w.sse = "n0", n, c.Concurrency, "AES256"
 	before, err := server.Stats()
 	if err != nil {
 		return nil, 0, err

@@ -30,18 +30,15 @@ func (c *InventoryConfig) flags(f *flag.FlagSet) {
 
 // RunInventory measures rows a second, CPU and memory of `reseal plan` from an
 // S3 Inventory in CSV, from a Batch Operations CSV and from a list of keys.
-func RunInventory(ctx context.Context, c InventoryConfig, log io.Writer) (_ *Table, err error) {
-	b := &builder{}
-	defer func() { err = errors.Join(err, b.Close()) }()
+func RunInventory(ctx context.Context, c InventoryConfig, log io.Writer) (*Table, error) {
+	return withNull(ctx, func(server *nullProcess, b *builder) (*Table, error) { return c.run(ctx, server, b, log) })
+}
+
+func (c *InventoryConfig) run(ctx context.Context, server *nullProcess, b *builder, log io.Writer) (*Table, error) {
 	path, _, err := b.find(ctx)
 	if err != nil {
 		return nil, err
 	}
-	server, err := startNullServer(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, server.stop()) }()
 	bucket := fmt.Sprintf("n%d", c.Objects)
 	t := &Table{Workload: "inventory", What: "reseal plan from files on the local disk, every row durable at its end",
 		Columns: []Column{{"rows/s", "%.0f", true}, {"CPU µs/row", "%.2f", true}, {"peak RSS MB", "%.1f", false}}}
@@ -59,7 +56,7 @@ func RunInventory(ctx context.Context, c InventoryConfig, log io.Writer) (_ *Tab
 		for round := range c.Rounds {
 			for _, p := range forms {
 				err := inDir(c.Dir, func(dir string) error {
-					w := &task{endpoint: server.URL, accessKey: "null", secretKey: "null-secret", bucket: bucket, dir: dir}
+					w := server.task(bucket, dir)
 					cost, err := run(p.command(ctx, path, w), io.Discard)
 					if err != nil {
 						return err

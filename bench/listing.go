@@ -52,14 +52,11 @@ func planning(b *builder, name string, source func(*task) []string) *participant
 }
 
 // RunList measures keys a second, CPU and memory.
-func RunList(ctx context.Context, c ListConfig, log io.Writer) (_ *Table, err error) {
-	b := &builder{}
-	defer func() { err = errors.Join(err, b.Close()) }()
-	server, err := startNullServer(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, server.stop()) }()
+func RunList(ctx context.Context, c ListConfig, log io.Writer) (*Table, error) {
+	return withNull(ctx, func(server *nullProcess, b *builder) (*Table, error) { return c.run(ctx, server, b, log) })
+}
+
+func (c *ListConfig) run(ctx context.Context, server *nullProcess, b *builder, log io.Writer) (*Table, error) {
 	t := &Table{Workload: "list", What: "reading the keys of a bucket from the null server; reseal makes a durable plan of them, the others print them",
 		Columns: []Column{{"keys/s", "%.0f", true}, {"CPU µs/key", "%.2f", true}, {"peak RSS MB", "%.1f", false}}}
 	ready, err := c.Only.present(ctx, listers(b), t, log)
@@ -70,7 +67,7 @@ func RunList(ctx context.Context, c ListConfig, log io.Writer) (_ *Table, err er
 		for _, p := range ready {
 			n := max(c.Objects/p.share, 1000)
 			err := inDir(c.Dir, func(dir string) error {
-				w := &task{endpoint: server.URL, accessKey: "null", secretKey: "null-secret", bucket: fmt.Sprintf("n%d", n), prefix: nullPrefix, dir: dir}
+				w := server.task(fmt.Sprintf("n%d", n), dir)
 				cost, err := run(p.command(ctx, p.path, w), io.Discard)
 				if err != nil {
 					return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -44,18 +43,15 @@ func (c *MemoryConfig) flags(f *flag.FlagSet) {
 }
 
 // RunMemory measures one job of each size.
-func RunMemory(ctx context.Context, c MemoryConfig, log io.Writer) (_ *Table, err error) {
-	b := &builder{}
-	defer func() { err = errors.Join(err, b.Close()) }()
+func RunMemory(ctx context.Context, c MemoryConfig, log io.Writer) (*Table, error) {
+	return withNull(ctx, func(server *nullProcess, b *builder) (*Table, error) { return c.run(ctx, server, b, log) })
+}
+
+func (c *MemoryConfig) run(ctx context.Context, server *nullProcess, b *builder, log io.Writer) (*Table, error) {
 	path, version, err := b.find(ctx)
 	if err != nil {
 		return nil, err
 	}
-	server, err := startNullServer(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, server.stop()) }()
 	t := &Table{Workload: "memory",
 		What: fmt.Sprintf("reseal run on objects that are as wanted already, a HEAD each, against the null server; concurrency %d; GOMEMLIMIT %q", c.Concurrency, c.Limit),
 		Columns: []Column{{"peak RSS MB", "%.1f", true}, {"RSS bytes/object", "%.2f", false}, {"disk bytes/object", "%.1f", false},
@@ -80,7 +76,7 @@ func (c *MemoryConfig) one(ctx context.Context, path string, server *nullProcess
 	job := filepath.Join(dir, "job")
 	cmd := exec.CommandContext(ctx, path, "run", fmt.Sprintf("s3://w%d/%s", n, nullPrefix), "--sse", "AES256", "--inspect", "always",
 		"--job", job, "--concurrency", fmt.Sprint(c.Concurrency), "--json", "--no-progress")
-	cmd.Env = (&task{endpoint: server.URL, accessKey: "null", secretKey: "null-secret", dir: dir}).env()
+	cmd.Env = server.task("", dir).env()
 	if c.Limit != "" {
 		cmd.Env = append(cmd.Env, "GOMEMLIMIT="+c.Limit)
 	}

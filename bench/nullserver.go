@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -376,6 +377,24 @@ func startNullServer(ctx context.Context) (*nullProcess, error) {
 type nullProcess struct {
 	URL  string
 	stop func() error
+}
+
+// withNull gives a workload a null server, and reseal to be built, for as long as
+// it lasts.
+func withNull(ctx context.Context, workload func(*nullProcess, *builder) (*Table, error)) (_ *Table, err error) {
+	b := &builder{}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	server, err := startNullServer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, server.stop()) }()
+	return workload(server, b)
+}
+
+// task is work on the null server; dir is for this work alone.
+func (p *nullProcess) task(bucket, dir string) *task {
+	return &task{endpoint: p.URL, accessKey: "null", secretKey: "null-secret", bucket: bucket, prefix: nullPrefix, dir: dir}
 }
 
 // Stats asks it what it did so far.

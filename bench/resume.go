@@ -34,25 +34,22 @@ func (c *ResumeConfig) flags(f *flag.FlagSet) {
 
 // RunResume plans a job against the null server, records the outcomes of most of
 // it, and resumes it again and again.
-func RunResume(ctx context.Context, c ResumeConfig, log io.Writer) (_ *Table, err error) {
-	b := &builder{}
-	defer func() { err = errors.Join(err, b.Close()) }()
+func RunResume(ctx context.Context, c ResumeConfig, log io.Writer) (*Table, error) {
+	return withNull(ctx, func(server *nullProcess, b *builder) (*Table, error) { return c.run(ctx, server, b, log) })
+}
+
+func (c *ResumeConfig) run(ctx context.Context, server *nullProcess, b *builder, log io.Writer) (*Table, error) {
 	path, _, err := b.find(ctx)
 	if err != nil {
 		return nil, err
 	}
-	server, err := startNullServer(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, server.stop()) }()
 	dir, err := os.MkdirTemp(c.Dir, "reseal-bench-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	r := &resume{ResumeConfig: c, path: path, server: server, job: filepath.Join(dir, "job"),
-		task: &task{endpoint: server.URL, accessKey: "null", secretKey: "null-secret", dir: dir}}
+	r := &resume{ResumeConfig: *c, path: path, server: server, job: filepath.Join(dir, "job"),
+		task: server.task("", dir)}
 	if err := r.plan(ctx, log); err != nil {
 		return nil, err
 	}
