@@ -139,7 +139,7 @@ func (st *scriptStore) start(ts *testscript.TestScript, args []string) {
 	st.keys = map[string]string{"A": server.KMS.CreateKey("alias/a"), "B": server.KMS.CreateKey("alias/b"), "M": server.KMS.CreateNamedKey("minio-key")}
 	for name, value := range map[string]string{
 		"AWS_ACCESS_KEY_ID": s3test.DefaultCredentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": s3test.DefaultCredentials.SecretAccessKey,
-		"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": server.URL(), "ENDPOINT": server.URL(),
+		"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": server.URL(), "ENDPOINT": server.URL(), "PLACE": server.URL()[strings.Index(server.URL(), "//")+2:],
 		"AWS_ENDPOINT_URL_KMS": server.URL(), "KEY_A": st.keys["A"], "KEY_B": st.keys["B"],
 	} {
 		ts.Setenv(name, value)

@@ -190,7 +190,8 @@ func openStore(ctx context.Context, c *connection, connections int, timeout time
 // A bucket that may not be listed was reached.
 func reach(ctx context.Context, store *s3store.Store, bucket, prefix string) error {
 	_, err := store.ListPage(ctx, object.ListRequest{Bucket: bucket, Prefix: prefix, MaxKeys: 1})
-	if class := object.ClassOf(err); class == object.ClassCredentials || class == object.ClassUnreachable {
+	var e *object.Error
+	if errors.As(err, &e) && (e.NotSent || e.Class == object.ClassCredentials || e.Class == object.ClassUnreachable) {
 		return err
 	}
 	return nil

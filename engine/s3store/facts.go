@@ -63,8 +63,8 @@ func (s *Store) setting(ctx context.Context, op, bucket, sub, root string, v any
 		return true, true, false, nil
 	}
 	var e *object.Error
-	if !errors.As(err, &e) {
-		return false, false, false, err
+	if !errors.As(err, &e) || e.NotSent {
+		return false, false, false, err // nobody was asked
 	}
 	for _, code := range absent {
 		if e.Code == code {

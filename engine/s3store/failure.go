@@ -134,9 +134,12 @@ func FailedToSend(op string, ref object.Ref, ctx context.Context, err error) *ob
 	case errors.As(err, &cert), errors.As(err, &authority):
 		e.Class, e.NotSent = object.ClassOther, true
 		e.Hint = "the store's certificate is not trusted: --ca-bundle FILE, or --no-verify-ssl on a test system"
-	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/":
 		e.Class, e.NotSent = object.ClassOther, true
-		e.Hint = "the endpoint does not speak TLS: use http:// in --endpoint-url"
+		e.Message, e.Hint = "the server gave an HTTP response to an HTTPS client", "the endpoint speaks plain HTTP: name it with http:// in --endpoint-url"
+	case errors.As(err, &record):
+		e.Class, e.NotSent = object.ClassOther, true
+		e.Hint = "the endpoint does not speak TLS: check --endpoint-url"
 	case errors.As(err, &dns):
 		e.Class, e.NotSent = object.ClassUnreachable, true
 		e.Hint = "the endpoint's name cannot be resolved: check --endpoint-url, --region and the network"

@@ -238,6 +238,8 @@ func (x *exchange) dialFailed(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &cert), errors.As(err, &unknown):
 		return x.notSent(object.ClassOther, err, "name its authority with --ca-bundle")
+	case errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/":
+		return x.notSent(object.ClassOther, err, "the endpoint speaks plain HTTP: name it with http:// in --endpoint-url")
 	case errors.As(err, &record):
 		return x.notSent(object.ClassOther, err, "the endpoint does not speak TLS: check --endpoint-url")
 	case errors.As(err, &proxy) && proxy.code < 500:
