@@ -60,6 +60,8 @@ var codes = map[string]object.Class{
 	"NoSuchUpload": object.ClassNoUpload,
 	"NoSuchBucket": object.ClassNoBucket,
 
+	"InvalidBucketName": object.ClassNoBucket, // so there is none
+
 	"InvalidObjectState":         object.ClassArchived,
 	"ObjectNotInActiveTierError": object.ClassArchived,
 

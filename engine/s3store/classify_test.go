@@ -2,6 +2,7 @@ package s3store
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -57,6 +58,7 @@ func TestClassify(t *testing.T) {
 		{"a delete marker by its version", "HeadObject", 405, "", map[string]string{"X-Amz-Delete-Marker": "true"}, object.ClassGone},
 		{"405", "UploadPartCopy", 405, errorXML("MethodNotAllowed", ""), nil, object.ClassUnsupported},
 		{"no upload", "UploadPartCopy", 404, errorXML("NoSuchUpload", ""), nil, object.ClassNoUpload},
+		{"no bucket's name", "ListObjectsV2", 400, errorXML("InvalidBucketName", ""), nil, object.ClassNoBucket},
 		{"no bucket", "ListObjectsV2", 404, errorXML("NoSuchBucket", ""), nil, object.ClassNoBucket},
 		// Archived: a 403 that is not a permission.
 		{"archived", "CopyObject", 403, errorXML("InvalidObjectState", ""), nil, object.ClassArchived},
@@ -137,6 +139,10 @@ func TestHintsName(t *testing.T) {
 			t.Errorf("%s may be that key, and the class is %v", alias, e.Class)
 		}
 	}
+	e = Classify(Failed{Op: "ListObjectsV2", Ref: object.Ref{Bucket: "No_Bucket"}, Status: 400, Header: h.Get, Body: []byte(errorXML("InvalidBucketName", "The specified bucket is not valid."))})
+	if !strings.Contains(e.Hint, "check s3://BUCKET") {
+		t.Errorf("hint %q does not say what to check", e.Hint)
+	}
 	h.Set("Retry-After", "7")
 	h.Set("X-Amz-Request-Id", "R9")
 	e = Classify(Failed{Op: "CopyObject", Ref: object.Ref{Bucket: "b", Key: "k"}, Status: 503, Header: h.Get, Body: []byte(errorXML("SlowDown", ""))})
@@ -180,10 +186,14 @@ func TestFailedToSend(t *testing.T) {
 		{"cancelled", live, wrap(context.Canceled), object.ClassCanceled, false},
 		{"hung", late, wrap(context.DeadlineExceeded), object.ClassTransient, false},
 		{"http instead of https", t.Context(), wrap(http.ErrSchemeMismatch), object.ClassOther, true},
+		{"http, as TLS sees it", t.Context(), wrap(tls.RecordHeaderError{RecordHeader: [5]byte([]byte("HTTP/"))}), object.ClassOther, true},
 	} {
 		e := FailedToSend("CopyObject", object.Ref{Bucket: "b", Key: "k"}, tc.ctx, tc.err)
 		if e.Class != tc.want || e.NotSent != tc.notSent || strings.Contains(e.Error(), "secret") || !errors.Is(e, tc.err) {
 			t.Errorf("%s: %v (not sent: %v): %v", tc.name, e.Class, e.NotSent, e)
+		}
+		if tc.want == object.ClassOther && !strings.Contains(e.Hint, "speaks plain HTTP") {
+			t.Errorf("%s: the hint is %q", tc.name, e.Hint)
 		}
 		if object.MaybeApplied(e) != (tc.want == object.ClassTransient || tc.want == object.ClassCanceled) {
 			t.Errorf("%s: maybe applied: %v", tc.name, object.MaybeApplied(e))

@@ -69,6 +69,9 @@ func hint(e *object.Error, f Failed, region string) string {
 		if region != "" {
 			return "the bucket is in " + region + ": use --region " + region
 		}
+		if e.Code == "InvalidBucketName" {
+			return "no bucket can have this name (3 to 63 of a-z, 0-9, dot and hyphen): check s3://BUCKET, and --path-style if it is right"
+		}
 		return "check the bucket name, --endpoint-url and --region"
 	case object.ClassArchived:
 		return "restore the object first (aws s3api restore-object), then run again"
