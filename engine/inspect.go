@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"time"
+	"unicode/utf8"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -81,8 +82,10 @@ func (r *run) head(ctx context.Context, hot Hot, ref object.Ref) (object.Head, e
 			return h, nil
 		}
 		switch class := object.ClassOf(err); {
+		case class == object.ClassInvalid && !utf8.ValidString(ref.Key):
+			return h, notUTF8(err)
 		case which == noKey && class == object.ClassInvalid:
-			keyWanted = true // only an SSE-C object refuses a HEAD that has nothing in it
+			keyWanted = true // only an SSE-C object refuses a HEAD that has nothing else in it
 		case class != object.ClassInvalid && class != object.ClassDenied:
 			return h, err
 		}
@@ -91,6 +94,18 @@ func (r *run) head(ctx context.Context, hot Hot, ref object.Ref) (object.Head, e
 		err = ErrMissingKey
 	}
 	return h, err
+}
+
+// notUTF8 names what a HEAD, whose refusal has no words, is refused for: some
+// stores (MinIO) know only keys of UTF-8.
+func notUTF8(err error) error {
+	var e *object.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	named := *e
+	named.Message, named.Hint = "the store refuses to be asked for it, and its key is not valid UTF-8", "check how the list of keys was encoded"
+	return &named
 }
 
 func (r *run) keysToTry() []int32 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -417,5 +418,22 @@ func TestCopyable(t *testing.T) {
 		if got := copyable(test.sizes, test.size); got != test.want {
 			t.Errorf("copyable(%v, %d) = %v", test.sizes, test.size, got)
 		}
+	}
+}
+
+// A store that knows no key but UTF-8 refuses others with the very answer that it
+// has for an object under SSE-C.
+func TestKeysThatAreNotUTF8(t *testing.T) {
+	s := newMemStore(0)
+	s.put("caf\xe9", []byte("body"))
+	j := planOf(s, false)
+	s.fault = func(object.RequestKind, string) (error, bool) {
+		return &object.Error{Class: object.ClassInvalid, Op: "HeadObject", HTTPStatus: 400}, false
+	}
+	if err := Run(t.Context(), memConfig(s, j, object.OpCopy)); err != nil {
+		t.Fatal(err)
+	}
+	if o := j.mu.outcomes[0]; o.State != object.Failed || !strings.Contains(o.Message, "not valid UTF-8") {
+		t.Errorf("%v %s %q", o.State, o.Reason, o.Message)
 	}
 }
