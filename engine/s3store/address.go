@@ -161,8 +161,17 @@ func (s *Store) resolve(ctx context.Context, bucket, region string) (Address, er
 			Message: "this is a bucket of " + a.Service + ", which does not do what S3 does",
 			Hint:    "name a general purpose bucket, or an access point of one"}
 	}
+	if strings.HasSuffix(bucket, fsxAlias) && s.isProvedAWS() {
+		return Address{}, &object.Error{Class: object.ClassUnsupported, Op: "ResolveEndpoint", Ref: object.Ref{Bucket: bucket},
+			Message: "this is an access point of a file system of Amazon FSx, which is encrypted as a whole and not object by object",
+			Hint:    "name a general purpose bucket, or an access point of one"}
+	}
 	return a, nil
 }
+
+// fsxAlias ends the names of access points to file systems of Amazon FSx; S3
+// reserves it.
+const fsxAlias = "-ext-s3alias"
 
 // EscapeKey percent-encodes every byte of a key but the unreserved characters of
 // RFC 3986 and "/". It is right for the path of a request and for CopySource.

@@ -174,6 +174,9 @@ func TestAddressRefusals(t *testing.T) {
 	if _, err := s.Address(t.Context(), "b--use1-az4--x-s3"); object.ClassOf(err) != object.ClassUnsupported {
 		t.Errorf("directory bucket: %v", err)
 	}
+	if _, err := s.Address(t.Context(), "ap-aqfqprnstn7aefdfbarligizwgyfouse1a-ext-s3alias"); object.ClassOf(err) != object.ClassUnsupported {
+		t.Errorf("an access point of FSx: %v", err)
+	}
 	for _, arn := range []string{"arn:aws:s3-outposts:eu-west-1:111122223333:outpost:op-01234567890123456:accesspoint:ap",
 		"arn:aws:s3-object-lambda:eu-west-1:111122223333:accesspoint/ol"} {
 		if a, err := s.Address(t.Context(), arn); object.ClassOf(err) != object.ClassUnsupported {
