@@ -2,8 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -134,7 +135,10 @@ several take the request that sets one for something else.`,
 			if err := store.SetBucketEncryption(cmd.Context(), bucket, change); err != nil {
 				return err
 			}
-			return errors.Join(a.confirm(cmd.Context(), store, bucket, change), a.showBucketEncryption(cmd.Context(), store, bucket, f.out.json))
+			if err := a.confirm(cmd.Context(), store, bucket, change); err != nil {
+				return err
+			}
+			return a.showBucketEncryption(cmd.Context(), store, bucket, f.out.json)
 		},
 	}
 	set := cmd.Flags()
@@ -166,19 +170,62 @@ func encryptionChange(sse, key, bucketKey, block string) (s3store.BucketEncrypti
 	if key != "" && !c.SSE.KMS() {
 		return c, unusablef("leave it out, or use --sse aws:kms", "--sse-kms-key-id has no meaning with --sse %s", sse)
 	}
+	if c.SSE == object.DSSEKMS && c.BucketKey == object.On {
+		return c, unusable("--bucket-key on has no meaning with --sse aws:kms:dsse", "S3 has no bucket keys for DSSE; leave it out")
+	}
 	return c, nil
 }
 
 // confirm reads back what was set: several stores answer success to a request
-// that they take for another one.
+// that they take for another one, or to settings that they drop. S3 itself may
+// show the old configuration for a moment.
 func (a *app) confirm(ctx context.Context, store *s3store.Store, bucket string, c s3store.BucketEncryptionChange) error {
-	e, err := store.BucketEncryption(ctx, bucket)
-	if err != nil {
-		return err
+	for wait := 100 * time.Millisecond; ; wait *= 2 {
+		e, err := store.BucketEncryption(ctx, bucket)
+		if err != nil {
+			return err
+		}
+		differs := notSet(&c, &e)
+		if differs == "" {
+			return nil
+		}
+		if wait > time.Second {
+			return fmt.Errorf("the store of s3://%s answered success, and still shows %s; it does not do what it says, so look at a new object with HEAD before you rely on it",
+				bucket, differs)
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
-	if c.SSE != object.SSEUnknown && e.Default.Type != c.SSE ||
-		c.BlockSSEC != object.Default && e.BlocksSSEC != object.Found(c.BlockSSEC == object.On) {
-		return fmt.Errorf("the store of s3://%s answered success, and still shows %s for new objects; it does not do what it says", bucket, e.Default.Type)
+}
+
+// notSet is what is shown otherwise than it was set; empty where nothing is. An
+// alias that is shown as the key behind it cannot be compared.
+func notSet(c *s3store.BucketEncryptionChange, e *s3store.BucketEncryption) string {
+	shown := &e.Default
+	_, alias, named := strings.Cut(c.KMSKeyID, "alias/")
+	_, shownAlias, shownNamed := strings.Cut(shown.KMSKeyID, "alias/")
+	switch {
+	case c.SSE != object.SSEUnknown && shown.Type != c.SSE:
+		return shown.Type.String() + " for new objects"
+	case c.KMSKeyID != "" && shown.KMSKeyID == "":
+		return "no KMS key for new objects"
+	case named && shownNamed && alias != shownAlias,
+		c.KMSKeyID != "" && !named && !object.SameKMSKey(c.KMSKeyID, shown.KMSKeyID):
+		return "the KMS key " + shown.KMSKeyID + " for new objects"
+	case c.BucketKey != object.Default && shown.BucketKey != (c.BucketKey == object.On):
+		return "bucket keys " + onOff(shown.BucketKey)
+	case c.BlockSSEC != object.Default && e.BlocksSSEC != object.Found(c.BlockSSEC == object.On):
+		return "the block on SSE-C " + onOff(e.BlocksSSEC == object.Yes)
 	}
-	return nil
+	return ""
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
 }
