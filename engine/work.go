@@ -263,7 +263,7 @@ func (it *item) orOutcome(ctx context.Context, err error) (*object.Outcome, erro
 			return nil, errAbandon // the key stopped the run; the object is for the next one
 		}
 	case object.ClassGone:
-		return it.left(object.ReasonGone, "deleted since it was planned"), nil
+		return it.left(object.ReasonGone, it.whyGone()), nil
 	case object.ClassArchived:
 		return it.left(object.ReasonArchived, "restore it first, then run again with --retry-failed or a new job"), nil
 	}
@@ -278,6 +278,14 @@ func (it *item) orOutcome(ctx context.Context, err error) (*object.Outcome, erro
 		it.out.Message += "; " + e.Hint
 	}
 	return &it.out, nil
+}
+
+// whyGone tells an object that was seen from one that a list names and nobody saw.
+func (it *item) whyGone() string {
+	if it.obj.ETag == "" {
+		return "there is no such object: it was deleted since the list was made, or never was; check how the list writes its keys"
+	}
+	return "deleted since it was listed"
 }
 
 func (it *item) already() *object.Outcome {

@@ -29,7 +29,7 @@ var hintsByState = map[object.State]map[object.Reason]string{
 		object.ReasonArchived:    "restore them (s3 restore-object), then run again with --retry-failed or a new job",
 		object.ReasonTooLarge:    "allow the multipart route: leave --operation on auto",
 		object.ReasonUnsupported: "no operation of this store leads from their encryption to the target; see reseal doctor",
-		object.ReasonGone:        "deleted since they were planned; nothing to do",
+		object.ReasonGone:        "they are not there: deleted since they were listed, or, in a key list or manifest, never there; if many are, check how it writes its keys",
 		object.ReasonChanging:    "other writers kept overwriting them; run a new job, which finds them as they are then",
 		object.ReasonMissingKey:  "they are under SSE-C: give their key with --source-sse-c-key-file",
 		object.ReasonForeign:     "something else stands at the destination: name another --dest, or move it out of the way",
