@@ -309,7 +309,14 @@ func (s *session) checkPermissions(ctx context.Context, f *doctor.Facts) error {
 func (s *session) warnSerious(ctx context.Context) {
 	f := &doctor.Facts{Bucket: s.learnt.Bucket, Prefix: s.order.spec.Source.Prefix, Settings: s.learnt.Facts, Caps: s.learnt.Caps, Target: s.target(),
 		PayerGiven: s.order.spec.Connection.RequestPayer != "", AllVersions: s.order.spec.Selection.Versions == "all"}
-	if err := s.readAround(ctx, f); err != nil {
+	// A warning is no reason to wait long for a store that hangs.
+	within, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	err := s.readAround(within, f)
+	if ctx.Err() != nil {
+		return // whoever interrupts knows why
+	}
+	if err != nil {
 		s.log.Warn("the bucket's settings could not all be read; `reseal doctor` tells more", "error", err)
 	}
 	for _, found := range doctor.Examine(f) {

@@ -99,10 +99,7 @@ func (a *app) openSession(ctx context.Context, f *jobFlags, o *order) (_ *sessio
 		return nil, err
 	}
 	if !s.resumed {
-		// A warning is no reason to wait long for a store that hangs.
-		within, cancel := context.WithTimeout(ctx, 30*time.Second)
-		s.warnSerious(within)
-		cancel()
+		s.warnSerious(ctx)
 	}
 	return s, nil
 }
