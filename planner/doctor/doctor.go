@@ -45,7 +45,13 @@ type Facts struct {
 	Target         object.Target
 	Caps           object.Capabilities
 	Settings       object.BucketFacts
-	// Default is the bucket's default encryption; DefaultKnown whether it was told.
+	// Dest is where --dest leads; nil in place.
+	Dest *Dest
+	// CopyOnly is --operation copy.
+	CopyOnly bool
+	// What follows up to Notifications is of the bucket that is written: that of
+	// Dest, where there is one. Default is its default encryption; DefaultKnown
+	// whether it was told.
 	Default      object.Encryption
 	DefaultKnown bool
 	// LockMode is the default retention's mode; empty for none.
@@ -62,6 +68,12 @@ type Facts struct {
 	Unread []string
 	// AllVersions is --versions all.
 	AllVersions bool
+}
+
+// Dest is a bucket and prefix that copies go to, where that is another one.
+type Dest struct {
+	Bucket, Prefix string
+	Settings       object.BucketFacts
 }
 
 // LifecycleRule is an enabled rule, as far as a copy concerns it. Days are 0 for
@@ -133,7 +145,31 @@ func (fs findings) bySeverity() []Finding {
 
 // copies says whether objects of this job will be copied rather than updated.
 func (f *Facts) copies() bool {
-	return f.Caps.Update != object.Yes || f.Target.SSE != object.SSEKMS
+	return f.CopyOnly || f.Dest != nil || f.Caps.Update != object.Yes || f.Target.SSE != object.SSEKMS
+}
+
+// written are the settings of the bucket that the job writes to.
+func (f *Facts) written() *object.BucketFacts {
+	if f.Dest != nil {
+		return &f.Dest.Settings
+	}
+	return &f.Settings
+}
+
+// writePrefix is how the keys begin that the job writes.
+func (f *Facts) writePrefix() string {
+	if f.Dest != nil {
+		return f.Dest.Prefix
+	}
+	return f.Prefix
+}
+
+// writeBucket begins a sentence about the bucket that the job writes to.
+func (f *Facts) writeBucket() string {
+	if f.Dest != nil {
+		return "The destination s3://" + f.Dest.Bucket
+	}
+	return "The bucket"
 }
 
 // ofCopied begins a sentence about the objects that a side effect reaches.
@@ -155,7 +191,7 @@ func store(f *Facts, fs *findings) {
 			"do not run here; nothing would change")
 	case c.Source == "assumed":
 		fs.add(Serious, "store", "This store was not seen to encrypt, and --accept unproven-encryption believes it all the same", "leave that out wherever the encryption matters")
-	case c.Encrypts == object.Unknown && f.Target.SSE == object.SSEC && f.Settings.BlocksSSEC == object.Yes:
+	case c.Encrypts == object.Unknown && f.Target.SSE == object.SSEC && f.written().BlocksSSEC == object.Yes:
 		// encryption tells why
 	case c.Encrypts == object.Unknown && c.Source == "canary":
 		fs.add(Serious, "store", "This store was not seen to encrypt under "+f.Target.SSE.String(), "try another --sse, or ask the store's operator")
@@ -186,8 +222,8 @@ func key(f *Facts, fs *findings) {
 		fs.add(Serious, "key", "The KMS key "+k.ARN+" is "+k.State, "enable it (or cancel its deletion), or name another key")
 	case !k.Symmetric:
 		fs.add(Serious, "key", "The KMS key "+k.ARN+" is not a symmetric encryption key", "name one that is; S3 takes no other")
-	case k.Region != "" && f.Settings.Region != "" && k.Region != f.Settings.Region:
-		fs.add(Serious, "key", "The KMS key is in "+k.Region+", the bucket in "+f.Settings.Region, "name a key in the bucket's region")
+	case k.Region != "" && f.written().Region != "" && k.Region != f.written().Region:
+		fs.add(Serious, "key", "The KMS key is in "+k.Region+", and the objects are written in "+f.written().Region, "name a key in the bucket's region")
 	}
 }
 
@@ -219,7 +255,7 @@ var settings = map[string]string{
 
 func permissions(f *Facts, fs *findings) {
 	for _, p := range f.Permissions {
-		if p.Granted != object.No || !f.concerns(p.Action) {
+		if p.Granted != object.No || !f.concerns(p.Action) || f.settingElsewhere(&p) {
 			continue
 		}
 		if setting, about := settings[p.Action]; about && slices.Contains(f.Unread, setting) {
@@ -232,6 +268,13 @@ func permissions(f *Facts, fs *findings) {
 		}
 		fs.add(level, "permission", p.Action+" on "+p.Resource+" is missing: "+why, "grant it; `reseal iam-policy` prints the whole policy")
 	}
+}
+
+// settingElsewhere says whether the permission reads a setting of the source that
+// only matters where objects are written, which is the destination.
+func (f *Facts) settingElsewhere(p *Permission) bool {
+	_, about := settings[p.Action]
+	return about && f.Dest != nil && f.Dest.Bucket != f.Bucket && strings.HasSuffix(p.Resource, ":::"+f.Bucket)
 }
 
 // concerns says whether the job would use the permission.
@@ -248,8 +291,8 @@ func (f *Facts) concerns(action string) bool {
 }
 
 func encryption(f *Facts, fs *findings) {
-	if f.Target.SSE == object.SSEC && f.Settings.BlocksSSEC == object.Yes {
-		fs.add(Serious, "default-encryption", "The bucket refuses SSE-C writes", "use a KMS key, or `reseal bucket-encryption set --block-sse-c off`")
+	if f.Target.SSE == object.SSEC && f.written().BlocksSSEC == object.Yes {
+		fs.add(Serious, "default-encryption", f.writeBucket()+" refuses SSE-C writes", "use a KMS key, or `reseal bucket-encryption set --block-sse-c off`")
 	}
 	if !f.DefaultKnown {
 		if len(f.Unread) == 0 && f.Caps.Source != "aws" {
@@ -278,7 +321,7 @@ func named(e object.Encryption) string {
 
 func replication(f *Facts, fs *findings) {
 	for _, r := range f.Replication {
-		if !overlaps(r.Prefix, f.Prefix) {
+		if !overlaps(r.Prefix, f.writePrefix()) {
 			continue
 		}
 		name := fmt.Sprintf("The replication rule %q to %s", r.ID, r.Destination)
@@ -294,7 +337,7 @@ func replication(f *Facts, fs *findings) {
 
 func lifecycle(f *Facts, fs *findings) {
 	for _, r := range f.Lifecycle {
-		if !overlaps(r.Prefix, f.Prefix) {
+		if !overlaps(r.Prefix, f.writePrefix()) {
 			continue
 		}
 		name := fmt.Sprintf("lifecycle rule %q", r.ID)
@@ -302,7 +345,7 @@ func lifecycle(f *Facts, fs *findings) {
 			fs.add(Warning, "lifecycle", f.ofCopied()+", which renews its date: the clock of "+name+" ("+clock(r)+") starts again",
 				"expect transitions and expirations later by the object's age, or --stamp-mtime to keep the old date in the metadata")
 		}
-		if f.Settings.Versioning == object.VersioningEnabled && (r.NoncurrentExpireDays > 0 || r.NewerNoncurrent > 0) {
+		if f.Dest == nil && f.Settings.Versioning == object.VersioningEnabled && (r.NoncurrentExpireDays > 0 || r.NewerNoncurrent > 0) {
 			fs.add(Warning, "lifecycle", f.ofCopied()+", and the version before becomes noncurrent: "+name+" will delete it",
 				"be sure of the new versions (`reseal verify`) before the rule removes the old ones")
 		}
@@ -325,6 +368,12 @@ func clock(r LifecycleRule) string {
 }
 
 func lock(f *Facts, fs *findings) {
+	if f.Dest != nil {
+		if f.LockMode != "" {
+			fs.add(Warning, "lock", f.writeBucket()+" locks whatever is written to it, by a default retention of mode "+f.LockMode, "be sure of the target before the run: no copy can be deleted until its retention ends")
+		}
+		return
+	}
 	if f.Settings.ObjectLock != object.Yes {
 		return
 	}
@@ -338,15 +387,15 @@ func lock(f *Facts, fs *findings) {
 }
 
 func versions(f *Facts, fs *findings) {
-	switch f.Settings.Versioning {
+	switch f.written().Versioning {
 	case object.VersioningEnabled:
-		if f.copies() {
+		if f.copies() && f.Dest == nil { // a destination's objects are never overwritten
 			fs.add(Warning, "versioning", "The bucket keeps versions: each copy leaves the old version behind, under its old encryption, and the storage doubles until it expires",
 				"plan for it, and keep the old key until the old versions are gone (`reseal report` counts them)")
 		}
 	case object.VersioningOff, object.VersioningSuspended:
 		if f.Caps.Source != "" && f.Caps.CopySourceIfMatch != object.Yes && f.copies() {
-			fs.add(Warning, "versioning", "The bucket keeps no versions, and the store was not seen to guard copies: an overwritten object would be gone",
+			fs.add(Warning, "versioning", f.writeBucket()+" keeps no versions, and the store was not seen to guard copies: an overwritten object would be gone",
 				"stop other writers, or turn versioning on for the time of the job")
 		}
 	}

@@ -39,6 +39,15 @@ func TestNothingIsInvented(t *testing.T) {
 	if got := Examine(f); len(got) > 0 {
 		t.Errorf("rules elsewhere: %+v", got)
 	}
+	f = plain() // the bucket that is read loses nothing, and that which is written is empty
+	f.Settings.Versioning, f.Settings.ObjectLock, f.Settings.BlocksSSEC = object.VersioningEnabled, object.Yes, object.Yes
+	f.Dest = &Dest{Bucket: "d", Settings: object.BucketFacts{Versioning: object.VersioningEnabled, ObjectLock: object.Yes, Region: "eu-west-1"}}
+	f.Lifecycle = []LifecycleRule{{ID: "old", NoncurrentExpireDays: 1}, {ID: "logs", Prefix: "logs/", ExpireDays: 1}}
+	f.Dest.Prefix = "copies/"
+	f.Permissions = append(f.Permissions, Permission{"s3:GetLifecycleConfiguration", "arn:aws:s3:::b", object.No})
+	if got := Examine(f); len(got) > 0 {
+		t.Errorf("another destination: %+v", got)
+	}
 }
 
 func TestTraps(t *testing.T) {
@@ -70,8 +79,23 @@ func TestTraps(t *testing.T) {
 		"events":               {func(f *Facts) { f.Notifications = []Notification{{"arn:aws:sqs:q", true}} }, Warning, "notifications", "arn:aws:sqs:q"},
 		"requester pays":       {func(f *Facts) { f.RequesterPays = object.Yes }, Note, "requester-pays", "Requester Pays"},
 		"copies keep versions": {func(f *Facts) { f.Caps.Update = object.No; f.Settings.Versioning = object.VersioningEnabled }, Warning, "versioning", "leaves the old version"},
-		"does not encrypt":     {func(f *Facts) { f.Caps.Encrypts = object.No }, Serious, "store", "does not encrypt"},
-		"unread setting":       {func(f *Facts) { f.Unread = []string{"lifecycle"} }, Warning, "permission", "lifecycle"},
+		"asked to copy":        {func(f *Facts) { f.CopyOnly = true; f.Settings.Versioning = object.VersioningEnabled }, Warning, "versioning", "storage doubles"},
+		"SSE-C, destination": {func(f *Facts) {
+			f.Target.SSE = object.SSEC
+			f.Dest = &Dest{Bucket: "d", Settings: object.BucketFacts{BlocksSSEC: object.Yes}}
+		}, Serious, "default-encryption", "s3://d refuses"},
+		"key, destination": {func(f *Facts) { f.Dest = &Dest{Bucket: "d", Settings: object.BucketFacts{Region: "us-east-1"}} }, Serious, "key", "written in us-east-1"},
+		"rule of the destination": {func(f *Facts) {
+			f.Dest = &Dest{Bucket: "d", Prefix: "tmp/"}
+			f.Lifecycle = []LifecycleRule{{ID: "tmp", Prefix: "tmp/", ExpireDays: 1}}
+		}, Warning, "lifecycle", "Every object is copied"},
+		"lock of the destination": {func(f *Facts) { f.Dest, f.LockMode = &Dest{Bucket: "d"}, "GOVERNANCE" }, Warning, "lock", "s3://d locks whatever"},
+		"permission there": {func(f *Facts) {
+			f.Dest = &Dest{Bucket: "d"}
+			f.Permissions = append(f.Permissions, Permission{"s3:GetLifecycleConfiguration", "arn:aws:s3:::d", object.No})
+		}, Warning, "permission", "s3:GetLifecycleConfiguration on arn:aws:s3:::d"},
+		"does not encrypt": {func(f *Facts) { f.Caps.Encrypts = object.No }, Serious, "store", "does not encrypt"},
+		"unread setting":   {func(f *Facts) { f.Unread = []string{"lifecycle"} }, Warning, "permission", "lifecycle"},
 	} {
 		f := plain()
 		test.set(f)
