@@ -91,13 +91,92 @@ func (f *doctorFlags) understand(cmd *cobra.Command, args []string) (o *order, e
 
 // diagnosis is what doctor prints.
 type diagnosis struct {
-	Source       string              `json:"source"`
-	Endpoint     string              `json:"endpoint,omitempty"`
-	Target       string              `json:"target"`
-	Findings     []doctor.Finding    `json:"findings"`
-	Capabilities object.Capabilities `json:"capabilities"`
-	Facts        object.BucketFacts  `json:"bucket"`
-	Permissions  []permission        `json:"permissions"`
+	Source       string           `json:"source"`
+	Dest         string           `json:"dest,omitempty"`
+	Endpoint     string           `json:"endpoint,omitempty"`
+	Target       string           `json:"target"`
+	Findings     []doctor.Finding `json:"findings"`
+	Capabilities capabilities     `json:"capabilities"`
+	Bucket       bucketFacts      `json:"bucket"`
+	DestBucket   *bucketFacts     `json:"dest_bucket,omitempty"`
+	Permissions  []permission     `json:"permissions"`
+}
+
+// capabilities are object.Capabilities by the names that scripts see; a job keeps
+// them by others.
+type capabilities struct {
+	Source                string         `json:"source"`
+	Encrypts              object.Finding `json:"encrypts"`
+	Route                 object.Route   `json:"route"`
+	EncryptedRoute        object.Route   `json:"encrypted_route"`
+	Replace               object.Finding `json:"replace"`
+	Multipart             object.Finding `json:"multipart"`
+	Update                object.Finding `json:"update"`
+	CopySourceIfMatch     object.Finding `json:"copy_source_if_match"`
+	PartSourceIfMatch     object.Finding `json:"part_source_if_match"`
+	CopyIfMatch           object.Finding `json:"copy_if_match"`
+	CompleteIfMatch       object.Finding `json:"complete_if_match"`
+	ListMetadata          object.Finding `json:"list_metadata"`
+	CopyShowsEncryption   object.Finding `json:"copy_shows_encryption"`
+	UploadShowsEncryption object.Finding `json:"upload_shows_encryption"`
+	KeepsTags             object.Finding `json:"keeps_tags"`
+	KeepsLock             object.Finding `json:"keeps_lock"`
+	KeepsRedirect         object.Finding `json:"keeps_redirect"`
+	KeepsExpires          object.Finding `json:"keeps_expires"`
+	KeepsClass            object.Finding `json:"keeps_class"`
+	PutTagging            object.Finding `json:"put_tagging"`
+	PutRetention          object.Finding `json:"put_retention"`
+	PutACL                object.Finding `json:"put_acl"`
+	GetTagging            object.Finding `json:"get_tagging"`
+	GetACL                object.Finding `json:"get_acl"`
+	GetAttributes         object.Finding `json:"get_attributes"`
+	GetRetention          object.Finding `json:"get_retention"`
+	DSSE                  object.Finding `json:"dsse"`
+	BucketKey             object.Finding `json:"bucket_key"`
+	Checksums             object.Finding `json:"checksums"`
+	UploadChecksums       object.Finding `json:"upload_checksums"`
+	VersionsInReplies     object.Finding `json:"versions_in_replies"`
+	ShownKeyID            string         `json:"shown_key_id"`
+	Notes                 []string       `json:"notes"`
+}
+
+// bucketFacts are object.BucketFacts likewise.
+type bucketFacts struct {
+	Versioning        object.Versioning `json:"versioning"`
+	ACLsDisabled      object.Finding    `json:"acls_disabled"`
+	ObjectLock        object.Finding    `json:"object_lock"`
+	Website           object.Finding    `json:"website"`
+	DefaultEncryption defaultEncryption `json:"default_encryption"`
+	BlocksSSEC        object.Finding    `json:"blocks_sse_c"`
+	Region            string            `json:"region"`
+}
+
+type defaultEncryption struct {
+	Encryption object.SSE `json:"encryption"`
+	KMSKeyID   string     `json:"kms_key_id,omitempty"`
+	BucketKey  bool       `json:"bucket_key"`
+}
+
+func factsOf(f *object.BucketFacts) bucketFacts {
+	e := &f.DefaultEncryption
+	return bucketFacts{Versioning: f.Versioning, ACLsDisabled: f.ACLsDisabled, ObjectLock: f.ObjectLock, Website: f.Website,
+		DefaultEncryption: defaultEncryption{e.Type, e.KMSKeyID, e.BucketKey}, BlocksSSEC: f.BlocksSSEC, Region: f.Region}
+}
+
+func diagnose(o *order, endpoint string, f *doctor.Facts) *diagnosis {
+	d := &diagnosis{Source: o.spec.Source.String(), Endpoint: endpoint, Target: f.Target.SSE.String(),
+		Findings: doctor.Examine(f), Capabilities: capabilities(f.Caps), Bucket: factsOf(&f.Settings)}
+	if d.Capabilities.Notes == nil {
+		d.Capabilities.Notes = []string{}
+	}
+	if f.Dest != nil {
+		there := factsOf(&f.Dest.Settings)
+		d.Dest, d.DestBucket = "s3://"+f.Dest.Bucket+"/"+f.Dest.Prefix, &there
+	}
+	for _, p := range f.Permissions {
+		d.Permissions = append(d.Permissions, permission(p))
+	}
+	return d
 }
 
 type permission struct {
@@ -120,15 +199,11 @@ func (a *app) doctor(ctx context.Context, f *doctorFlags, o *order) (err error) 
 	if err != nil {
 		return err
 	}
-	d := diagnosis{Source: o.spec.Source.String(), Endpoint: s.store.Endpoint(), Target: facts.Target.SSE.String(),
-		Findings: doctor.Examine(facts), Capabilities: facts.Caps, Facts: facts.Settings}
-	for _, p := range facts.Permissions {
-		d.Permissions = append(d.Permissions, permission(p))
-	}
+	d := diagnose(o, s.store.Endpoint(), facts)
 	if f.out.json {
 		return a.printJSON(d)
 	}
-	return a.printDiagnosis(&d)
+	return a.printDiagnosis(d)
 }
 
 // deadAfter is an age at which no doctor can still be probing.
@@ -184,19 +259,25 @@ func (s *session) sweepDead(ctx context.Context, base string) error {
 // what the endpoint does.
 func (s *session) examine(ctx context.Context) (*doctor.Facts, error) {
 	spec := &s.order.spec
-	bucket := spec.Source.Bucket
-	facts, err := s.store.BucketFacts(ctx, bucket)
-	if err != nil {
+	var err error
+	s.learnt.Bucket = spec.Source.Bucket
+	if s.learnt.Facts, err = s.store.BucketFacts(ctx, s.learnt.Bucket); err != nil {
 		return nil, err
 	}
-	s.learnt.Bucket, s.learnt.Facts = bucket, facts
-	f := &doctor.Facts{Bucket: bucket, Prefix: spec.Source.Prefix, Settings: facts, AllVersions: spec.Selection.Versions == "all",
-		PayerGiven: spec.Connection.RequestPayer != ""}
+	at := s3store.ProbeOptions{Bucket: s.learnt.Bucket, Prefix: spec.Source.Prefix, Facts: s.learnt.Facts,
+		AcceptUnproven: s.order.consent.accepted("unproven-encryption")}
+	if t := &spec.Target; t.DestBucket != "" {
+		at.Bucket, at.Prefix = t.DestBucket, t.DestPrefix
+		if at.Facts, err = s.store.BucketFacts(ctx, at.Bucket); err != nil {
+			return nil, err
+		}
+		s.learnt.Dest = &at.Facts
+	}
+	f := s.facts()
 	if f.Key, err = s.keyOf(ctx); err != nil {
 		return nil, err
 	}
-	at := s3store.ProbeOptions{Bucket: bucket, Prefix: spec.Source.Prefix, Facts: facts, Target: s.target(),
-		AcceptUnproven: s.order.consent.accepted("unproven-encryption")}
+	at.Target = s.target()
 	if f.Key == nil || f.Key.Problem == "" && f.Key.Enabled {
 		if s.learnt.Caps, err = s.probe(ctx, at); err != nil {
 			return nil, err
@@ -205,6 +286,17 @@ func (s *session) examine(ctx context.Context) (*doctor.Facts, error) {
 	}
 	f.Caps, f.Target = s.learnt.Caps, s.target()
 	return f, s.readAround(ctx, f)
+}
+
+// facts are those that the session has learnt.
+func (s *session) facts() *doctor.Facts {
+	spec := &s.order.spec
+	f := &doctor.Facts{Bucket: s.learnt.Bucket, Prefix: spec.Source.Prefix, Settings: s.learnt.Facts, Caps: s.learnt.Caps, Target: s.target(),
+		CopyOnly: s.order.consent.Operation == "copy", PayerGiven: spec.Connection.RequestPayer != "", AllVersions: spec.Selection.Versions == "all"}
+	if s.learnt.Dest != nil {
+		f.Dest = &doctor.Dest{Bucket: spec.Target.DestBucket, Prefix: spec.Target.DestPrefix, Settings: *s.learnt.Dest}
+	}
+	return f
 }
 
 // keyOf asks KMS about the target's key; nil where there is no KMS to ask, or no
@@ -234,25 +326,30 @@ func (s *session) keyOf(ctx context.Context) (*doctor.Key, error) {
 	return &doctor.Key{Problem: err.Error()}, nil
 }
 
-// readAround reads the settings that a run does not need and others rely on.
+// readAround reads the settings that a run does not need and others rely on, of
+// the bucket that is written.
 func (s *session) readAround(ctx context.Context, f *doctor.Facts) error {
+	bucket := f.Bucket
+	if f.Dest != nil {
+		bucket = f.Dest.Bucket
+	}
 	unread := func(name string, set s3store.Setting) {
 		if set.Denied {
 			f.Unread = append(f.Unread, name)
 		}
 	}
-	enc, err := s.store.BucketEncryption(ctx, f.Bucket)
+	enc, err := s.store.BucketEncryption(ctx, bucket)
 	if err != nil {
 		return err
 	}
 	f.Default, f.DefaultKnown = enc.Default, enc.Known
 	unread("default encryption", enc.Setting)
-	lock, err := s.store.ObjectLock(ctx, f.Bucket)
+	lock, err := s.store.ObjectLock(ctx, bucket)
 	if err != nil {
 		return err
 	}
 	f.LockMode = lock.Mode
-	rules, set, err := s.store.Lifecycle(ctx, f.Bucket)
+	rules, set, err := s.store.Lifecycle(ctx, bucket)
 	if err != nil {
 		return err
 	}
@@ -263,7 +360,7 @@ func (s *session) readAround(ctx context.Context, f *doctor.Facts) error {
 				NoncurrentExpireDays: r.NoncurrentExpireDays, NewerNoncurrent: r.NewerNoncurrent, AbortUploadDays: r.AbortUploadDays})
 		}
 	}
-	replication, set, err := s.store.Replication(ctx, f.Bucket)
+	replication, set, err := s.store.Replication(ctx, bucket)
 	if err != nil {
 		return err
 	}
@@ -273,7 +370,7 @@ func (s *session) readAround(ctx context.Context, f *doctor.Facts) error {
 			f.Replication = append(f.Replication, doctor.ReplicationRule{ID: r.ID, Prefix: r.Prefix, Destination: r.Destination, KMSObjects: r.KMSObjects})
 		}
 	}
-	told, set, err := s.store.Notifications(ctx, f.Bucket)
+	told, set, err := s.store.Notifications(ctx, bucket)
 	if err != nil {
 		return err
 	}
@@ -298,6 +395,13 @@ func (s *session) checkPermissions(ctx context.Context, f *doctor.Facts) error {
 	if err != nil {
 		return err
 	}
+	if f.Dest != nil && f.Dest.Bucket != f.Bucket {
+		there, err := s.store.CheckRead(ctx, object.Ref{Bucket: f.Dest.Bucket}, f.Dest.Prefix, object.CustomerKey{})
+		if err != nil {
+			return err
+		}
+		found = append(found, there...)
+	}
 	for _, p := range found {
 		f.Permissions = append(f.Permissions, doctor.Permission{Action: p.Action, Resource: p.Resource, Granted: p.Granted})
 	}
@@ -307,8 +411,7 @@ func (s *session) checkPermissions(ctx context.Context, f *doctor.Facts) error {
 // warnSerious tells, at the beginning of a job, what doctor would call serious.
 // What cannot be read is no reason not to run.
 func (s *session) warnSerious(ctx context.Context) {
-	f := &doctor.Facts{Bucket: s.learnt.Bucket, Prefix: s.order.spec.Source.Prefix, Settings: s.learnt.Facts, Caps: s.learnt.Caps, Target: s.target(),
-		PayerGiven: s.order.spec.Connection.RequestPayer != "", AllVersions: s.order.spec.Selection.Versions == "all"}
+	f := s.facts()
 	// A warning is no reason to wait long for a store that hangs.
 	within, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -331,7 +434,11 @@ func (a *app) printDiagnosis(d *diagnosis) error {
 	if d.Endpoint != "" {
 		where += " at " + d.Endpoint
 	}
-	fmt.Fprintf(a.stdout, "%s, to %s\n\n", where, d.Target)
+	target := d.Target
+	if d.Dest != "" {
+		target += " in " + d.Dest
+	}
+	fmt.Fprintf(a.stdout, "%s, to %s\n\n", where, target)
 	if len(d.Findings) == 0 {
 		fmt.Fprintln(a.stdout, "Nothing stands in the way, and nothing around the run will be disturbed.")
 	}
@@ -356,7 +463,7 @@ func (a *app) printDiagnosis(d *diagnosis) error {
 }
 
 // matrix is the capability table in the order of the questions.
-func matrix(t *tabwriter.Writer, c *object.Capabilities) {
+func matrix(t *tabwriter.Writer, c *capabilities) {
 	for _, row := range []struct {
 		question string
 		answer   fmt.Stringer
