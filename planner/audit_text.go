@@ -32,10 +32,10 @@ func (a *Audit) WriteText(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "%16s %10s\n", comma(a.Objects), size(a.Bytes))
 	if a.Sampled > 0 {
-		fmt.Fprintf(&b, "\nProjected from %s objects drawn at random; each share is right within %.2f points\n(95 %% confidence).\n", comma(a.Sampled), a.Margin*100)
+		fmt.Fprintf(&b, "\nProjected from %s drawn at random; each share is right within %.2f points\n(95 %% confidence).\n", count(a.Sampled, "object"), a.Margin*100)
 	}
 	if a.Unanswered > 0 {
-		fmt.Fprintf(&b, "\n%s objects could not be inspected; they stand under unknown.\n", comma(a.Unanswered))
+		fmt.Fprintf(&b, "\n%s could not be inspected, and counted as unknown.\n", count(a.Unanswered, "object"))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -158,3 +158,11 @@ func TestPrices(t *testing.T) {
 		}
 	}
 }
+
+func TestCountInEstimates(t *testing.T) {
+	for a, want := range map[Amount]string{{Objects: 1, Bytes: 1}: "1 object, 1 B", {Objects: 1234}: "1,234 objects, 0 B"} {
+		if got := amount(a); got != want {
+			t.Errorf("amount(%v) = %q, want %q", a, got, want)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	humanize "github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -51,10 +52,10 @@ func (e *Estimate) WriteText(w io.Writer) error {
 	line("Cost", fmt.Sprintf("%s (requests %s, KMS %s, retrieval %s, early end %s), by the prices of %s in %s",
 		e.money(c.Total), e.money(c.Requests), e.money(c.KMS), e.money(c.Retrieval), e.money(c.EarlyDeletion), c.PricesOf, c.Region))
 	if e.RequestsPerSecond > 0 {
-		line("Duration", fmt.Sprintf("%s at %s requests a second", span(e.Seconds), comma(uint64(e.RequestsPerSecond))))
+		line("Duration", fmt.Sprintf("%s at %s a second", span(e.Seconds), count(uint64(e.RequestsPerSecond), "request")))
 	}
 	if n := e.undecided(); n > 0 {
-		line("Open", comma(n)+" objects were not inspected; they are counted as copies, and decided on when their turn comes")
+		line("Open", count(n, "object")+" not inspected, counted as copied, and decided on in turn")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -70,11 +71,12 @@ func (e *Estimate) undecided() (n uint64) {
 }
 
 func amount(a Amount) string {
-	noun := "objects"
-	if a.Objects == 1 {
-		noun = "object"
-	}
-	return comma(a.Objects) + " " + noun + ", " + size(a.Bytes)
+	return count(a.Objects, "object") + ", " + size(a.Bytes)
+}
+
+// count is a number of things: 1 object, 1,234 objects.
+func count(n uint64, noun string) string {
+	return comma(n) + " " + english.PluralWord(int(min(n, 2)), noun, "")
 }
 
 func comma(n uint64) string { return humanize.Comma(int64(n)) }

@@ -262,7 +262,7 @@ func (d *demo) prove(ctx context.Context) error {
 		d.say("   %s", diff)
 	}
 	if len(checked.Differences) > 0 {
-		return fmt.Errorf("%d differences between the bucket before and after, in %s", len(checked.Differences), d.job)
+		return fmt.Errorf("%s between the bucket before and after, in %s", report.Count(uint64(len(checked.Differences)), "difference"), d.job)
 	}
 	d.say("   %s objects compared with what they were: bytes, metadata, headers, tags, class. Only the encryption differs.", humanize.Comma(int64(d.objects)))
 	if checked.Extra > 0 {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/resealhq/reseal/engine/report"
 )
 
 // unusableError is a command line, manifest or job directory that cannot be
@@ -62,9 +64,4 @@ var errInterrupted = errors.New("interrupted, and everything in flight was finis
 var errGivenUp = fmt.Errorf("interrupted at once: what was in flight is in doubt, and the next run asks about it first; run the same command again to go on: %w", context.Canceled)
 
 // objects spells a number of objects.
-func objects(n uint64) string {
-	if n == 1 {
-		return "1 object"
-	}
-	return fmt.Sprintf("%d objects", n)
-}
+func objects(n uint64) string { return report.Count(n, "object") }

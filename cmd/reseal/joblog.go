@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/resealhq/reseal/engine/report"
 )
 
 // The log of a job is bounded: it is moved aside at logSize, and logKept older
@@ -65,7 +67,7 @@ func (r *rotatingFile) Write(p []byte) (int, error) {
 		}
 	}
 	if r.mu.lost > 0 {
-		p = append([]byte(fmt.Sprintf("(%d lines could not be written here)\n", r.mu.lost)), p...)
+		p = append([]byte(fmt.Sprintf("(%s could not be written here)\n", report.Count(uint64(r.mu.lost), "line"))), p...)
 	}
 	n, err := r.mu.file.Write(p)
 	r.mu.size += int64(n)

@@ -152,7 +152,7 @@ func (l *live) describe(line func(name, format string, args ...any)) {
 		rate += "; " + l.PaceState.Detail
 	}
 	line("pace", "%s", rate)
-	line("in flight", "%d of %d requests", l.PaceState.InFlight, l.PaceState.Concurrency)
+	line("in flight", "%d of %s", l.PaceState.InFlight, report.Count(uint64(l.PaceState.Concurrency), "request"))
 	if l.Window != "" {
 		word := "closes"
 		if l.Stage == "window" {
@@ -163,7 +163,7 @@ func (l *live) describe(line func(name, format string, args ...any)) {
 }
 
 func objectsAndBytes(t object.Tally) string {
-	return humanize.Comma(int64(t.Objects)) + " objects, " + humanize.IBytes(uint64(max(0, t.Bytes)))
+	return objects(t.Objects) + ", " + humanize.IBytes(uint64(max(0, t.Bytes)))
 }
 
 // describe is the target in a few words.

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/dustin/go-humanize/english"
 )
 
 // Reason is what holds requests back, in one word that scripts can match.
@@ -111,11 +113,12 @@ func (p *Pacer) explain(now time.Duration, s *State) {
 	s.Why = worst.reason
 	switch worst.reason {
 	case Concurrency:
-		s.Detail = fmt.Sprintf("%d requests in flight, as --concurrency says", s.Concurrency)
+		flying := english.Plural(s.Concurrency, "request", "") + " in flight"
+		s.Detail = flying + ", as --concurrency says"
 		if s.Found {
-			s.Detail = fmt.Sprintf("%d requests in flight; with more the store was not seen to be faster", s.Concurrency)
+			s.Detail = flying + "; with more the store was not seen to be faster"
 			if s.Concurrency == m.concurrency.max {
-				s.Detail = fmt.Sprintf("%d requests in flight, the most that is tried", s.Concurrency)
+				s.Detail = flying + ", the most that is tried"
 			}
 		}
 	case S3Throttling, KMSThrottling:

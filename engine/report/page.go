@@ -76,11 +76,11 @@ func (d *pageData) write(to io.Writer) error {
 func (d *pageData) verdict(w *writer) {
 	switch s := d.Summary; {
 	case !s.Complete:
-		w.put("<p class=\"verdict open\">The job is not finished: %v of %v objects remain.</p>\n", s.Remaining, s.Planned)
+		w.put("<p class=\"verdict open\">The job is not finished: %v of %v to go.</p>\n", s.Remaining, Count(s.Planned, "object"))
 	case s.Left+s.Failed > 0:
-		w.put("<p class=\"verdict open\">The job has finished. %v objects were left as they were and %v failed; they are named below.</p>\n", s.Left, s.Failed)
+		w.put("<p class=\"verdict open\">The job has finished, with %v left untouched and %v failed; all are named below.</p>\n", Count(s.Left, "object"), s.Failed)
 	default:
-		w.put("<p class=\"verdict good\">The job has finished, and every one of %v objects is as wanted.</p>\n", s.Planned)
+		w.put("<p class=\"verdict good\">The job has finished, and every one of %v is as wanted.</p>\n", Count(s.Planned, "object"))
 	}
 }
 
@@ -91,8 +91,8 @@ func (d *pageData) outcomes(w *writer) {
 	}
 	w.put("</table>\n")
 	if old := d.Summary.OldVersions; old.Objects > 0 {
-		w.put("<p>%v old versions (%v) keep their old encryption: a copy on a versioned bucket leaves the version before it behind. "+
-			"Their key must stay usable for as long as they do.</p>\n", old.Objects, iBytes(old.Bytes))
+		w.put("<p>%v (%v) left under the old encryption: a copy on a versioned bucket does not replace the version before. "+
+			"The old key must stay usable for as long as one is kept.</p>\n", Count(old.Objects, "old version"), iBytes(old.Bytes))
 	}
 }
 
@@ -118,7 +118,7 @@ func (d *pageData) causes(w *writer) {
 	}
 	w.put("</table>\n")
 	if s.More > 0 {
-		w.put("<p>And %v more causes; the CSV report has every object.</p>\n", s.More)
+		w.put("<p>And %v; the CSV report has every object.</p>\n", Count(uint64(s.More), "more cause"))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 )
@@ -35,9 +36,9 @@ func (l *lines) Print(s *Snapshot) {
 func (s *Snapshot) Line() string {
 	var b strings.Builder
 	if s.PlanComplete {
-		fmt.Fprintf(&b, "%s of %s objects (%s)", comma(s.Settled()), comma(s.Planned), percent(s.Settled(), s.Planned))
+		fmt.Fprintf(&b, "%s of %s (%s)", comma(s.Settled()), Count(s.Planned, "object"), percent(s.Settled(), s.Planned))
 	} else {
-		fmt.Fprintf(&b, "%s objects, %s planned so far", comma(s.Settled()), comma(s.Planned))
+		fmt.Fprintf(&b, "%s, %s planned so far", Count(s.Settled(), "object"), comma(s.Planned))
 	}
 	return b.String() + ", " + s.details()
 }
@@ -77,6 +78,11 @@ func (s *Snapshot) errors() string {
 }
 
 func comma(n uint64) string { return humanize.Comma(int64(n)) }
+
+// Count is a number of things for a person: 1 object, 1,234 objects.
+func Count(n uint64, noun string) string {
+	return comma(n) + " " + english.PluralWord(int(min(n, 2)), noun, "")
+}
 
 func percent(n, of uint64) string {
 	if of == 0 {

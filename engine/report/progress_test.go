@@ -174,3 +174,16 @@ func TestProgressSaysWhatItWaitsFor(t *testing.T) {
 		}
 	}
 }
+
+func TestCount(t *testing.T) {
+	for n, want := range map[uint64]string{0: "0 objects", 1: "1 object", 2: "2 objects", 12345: "12,345 objects", 1 << 40: "1,099,511,627,776 objects"} {
+		if got := Count(n, "object"); got != want {
+			t.Errorf("Count(%d) = %q, want %q", n, got, want)
+		}
+	}
+	s := Snapshot{PlanComplete: true}
+	s.Planned, s.Done = 1, 1
+	if got := s.Line(); !strings.HasPrefix(got, "1 of 1 object (100.0%)") {
+		t.Errorf("the line of one object: %s", got)
+	}
+}

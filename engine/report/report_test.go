@@ -190,11 +190,11 @@ already    1  0 B  was as wanted
 left       1  0 B  not touched
 failed     1  5 B  tried, not changed
 remaining  1  0 B  not taken yet
-1 old versions (7 B) keep their old encryption: a copy on a versioned bucket leaves them behind
-failed: denied (AccessDenied), 1 objects, such as "s3://b/bad\xff\x00key"
+1 old version (7 B) left under the old encryption: a copy on a versioned bucket does not replace the version before
+failed: denied (AccessDenied), 1 object, such as "s3://b/bad\xff\x00key"
     no <b>way</b>
     what to do: a permission is missing: compare with reseal iam-policy, and look for a deny in the bucket or key policy; then --retry-failed
-left: archived, 1 objects, such as "s3://b/left"
+left: archived, 1 object, such as "s3://b/left"
     what to do: restore them (s3 restore-object), then run again with --retry-failed or a new job
 `
 	if b.String() != want {
@@ -259,7 +259,7 @@ func TestHTML(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := b.String()
-	for _, want := range []string{"Re-encryption of s3://b", "1 of 5 objects remain", "no &lt;b&gt;way&lt;/b&gt;", newKey, "All 3 of them", "restore them"} {
+	for _, want := range []string{"Re-encryption of s3://b", "1 of 5 objects to go", "no &lt;b&gt;way&lt;/b&gt;", newKey, "All 3 of them", "restore them"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q", want)
 		}

@@ -105,14 +105,14 @@ func (s *Summary) WriteText(w io.Writer) error {
 	}
 	_ = tw.Flush()
 	if n := s.OldVersions.Objects; n > 0 {
-		fmt.Fprintf(&b, "%s old versions (%s) keep their old encryption: a copy on a versioned bucket leaves them behind\n",
-			humanize.Comma(int64(n)), humanize.IBytes(uint64(max(0, s.OldVersions.Bytes))))
+		fmt.Fprintf(&b, "%s (%s) left under the old encryption: a copy on a versioned bucket does not replace the version before\n",
+			Count(n, "old version"), humanize.IBytes(uint64(max(0, s.OldVersions.Bytes))))
 	}
 	for i := range s.Causes {
 		s.Causes[i].writeText(&b)
 	}
 	if s.More > 0 {
-		fmt.Fprintf(&b, "and %d more causes: reseal report names every object\n", s.More)
+		fmt.Fprintf(&b, "and %s: reseal report names every object\n", Count(uint64(s.More), "more cause"))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -137,7 +137,7 @@ func (c *CauseSummary) writeText(b *strings.Builder) {
 	if c.ErrorCode != "" {
 		what += " (" + c.ErrorCode + ")"
 	}
-	fmt.Fprintf(b, "%s: %s, %s objects", c.State, what, humanize.Comma(int64(c.Objects)))
+	fmt.Fprintf(b, "%s: %s, %s", c.State, what, Count(c.Objects, "object"))
 	if c.Example != "" {
 		fmt.Fprintf(b, ", such as %q", c.Example)
 	}

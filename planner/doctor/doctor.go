@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/resealhq/reseal/engine/object"
 )
 
@@ -359,10 +361,10 @@ func lifecycle(f *Facts, fs *findings) {
 func clock(r LifecycleRule) string {
 	var parts []string
 	for _, d := range r.TransitionDays {
-		parts = append(parts, fmt.Sprintf("transition after %d days", d))
+		parts = append(parts, "transition after "+english.Plural(d, "day", ""))
 	}
 	if r.ExpireDays > 0 {
-		parts = append(parts, fmt.Sprintf("expiration after %d days", r.ExpireDays))
+		parts = append(parts, "expiration after "+english.Plural(r.ExpireDays, "day", ""))
 	}
 	return strings.Join(parts, ", ")
 }

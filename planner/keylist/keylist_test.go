@@ -106,7 +106,7 @@ func TestUnusableLists(t *testing.T) {
 		{"foreign to --bucket", Rows, Options{Bucket: "x"}, []Part{part("p", "b,a\n")}, "p, line 1"},
 		{"foreign second part", Rows, Options{}, []Part{part("p", "b,a\n"), part("q", "c,a\n")}, "q, line 1"},
 		{"version for some", Rows, Options{}, []Part{part("p", "b,a,v\nb,c\n")}, "p, line 2: the line has 2 columns, and the first one 3"},
-		{"one column", Rows, Options{}, []Part{part("p", "a\n")}, "p, line 1: the line has 1 columns"},
+		{"one column", Rows, Options{}, []Part{part("p", "a\n")}, "p, line 1: the line has 1 column;"},
 		{"not encoded", Rows, Options{}, []Part{part("p", "b,a\nb,100%\n")}, `p, line 2: the key "100%" is not URL-encoded`},
 		{"no key", Rows, Options{}, []Part{part("p", "b,\n")}, "p, line 1: the key is empty"},
 		{"no bucket", Rows, Options{}, []Part{part("p", ",a\n")}, "p, line 1: the bucket is empty"},

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/planner/csvline"
 )
@@ -76,7 +78,7 @@ func (t *tableReader) shape(f [][]byte) error {
 	}
 	switch {
 	case len(f) < low || len(f) > high:
-		return fmt.Errorf("the line has %d columns", len(f))
+		return fmt.Errorf("the line has %s", english.Plural(len(f), "column", ""))
 	case t.cols == 0:
 		t.cols = len(f)
 	case len(f) != t.cols && t.kind == Rows:

@@ -26,6 +26,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/resealhq/reseal/planner"
@@ -156,9 +157,10 @@ func (o *Options) inventory(s *inventory.Source, err error) (*Opened, error) {
 		return nil, &planner.UnusableError{Where: s.URI(), What: fmt.Sprintf("this is an inventory report, and --manifest-format says %s", o.Format), Fix: "leave --manifest-format out"}
 	}
 	n, _ := s.Files()
-	what := fmt.Sprintf("S3 Inventory report, %d %s files", n, s.Format())
+	files := english.Plural(n, string(s.Format())+" file", "")
+	what := "S3 Inventory report, " + files
 	if !s.Created().IsZero() {
-		what = fmt.Sprintf("S3 Inventory report of %s, %d %s files", s.Created().Format("2006-01-02"), n, s.Format())
+		what = fmt.Sprintf("S3 Inventory report of %s, %s", s.Created().Format("2006-01-02"), files)
 	}
 	return o.opened(s, s.URI(), what, Inventory)
 }
