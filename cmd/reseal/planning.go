@@ -34,6 +34,10 @@ func (w *work) plan(ctx context.Context) error {
 		return err
 	}
 	w.log.Info("plan complete", "rows", counts.Rows, "tasks", counts.Tasks, "inspected", counts.Inspected, "gone", counts.Gone, "limited", counts.Limited)
+	if w.points.Totals().Planned.Objects == 0 {
+		w.log.Warn("there is nothing to do: no object was found that the source and the selection name; check how they are written",
+			"source", w.order.spec.Source.String(), "rows", counts.Rows)
+	}
 	return w.points.PlanComplete()
 }
 
