@@ -8,13 +8,17 @@ import (
 
 // When the number of CPUs that goroutines run on changes: one more where those
 // there are had no rest for a second, one less where the others would have had some
-// for five.
+// for five. On more CPUs than it needs, the same work takes more of them, so that
+// what is seen there does not tell whether one less would do: that is tried, and
+// where it was in vain, tried again after twice as long.
 const (
 	procsLook  = 500 * time.Millisecond
 	procsBusy  = 0.95 // of what there is,
 	procsRush  = 2    // looks in a row
 	procsIdle  = 0.75 // of what there would be with one less,
-	procsCalm  = 10   // looks in a row
+	procsLight = 1.35 // of that, where it is only tried,
+	procsCalm  = 10   // looks in a row; a try that lasts as long was not in vain
+	procsLong  = 1200 // the most looks between two tries
 	procsBegin = 1
 )
 
@@ -23,26 +27,47 @@ const (
 // and on waking its own threads as the work costs: measured against the null
 // server, a fifth of all CPU, which belongs to whatever else the machine does.
 type procs struct {
-	now, most  int
-	rush, calm int
+	now, most int
+	// rush, calm and light are how many looks in a row were so; since, how many ago
+	// one was taken away; patience, how many light ones it takes.
+	rush, calm, light int
+	since, patience   int
+}
+
+func newProcs(most int) *procs {
+	return &procs{now: procsBegin, most: most, since: procsCalm, patience: procsCalm}
 }
 
 // next takes how many CPUs the process kept busy since the last look.
 func (p *procs) next(busy float64) int {
-	p.rush, p.calm = p.rush+1, p.calm+1
-	if busy < procsBusy*float64(p.now) {
-		p.rush = 0
-	}
-	if busy > procsIdle*float64(p.now-1) {
-		p.calm = 0
-	}
+	less := float64(p.now - 1)
+	p.since++
+	count(&p.rush, busy >= procsBusy*float64(p.now))
+	count(&p.calm, busy <= procsIdle*less)
+	count(&p.light, busy <= procsLight*less)
 	switch {
 	case p.rush >= procsRush && p.now < p.most:
-		p.now, p.rush = p.now+1, 0
-	case p.calm >= procsCalm && p.now > 1:
-		p.now, p.calm = p.now-1, 0
+		if p.since <= procsCalm {
+			p.patience = min(2*p.patience, procsLong)
+		} else {
+			p.patience = procsCalm
+		}
+		p.to(p.now + 1)
+	case p.now > 1 && (p.calm >= procsCalm || p.light >= p.patience):
+		p.to(p.now - 1)
+		p.since = 0
 	}
 	return p.now
+}
+
+func (p *procs) to(n int) { p.now, p.rush, p.calm, p.light = n, 0, 0, 0 }
+
+// count counts how often in a row it was so.
+func count(n *int, so bool) {
+	*n++
+	if !so {
+		*n = 0
+	}
 }
 
 // followLoad sets GOMAXPROCS by procs until stop is called, which waits for its
@@ -52,7 +77,7 @@ func followLoad() (stop func()) {
 	if !ok || os.Getenv("GOMAXPROCS") != "" {
 		return func() {}
 	}
-	p := &procs{now: procsBegin, most: runtime.GOMAXPROCS(0)}
+	p := newProcs(runtime.GOMAXPROCS(0))
 	runtime.GOMAXPROCS(p.now)
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {

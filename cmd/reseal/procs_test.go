@@ -7,6 +7,7 @@ import (
 
 func TestProcs(t *testing.T) {
 	quiet := slices.Repeat([]float64{0.1}, procsCalm)
+	light := slices.Repeat([]float64{1.2}, procsCalm)
 	for _, c := range []struct {
 		name string
 		most int
@@ -19,10 +20,14 @@ func TestProcs(t *testing.T) {
 		{"never more than there are", 2, []float64{0.99, 0.99, 1.99, 2, 2, 2}, 2},
 		{"a single idle look takes nothing away", 8, []float64{0.99, 0.99, 1.95, 1.99, 0.1}, 3},
 		{"a calm while takes one away", 8, slices.Concat([]float64{0.99, 0.99, 1.95, 1.99}, quiet), 2},
-		{"calm begins anew after work", 8, slices.Concat([]float64{0.99, 0.99, 1.95, 1.99}, quiet[1:], []float64{2, 0.1}), 3},
+		{"so does work that one less may do", 2, slices.Concat([]float64{0.99, 0.99}, light), 1},
+		{"unless it was tried a moment ago in vain", 2, slices.Concat([]float64{0.99, 0.99}, light, []float64{0.99, 0.99}, light), 2},
+		{"which is tried again later", 2, slices.Concat([]float64{0.99, 0.99}, light, []float64{0.99, 0.99}, light, light), 1},
+		{"and a calm while waits for no try", 2, slices.Concat([]float64{0.99, 0.99}, light, []float64{0.99, 0.99}, quiet), 1},
+		{"calm begins anew after work", 8, slices.Concat([]float64{0.99, 0.99, 1.95, 1.99}, quiet[1:], []float64{2.8, 0.1}), 3},
 		{"down to one, not further", 2, slices.Concat([]float64{0.99, 0.99}, quiet, quiet), 1},
 	} {
-		p, got := procs{now: procsBegin, most: c.most}, 0
+		p, got := newProcs(c.most), 0
 		for _, b := range c.busy {
 			got = p.next(b)
 		}
