@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -65,7 +66,7 @@ func (t *task) waitForJob(ctx context.Context, id string) error {
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for {
+	for began := time.Now(); ; {
 		var status struct {
 			LastMetric struct {
 				Complete, Failed bool
@@ -74,7 +75,9 @@ func (t *task) waitForJob(ctx context.Context, id string) error {
 				}
 			}
 		}
-		if err := t.admin(ctx, client, "/minio/admin/v3/status-job", url.Values{"jobId": {id}}, &status); err != nil {
+		err := t.admin(ctx, client, "/minio/admin/v3/status-job", url.Values{"jobId": {id}}, &status)
+		// A job that was started is not known at once.
+		if err != nil && (!strings.Contains(err.Error(), "NoSuchJob") || time.Since(began) > 10*time.Second) {
 			return err
 		}
 		switch m := status.LastMetric; {
