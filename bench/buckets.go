@@ -65,7 +65,14 @@ func (b *benchBucket) reset(ctx context.Context, e encryption) error {
 	if b.set.size > 64<<20 {
 		put = func(ctx context.Context, key string) error { return b.upload(ctx, client, key, e) }
 	}
-	return inParallel(ctx, 8, b.set.count, func(ctx context.Context, i int) error { return put(ctx, nullKey(i)) })
+	return inParallel(ctx, 8, b.set.count, func(ctx context.Context, i int) (err error) {
+		for range 3 { // MinIO ends an upload that stalls, as it may on a busy machine
+			if err = put(ctx, nullKey(i)); err == nil {
+				break
+			}
+		}
+		return err
+	})
 }
 
 // upload writes one large object in parts, so that it need not be in memory.
