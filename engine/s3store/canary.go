@@ -9,7 +9,10 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -216,23 +219,45 @@ func (c *canary) removeAll(ctx context.Context) []error {
 	for _, ref := range c.uploads {
 		open[ref.Key] = true
 	}
+	var mu sync.Mutex
 	var errs []error
+	var g errgroup.Group
+	g.SetLimit(removers)
 	for _, ref := range c.toRemove(ctx) {
 		if open[ref.Key] {
 			continue
 		}
-		err := c.try(ctx, func() error { return c.s.remove(ctx, ref, c.lock) })
-		if err != nil && c.lock && object.ClassOf(err) == object.ClassDenied {
-			err = c.outwait(ctx, ref)
-		}
-		if err != nil {
-			errs = append(errs, err)
-		}
+		g.Go(func() error {
+			if err := c.removeOne(ctx, ref); err != nil {
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+			}
+			return nil
+		})
 	}
+	_ = g.Wait() // they are in errs
 	return errs
 }
 
-// outwait lets a retention run out where governance may not be bypassed.
+// removers is how many objects go at a time: all that a canary makes, so that
+// where their locks have to run out, it is waited for once.
+const removers = 32
+
+// removeOne does without the bypass of governance where that may not be asked for.
+func (c *canary) removeOne(ctx context.Context, ref object.Ref) error {
+	err := c.try(ctx, func() error { return c.s.remove(ctx, ref, c.lock) })
+	if !c.lock || object.ClassOf(err) != object.ClassDenied {
+		return err
+	}
+	err = c.try(ctx, func() error { return c.s.remove(ctx, ref, false) })
+	if object.ClassOf(err) != object.ClassDenied {
+		return err
+	}
+	return c.outwait(ctx, ref)
+}
+
+// outwait lets a retention run out.
 func (c *canary) outwait(ctx context.Context, ref object.Ref) error {
 	timer := time.NewTimer(lockFor + 2*time.Second)
 	defer timer.Stop()

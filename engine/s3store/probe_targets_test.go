@@ -163,6 +163,26 @@ func TestProbeDefaultLock(t *testing.T) {
 	}
 }
 
+// TestProbeOutwaitsLocks: where governance may not be bypassed, the locks of all
+// throwaway objects run out at the same time, and then they go.
+func TestProbeOutwaitsLocks(t *testing.T) {
+	srv := s3test.New(s3test.Config{})
+	defer srv.Close()
+	srv.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true, DefaultLockMode: "GOVERNANCE", DefaultLockDays: 3650,
+		Deny: []s3test.Deny{{Action: "s3:BypassGovernanceRetention"}}})
+	s := openFake(t, srv, s3store.Options{})
+	facts, err := s.BucketFacts(t.Context(), "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Probe(t.Context(), s3store.ProbeOptions{Bucket: "b", Facts: facts, Target: object.Target{SSE: object.SSES3}}); err != nil {
+		t.Error(err)
+	}
+	if left := srv.Snapshot("b"); len(left.Objects) > 0 {
+		t.Errorf("left behind: %d, such as %s", len(left.Objects), left.Objects[0].Key)
+	}
+}
+
 // TestKnownAWS: nothing is sent to a store that is known.
 func TestKnownAWS(t *testing.T) {
 	srv := s3test.New(s3test.Config{})

@@ -52,7 +52,7 @@ func (s *Server) remove(b *bucket, key, id string, bypass bool) (deleted, *s3Err
 	if id != "" {
 		action = "s3:DeleteObjectVersion"
 	}
-	if !s.allowed(b, action, key) {
+	if !s.allowed(b, action, key) || bypass && !s.allowed(b, "s3:BypassGovernanceRetention", key) {
 		return deleted{}, errAccessDenied("")
 	}
 	e, v := b.find(key, id)
