@@ -94,7 +94,7 @@ func (r *run) mayRepeat(call *object.Call, err error, attempt int, waited time.D
 	switch class := object.ClassOf(err); class {
 	case object.ClassThrottled, object.ClassKMSThrottled:
 		return waited < r.ThrottleWait, false
-	case object.ClassUnreachable:
+	case object.ClassUnreachable, object.ClassFull:
 		return waited < r.OutageWait, false
 	case object.ClassCredentials:
 		return r.Renew != nil && waited < r.CredentialWait, false
@@ -126,7 +126,8 @@ func (r *run) pause(ctx context.Context, attempt int, cause error) error {
 		after = e.RetryAfter
 	}
 	class := object.ClassOf(cause)
-	if class == object.ClassCredentials || class == object.ClassUnreachable {
+	switch class {
+	case object.ClassCredentials, object.ClassUnreachable, object.ClassFull:
 		r.waiting(class, cause)
 	}
 	paused := time.Now()

@@ -99,6 +99,7 @@ func TestFaultsOfOneRequest(t *testing.T) {
 		{"throttled", object.ClassThrottled, false},
 		{"kms throttled", object.ClassKMSThrottled, false},
 		{"unreachable", object.ClassUnreachable, false},
+		{"full", object.ClassFull, false},
 	}
 	for _, m := range mutations {
 		for _, f := range faults {

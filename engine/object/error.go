@@ -55,12 +55,15 @@ const (
 	// ClassUnreachable: no connection could be made, so nothing was applied; the
 	// run waits for the store to come back.
 	ClassUnreachable
+	// ClassFull: the store has no room for what it is asked to write, or a quota is
+	// used up, so nothing was applied; the request waits for room.
+	ClassFull
 	NumClasses = iota
 )
 
 var classNames = [...]string{"other", "throttled", "kms-throttled", "transient", "changed", "gone",
 	"archived", "kms-key", "credentials", "denied", "invalid", "unsupported", "no-bucket", "unproved",
-	"too-large", "canceled", "no-upload", "unreachable"}
+	"too-large", "canceled", "no-upload", "unreachable", "full"}
 
 // String is the word for reports, logs and metrics.
 func (c Class) String() string {
@@ -73,7 +76,7 @@ func (c Class) String() string {
 // Retryable says whether the same request may succeed later as it is.
 func (c Class) Retryable() bool {
 	switch c {
-	case ClassThrottled, ClassKMSThrottled, ClassTransient, ClassUnreachable:
+	case ClassThrottled, ClassKMSThrottled, ClassTransient, ClassUnreachable, ClassFull:
 		return true
 	}
 	return false

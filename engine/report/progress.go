@@ -46,6 +46,8 @@ type wait struct {
 // waitsFor says what is missing, for the classes that a run waits out.
 func waitsFor(c object.Class) string {
 	switch c {
+	case object.ClassFull:
+		return "waiting for room in the store, which is full"
 	case object.ClassUnreachable:
 		return "waiting for the store, which cannot be reached"
 	case object.ClassCredentials:
@@ -83,8 +85,8 @@ type Pace struct {
 	Why string `json:"why,omitempty"`
 	// PausedUntil is when the next window opens, where one is closed.
 	PausedUntil time.Time `json:"paused_until,omitzero"`
-	// WaitingSince is when the store became unreachable, or stopped to accept the
-	// credentials; zero while requests come through.
+	// WaitingSince is when the store became unreachable or full, or stopped to
+	// accept the credentials; zero while requests come through.
 	WaitingSince time.Time `json:"waiting_since,omitzero"`
 }
 

@@ -162,6 +162,7 @@ func TestProgressSaysWhatItWaitsFor(t *testing.T) {
 		waits  bool
 	}{
 		{object.Result{Class: object.ClassThrottled}, "a ceiling", false},
+		{object.Result{Class: object.ClassFull}, "room in the store", true},
 		{object.Result{Class: object.ClassUnreachable}, "cannot be reached", true},
 		{object.Result{Class: object.ClassTransient}, "cannot be reached", true},
 		{object.Result{Class: object.ClassCredentials}, "credentials", true},

@@ -93,7 +93,7 @@ func undecided(err error) bool {
 	switch e.Class {
 	case object.ClassTransient:
 		return e.HTTPStatus == 0
-	case object.ClassCanceled, object.ClassUnreachable, object.ClassThrottled, object.ClassKMSThrottled,
+	case object.ClassCanceled, object.ClassUnreachable, object.ClassFull, object.ClassThrottled, object.ClassKMSThrottled,
 		object.ClassCredentials, object.ClassKey, object.ClassNoBucket:
 		return true
 	}

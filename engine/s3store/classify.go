@@ -62,6 +62,10 @@ var codes = map[string]object.Class{
 
 	"InvalidBucketName": object.ClassNoBucket, // so there is none
 
+	"XMinioStorageFull":              object.ClassFull,
+	"XMinioAdminBucketQuotaExceeded": object.ClassFull,
+	"QuotaExceeded":                  object.ClassFull, // Ceph, with a 403
+
 	"InvalidObjectState":         object.ClassArchived,
 	"ObjectNotInActiveTierError": object.ClassArchived,
 
@@ -148,6 +152,8 @@ func byStatus(status int) object.Class {
 		return object.ClassTransient
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		return object.ClassThrottled
+	case http.StatusInsufficientStorage:
+		return object.ClassFull
 	case http.StatusRequestEntityTooLarge:
 		return object.ClassTooLarge
 	}

@@ -58,6 +58,10 @@ func TestClassify(t *testing.T) {
 		{"a delete marker by its version", "HeadObject", 405, "", map[string]string{"X-Amz-Delete-Marker": "true"}, object.ClassGone},
 		{"405", "UploadPartCopy", 405, errorXML("MethodNotAllowed", ""), nil, object.ClassUnsupported},
 		{"no upload", "UploadPartCopy", 404, errorXML("NoSuchUpload", ""), nil, object.ClassNoUpload},
+		// No room.
+		{"MinIO, full", "CopyObject", 507, errorXML("XMinioStorageFull", ""), nil, object.ClassFull},
+		{"Ceph, quota", "CopyObject", 403, errorXML("QuotaExceeded", ""), nil, object.ClassFull},
+		{"full, without a code", "CompleteMultipartUpload", 507, "", nil, object.ClassFull},
 		{"no bucket's name", "ListObjectsV2", 400, errorXML("InvalidBucketName", ""), nil, object.ClassNoBucket},
 		{"no bucket", "ListObjectsV2", 404, errorXML("NoSuchBucket", ""), nil, object.ClassNoBucket},
 		// Archived: a 403 that is not a permission.

@@ -81,6 +81,8 @@ func hint(e *object.Error, f Failed, region string) string {
 		return "KMS limits the rate for this key: --max-kms-requests-per-second, S3 Bucket Keys (--bucket-key on), or a quota increase"
 	case object.ClassThrottled:
 		return "the store asks for a lower rate; the run slows down by itself"
+	case object.ClassFull:
+		return "the store has no room, or a quota is used up: make room, and the run goes on by itself"
 	case object.ClassUnsupported:
 		return "this store does not implement " + f.Op + ": reseal doctor shows what it can do"
 	}
