@@ -80,6 +80,7 @@ var effects = []struct {
 	{`(Error 400 RequestTimeout "Your socket connection was not read from.")`, "transient", true},
 	{`(Error 501 NotImplemented "Not implemented.")`, "unsupported", true},
 	{`(Error 502 BadGateway "")`, "transient", false},
+	{`(Error 507 XMinioStorageFull "Storage backend has reached its minimum free drive threshold.")`, "full", false},
 	{`(Error 400 KMS.ThrottlingException "Rate exceeded")`, "kms-throttled", true},
 }
 
