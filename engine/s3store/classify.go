@@ -234,6 +234,8 @@ func refine(class object.Class, e *object.Error, f Failed) object.Class {
 	switch {
 	case class == object.ClassThrottled && mentionsKMS(e.Message):
 		return object.ClassKMSThrottled
+	case class == object.ClassTransient && strings.Contains(e.Message, "no space left on device"):
+		return object.ClassFull // MinIO, where a drive is smaller than its threshold foresees
 	case class == object.ClassKey && otherKey(e.Message, f) != "":
 		return object.ClassDenied // the object's own key: no reason to stop the others
 	case e.Code == "MethodNotAllowed" || e.Code == "" && f.Status == http.StatusMethodNotAllowed:

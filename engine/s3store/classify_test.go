@@ -60,6 +60,7 @@ func TestClassify(t *testing.T) {
 		{"no upload", "UploadPartCopy", 404, errorXML("NoSuchUpload", ""), nil, object.ClassNoUpload},
 		// No room.
 		{"MinIO, full", "CopyObject", 507, errorXML("XMinioStorageFull", ""), nil, object.ClassFull},
+		{"MinIO, a drive is full", "CopyObject", 500, errorXML("InternalError", "We encountered an internal error, please try again.: cause(no space left on device)"), nil, object.ClassFull},
 		{"Ceph, quota", "CopyObject", 403, errorXML("QuotaExceeded", ""), nil, object.ClassFull},
 		{"full, without a code", "CompleteMultipartUpload", 507, "", nil, object.ClassFull},
 		{"no bucket's name", "ListObjectsV2", 400, errorXML("InvalidBucketName", ""), nil, object.ClassNoBucket},
