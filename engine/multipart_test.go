@@ -16,6 +16,7 @@ func inParts(n int) (*memStore, *memJournal, Config) {
 	s := newMemStore(n)
 	for _, o := range s.mu.objects {
 		o.body, o.Size = make([]byte, 4*MinPartSize), 4*MinPartSize
+		o.attrs.Metadata = map[string]string{"owner": "\xe4"}
 	}
 	j := planOf(s, false)
 	cfg := memConfig(s, j, object.OpMultipart)
@@ -44,6 +45,9 @@ var alterations = map[string]struct {
 	"metadata": {
 		func(o *memObject) { o.attrs.Metadata = map[string]string{"owner": "new"} },
 		func(o *memObject) bool { return o.attrs.Metadata["owner"] == "new" }},
+	"metadata that is not UTF-8": { // before: see inParts
+		func(o *memObject) { o.attrs.Metadata = map[string]string{"owner": "\xfc"} },
+		func(o *memObject) bool { return o.attrs.Metadata["owner"] == "\xfc" }},
 	"expires": {
 		func(o *memObject) { o.attrs.Expires = "never" },
 		func(o *memObject) bool { return o.attrs.Expires == "never" }},
