@@ -94,7 +94,7 @@ func (r *run) mayRepeat(call *object.Call, err error, attempt int, waited time.D
 	switch class := object.ClassOf(err); class {
 	case object.ClassThrottled, object.ClassKMSThrottled:
 		return waited < r.ThrottleWait, false
-	case object.ClassUnreachable, object.ClassFull:
+	case object.ClassUnreachable:
 		return waited < r.OutageWait, false
 	case object.ClassCredentials:
 		return r.Renew != nil && waited < r.CredentialWait, false
@@ -104,13 +104,22 @@ func (r *run) mayRepeat(call *object.Call, err error, attempt int, waited time.D
 			return false, true
 		}
 		return attempt < 3, true
-	case object.ClassTransient:
+	case object.ClassTransient, object.ClassFull:
 		if call.Kind.Mutates() && !repeatable(call.Kind) && object.MaybeApplied(err) {
 			return false, true
 		}
-		return attempt < r.MaxAttempts, true
+		return !r.enough(attempt, err, waited), class == object.ClassTransient
 	}
 	return false, true
+}
+
+// enough says whether a request that failed for a moment, n times by now, is given
+// up. Waiting for room does not count: it lasts as long as an outage may.
+func (r *run) enough(n int, err error, waited time.Duration) bool {
+	if object.ClassOf(err) == object.ClassFull {
+		return waited >= r.OutageWait
+	}
+	return n >= r.MaxAttempts
 }
 
 // repeatable mutations have the same effect when they are applied twice.

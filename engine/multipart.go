@@ -72,6 +72,7 @@ func (it *item) finishUpload(ctx context.Context, u *object.Upload, have []objec
 // the next run looks again.
 func (it *item) createUpload(ctx context.Context, req *object.CopyRequest, u *object.Upload) error {
 	call := object.Call{Kind: object.ReqCreateUpload, Key: req.Dest.Key, KMSKey: it.kmsKey()}
+	began := time.Now()
 	for n := 1; ; n++ {
 		err := it.send(ctx, call, func(ctx context.Context) (err error) {
 			if err := it.intendUpload(u); err != nil {
@@ -89,7 +90,7 @@ func (it *item) createUpload(ctx context.Context, req *object.CopyRequest, u *ob
 		case ctx.Err() == nil && !it.createLost: // refused: there is none
 			return errors.Join(it.forget(u), err)
 		}
-		if !object.MaybeApplied(err) || n >= it.MaxAttempts || ctx.Err() != nil {
+		if !object.MaybeApplied(err) || it.enough(n, err, time.Since(began)) || ctx.Err() != nil {
 			return err
 		}
 		if err := it.abortStrays(ctx, req.Dest, u.Begun); err != nil {
@@ -279,6 +280,7 @@ func (it *item) complete(ctx context.Context, u *object.Upload, parts []object.P
 	}
 	var reply object.CopyReply
 	call := object.Call{Kind: object.ReqComplete, Key: u.Target.Key, KMSKey: it.kmsKey()}
+	began := time.Now()
 	for n := 1; ; n++ {
 		err := it.send(ctx, call, func(ctx context.Context) (err error) {
 			it.out.Attempts++
@@ -288,7 +290,7 @@ func (it *item) complete(ctx context.Context, u *object.Upload, parts []object.P
 		if err == nil || ctx.Err() != nil {
 			return reply, err
 		}
-		if !object.MaybeApplied(err) || n >= it.MaxAttempts {
+		if !object.MaybeApplied(err) || it.enough(n, err, time.Since(began)) {
 			return reply, err
 		}
 		done, found, derr := it.completedAlready(ctx, u)

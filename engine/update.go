@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -50,6 +51,7 @@ func (it *item) update(ctx context.Context) (*object.Outcome, error) {
 // wanted by now; otherwise, if the object is still the one from before, the
 // mutation is sent again.
 func (it *item) once(ctx context.Context, call object.Call, f func(context.Context) error) (found *object.Head, err error) {
+	began := time.Now()
 	for n := 1; ; n++ {
 		err = it.send(ctx, call, f)
 		if !object.MaybeApplied(err) {
@@ -74,7 +76,7 @@ func (it *item) once(ctx context.Context, call object.Call, f func(context.Conte
 		case h.ETag != it.obj.ETag:
 			return nil, changedSince(call.Kind.String(), ref)
 		}
-		if n >= it.MaxAttempts {
+		if it.enough(n, err, time.Since(began)) {
 			return nil, err
 		}
 		if perr := it.pause(ctx, n, err); perr != nil {

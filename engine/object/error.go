@@ -56,7 +56,8 @@ const (
 	// run waits for the store to come back.
 	ClassUnreachable
 	// ClassFull: the store has no room for what it is asked to write, or a quota is
-	// used up, so nothing was applied; the request waits for room.
+	// used up; the request waits for room. Whether it was applied all the same is
+	// asked for, as after ClassTransient.
 	ClassFull
 	NumClasses = iota
 )
@@ -85,7 +86,7 @@ func (c Class) Retryable() bool {
 // Ambiguous says whether the request may have been applied although it was not
 // answered with success: ask the store before anything is decided.
 func (c Class) Ambiguous() bool {
-	return c == ClassTransient || c == ClassCanceled || c == ClassNoUpload
+	return c == ClassTransient || c == ClassFull || c == ClassCanceled || c == ClassNoUpload
 }
 
 // Fatal says whether the error stops the run rather than fails its object.
