@@ -8,21 +8,24 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/resealhq/reseal/engine/object"
 )
 
 // canary is one probe of one bucket: it makes throwaway objects under one
 // unguessable name, remembers everything it made, and takes all of it away again.
+//
+// Questions that do not need one another's answers are asked at the same time,
+// each by a copy of its own; see together.
 type canary struct {
-	s    *Store
-	o    ProbeOptions
-	caps object.Capabilities
+	s *Store
+	o ProbeOptions
+	// caps is where all copies put what they find out, each into other fields.
+	caps *object.Capabilities
+	// notes of this copy; those of all end up in caps.
+	notes []string
 	// name begins the key of every throwaway object.
 	name string
 	// target is the job's, with ShownKeyID once it was seen.
@@ -30,16 +33,13 @@ type canary struct {
 	// lock is set on a bucket that can hold locks, lockAll on one that would lock
 	// every new object for longer than the probe lasts.
 	lock, lockAll bool
-	// refused: a PutObject under the target was answered with an error, so that
+	// targetRefused: a PutObject under the target was answered with an error, so that
 	// nothing is known of the store's honesty.
-	refused bool
-	skew    time.Duration // the store's clock minus ours
-
-	made    map[string]map[string]bool // key → version IDs, as far as replies told
-	uploads map[string]object.Ref      // open ones, by ID
-	lost    bool                       // the answer to a CreateMultipartUpload was lost
-	held    []object.Ref               // under a legal hold
-	next    int
+	targetRefused bool
+	skew          time.Duration // the store's clock minus ours
+	litter        *litter       // of all copies
+	// wanted is an error once nothing more shall be sent.
+	wanted func() error
 }
 
 // lockFor is how long a canary may be locked: long enough for the store to accept
@@ -49,32 +49,59 @@ const lockFor = 20 * time.Second
 func newCanary(s *Store, o ProbeOptions) *canary {
 	b := make([]byte, 12)
 	rand.Read(b) // never fails, by its contract
-	return &canary{s: s, o: o, target: o.Target, name: o.Prefix + ".reseal-canary-" + hex.EncodeToString(b) + "-",
-		made: map[string]map[string]bool{}, uploads: map[string]object.Ref{}, lock: o.Facts.ObjectLock == object.Yes}
+	return &canary{s: s, o: o, caps: &object.Capabilities{Source: "canary"}, target: o.Target,
+		name: o.Prefix + ".reseal-canary-" + hex.EncodeToString(b) + "-", lock: o.Facts.ObjectLock == object.Yes, litter: newLitter(),
+		wanted: func() error { return nil }}
+}
+
+// question is one thing that a canary asks. Its error means that nothing was
+// learnt, and ends the probe.
+type question func(*canary, context.Context) error
+
+// together asks questions that do not need one another's answers: what a canary
+// costs is the way to the store and back. Notes stand in the order of the
+// questions, and the first error is returned. No question is broken off because
+// of another's: a request without its answer may still make an object after
+// everything was removed.
+func (c *canary) together(ctx context.Context, questions ...question) error {
+	copies, errs := make([]canary, len(questions)), make([]error, len(questions))
+	var wg sync.WaitGroup
+	for i, ask := range questions {
+		copies[i] = *c
+		copies[i].notes = nil
+		wg.Go(func() { errs[i] = ask(&copies[i], ctx) })
+	}
+	wg.Wait()
+	for i := range copies {
+		c.notes = append(c.notes, copies[i].notes...)
+	}
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *canary) note(format string, args ...any) {
-	c.caps.Notes = append(c.caps.Notes, fmt.Sprintf(format, args...))
+	c.notes = append(c.notes, fmt.Sprintf(format, args...))
 }
 
 // ref is a new throwaway key. It holds no "/" of its own, since some stores
 // leave a folder behind.
 func (c *canary) ref(purpose string) object.Ref {
-	c.next++
-	return object.Ref{Bucket: c.o.Bucket, Key: fmt.Sprintf("%s%02d-%s", c.name, c.next, purpose)}
-}
-
-func (c *canary) remember(ref object.Ref, version string) {
-	if c.made[ref.Key] == nil {
-		c.made[ref.Key] = map[string]bool{}
-	}
-	c.made[ref.Key][version] = true
+	return object.Ref{Bucket: c.o.Bucket, Key: fmt.Sprintf("%s%02d-%s", c.name, c.litter.number(), purpose)}
 }
 
 // try sends a request until it is answered. What is returned is an answer, or
 // inconclusive: see undecided.
 func (c *canary) try(ctx context.Context, send func() error) error {
-	return patiently(ctx, c.o.Bucket, send)
+	return patiently(ctx, c.o.Bucket, func() error {
+		if err := c.wanted(); err != nil {
+			return err
+		}
+		return send()
+	})
 }
 
 // pause waits before attempt n+1.
@@ -104,7 +131,7 @@ func undecided(err error) bool {
 func (c *canary) put(ctx context.Context, purpose string, more func(*request)) (object.Ref, error) {
 	ref := c.ref(purpose)
 	err := c.try(ctx, func() error {
-		c.remember(ref, "")
+		c.litter.object(ref, "")
 		rep, err := c.s.put(ctx, ref, c.bodyOf(ref), func(r *request) {
 			if c.lockAll {
 				r.set("X-Amz-Object-Lock-Mode", "GOVERNANCE")
@@ -115,7 +142,7 @@ func (c *canary) put(ctx context.Context, purpose string, more func(*request)) (
 			}
 		})
 		if err == nil {
-			c.remember(ref, rep.header.Get("X-Amz-Version-Id"))
+			c.litter.object(ref, rep.header.Get("X-Amz-Version-Id"))
 		}
 		return err
 	})
@@ -153,194 +180,6 @@ func (c *canary) holds(ctx context.Context, ref object.Ref, key object.CustomerK
 		return err
 	})
 	return err == nil && string(got) == want, err
-}
-
-// clean removes everything that the canary made, also after a cancelled context,
-// and looks whether anything is left.
-func (c *canary) clean(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
-	defer cancel()
-	var holds []error
-	for _, ref := range c.held {
-		if err := c.try(ctx, func() error { return c.s.putHold(ctx, ref, "OFF") }); err != nil {
-			holds = append(holds, err)
-		}
-	}
-	for n := 1; ; n++ {
-		failed := append(c.abortAll(ctx), c.removeAll(ctx)...)
-		left := c.left(ctx)
-		switch {
-		case len(left) == 0 && len(c.uploads) == 0:
-			return nil // what is gone in the end was removed, whatever the answers said
-		case n == 3:
-			if len(left) > 0 {
-				failed = append(failed, fmt.Errorf("still there: %s", strings.Join(left, ", ")))
-			}
-			return fmt.Errorf("throwaway objects of the probe could not be removed; delete what begins with s3://%s/%s: %w",
-				c.o.Bucket, c.name, errors.Join(append(holds, failed...)...))
-		}
-	}
-}
-
-// abortAll ends the uploads: those that are known by their ID, and those whose
-// ID was in a reply that was lost, which a listing tells.
-func (c *canary) abortAll(ctx context.Context) []error {
-	var errs []error
-	if c.lost {
-		for key := range c.made {
-			ref := object.Ref{Bucket: c.o.Bucket, Key: key}
-			var open []object.PendingUpload
-			err := c.try(ctx, func() (err error) { open, err = c.s.ListUploads(ctx, ref); return err })
-			if err != nil {
-				break // a store that does not list them
-			}
-			for _, u := range open {
-				c.uploads[u.ID] = ref
-			}
-		}
-	}
-	for id, ref := range c.uploads {
-		err := c.try(ctx, func() error { return c.s.AbortUpload(ctx, ref, id) })
-		if err != nil && object.ClassOf(err) != object.ClassNoUpload {
-			errs = append(errs, err)
-			continue
-		}
-		delete(c.uploads, id)
-	}
-	return errs
-}
-
-// removeAll deletes by exact key and version. On a versioned bucket a deletion
-// without a version would only add a marker. An object stays as long as an upload
-// of its key is open: Sweep finds uploads by the keys that are there, since MinIO
-// lists those of one whole key only.
-func (c *canary) removeAll(ctx context.Context) []error {
-	open := map[string]bool{}
-	for _, ref := range c.uploads {
-		open[ref.Key] = true
-	}
-	var mu sync.Mutex
-	var errs []error
-	var g errgroup.Group
-	g.SetLimit(removers)
-	for _, ref := range c.toRemove(ctx) {
-		if open[ref.Key] {
-			continue
-		}
-		g.Go(func() error {
-			if err := c.removeOne(ctx, ref); err != nil {
-				mu.Lock()
-				errs = append(errs, err)
-				mu.Unlock()
-			}
-			return nil
-		})
-	}
-	_ = g.Wait() // they are in errs
-	return errs
-}
-
-// removers is how many objects go at a time: all that a canary makes, so that
-// where their locks have to run out, it is waited for once.
-const removers = 32
-
-// removeOne does without the bypass of governance where that may not be asked for.
-func (c *canary) removeOne(ctx context.Context, ref object.Ref) error {
-	err := c.try(ctx, func() error { return c.s.remove(ctx, ref, c.lock) })
-	if !c.lock || object.ClassOf(err) != object.ClassDenied {
-		return err
-	}
-	err = c.try(ctx, func() error { return c.s.remove(ctx, ref, false) })
-	if object.ClassOf(err) != object.ClassDenied {
-		return err
-	}
-	return c.outwait(ctx, ref)
-}
-
-// outwait lets a retention run out.
-func (c *canary) outwait(ctx context.Context, ref object.Ref) error {
-	timer := time.NewTimer(lockFor + 2*time.Second)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-	}
-	return c.try(ctx, func() error { return c.s.remove(ctx, ref, false) })
-}
-
-func (c *canary) toRemove(ctx context.Context) []object.Ref {
-	if c.versioned() {
-		if rows, ok := c.listVersions(ctx); ok {
-			return rows
-		}
-	}
-	var refs []object.Ref
-	for key, versions := range c.made {
-		named := false
-		for v := range versions {
-			if v != "" {
-				named = true
-				refs = append(refs, object.Ref{Bucket: c.o.Bucket, Key: key, VersionID: v})
-			}
-		}
-		if !named {
-			refs = append(refs, object.Ref{Bucket: c.o.Bucket, Key: key})
-		}
-	}
-	return refs
-}
-
-func (c *canary) versioned() bool { return c.o.Facts.Versioning != object.VersioningOff }
-
-// listVersions is every version of the canary's keys, and whether the store
-// lists versions at all. A page is far larger than a canary.
-func (c *canary) listVersions(ctx context.Context) ([]object.Ref, bool) {
-	var rep object.ListReply
-	err := c.try(ctx, func() (err error) {
-		rep, err = c.s.ListVersionsPage(ctx, object.ListRequest{Bucket: c.o.Bucket, Prefix: c.name})
-		return err
-	})
-	if err != nil {
-		return nil, false
-	}
-	seen := map[object.Ref]bool{}
-	var refs []object.Ref
-	for _, o := range rep.Objects {
-		if strings.HasPrefix(o.Key, c.name) && !seen[o.Ref] {
-			seen[o.Ref] = true
-			refs = append(refs, o.Ref)
-		}
-	}
-	return refs, true
-}
-
-// left is what is still there.
-func (c *canary) left(ctx context.Context) []string {
-	var left []string
-	if c.versioned() {
-		refs, _ := c.listVersions(ctx)
-		for _, r := range refs {
-			left = append(left, r.String())
-		}
-		if len(left) > 0 {
-			return left
-		}
-	}
-	var rep object.ListReply
-	err := c.try(ctx, func() (err error) {
-		rep, err = c.s.ListPage(ctx, object.ListRequest{Bucket: c.o.Bucket, Prefix: c.name})
-		return err
-	})
-	if err != nil {
-		return []string{"(unknown: the bucket cannot be listed: " + err.Error() + ")"}
-	}
-	for _, o := range rep.Objects {
-		if strings.HasPrefix(o.Key, c.name) {
-			left = append(left, o.Ref.String())
-		}
-	}
-	return left
 }
 
 // prepare looks at the store's clock, and at a default retention, which would

@@ -6,92 +6,91 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 )
 
-// conditions of CopyObject: the wrong ones must be refused and the right ones
-// taken.
+// An ETag that no throwaway object has.
+const wrongETag = "00000000000000000000000000000000"
+
+// conditions: the wrong ones must be refused and the right ones taken.
 func (c *canary) conditions(ctx context.Context) error {
-	route := c.caps.Route
-	if route != object.RouteSelfCopy {
-		route = object.RouteReplace // asked for although it may not re-encrypt: --dest and others may use it
+	ask := []question{(*canary).copySource, (*canary).copyDest}
+	if c.caps.Multipart == object.Yes {
+		ask = append(ask, (*canary).partSource, (*canary).complete)
 	}
-	h, err := c.plain(ctx, "conditions")
+	return c.together(ctx, ask...)
+}
+
+// conditional is the route of a copy that carries conditions.
+func (c *canary) conditional() object.Route {
+	if c.caps.Route == object.RouteSelfCopy {
+		return object.RouteSelfCopy
+	}
+	return object.RouteReplace // asked for although it may not re-encrypt: --dest and others may use it
+}
+
+// refused makes an object, copies it by a route under a condition that does not
+// hold, and says whether the store noticed.
+func (c *canary) refused(ctx context.Context, purpose string, route object.Route, w want) (object.Head, object.Finding, error) {
+	h, err := c.plain(ctx, purpose)
 	if err != nil {
-		return err
+		return h, object.Unknown, err
 	}
-	const wrong = "00000000000000000000000000000000"
-	refused := func(w want) (object.Finding, error) {
-		t, err := c.attempt(ctx, route, h, w)
-		return refusal(&t), err
-	}
-	if c.caps.CopySourceIfMatch, err = refused(want{sourceETag: wrong}); err != nil {
-		return err
-	}
+	t, err := c.attempt(ctx, route, h, w)
+	return h, refusal(&t), err
+}
+
+func (c *canary) copySource(ctx context.Context) (err error) {
+	_, c.caps.CopySourceIfMatch, err = c.refused(ctx, "conditions", c.conditional(), want{sourceETag: wrongETag})
 	if c.caps.CopySourceIfMatch == object.No {
 		c.note("CopyObject ignores x-amz-copy-source-if-match")
 	}
-	// The copy above may have happened, so the source is looked at again each time.
-	if h, err = c.plain(ctx, "if-match"); err != nil {
-		return err
-	}
-	if c.caps.CopyIfMatch, err = refused(want{destETag: wrong}); err != nil {
-		return err
-	}
-	if c.caps.CopyIfMatch == object.Yes {
-		absent, err := refused(want{destAbsent: true})
-		if err != nil {
-			return err
-		}
-		c.caps.CopyIfMatch = both(c.caps.CopyIfMatch, absent)
-	}
+	return err
+}
+
+func (c *canary) copyDest(ctx context.Context) (err error) {
+	c.caps.CopyIfMatch, err = c.dest(ctx, "if-match", c.conditional())
 	if c.caps.CopyIfMatch == object.No {
 		c.note("CopyObject ignores If-Match or If-None-Match on the destination")
 	}
-	if c.caps.CopyIfMatch == object.Yes {
-		t, err := c.attempt(ctx, route, h, want{destETag: h.ETag})
-		if err != nil {
-			return err
-		}
-		c.caps.CopyIfMatch = taken(&t)
-	}
-	return nil
+	return err
 }
 
-// uploadConditions are those of a multipart copy.
-func (c *canary) uploadConditions(ctx context.Context) error {
-	if c.caps.Multipart != object.Yes {
-		return nil
-	}
-	const wrong = "00000000000000000000000000000000"
-	h, err := c.plain(ctx, "part-condition")
-	if err != nil {
-		return err
-	}
-	t, err := c.attempt(ctx, object.RouteMultipart, h, want{sourceETag: wrong})
-	if err != nil {
-		return err
-	}
-	c.caps.PartSourceIfMatch = refusal(&t)
+func (c *canary) partSource(ctx context.Context) (err error) {
+	_, c.caps.PartSourceIfMatch, err = c.refused(ctx, "part-condition", object.RouteMultipart, want{sourceETag: wrongETag})
 	if c.caps.PartSourceIfMatch == object.No {
 		c.note("UploadPartCopy ignores x-amz-copy-source-if-match")
 	}
-	for _, w := range []want{{destETag: wrong}, {destAbsent: true}} {
-		if h, err = c.plain(ctx, "complete-condition"); err != nil {
-			return err
-		}
-		if t, err = c.attempt(ctx, object.RouteMultipart, h, w); err != nil {
-			return err
-		}
-		c.caps.CompleteIfMatch = both(c.caps.CompleteIfMatch, refusal(&t))
-	}
+	return err
+}
+
+func (c *canary) complete(ctx context.Context) (err error) {
+	c.caps.CompleteIfMatch, err = c.dest(ctx, "complete-condition", object.RouteMultipart)
 	if c.caps.CompleteIfMatch == object.No {
 		c.note("CompleteMultipartUpload ignores If-Match: a concurrent write could be overwritten")
 	}
-	if c.caps.CompleteIfMatch == object.Yes { // and the right one is taken
-		if t, err = c.attempt(ctx, object.RouteMultipart, h, want{destETag: h.ETag}); err != nil {
+	return err
+}
+
+// dest is about the conditions on the destination: If-Match and If-None-Match that
+// do not hold, and then an If-Match that does, on an object that was left alone.
+func (c *canary) dest(ctx context.Context, purpose string, route object.Route) (object.Finding, error) {
+	var h object.Head
+	var match, absent object.Finding
+	err := c.together(ctx,
+		func(c *canary, ctx context.Context) (err error) {
+			h, match, err = c.refused(ctx, purpose, route, want{destETag: wrongETag})
 			return err
-		}
-		c.caps.CompleteIfMatch = taken(&t)
+		},
+		func(c *canary, ctx context.Context) (err error) {
+			_, absent, err = c.refused(ctx, purpose, route, want{destAbsent: true})
+			return err
+		})
+	switch {
+	case err != nil || match == object.Unknown:
+		return object.Unknown, err
+	case match == object.No || absent == object.No:
+		return object.No, nil
 	}
-	return nil
+	t, err := c.attempt(ctx, route, h, want{destETag: h.ETag})
+	return taken(&t), err
 }
 
 // taken is what a trial on the right condition says: one that is refused as if it

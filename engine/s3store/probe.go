@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -45,19 +46,33 @@ func (s *Store) Probe(ctx context.Context, o ProbeOptions) (caps object.Capabili
 		return knownAWS(o.Target), nil
 	}
 	c := newCanary(s, o)
-	c.caps.Source = "canary"
+	defer func() {
+		caps = *c.caps
+		caps.Notes = c.notes
+	}()
 	if o.Announce != nil {
 		if err := o.Announce(c.name); err != nil {
-			return c.caps, err
+			return caps, err
 		}
 	}
-	if err := c.prepare(ctx); err != nil && len(c.made) == 0 {
-		return c.caps, err
-	} else if err != nil {
-		return c.caps, errors.Join(err, c.clean(ctx))
+	// A request that is broken off may still make an object after everything was
+	// removed: once the context ends no other is sent, and the last are waited for.
+	c.wanted = func() error {
+		if err := ctx.Err(); err != nil {
+			return FailedToSend("Probe", object.Ref{Bucket: o.Bucket}, ctx, err)
+		}
+		return nil
 	}
-	err = c.probe(ctx)
-	return c.caps, errors.Join(err, c.clean(ctx))
+	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(lateRequest, cancel) })()
+	if err := c.prepare(asking); err != nil && len(c.litter.made) == 0 {
+		return caps, err
+	} else if err != nil {
+		return caps, errors.Join(err, c.clean(ctx))
+	}
+	err = c.probe(asking)
+	return caps, errors.Join(err, c.clean(ctx))
 }
 
 // knownAWS is what S3 itself does (general purpose buckets).
@@ -87,10 +102,7 @@ func (c *canary) probe(ctx context.Context) error {
 	if c.o.AcceptUnproven && c.caps.Encrypts == object.No {
 		c.caps.Source, c.caps.Encrypts = "assumed", object.Unknown
 	}
-	for _, ask := range []func(context.Context) error{
-		c.direct, c.subResources, c.plainRoutes, c.encryptedRoute, c.conditions, c.uploadConditions,
-		c.update, c.listMetadata, c.redirect, c.class, c.features, c.uploadChecksums, c.locks,
-	} {
+	for _, ask := range []func(context.Context) error{c.direct, c.subResources, c.plainRoutes, c.encryptedRoute, c.particulars} {
 		if err := ask(ctx); err != nil {
 			return err
 		}
@@ -99,6 +111,12 @@ func (c *canary) probe(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// particulars need the routes, and not one another.
+func (c *canary) particulars(ctx context.Context) error {
+	return c.together(ctx, (*canary).conditions, (*canary).update, (*canary).listMetadata, (*canary).redirect, (*canary).class,
+		(*canary).features, (*canary).locks)
 }
 
 // madeUpAlgorithm: a store that takes an encryption that does not exist does not
@@ -135,7 +153,7 @@ func (c *canary) direct(ctx context.Context) error {
 		if c.target.SSE == object.DSSEKMS {
 			c.caps.DSSE = object.No
 		}
-		c.refused = true
+		c.targetRefused = true
 		c.note("PutObject under %s was refused: %s", c.target.SSE, reason(err))
 		return nil
 	}

@@ -1,10 +1,15 @@
 package s3store_test
 
 import (
+	"context"
+	"net/http"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
@@ -12,7 +17,7 @@ import (
 )
 
 // openFake opens a store on an embedded server.
-func openFake(t *testing.T, srv *s3test.Server, o s3store.Options) *s3store.Store {
+func openFake(t testing.TB, srv *s3test.Server, o s3store.Options) *s3store.Store {
 	t.Helper()
 	t.Setenv("AWS_ACCESS_KEY_ID", s3test.DefaultCredentials.AccessKeyID)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", s3test.DefaultCredentials.SecretAccessKey)
@@ -198,6 +203,52 @@ func TestProbeFaults(t *testing.T) {
 			t.Errorf("%s: %v", rules, err)
 		} else if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", rules, got, want)
+		}
+	}
+}
+
+// TestProbeCancelled: requests that were on their way when the context ended make
+// nothing that outlives the probe.
+func TestProbeCancelled(t *testing.T) {
+	for _, at := range []int64{1, 5, 20, 40, 70} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var sent atomic.Int64
+		var going sync.WaitGroup
+		srv := s3test.New(s3test.Config{})
+		defer srv.Close()
+		srv.CreateBucket("b", s3test.BucketConfig{})
+		srv.OnRequest(func(r s3test.Request) {
+			going.Add(1)
+			if sent.Add(1) == at {
+				cancel()
+			}
+			if r.Method == http.MethodPut || r.Method == http.MethodPost {
+				time.Sleep(100 * time.Millisecond) // whether or not somebody waits for the answer
+			}
+		})
+		srv.OnEffect(func(s3test.Request) { going.Done() })
+		s := openFake(t, srv, s3store.Options{})
+		_, err := s.Probe(ctx, s3store.ProbeOptions{Bucket: "b", Target: object.Target{SSE: object.SSES3}, Facts: object.BucketFacts{ACLsDisabled: object.Yes}})
+		if object.ClassOf(err) != object.ClassCanceled {
+			t.Errorf("cancelled at request %d: %v", at, err)
+		}
+		going.Wait()
+		if left := srv.Snapshot("b"); len(left.Objects) > 0 || len(left.Uploads) > 0 {
+			t.Errorf("cancelled at request %d: %d objects and %d uploads are left", at, len(left.Objects), len(left.Uploads))
+		}
+		cancel()
+	}
+}
+
+// BenchmarkProbe is a canary at a store that is 50 ms away.
+func BenchmarkProbe(b *testing.B) {
+	srv := s3test.New(s3test.Config{Latency: map[string]time.Duration{"": 50 * time.Millisecond}})
+	defer srv.Close()
+	srv.CreateBucket("b", s3test.BucketConfig{})
+	s := openFake(b, srv, s3store.Options{})
+	for b.Loop() {
+		if _, err := s.Probe(b.Context(), s3store.ProbeOptions{Bucket: "b", Target: object.Target{SSE: object.SSES3}, Facts: object.BucketFacts{ACLsDisabled: object.Yes}}); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -210,7 +210,10 @@ func (c *canary) features(ctx context.Context) error {
 		r.set("X-Amz-Checksum-Crc32", sum)
 	}, func(h *object.Head) bool { return h.Checksums["CRC32"] == sum })
 	c.caps.Checksums = found
-	return err
+	if err != nil {
+		return err
+	}
+	return c.uploadChecksums(ctx)
 }
 
 // uploadChecksums: can an upload whose parts are copied have a composite checksum?

@@ -135,7 +135,7 @@ func (c *canary) attempt(ctx context.Context, route object.Route, h object.Head,
 		return t, nil
 	}
 	t.answered, t.replied, t.replyVersion = true, reply.ETag != "", reply.VersionID != ""
-	c.remember(h.Ref, reply.VersionID)
+	c.litter.object(h.Ref, reply.VersionID)
 	return t, c.judge(ctx, &t, h)
 }
 
@@ -144,6 +144,9 @@ func (c *canary) attempt(ctx context.Context, route object.Route, h object.Head,
 // source changed and look like a refusal.
 func (c *canary) once(ctx context.Context, h object.Head, send func() error) error {
 	for n := 1; ; n++ {
+		if err := c.wanted(); err != nil {
+			return err
+		}
 		err := send()
 		if err == nil || !object.ClassOf(err).Retryable() && object.ClassOf(err) != object.ClassNoUpload {
 			return err
@@ -187,10 +190,12 @@ func (c *canary) copyRequest(route object.Route, h object.Head, w want) *object.
 func (c *canary) multipart(ctx context.Context, req *object.CopyRequest, size int64) (reply object.CopyReply, shows bool, err error) {
 	id, shown, err := c.s.CreateUpload(ctx, req)
 	if err != nil {
-		c.lost = c.lost || object.MaybeApplied(err)
+		if object.MaybeApplied(err) {
+			c.litter.uploadLost()
+		}
 		return reply, false, err
 	}
-	c.uploads[id] = req.Dest
+	c.litter.upload(id, req.Dest)
 	part, err := c.s.CopyPart(ctx, &object.PartRequest{Source: req.Source, SourceETag: req.SourceETag, Dest: req.Dest, UploadID: id,
 		Number: 1, First: 0, Last: -1, Target: req.Target, SourceSSEC: req.SourceSSEC})
 	if err != nil {
@@ -202,7 +207,7 @@ func (c *canary) multipart(ctx context.Context, req *object.CopyRequest, size in
 	if err != nil {
 		return reply, false, err
 	}
-	delete(c.uploads, id)
+	c.litter.uploadEnded(id)
 	return reply, c.met(shown) || c.met(reply.Encryption), nil
 }
 
@@ -275,27 +280,35 @@ func routeWord(r object.Route) string {
 // plainRoutes tries all three ways with a plain source. The cheapest that works
 // is the route; the others are worth knowing for objects that it would harm.
 func (c *canary) plainRoutes(ctx context.Context) error {
-	trials := make([]trial, 0, 3)
-	for _, route := range []object.Route{object.RouteSelfCopy, object.RouteReplace, object.RouteMultipart} {
-		h, err := c.plain(ctx, "plain-"+routeWord(route))
-		if err != nil {
-			return err
+	trials := make([]trial, 3)
+	try := func(i int, route object.Route) question {
+		return func(c *canary, ctx context.Context) error {
+			h, err := c.plain(ctx, "plain-"+routeWord(route))
+			if err != nil {
+				return err
+			}
+			if trials[i], err = c.attempt(ctx, route, h, want{}); err != nil {
+				return err
+			}
+			c.describe(&trials[i], "a plain object")
+			return nil
 		}
-		t, err := c.attempt(ctx, route, h, want{})
-		if err != nil {
-			return err
-		}
-		c.describe(&t, "a plain object")
-		trials = append(trials, t)
-		if t.works() && c.caps.Route == object.RouteNone {
-			c.caps.Route = route
+	}
+	err := c.together(ctx, try(0, object.RouteSelfCopy), try(1, object.RouteReplace), try(2, object.RouteMultipart))
+	if err != nil {
+		return err
+	}
+	for i := range trials {
+		if trials[i].works() {
+			c.caps.Route = trials[i].route
+			break
 		}
 	}
 	c.caps.Replace, c.caps.Multipart = object.Found(trials[1].works()), object.Found(trials[2].works())
 	if c.caps.Route != object.RouteNone && c.caps.Encrypts == object.Unknown && c.caps.Source == "canary" {
 		c.caps.Encrypts = object.Yes
 	}
-	if c.caps.Route == object.RouteNone && c.caps.Encrypts == object.Unknown && c.caps.Source == "canary" && !c.refused {
+	if c.caps.Route == object.RouteNone && c.caps.Encrypts == object.Unknown && c.caps.Source == "canary" && !c.targetRefused {
 		c.caps.Encrypts = object.No
 	}
 	c.learnFrom(trials)

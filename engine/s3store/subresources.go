@@ -2,7 +2,6 @@ package s3store
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -15,28 +14,17 @@ import (
 // write for a PutObject would leave a locked object behind: only the lock itself
 // is tried there, which the first throwaway object has proved.
 func (c *canary) subResources(ctx context.Context) error {
+	ask := []question{(*canary).tagging, (*canary).attributes}
 	if c.lockAll {
 		c.note("PutObjectTagging and PutObjectAcl were not tried: this bucket locks every new object")
-		if err := c.readTagging(ctx); err != nil {
-			return err
-		}
-		return errors.Join(c.attributes(ctx), c.retention(ctx))
-	}
-	if err := c.tagging(ctx); err != nil {
-		return err
-	}
-	if c.o.Facts.ACLsDisabled != object.Yes {
-		if err := c.acl(ctx); err != nil {
-			return err
-		}
-	}
-	if err := c.attributes(ctx); err != nil {
-		return err
+		ask[0] = (*canary).readTagging
+	} else if c.o.Facts.ACLsDisabled != object.Yes {
+		ask = append(ask, (*canary).acl)
 	}
 	if c.lock {
-		return c.retention(ctx)
+		ask = append(ask, (*canary).retention)
 	}
-	return nil
+	return c.together(ctx, ask...)
 }
 
 // wrote sends a sub-resource write to a new throwaway object and says whether
@@ -184,14 +172,14 @@ func (c *canary) attributes(ctx context.Context) error {
 func (c *canary) retention(ctx context.Context) error {
 	until := c.until()
 	ref, found, err := c.wrote(ctx, "retention", "PutObjectRetention", func(ref object.Ref) error {
-		c.held = append(c.held, ref)
+		c.litter.hold(ref, true)
 		return c.s.PutLock(ctx, ref, "GOVERNANCE", until, true)
 	})
 	if err != nil {
 		return err
 	}
 	if found == object.No {
-		c.held = nil // nothing holds what was overwritten or refused
+		c.litter.hold(ref, false) // nothing holds what was overwritten or refused
 	}
 	mode, shown, hold, err := c.s.Lock(ctx, ref)
 	switch {

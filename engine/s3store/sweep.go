@@ -42,11 +42,11 @@ func (s *Store) Sweep(ctx context.Context, bucket, name string, facts object.Buc
 		}
 	}
 	for _, ref := range refs {
-		c.remember(ref, ref.VersionID)
+		c.litter.object(ref, ref.VersionID)
 		if c.lock {
-			c.held = append(c.held, ref)
+			c.litter.hold(ref, true)
 		}
 	}
-	c.lost = true // whether an upload was open nobody knows any more
+	c.litter.uploadLost() // whether an upload was open nobody knows any more
 	return c.clean(ctx)
 }
