@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
@@ -333,55 +334,47 @@ func (s *session) readAround(ctx context.Context, f *doctor.Facts) error {
 	if f.Dest != nil {
 		bucket = f.Dest.Bucket
 	}
-	unread := func(name string, set s3store.Setting) {
-		if set.Denied {
-			f.Unread = append(f.Unread, name)
-		}
-	}
-	enc, err := s.store.BucketEncryption(ctx, bucket)
-	if err != nil {
-		return err
-	}
-	f.Default, f.DefaultKnown = enc.Default, enc.Known
-	unread("default encryption", enc.Setting)
-	lock, err := s.store.ObjectLock(ctx, bucket)
-	if err != nil {
-		return err
-	}
-	f.LockMode = lock.Mode
-	rules, set, err := s.store.Lifecycle(ctx, bucket)
-	if err != nil {
-		return err
-	}
-	unread("lifecycle", set)
-	for _, r := range rules {
+	var (
+		enc                                   s3store.BucketEncryption
+		lock                                  s3store.ObjectLock
+		lifecycle                             []s3store.LifecycleRule
+		replication                           []s3store.ReplicationRule
+		told                                  []s3store.Notification
+		lifecycleSet, replicationSet, toldSet s3store.Setting
+	)
+	var g errgroup.Group
+	g.Go(func() (err error) { enc, err = s.store.BucketEncryption(ctx, bucket); return err })
+	g.Go(func() (err error) { lock, err = s.store.ObjectLock(ctx, bucket); return err })
+	g.Go(func() (err error) { lifecycle, lifecycleSet, err = s.store.Lifecycle(ctx, bucket); return err })
+	g.Go(func() (err error) { replication, replicationSet, err = s.store.Replication(ctx, bucket); return err })
+	g.Go(func() (err error) { told, toldSet, err = s.store.Notifications(ctx, bucket); return err })
+	g.Go(func() (err error) { f.RequesterPays, err = s.store.RequesterPays(ctx, f.Bucket); return err })
+	g.Go(func() (err error) { return s.checkPermissions(ctx, f) })
+	err := g.Wait()
+	f.Default, f.DefaultKnown, f.LockMode = enc.Default, enc.Known, lock.Mode
+	for _, r := range lifecycle {
 		if r.Enabled {
 			f.Lifecycle = append(f.Lifecycle, doctor.LifecycleRule{ID: r.ID, Prefix: r.Prefix, ExpireDays: r.ExpireDays, TransitionDays: r.TransitionDays,
 				NoncurrentExpireDays: r.NoncurrentExpireDays, NewerNoncurrent: r.NewerNoncurrent, AbortUploadDays: r.AbortUploadDays})
 		}
 	}
-	replication, set, err := s.store.Replication(ctx, bucket)
-	if err != nil {
-		return err
-	}
-	unread("replication", set)
 	for _, r := range replication {
 		if r.Enabled {
 			f.Replication = append(f.Replication, doctor.ReplicationRule{ID: r.ID, Prefix: r.Prefix, Destination: r.Destination, KMSObjects: r.KMSObjects})
 		}
 	}
-	told, set, err := s.store.Notifications(ctx, bucket)
-	if err != nil {
-		return err
-	}
-	unread("notifications", set)
 	for _, n := range told {
 		f.Notifications = append(f.Notifications, doctor.Notification{Target: n.Target, Copies: n.Copies})
 	}
-	if f.RequesterPays, err = s.store.RequesterPays(ctx, f.Bucket); err != nil {
-		return err
+	for _, set := range []struct {
+		name string
+		s3store.Setting
+	}{{"default encryption", enc.Setting}, {"lifecycle", lifecycleSet}, {"replication", replicationSet}, {"notifications", toldSet}} {
+		if set.Denied {
+			f.Unread = append(f.Unread, set.name)
+		}
 	}
-	return s.checkPermissions(ctx, f)
+	return err
 }
 
 // checkPermissions asks for them on the first object, where there is one.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/resealhq/reseal/engine/object"
 )
 
@@ -19,30 +21,27 @@ func (s *Store) BucketFacts(ctx context.Context, bucket string) (object.BucketFa
 		return f, err
 	}
 	f.Region = a.Region
-	if f.Versioning, err = s.versioning(ctx, bucket); err != nil {
-		return f, err
-	}
-	if f.ACLsDisabled, err = s.aclsDisabled(ctx, bucket); err != nil {
-		return f, err
-	}
-	lock, err := s.ObjectLock(ctx, bucket)
-	if err != nil {
-		return f, err
-	}
-	f.ObjectLock = lock.Enabled
-	web, err := s.Website(ctx, bucket)
-	if err != nil {
-		return f, err
-	}
-	if web.Known {
-		f.Website = object.Found(web.Present)
-	}
-	enc, err := s.BucketEncryption(ctx, bucket)
-	if err != nil {
-		return f, err
-	}
-	f.DefaultEncryption, f.BlocksSSEC = enc.Default, enc.BlocksSSEC
-	return f, nil
+	var g errgroup.Group
+	g.Go(func() (err error) { f.Versioning, err = s.versioning(ctx, bucket); return err })
+	g.Go(func() (err error) { f.ACLsDisabled, err = s.aclsDisabled(ctx, bucket); return err })
+	g.Go(func() error {
+		lock, err := s.ObjectLock(ctx, bucket)
+		f.ObjectLock = lock.Enabled
+		return err
+	})
+	g.Go(func() error {
+		web, err := s.Website(ctx, bucket)
+		if web.Known {
+			f.Website = object.Found(web.Present)
+		}
+		return err
+	})
+	g.Go(func() error {
+		enc, err := s.BucketEncryption(ctx, bucket)
+		f.DefaultEncryption, f.BlocksSSEC = enc.Default, enc.BlocksSSEC
+		return err
+	})
+	return f, g.Wait()
 }
 
 // setting reads one configuration document of a bucket into v. known is false

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/resealhq/reseal/engine/object"
 )
 
@@ -84,18 +86,23 @@ type check struct {
 	ask    func() error
 }
 
+// ask makes all checks at the same time.
 func ask(checks []check) ([]Permission, error) {
-	out := make([]Permission, 0, len(checks))
-	for _, c := range checks {
-		p := Permission{Action: c.action, Resource: arnOf(c.ref)}
-		var err error
-		if p.Granted, err = granted(c.ask()); err != nil {
+	out := make([]Permission, len(checks))
+	var g errgroup.Group
+	for i, c := range checks {
+		p := &out[i]
+		p.Action, p.Resource = c.action, arnOf(c.ref)
+		g.Go(func() error {
+			p.Granted, p.Err = granted(c.ask())
 			if p.Granted == object.Unknown {
-				return out, err
+				return p.Err
 			}
-			p.Err = err
-		}
-		out = append(out, p)
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
 	}
 	return out, nil
 }
