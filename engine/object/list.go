@@ -37,5 +37,9 @@ type ListReply struct {
 	// EncodingHonoured is whether the page came URL-encoded, as asked. Without it
 	// keys that XML cannot carry may be lost or changed.
 	EncodingHonoured bool
-	RequestID        string
+	// OneWalk: the store reads the pages of a listing from one walk through
+	// everything below the prefix, which goes on to the end by itself. A second
+	// listing that begins in the middle costs it a second walk.
+	OneWalk   bool
+	RequestID string
 }

@@ -2,6 +2,7 @@ package s3store
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/xml"
 	"fmt"
 	"net/http"
@@ -145,6 +146,7 @@ func (g *gathered) reply(doc *listing, r *request, rep *reply) (object.ListReply
 	out := object.ListReply{Objects: g.objects, Truncated: doc.IsTruncated, NextToken: doc.NextContinuationToken,
 		NextVersionIDMarker: doc.NextVersionIDMarker, EncodingHonoured: c.on, RequestID: rep.id}
 	out.NextKeyMarker = c.decode(doc.NextKeyMarker)
+	out.OneWalk = namesWalk(out.NextToken) || namesWalk(out.NextKeyMarker)
 	for _, p := range doc.CommonPrefixes {
 		out.Prefixes = append(out.Prefixes, c.decode(p.Prefix))
 	}
@@ -158,6 +160,15 @@ func (g *gathered) reply(doc *listing, r *request, rep *reply) (object.ListReply
 		return object.ListReply{}, e
 	}
 	return out, nil
+}
+
+// namesWalk: MinIO's positions, in Base64 where they are tokens, name the walk that
+// the page came from: key[minio_cache:v2,id:…].
+func namesWalk(position string) bool {
+	if plain, err := base64.StdEncoding.DecodeString(position); err == nil {
+		position = string(plain)
+	}
+	return strings.Contains(position, "[minio_cache:")
 }
 
 // codec decodes keys where the page says that they are encoded. Where it does

@@ -44,6 +44,13 @@ func TestListings(t *testing.T) {
 	if err != nil || r.EncodingHonoured || r.Objects[0].Key != "a%20b+c" || r.Objects[0].Size != -1 {
 		t.Errorf("%+v, %v", r, err)
 	}
+	// MinIO's positions tell of its walk.
+	for token, want := range map[string]bool{"": false, "a+b/%2B": false, "ZC8wMTAwMFttaW5pb19jYWNoZTp2MixyZXR1cm46XQ==": true} {
+		r, err = list(`<ListBucketResult><EncodingType>url</EncodingType><NextContinuationToken>` + token + `</NextContinuationToken></ListBucketResult>`)
+		if err != nil || r.OneWalk != want {
+			t.Errorf("%q: %+v, %v", token, r, err)
+		}
+	}
 	for _, bad := range []string{
 		`<ListBucketResult><Contents><Key>x&#x1;y</Key></Contents></ListBucketResult>`,
 		"<ListBucketResult><Contents><Key>x\uFFFDy</Key></Contents></ListBucketResult>",

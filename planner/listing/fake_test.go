@@ -32,6 +32,7 @@ type fakeStore struct {
 	stuck       string // a key that it never gets past
 	emptyPages  bool   // every other page is empty, with a token
 	ignoreAfter bool   // start-after means nothing
+	oneWalk     bool   // says so
 
 	requests atomic.Int64
 	rowsSent atomic.Int64
@@ -111,7 +112,7 @@ func (s *fakeStore) pageOf(q object.ListRequest) (object.ListReply, error) {
 	if q.MaxKeys > 0 {
 		size = min(size, q.MaxKeys)
 	}
-	reply := object.ListReply{EncodingHonoured: !s.unencoded}
+	reply := object.ListReply{EncodingHonoured: !s.unencoded, OneWalk: s.oneWalk}
 	end := min(at+size, len(s.rows))
 	if s.stuck != "" {
 		if i := s.behind(s.stuck); end >= i && at <= i {
@@ -162,7 +163,7 @@ func (s *fakeStore) ListVersionsPage(ctx context.Context, q object.ListRequest) 
 		size = min(size, q.MaxKeys)
 	}
 	end := min(at+size, len(s.rows))
-	reply := object.ListReply{EncodingHonoured: true, Truncated: end < len(s.rows)}
+	reply := object.ListReply{EncodingHonoured: true, Truncated: end < len(s.rows), OneWalk: s.oneWalk}
 	reply.Objects = append(reply.Objects, s.rows[at:end]...)
 	if reply.Truncated && !s.noTokens && end > 0 {
 		reply.NextKeyMarker, reply.NextVersionIDMarker = s.rows[end-1].Key, s.rows[end-1].VersionID

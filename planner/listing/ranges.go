@@ -29,7 +29,10 @@ type ranges struct {
 		heads map[string]head
 		// credit is how many cuts the pages so far have paid for.
 		credit float64
-		ended  bool // no more work is given out
+		// oneWalk: a further range would cost the store as much as the whole listing.
+		oneWalk bool
+		reading int
+		ended   bool // no more work is given out
 	}
 }
 
@@ -104,9 +107,10 @@ func (r *ranges) take() (*span, error) {
 		switch {
 		case r.mu.ended:
 			return nil, nil
-		case len(r.mu.unread) > 0:
+		case len(r.mu.unread) > 0 && !(r.mu.oneWalk && r.mu.reading > 0):
 			s := r.mu.unread[0]
 			r.mu.unread = r.mu.unread[1:]
+			r.mu.reading++
 			r.mu.changed.Signal()
 			return s, nil
 		case len(r.mu.open) == 0:
@@ -120,6 +124,7 @@ func (r *ranges) take() (*span, error) {
 			r.mu.Lock()
 			victim.cutting = false
 			if child != nil || err != nil {
+				r.mu.reading++
 				r.mu.changed.Signal() // there may be more to cut for somebody else
 				return child, err
 			}
@@ -140,7 +145,7 @@ const (
 // choose finds the range to cut, and where. Under the mutex.
 func (r *ranges) choose() (victim *span, m string, behind float64) {
 	page := r.src.pageSize()
-	if r.mu.credit < 1 {
+	if r.mu.credit < 1 || r.mu.oneWalk {
 		return nil, "", 0
 	}
 	for {
@@ -215,6 +220,7 @@ func (r *ranges) finished(s *span) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.mu.open, s)
+	r.mu.reading--
 	r.mu.changed.Signal()
 	if len(r.mu.open) == 0 {
 		r.mu.changed.Broadcast()
@@ -234,6 +240,13 @@ func (r *ranges) advance(s *span, p place, rows []object.Object) {
 		s.estimate(&r.mu.space, r.src.Prefix)
 	}
 	r.mu.changed.Signal()
+}
+
+// walksAlone: no range is cut any more, and those there are wait for each other.
+func (r *ranges) walksAlone() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.oneWalk = true
 }
 
 // endOf is where a span ends now; it may be cut the next moment.

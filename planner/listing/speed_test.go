@@ -1,9 +1,13 @@
 package listing
 
 import (
+	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/resealhq/reseal/engine/object"
 )
 
 // A thousand pages of each shape, by a clock that knows only the store's 30 ms a
@@ -56,4 +60,44 @@ func TestSmallBucketsTakeFewRequests(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A store that walks to the end for every range that it is asked for is read in
+// one, whatever the readers.
+func TestOneWalkIsOneRange(t *testing.T) {
+	for _, shape := range shapes {
+		store := newStore(shape.keys(20_000))
+		store.page, store.oneWalk = 100, true
+		got := newSink()
+		if err := read(t, store.source(64), nil, got.emit); err != nil {
+			t.Fatal(err)
+		}
+		got.check(t, store.rows)
+		if n := store.requests.Load(); len(got.cursors) != 1 || n > int64(len(store.rows)/100+1) {
+			t.Errorf("%s: %d ranges, %d requests", shape.name, len(got.cursors), n)
+		}
+	}
+}
+
+// A job that was begun in ranges is gone on with one after the other.
+func TestOneWalkGoesOnWithRanges(t *testing.T) {
+	store := newStore(shapes[0].keys(20_000))
+	store.page = 100
+	got := newSink()
+	var pages atomic.Int64
+	errDied := errors.New("died")
+	err := read(t, store.source(16), nil, func(p object.Page) error {
+		if pages.Add(1) > 60 {
+			return errDied
+		}
+		return got.emit(p)
+	})
+	if !errors.Is(err, errDied) || len(got.cursors) < 4 {
+		t.Fatalf("%v, %d ranges", err, len(got.cursors))
+	}
+	store.oneWalk = true
+	if err := read(t, store.source(16), got.resume(), got.emit); err != nil {
+		t.Fatal(err)
+	}
+	got.check(t, store.rows)
 }

@@ -226,6 +226,9 @@ func (w *walker) next(ctx context.Context) (batch, error) {
 		if err != nil {
 			return batch{}, err
 		}
+		if reply.OneWalk && !w.careful {
+			w.r.walksAlone()
+		}
 		w.note(rows, reply.Truncated)
 		if cold && !reply.Truncated {
 			confirmed, err := w.confirmEnd(ctx, rows)
