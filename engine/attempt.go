@@ -65,6 +65,9 @@ func (r *run) attempt(ctx context.Context, call *object.Call, f func(context.Con
 			res.RetryAfter = e.RetryAfter
 		}
 	}
+	if call.Kind == object.ReqCopy && res.OK && call.Bytes <= timedUpTo && r.Bulk != nil {
+		average(&r.copyTime, res.Latency, 16)
+	}
 	r.Pace.Leave(call, res)
 	r.Observer.Requested(call, res)
 	return err

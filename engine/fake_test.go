@@ -20,6 +20,7 @@ import (
 type memStore struct {
 	// delay of every request, on the test's clock.
 	delay time.Duration
+	delays [object.NumRequestKinds]time.Duration // on top
 	// dropsTags makes every copy lose the tags, also those sent along.
 	dropsTags bool
 	// shows makes Copy's reply carry the encryption.
@@ -79,9 +80,9 @@ func (s *memStore) enter(ctx context.Context, kind object.RequestKind, key strin
 	s.mu.Lock()
 	s.mu.requests[kind]++
 	s.mu.Unlock()
-	if s.delay > 0 {
+	if d := s.delay + s.delays[kind]; d > 0 {
 		select {
-		case <-time.After(s.delay):
+		case <-time.After(d):
 		case <-ctx.Done():
 			return &object.Error{Class: object.ClassCanceled, Op: kind.String(), Err: ctx.Err()}, false
 		}

@@ -36,6 +36,7 @@ type run struct {
 	// unfinished counts tasks that were handed out and got no outcome.
 	unfinished atomic.Int64
 	prover     *prover
+	copyTime   atomic.Int64 // how long a small copy takes, of late
 
 	renewal struct {
 		sync.Mutex

@@ -300,20 +300,37 @@ func TestConcurrentWritersAreNotOverwritten(t *testing.T) {
 }
 
 // Where a listing shows the encryption, it proves many objects at once. Only a
-// straggler, whose neighbours were proved before it, costs a HEAD.
+// straggler, whose neighbours were proved before it, costs a HEAD. Where a page
+// takes longer than the HEADs that it spares, these are asked instead.
 func TestBulkProof(t *testing.T) {
-	s := newMemStore(5000)
-	s.shows = false
-	j := planOf(s, true)
-	cfg := memConfig(s, j, object.OpCopy)
-	cfg.Bulk = s
-	lists := s.count(object.ReqList)
-	if err := Run(t.Context(), cfg); err != nil {
-		t.Fatal(err)
-	}
-	check(t, s, j, 5000)
-	if h, l := s.count(object.ReqHead), s.count(object.ReqList)-lists; h > 100 || l > 30 {
-		t.Errorf("%d HEADs and %d listings for 5,000 objects", h, l)
+	for _, test := range []struct {
+		name         string
+		page         time.Duration
+		workers      int
+		heads, lists [2]int // at least and at most
+	}{
+		{"quick pages", 100 * time.Millisecond, 32, [2]int{0, 100}, [2]int{5, 30}},
+		{"slow pages", 20 * time.Second, 32, [2]int{2500, 5000}, [2]int{1, 6}},
+		{"few objects a second", 500 * time.Millisecond, 1, [2]int{0, 100}, [2]int{5, 45}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newMemStore(5000)
+				s.shows = false
+				s.delays[object.ReqCopy], s.delays[object.ReqHead], s.delays[object.ReqList] = 12*time.Millisecond, 4*time.Millisecond, test.page
+				j := planOf(s, true)
+				cfg := memConfig(s, j, object.OpCopy)
+				cfg.Bulk, cfg.Workers = s, test.workers
+				if err := Run(t.Context(), cfg); err != nil {
+					t.Fatal(err)
+				}
+				heads, lists := s.count(object.ReqHead), s.count(object.ReqList)
+				check(t, s, j, 5000)
+				if heads < test.heads[0] || heads > test.heads[1] || lists < test.lists[0] || lists > test.lists[1] {
+					t.Errorf("%d HEADs and %d listings for 5,000 objects", heads, lists)
+				}
+			})
+		})
 	}
 }
 
