@@ -19,7 +19,7 @@ import (
 // of fake time. Over HTTP, the same engine is tested against s3test and MinIO.
 type memStore struct {
 	// delay of every request, on the test's clock.
-	delay time.Duration
+	delay  time.Duration
 	delays [object.NumRequestKinds]time.Duration // on top
 	// dropsTags makes every copy lose the tags, also those sent along.
 	dropsTags bool
