@@ -275,7 +275,7 @@ func (s *memStore) ListUploads(_ context.Context, dest object.Ref) ([]object.Pen
 	return open, nil
 }
 
-func (s *memStore) ListInspected(ctx context.Context, _, _, after string, most int) ([]object.Object, bool, error) {
+func (s *memStore) ListInspected(ctx context.Context, _, prefix, after string, most int) ([]object.Object, bool, error) {
 	if err, _ := s.enter(ctx, object.ReqList, after); err != nil {
 		return nil, false, err
 	}
@@ -283,7 +283,7 @@ func (s *memStore) ListInspected(ctx context.Context, _, _, after string, most i
 	defer s.mu.Unlock()
 	var objs []object.Object
 	for key, o := range s.mu.objects {
-		if key > after {
+		if key > after && strings.HasPrefix(key, prefix) && strings.HasPrefix(after, prefix) { // as MinIO does
 			objs = append(objs, o.Object)
 		}
 	}

@@ -179,15 +179,17 @@ func (p *prover) proveRun(ctx context.Context, run []*claim) (alone []*claim) {
 }
 
 // page lists from just before the first claim's key, as many rows as the run is
-// likely to have: every row costs the store.
+// likely to have, and below the prefix that all of them share: every row costs the
+// store, and so does every folder.
 func (p *prover) page(ctx context.Context, run []*claim) (objs []object.Object, more bool, err error) {
 	first, last := run[0], run[len(run)-1]
-	key := first.it.obj.Key
+	key, after := first.it.obj.Key, before(first.it.obj.Key)
+	prefix := shared(after, last.it.obj.Key)
 	rows := max(first.it.task.Seq, last.it.task.Seq) - min(first.it.task.Seq, last.it.task.Seq) + proveRun
 	rows = min(max(rows, uint64(len(run))), proveBatch)
 	err = p.send(ctx, object.Call{Kind: object.ReqList, Key: key}, func(ctx context.Context) (err error) {
 		began := time.Now()
-		objs, more, err = p.Bulk.ListInspected(ctx, first.it.obj.Bucket, "", before(key), int(rows))
+		objs, more, err = p.Bulk.ListInspected(ctx, first.it.obj.Bucket, prefix, after, int(rows))
 		average(&p.pageTime, time.Since(began), 4)
 		return err
 	})
@@ -202,6 +204,18 @@ func before(key string) string {
 		return head
 	}
 	return head + string(last-1) + "~~"
+}
+
+// shared is how both begin, in whole characters.
+func shared(a, b string) string {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	for n > 0 && n < len(b) && !utf8.RuneStart(b[n]) {
+		n--
+	}
+	return b[:n]
 }
 
 // match settles the claims that the page shows as expected. It returns those that
