@@ -13,9 +13,9 @@
 //
 // Where further ranges do not pay. MinIO answers the second page of a listing from a
 // walk through everything below the prefix, which goes on to the end by itself;
-// so it walks once for every range. 100,000 keys in 100 folders took 136 s and 196 s
-// of its CPU in 48 ranges, and take 7 s and 9 s in one. Its tokens name that walk,
-// and where they do, nothing is cut.
+// so it walks once for every range. 100,000 keys in 100 folders take 150 s in ranges
+// and 5.9 s in one (BenchmarkMinIO). Its tokens name that walk, and where they do,
+// nothing is cut.
 //
 // How it stays right. The ranges tile the key space: (from, to] each, and a cut
 // makes the shrunk range and its new neighbour durable in one step before the

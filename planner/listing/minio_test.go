@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -37,18 +38,7 @@ func (a anyway) ListVersionsPage(ctx context.Context, q object.ListRequest) (obj
 // real keys: everything is listed once, current objects and versions, with and
 // without metadata, below prefixes too. By itself it is one range.
 func TestMinIO(t *testing.T) {
-	srv := realserver.StartMinIO(t, realserver.Options{})
-	for _, kv := range srv.Env() {
-		name, value, _ := strings.Cut(kv, "=")
-		t.Setenv(name, value)
-	}
-	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
-	store, err := s3store.Open(t.Context(), s3store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(store.Close)
+	srv, store := openMinIO(t)
 	c, bucket := srv.Client(), "listing"
 	if _, err := c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &bucket}); err != nil {
 		t.Fatal(err)
@@ -127,6 +117,64 @@ func TestMinIO(t *testing.T) {
 				t.Errorf("versions %v: %d ranges", all, n)
 			}
 		}
+	}
+}
+
+func openMinIO(t testing.TB) (*realserver.Server, *s3store.Store) {
+	srv := realserver.StartMinIO(t, realserver.Options{})
+	for _, kv := range srv.Env() {
+		name, value, _ := strings.Cut(kv, "=")
+		t.Setenv(name, value)
+	}
+	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
+	store, err := s3store.Open(t.Context(), s3store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	return srv, store
+}
+
+// BenchmarkMinIO is a listing of 100,000 keys in 100 folders of a real server, in
+// ranges and in the one that it is read in.
+func BenchmarkMinIO(b *testing.B) {
+	const n = 100_000
+	srv, store := openMinIO(b)
+	c, bucket := srv.Client(), "listing"
+	if _, err := c.CreateBucket(b.Context(), &s3.CreateBucketInput{Bucket: &bucket}); err != nil {
+		b.Fatal(err)
+	}
+	g, ctx := errgroup.WithContext(b.Context())
+	g.SetLimit(16)
+	for i := range n {
+		key := fmt.Sprintf("%03d/%06d", i%100, i)
+		g.Go(func() error {
+			_, err := c.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader("x")})
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	for _, how := range []struct {
+		name   string
+		lister Lister
+	}{{"ranges", anyway{store}}, {"one range", store}} {
+		b.Run(how.name, func(b *testing.B) {
+			for b.Loop() {
+				var keys atomic.Int64
+				src := &Source{Lister: how.lister, Bucket: bucket, Metadata: true}
+				err := src.Read(b.Context(), nil, func(p object.Page) error {
+					keys.Add(int64(len(p.Objects)))
+					return nil
+				})
+				if err != nil || keys.Load() != n {
+					b.Fatalf("%d keys, %v", keys.Load(), err)
+				}
+			}
+			b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds(), "keys/s")
+		})
 	}
 }
 
