@@ -134,7 +134,7 @@ func (c *MinIOConfig) participants(b *builder, m move) []*participant {
 		// MinIO drops Expires from a copy, and only a HEAD tells who has one.
 		reseal(b, "reseal --accept expires", "--accept", "expires"),
 		reseal(b, "reseal --accept expires --inspect never --verify response", "--accept", "expires", "--inspect", "never", "--verify", "response"),
-		bare("wire", false), s5cmd(), rclone(), mc(), awsCLI(),
+		bare("wire", false), bare("wire", true), s5cmd(), rclone(), mc(), awsCLI(),
 	}
 	if m.kes {
 		all = append(all, keyRotate())
