@@ -51,8 +51,10 @@ func newCanary(s *Store, o ProbeOptions) *canary {
 	rand.Read(b) // never fails, by its contract
 	return &canary{s: s, o: o, caps: &object.Capabilities{Source: "canary"}, target: o.Target,
 		name: o.Prefix + ".reseal-canary-" + hex.EncodeToString(b) + "-", lock: o.Facts.ObjectLock == object.Yes, litter: newLitter(),
-		wanted: func() error { return nil }}
+		wanted: always}
 }
+
+func always() error { return nil }
 
 // question is one thing that a canary asks. Its error means that nothing was
 // learnt, and ends the probe.

@@ -14,7 +14,8 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 )
 
-// litter is what a canary made and has to take away again. Safe for concurrent use.
+// litter is what a canary made and has to take away again. Its methods may be called
+// by many questions at once; clean reads it when all have ended.
 type litter struct {
 	mu      sync.Mutex
 	next    int
@@ -67,7 +68,9 @@ func (l *litter) uploadLost() {
 func (l *litter) hold(ref object.Ref, on bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.held[ref] = true; !on {
+	if on {
+		l.held[ref] = true
+	} else {
 		delete(l.held, ref)
 	}
 }
@@ -77,7 +80,7 @@ func (l *litter) hold(ref object.Ref, on bool) {
 func (c *canary) clean(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
-	c.wanted = func() error { return nil } // this is, also where nothing else is any more
+	c.wanted = always // also where nothing else is any more
 	var holds []error
 	for ref := range c.litter.held {
 		if err := c.try(ctx, func() error { return c.s.putHold(ctx, ref, "OFF") }); err != nil {
