@@ -42,7 +42,7 @@ const (
 const (
 	proveWait     = 10 * time.Second
 	headsInACopy  = 3
-	timedUpTo     = 1 << 20 // bytes of a copy that is timed: larger ones take longer than a HEAD for another reason
+	timedUpTo     = 1 << 20 // bytes of a copy that is timed: what larger ones take is not the request's
 	pageTimeFades = 32      // by so much at every page that was not asked for, so that one is tried again
 )
 
@@ -184,7 +184,7 @@ func (p *prover) proveRun(ctx context.Context, run []*claim) (alone []*claim) {
 func (p *prover) page(ctx context.Context, run []*claim) (objs []object.Object, more bool, err error) {
 	first, last := run[0], run[len(run)-1]
 	key, after := first.it.obj.Key, before(first.it.obj.Key)
-	prefix := shared(after, last.it.obj.Key)
+	prefix := after[:object.CommonPrefix(after, last.it.obj.Key)]
 	rows := max(first.it.task.Seq, last.it.task.Seq) - min(first.it.task.Seq, last.it.task.Seq) + proveRun
 	rows = min(max(rows, uint64(len(run))), proveBatch)
 	err = p.send(ctx, object.Call{Kind: object.ReqList, Key: key}, func(ctx context.Context) (err error) {
@@ -204,18 +204,6 @@ func before(key string) string {
 		return head
 	}
 	return head + string(last-1) + "~~"
-}
-
-// shared is how both begin, in whole characters.
-func shared(a, b string) string {
-	n := 0
-	for n < len(a) && n < len(b) && a[n] == b[n] {
-		n++
-	}
-	for n > 0 && n < len(b) && !utf8.RuneStart(b[n]) {
-		n--
-	}
-	return b[:n]
 }
 
 // match settles the claims that the page shows as expected. It returns those that

@@ -1,5 +1,7 @@
 package object
 
+import "unicode/utf8"
+
 // ListRequest asks for one page of a listing, of current objects or of versions.
 // Keys and prefixes are raw; the encoding on the wire is the store's business.
 type ListRequest struct {
@@ -42,4 +44,17 @@ type ListReply struct {
 	// listing that begins in the middle costs it a second walk.
 	OneWalk   bool
 	RequestID string
+}
+
+// CommonPrefix is the length in bytes of the longest common prefix of two keys that
+// does not cut a character.
+func CommonPrefix(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	for n > 0 && (n < len(a) && !utf8.RuneStart(a[n]) || n < len(b) && !utf8.RuneStart(b[n])) {
+		n--
+	}
+	return n
 }

@@ -31,7 +31,6 @@ type ranges struct {
 		credit float64
 		// oneWalk: a further range would cost the store as much as the whole listing.
 		oneWalk bool
-		reading int
 		ended   bool // no more work is given out
 	}
 }
@@ -107,10 +106,9 @@ func (r *ranges) take() (*span, error) {
 		switch {
 		case r.mu.ended:
 			return nil, nil
-		case len(r.mu.unread) > 0 && !(r.mu.oneWalk && r.mu.reading > 0):
+		case len(r.mu.unread) > 0 && !(r.mu.oneWalk && r.reading() > 0):
 			s := r.mu.unread[0]
 			r.mu.unread = r.mu.unread[1:]
-			r.mu.reading++
 			r.mu.changed.Signal()
 			return s, nil
 		case len(r.mu.open) == 0:
@@ -124,7 +122,6 @@ func (r *ranges) take() (*span, error) {
 			r.mu.Lock()
 			victim.cutting = false
 			if child != nil || err != nil {
-				r.mu.reading++
 				r.mu.changed.Signal() // there may be more to cut for somebody else
 				return child, err
 			}
@@ -133,6 +130,9 @@ func (r *ranges) take() (*span, error) {
 		r.mu.changed.Wait()
 	}
 }
+
+// reading is how many ranges have a reader. Under the mutex.
+func (r *ranges) reading() int { return len(r.mu.open) - len(r.mu.unread) }
 
 // cutsPerPage is how many cuts a full page pays for, after the first freePages.
 // It bounds the requests that guesses may waste: a small bucket is read page
@@ -220,7 +220,6 @@ func (r *ranges) finished(s *span) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.mu.open, s)
-	r.mu.reading--
 	r.mu.changed.Signal()
 	if len(r.mu.open) == 0 {
 		r.mu.changed.Broadcast()

@@ -145,19 +145,6 @@ func (a alphabet) any(from, to rune) bool {
 	return found || i < len(a) && a[i] <= to
 }
 
-// common is the length in bytes of the longest common prefix that does not cut a
-// character.
-func common(a, b string) int {
-	n := 0
-	for n < len(a) && n < len(b) && a[n] == b[n] {
-		n++
-	}
-	for n > 0 && (n < len(a) && !utf8.RuneStart(a[n]) || n < len(b) && !utf8.RuneStart(b[n])) {
-		n--
-	}
-	return n
-}
-
 // scale measures keys that share their first base bytes: 0 is that prefix itself,
 // 1 lies behind all keys that begin with it.
 type scale struct {

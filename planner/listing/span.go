@@ -69,7 +69,7 @@ func (s *span) density(sp *space, prefix, since string, n int) float64 {
 	begin, here, end := c.of(since), c.of(s.last), s.end(c)
 	switch {
 	case end <= here:
-		if common(s.first, s.last) > common(s.last, s.To) || s.Open {
+		if object.CommonPrefix(s.first, s.last) > object.CommonPrefix(s.last, s.To) || s.Open {
 			return far // too deep for the scale
 		}
 		return 0
@@ -82,9 +82,9 @@ func (s *span) density(sp *space, prefix, since string, n int) float64 {
 // base is the length of the prefix that all keys from since to the end share.
 func (s *span) base(since, prefix string) int {
 	if s.Open {
-		return common(max(since, prefix), prefix)
+		return object.CommonPrefix(max(since, prefix), prefix)
 	}
-	return common(since, s.To)
+	return object.CommonPrefix(since, s.To)
 }
 
 func (s *span) end(c *scale) float64 {
@@ -148,7 +148,7 @@ func (s *span) behindCluster(sp *space, prefix string) string {
 // shared are the lengths, in characters, of what the keys of the last page have
 // in common, and of what all keys from there to the end of the span have.
 func (s *span) shared(prefix string) (page, all int) {
-	page = utf8.RuneCountInString(s.last[:common(s.first, s.last)])
+	page = utf8.RuneCountInString(s.last[:object.CommonPrefix(s.first, s.last)])
 	all = utf8.RuneCountInString(s.last[:s.base(s.last, prefix)])
 	return page, all
 }
