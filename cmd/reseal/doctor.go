@@ -187,7 +187,7 @@ type permission struct {
 }
 
 func (a *app) doctor(ctx context.Context, f *doctorFlags, o *order) (err error) {
-	s := &session{a: a, order: o, console: &console{w: a.stderr}}
+	s := &session{a: a, doctor: true, order: o, console: &console{w: a.stderr}}
 	s.log = f.out.openConsoleLog(s.console)
 	defer func() { err = withClose(err, s.Close()) }()
 	if err := s.openStore(ctx); err != nil {
@@ -248,7 +248,7 @@ func (s *session) sweepDead(ctx context.Context, base string) error {
 			continue
 		}
 		dir := filepath.Join(base, d.Name())
-		if err := s.sweep(ctx, filepath.Join(dir, probeName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.sweepNote(ctx, filepath.Join(dir, probeName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		_ = os.Remove(dir)

@@ -2,12 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -55,60 +51,6 @@ func (s *session) learn(ctx context.Context) error {
 	}
 	s.learnt.ShownKeyID = firstNonEmpty(s.learnt.Caps.ShownKeyID, s.learnt.ShownKeyID)
 	return s.refuse(at.Bucket, writes)
-}
-
-// residue is what a canary may have left in a bucket when its process died.
-type residue struct {
-	Bucket string `json:"bucket"`
-	Name   string `json:"name"`
-}
-
-// probe sends the canary, and remembers in the job directory how its objects are
-// named until all of them are gone again, so that a process that dies in between
-// leaves nothing behind for good.
-func (s *session) probe(ctx context.Context, at s3store.ProbeOptions) (object.Capabilities, error) {
-	path := filepath.Join(s.dir, probeName)
-	if err := s.sweep(ctx, path); err != nil {
-		return object.Capabilities{}, err
-	}
-	at.Announce = func(name string) error {
-		data, err := json.Marshal(residue{Bucket: at.Bucket, Name: name})
-		if err != nil {
-			return err
-		}
-		return writeFile(path, data)
-	}
-	caps, err := s.store.Probe(ctx, at)
-	if err != nil {
-		return caps, errors.Join(err, s.sweep(ctx, path))
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return caps, err
-	}
-	return caps, nil
-}
-
-// sweep removes what an earlier canary left.
-func (s *session) sweep(ctx context.Context, path string) error {
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	var r residue
-	if err == nil {
-		err = json.Unmarshal(data, &r)
-	}
-	if err != nil || r.Bucket == "" || r.Name == "" {
-		return unusableBecause(err, "the file "+path, "it names throwaway objects of an earlier run; restore it, or look for keys with .reseal-canary- in the bucket and remove the file")
-	}
-	facts, err := s.store.BucketFacts(ctx, r.Bucket)
-	if err != nil {
-		return err
-	}
-	if err := s.store.Sweep(ctx, r.Bucket, r.Name, facts); err != nil {
-		return err
-	}
-	return os.Remove(path)
 }
 
 func firstNonEmpty(words ...string) string {

@@ -21,6 +21,7 @@ import (
 type session struct {
 	a       *app
 	dir     string // of the job, which may not exist yet
+	doctor  bool   // there is no job, and there will be none
 	job     *job
 	order   *order
 	points  *checkpoint.Store

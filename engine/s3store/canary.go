@@ -2,12 +2,9 @@ package s3store
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"sync"
 	"time"
 
@@ -47,10 +44,8 @@ type canary struct {
 const lockFor = 20 * time.Second
 
 func newCanary(s *Store, o ProbeOptions) *canary {
-	b := make([]byte, 12)
-	rand.Read(b) // never fails, by its contract
 	return &canary{s: s, o: o, caps: &object.Capabilities{Source: "canary"}, target: o.Target,
-		name: o.Prefix + ".reseal-canary-" + hex.EncodeToString(b) + "-", lock: o.Facts.ObjectLock == object.Yes, litter: newLitter(),
+		name: newCanaryName(o.Prefix), lock: o.Facts.ObjectLock == object.Yes, litter: newLitter(),
 		wanted: always}
 }
 
@@ -87,12 +82,6 @@ func (c *canary) together(ctx context.Context, questions ...question) error {
 
 func (c *canary) note(format string, args ...any) {
 	c.notes = append(c.notes, fmt.Sprintf(format, args...))
-}
-
-// ref is a new throwaway key. It holds no "/" of its own, since some stores
-// leave a folder behind.
-func (c *canary) ref(purpose string) object.Ref {
-	return object.Ref{Bucket: c.o.Bucket, Key: fmt.Sprintf("%s%02d-%s", c.name, c.litter.number(), purpose)}
 }
 
 // try sends a request until it is answered. What is returned is an answer, or
@@ -199,18 +188,7 @@ func (c *canary) prepare(ctx context.Context) error {
 	if !c.lock {
 		return nil
 	}
-	err = c.try(ctx, func() error {
-		resp, err := c.s.sendTo(ctx, newRequest("HeadBucket", http.MethodHead, object.Ref{Bucket: c.o.Bucket}), a)
-		if err != nil {
-			return err
-		}
-		resp.Body.Close()
-		if t, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-			c.skew = time.Until(t)
-		}
-		return nil
-	})
-	if err != nil {
+	if err := c.storesClock(ctx); err != nil {
 		return err
 	}
 	conf, err := c.s.ObjectLock(ctx, c.o.Bucket)

@@ -242,7 +242,7 @@ func (c *canary) listVersions(ctx context.Context) ([]object.Ref, bool) {
 	seen := map[object.Ref]bool{}
 	var refs []object.Ref
 	for _, o := range rep.Objects {
-		if strings.HasPrefix(o.Key, c.name) && !seen[o.Ref] {
+		if isThrowaway(c.name, o.Key) && !seen[o.Ref] {
 			seen[o.Ref] = true
 			refs = append(refs, o.Ref)
 		}
@@ -271,7 +271,7 @@ func (c *canary) left(ctx context.Context) []string {
 		return []string{"(unknown: the bucket cannot be listed: " + err.Error() + ")"}
 	}
 	for _, o := range rep.Objects {
-		if strings.HasPrefix(o.Key, c.name) {
+		if isThrowaway(c.name, o.Key) {
 			left = append(left, o.Ref.String())
 		}
 	}

@@ -4,7 +4,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
@@ -128,11 +130,11 @@ func TestSweepFindsUploads(t *testing.T) {
 		if err == nil || len(srv.Snapshot("b").Uploads) == 0 {
 			t.Fatalf("%v; no upload was left", err)
 		}
-		if err := s.Sweep(t.Context(), "b", name, facts); err == nil {
+		if err := s.Sweep(t.Context(), "b", "", name, facts); err == nil {
 			t.Error("a sweep that could abort nothing says that all is well")
 		}
 		srv.ConfigureBucket("b", func(c *s3test.BucketConfig) { c.Deny = nil })
-		if err := s.Sweep(t.Context(), "b", name, facts); err != nil {
+		if err := s.Sweep(t.Context(), "b", "", name, facts); err != nil {
 			t.Error(err)
 		}
 		if left := srv.Snapshot("b"); len(left.Uploads) > 0 || len(left.Objects) > 0 {
@@ -191,5 +193,53 @@ func TestKnownAWS(t *testing.T) {
 	got, err := s.Probe(t.Context(), s3store.ProbeOptions{Bucket: "b", Target: object.Target{SSE: object.SSEKMS, ShownKeyID: "arn:k"}})
 	if err != nil || got.Source != "aws" || got.Update != object.Yes || got.ListMetadata != object.No || got.ShownKeyID != "arn:k" {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestL1Sweep: a sweep refuses what no probe is called, leaves what no probe makes,
+// and does not bypass a lock that no probe asks for.
+func TestL1Sweep(t *testing.T) {
+	const name = "p/.reseal-canary-0123456789abcdef01234567-"
+	facts := object.BucketFacts{Versioning: object.VersioningEnabled, ObjectLock: object.Yes}
+	type trial struct {
+		say, name, key, mode string
+		lock                 time.Duration
+		gone, refused        bool
+		srv                  *s3test.Server
+		err                  error
+	}
+	trials := []*trial{
+		{say: "a throwaway object", name: name, key: name + "07-plain-copy", gone: true},
+		{say: "a throwaway object, locked as one", name: name, key: name + "07-lock-copy", mode: "GOVERNANCE", lock: 15 * time.Second, gone: true},
+		{say: "locked for longer", name: name, key: name + "07-lock-copy", mode: "GOVERNANCE", lock: time.Hour, refused: true},
+		{say: "locked for good", name: name, key: name + "07-lock-copy", mode: "COMPLIANCE", lock: 15 * time.Second, refused: true},
+		{say: "no number", name: name, key: name + "lock-copy"},
+		{say: "no purpose of ours", name: name, key: name + "07-Report.pdf"},
+		{say: "below a folder", name: name, key: name + "07-plain/report"},
+		{say: "no canary", name: "p/", key: "p/07-plain", refused: true},
+		{say: "everything", key: "p/07-plain", refused: true},
+		{say: "outside the prefix", name: "q/.reseal-canary-0123456789abcdef01234567-", key: "q/.reseal-canary-0123456789abcdef01234567-07-plain", refused: true},
+	}
+	var sweeps sync.WaitGroup
+	for _, tc := range trials {
+		tc.srv = s3test.New(s3test.Config{})
+		defer tc.srv.Close()
+		tc.srv.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true})
+		o := s3test.Object{Key: tc.key, Body: s3test.Bytes("somebody's")}
+		if tc.mode != "" {
+			o.LockMode, o.RetainUntil = tc.mode, time.Now().Add(tc.lock)
+		}
+		tc.srv.Put("b", o)
+		s := openFake(t, tc.srv, s3store.Options{})
+		sweeps.Go(func() { tc.err = s.Sweep(t.Context(), "b", "p/", tc.name, facts) })
+	}
+	sweeps.Wait()
+	for _, tc := range trials {
+		if (tc.err != nil) != tc.refused {
+			t.Errorf("%s: refused: %v", tc.say, tc.err)
+		}
+		if gone := len(tc.srv.Snapshot("b").Objects) == 0; gone != tc.gone {
+			t.Errorf("%s: gone: %v, want %v (%v)", tc.say, gone, tc.gone, tc.err)
+		}
 	}
 }

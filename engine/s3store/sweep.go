@@ -2,6 +2,8 @@ package s3store
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -13,8 +15,16 @@ const lateRequest = 3 * time.Second
 
 // Sweep removes what a probe left whose process died: every throwaway object,
 // version and upload whose key begins with name, as ProbeOptions.Announce told
-// it. Facts are those of the bucket.
-func (s *Store) Sweep(ctx context.Context, bucket, name string, facts object.BucketFacts) error {
+// it. Prefix is the probe's, and facts are those of the bucket.
+//
+// It knows of the dead probe only what somebody wrote down, so it believes little:
+// a name that no probe makes is refused, other keys below the name stay, and so
+// does an object that is locked for longer than a probe ever locks one.
+func (s *Store) Sweep(ctx context.Context, bucket, prefix, name string, facts object.BucketFacts) error {
+	if !IsCanary(prefix, name) {
+		return &object.Error{Class: object.ClassOther, Op: "Sweep", Ref: object.Ref{Bucket: bucket, Key: name}, NotSent: true,
+			Message: "no probe names its throwaway objects like that, so nothing was deleted"}
+	}
 	timer := time.NewTimer(lateRequest)
 	defer timer.Stop()
 	select {
@@ -38,10 +48,20 @@ func (s *Store) Sweep(ctx context.Context, bucket, name string, facts object.Buc
 			return err
 		}
 		for _, o := range rep.Objects {
-			refs = append(refs, o.Ref)
+			if isThrowaway(name, o.Key) {
+				refs = append(refs, o.Ref)
+			}
+		}
+	}
+	if c.lock && len(refs) > 0 { // dates are the store's
+		if err := c.storesClock(ctx); err != nil {
+			return err
 		}
 	}
 	for _, ref := range refs {
+		if err := c.shortlyLocked(ctx, ref); err != nil {
+			return err
+		}
 		c.litter.object(ref, ref.VersionID)
 		if c.lock {
 			c.litter.hold(ref, true)
@@ -49,4 +69,46 @@ func (s *Store) Sweep(ctx context.Context, bucket, name string, facts object.Buc
 	}
 	c.litter.uploadLost() // whether an upload was open nobody knows any more
 	return c.clean(ctx)
+}
+
+// storesClock learns how far the store's clock is from ours.
+func (c *canary) storesClock(ctx context.Context) error {
+	a, err := c.s.Address(ctx, c.o.Bucket)
+	if err != nil {
+		return err
+	}
+	return c.try(ctx, func() error {
+		resp, err := c.s.sendTo(ctx, newRequest("HeadBucket", http.MethodHead, object.Ref{Bucket: c.o.Bucket}), a)
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		if t, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+			c.skew = time.Until(t)
+		}
+		return nil
+	})
+}
+
+// shortlyLocked refuses an object whose lock is not the canary's own: one that
+// nobody may bypass, or that lasts longer than any that a canary asks for.
+func (c *canary) shortlyLocked(ctx context.Context, ref object.Ref) error {
+	if !c.lock {
+		return nil
+	}
+	var mode string
+	var until time.Time
+	err := c.try(ctx, func() (err error) { mode, until, _, err = c.s.Lock(ctx, ref); return err })
+	if object.ClassOf(err) == object.ClassGone {
+		return nil // a delete marker, or removed meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	if mode == "" || mode == "GOVERNANCE" && until.Sub(time.Now().Add(c.skew)) <= 2*lockFor {
+		return nil
+	}
+	return &object.Error{Class: object.ClassOther, Op: "Sweep", Ref: ref,
+		Message: fmt.Sprintf("it is named like a throwaway object of reseal and locked (%s until %s) as reseal locks none", mode, until.UTC().Format(time.RFC3339)),
+		Hint:    "nothing was deleted; look at the object, and delete it yourself if it may go"}
 }

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/resealhq/reseal/engine/s3test"
+)
+
+// TestL1PlantedNote: a note on throwaway objects that this job cannot have written
+// leads to no deletion, in whichever bucket, and the job does not begin.
+func TestL1PlantedNote(t *testing.T) {
+	st := newStage(t, s3test.Config{Seed: 5})
+	for _, b := range []string{"b", "other"} {
+		st.server.CreateBucket(b, s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true})
+		for _, key := range []string{"precious/1", "x.reseal-canary-0123456789abcdef01234567-precious", "in/.reseal-canary-0123456789abcdef01234567-secret"} {
+			st.server.Put(b, s3test.Object{Key: key, Body: s3test.Bytes("kept"), Attrs: s3test.Attrs{LockMode: "GOVERNANCE", RetainUntil: time.Now().Add(time.Hour)}})
+		}
+	}
+	const name = "in/.reseal-canary-0123456789abcdef01234567-"
+	o, err := understand(t, "s3://b/in/", "--sse", "AES256", "--job", t.TempDir(), "--endpoint-url", st.server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := o.spec.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	note := func(bucket, name string) string {
+		return fmt.Sprintf(`{"endpoint":%q,"bucket":%q,"name":%q,"for":"%x"}`, st.server.URL(), bucket, name, digest)
+	}
+	for _, tc := range []struct {
+		name, content string
+		mode          os.FileMode
+		link          bool
+	}{
+		{"the report's", `{"bucket":"other","name":"precious/"}`, 0o600, false},
+		{"the report's, of this bucket", `{"bucket":"b","name":"precious/"}`, 0o600, false},
+		{"another bucket", note("other", name), 0o600, false},
+		{"no canary", note("b", "in/precious/"), 0o600, false},
+		{"everything", note("b", ""), 0o600, false},
+		{"outside the prefix", note("b", "x.reseal-canary-0123456789abcdef01234567-"), 0o600, false},
+		{"too short a name", note("b", "in/.reseal-canary-0123456789abcdef0123456-"), 0o600, false},
+		{"another job's", strings.Replace(note("b", name), fmt.Sprintf("%x", digest), strings.Repeat("0", 64), 1), 0o600, false},
+		{"another store's", strings.Replace(note("b", name), st.server.URL(), "http://127.0.0.1:1", 1), 0o600, false},
+		{"more words than a note has", strings.Replace(note("b", name), "{", `{"more":1,`, 1), 0o600, false},
+		{"others may write it", note("b", name), 0o606, false},
+		{"a link", note("b", name), 0o600, true},
+		{"no note at all", "precious/", 0o600, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			before := [2]s3test.Bucket{st.server.Snapshot("b"), st.server.Snapshot("other")}
+			for _, verb := range []string{"plan", "run"} {
+				dir := t.TempDir()
+				path := filepath.Join(dir, "job.json.probe")
+				if tc.link {
+					path = filepath.Join(t.TempDir(), "elsewhere")
+					if err := os.Symlink(path, filepath.Join(dir, "job.json.probe")); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := os.WriteFile(path, []byte(tc.content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Chmod(path, tc.mode); err != nil {
+					t.Fatal(err)
+				}
+				s := st.reseal(t, verb, "s3://b/in/", "--sse", "AES256", "--job", dir)
+				if s.code != 2 || !strings.Contains(s.stderr, "nothing was deleted") || !strings.Contains(s.stderr, "job.json.probe") {
+					t.Errorf("%s: exit code %d: %s", verb, s.code, s.stderr)
+				}
+				if _, err := os.Lstat(filepath.Join(dir, "job.json.probe")); err != nil {
+					t.Errorf("%s: the note is gone: %v", verb, err)
+				}
+			}
+			for i, b := range []string{"b", "other"} {
+				if now := st.server.Snapshot(b); len(now.Objects) != len(before[i].Objects) {
+					t.Errorf("%s had %d versions and has %d", b, len(before[i].Objects), len(now.Objects))
+				}
+			}
+		})
+	}
+	if n := st.server.Count("Delete") + st.server.Count("DeleteObjects") + st.server.Count("PutObjectLegalHold"); n != 0 {
+		t.Errorf("%d deletions were sent", n)
+	}
+}
+
+// TestL1TrueNote: a canary that died is still swept by the next process of its job.
+func TestL1TrueNote(t *testing.T) {
+	st := newStage(t, s3test.Config{Seed: 6})
+	st.server.CreateBucket("b", s3test.BucketConfig{})
+	st.server.Put("b", s3test.Object{Key: "in/1", Body: s3test.Bytes("kept")})
+	if err := st.server.SetRules(`(If (And Delete (First 1)) Stalled)`); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	args := []string{"run", "s3://b/in/", "--sse", "AES256", "--job", dir}
+	dying := st.command(args...)
+	if err := dying.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for st.server.Count("Delete") == 0 {
+		<-time.After(5 * time.Millisecond)
+	}
+	_ = dying.Process.Kill()
+	_ = dying.Wait()
+	_ = st.server.SetRules("")
+	if left := len(st.server.Snapshot("b").Objects); left < 2 {
+		t.Fatalf("%d objects; the test shows nothing", left)
+	}
+	if s := st.reseal(t, args...); s.code != 0 {
+		t.Fatalf("exit code %d: %s", s.code, s.stderr)
+	}
+	if left := st.server.Snapshot("b").Objects; len(left) != 1 {
+		t.Errorf("%d objects are left, want 1", len(left))
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "job.json.probe")); err == nil {
+		t.Error("the note is still there")
+	}
+}
