@@ -33,6 +33,7 @@ type loop struct {
 	n           int
 	concurrency int
 	head        bool // HEAD before every COPY
+	by          string
 	sse, kmsKey string
 }
 
@@ -45,6 +46,7 @@ func runLoop(ctx context.Context, args []string) error {
 	f.IntVar(&l.n, "n", 0, "how many objects")
 	f.IntVar(&l.concurrency, "concurrency", 64, "requests in flight")
 	f.BoolVar(&l.head, "head", false, "HEAD before every COPY")
+	f.StringVar(&l.by, "by", "copy", "copy; or, guarded by If-Match and with the wire client: rewrite, multipart")
 	f.StringVar(&l.sse, "sse", "AES256", "the header's value")
 	f.StringVar(&l.kmsKey, "sse-kms-key-id", "", "the header's value")
 	if err := f.Parse(args); err != nil {
@@ -111,6 +113,12 @@ func (l *loop) overWire(ctx context.Context) (func(context.Context, string) erro
 		return nil, err
 	}
 	target := &object.Target{SSE: sse, KMSKeyID: l.kmsKey}
+	switch l.by {
+	case "rewrite":
+		return rewriter(c, l.bucket, target), nil
+	case "multipart":
+		return inOnePart(c, store, l.bucket, target), nil
+	}
 	return func(ctx context.Context, key string) error {
 		ref := object.Ref{Bucket: l.bucket, Key: key}
 		r := object.CopyRequest{Source: ref, Dest: ref, Target: target}

@@ -25,6 +25,8 @@ type MinIOConfig struct {
 	Sets, Moves list
 	Only        list
 	Dir         string
+	// loops take part instead of the tools.
+	loops []*participant
 }
 
 func (c *MinIOConfig) flags(f *flag.FlagSet) {
@@ -129,11 +131,15 @@ func (c *MinIOConfig) move(ctx context.Context, b *builder, m move, log io.Write
 }
 
 func (c *MinIOConfig) participants(b *builder, m move) []*participant {
+	if c.loops != nil {
+		return c.loops
+	}
 	all := []*participant{
 		reseal(b, "reseal"),
-		// MinIO drops Expires from a copy, and only a HEAD tells who has one.
-		reseal(b, "reseal --accept expires", "--accept", "expires"),
-		reseal(b, "reseal --accept expires --inspect never --verify response", "--accept", "expires", "--inspect", "never", "--verify", "response"),
+		// Without the guard objects are copied. MinIO drops Expires from a copy, and only a
+		// HEAD tells who has one.
+		reseal(b, "reseal --accept concurrent-writes,expires", "--accept", "concurrent-writes,expires"),
+		reseal(b, "reseal --accept concurrent-writes,expires --inspect never --verify response", "--accept", "concurrent-writes,expires", "--inspect", "never", "--verify", "response"),
 		bare("wire", false), bare("wire", true), s5cmd(), rclone(), mc(), awsCLI(),
 	}
 	if m.kes {

@@ -3,9 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -346,70 +344,4 @@ func (s *nullServer) stats() []byte {
 		return nil
 	}
 	return nullReply("200 OK", "", string(data))
-}
-
-// startNullServer runs the null server as a process of its own, so that its CPU
-// is not the client's.
-func startNullServer(ctx context.Context) (*nullProcess, error) {
-	cmd, err := self(ctx, "-null-server")
-	if err != nil {
-		return nil, err
-	}
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	var addr string
-	if _, err := fmt.Fscanln(stdout, &addr); err != nil {
-		return nil, fmt.Errorf("the null server did not start: %w", err)
-	}
-	return &nullProcess{URL: "http://" + addr, stop: func() error { stdin.Close(); return cmd.Wait() }}, nil
-}
-
-// nullProcess is a null server that runs.
-type nullProcess struct {
-	URL  string
-	stop func() error
-}
-
-// withNull gives a workload a null server, and reseal to be built, for as long as
-// it lasts.
-func withNull(ctx context.Context, workload func(*nullProcess, *builder) (*Table, error)) (_ *Table, err error) {
-	b := &builder{}
-	defer func() { err = errors.Join(err, b.Close()) }()
-	server, err := startNullServer(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, server.stop()) }()
-	return workload(server, b)
-}
-
-// task is work on the null server; dir is for this work alone.
-func (p *nullProcess) task(bucket, dir string) *task {
-	return &task{endpoint: p.URL, accessKey: "null", secretKey: "null-secret", bucket: bucket, prefix: nullPrefix, dir: dir}
-}
-
-// Stats asks it what it did so far.
-func (p *nullProcess) Stats() (NullStats, error) {
-	var s NullStats
-	body, err := get(p.URL + "/-stats")
-	if err != nil {
-		return s, err
-	}
-	return s, json.Unmarshal(body, &s)
-}
-
-// minus is what happened between two looks.
-func (a NullStats) minus(b NullStats) NullStats {
-	return NullStats{List: a.List - b.List, Head: a.Head - b.Head, Copy: a.Copy - b.Copy, Other: a.Other - b.Other,
-		BytesIn: a.BytesIn - b.BytesIn, BytesOut: a.BytesOut - b.BytesOut, Conns: a.Conns - b.Conns,
-		CPUMicroseconds: a.CPUMicroseconds - b.CPUMicroseconds}
 }

@@ -10,11 +10,12 @@ import (
 	"github.com/resealhq/reseal/engine"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/pace"
+	"github.com/resealhq/reseal/engine/store"
 	"github.com/resealhq/reseal/planner"
 )
 
 // atOnce answers without a store, so that what is left is reseal's own share.
-type atOnce struct{ engine.Hot }
+type atOnce struct{ store.Hot }
 
 func (atOnce) Head(_ context.Context, ref object.Ref, _ object.CustomerKey) (object.Head, error) {
 	h := object.Head{Object: object.Object{Ref: ref, Size: 1024, ETag: nullETag, LastModified: time.Unix(1700000000, 0)}}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -43,7 +44,88 @@ func (s *Store) load() error {
 	if err := s.loadPlan(); err != nil {
 		return err
 	}
-	return s.loadState()
+	if err := s.loadState(); err != nil {
+		return err
+	}
+	if err := s.checkTurn(); err != nil {
+		return err
+	}
+	return s.checkNumbers()
+}
+
+// checkTurn compares what is there with what the seal says was durable: Pebble
+// believes a log, and a manifest, that was cut off.
+func (s *Store) checkTurn() error {
+	v, ok, err := s.get([]byte(keyTurn))
+	if err != nil {
+		return err
+	}
+	turn := uint64(0)
+	if ok {
+		r := decoder{b: v}
+		r.version()
+		if turn = r.uint(); r.err != nil {
+			return s.damaged(keyTurn, r.err)
+		}
+	}
+	switch {
+	case ok && !s.sealed:
+		return s.damaged(keyTurn, &corruptError{"the file " + sealName + " is missing"})
+	case turn < s.seal.turn:
+		return s.damaged(keyTurn, &corruptError{fmt.Sprintf("what was durable is not there any more: turn %d is the last, and turn %d was synced", turn, s.seal.turn)})
+	}
+	if s.floor != nil {
+		s.floor.turn = turn
+	}
+	return nil
+}
+
+// checkNumbers holds the numbers against each other and against the ends of the
+// tables, at the price of two reads.
+func (s *Store) checkNumbers() error {
+	planned, settled := s.mu.plan.Objects, s.counts.Load().settled().Objects
+	last, err := s.end(planPrefix)
+	if err != nil {
+		return err
+	}
+	lastOutcome, err := s.end(outcomePrefix)
+	if err != nil {
+		return err
+	}
+	bad := ""
+	switch {
+	case last != planned:
+		bad = fmt.Sprintf("the plan counts %d tasks, and the last of them has number %d", planned, int64(last)-1)
+	case s.mu.dispatched > planned:
+		bad = fmt.Sprintf("%d tasks may have been given out, of %d", s.mu.dispatched, planned)
+	case s.mu.handed > s.mu.dispatched:
+		bad = fmt.Sprintf("%d tasks were given out, and %d could have been", s.mu.handed, s.mu.dispatched)
+	case lastOutcome > s.mu.handed:
+		bad = fmt.Sprintf("task %d has an outcome and was never given out", lastOutcome-1)
+	case settled+uint64(len(s.mu.holes)) > s.mu.handed:
+		bad = fmt.Sprintf("%d outcomes and %d tasks without one, of %d that were given out", settled, len(s.mu.holes), s.mu.handed)
+	}
+	if bad != "" {
+		return s.damaged("m/", &corruptError{bad})
+	}
+	return nil
+}
+
+// end is the number behind the last record of a prefix; 0 where there is none.
+func (s *Store) end(prefix string) (uint64, error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte(prefix), UpperBound: prefixEnd(prefix)})
+	if err != nil {
+		return 0, &DiskError{s.dir, err}
+	}
+	end := uint64(0)
+	if it.Last() {
+		seq, _ := seqOf(it.Key())
+		end = seq + 1
+	}
+	if err := it.Close(); err != nil {
+		return 0, &DiskError{s.dir, err}
+	}
+	return end, nil
 }
 
 func (s *Store) loadJob() error {
@@ -88,6 +170,7 @@ func (s *Store) loadPlan() error {
 			return s.damaged(keyPlan, r.err)
 		}
 	}
+	s.earlier = s.mu.plan.Objects
 	_, s.mu.complete, err = s.get([]byte(keyComplete))
 	return err
 }
@@ -129,8 +212,10 @@ func (s *Store) damaged(key string, err error) error {
 }
 
 // get reads one small record.
-func (s *Store) get(key []byte) (value []byte, ok bool, err error) {
-	v, closer, err := s.db.Get(key)
+func (s *Store) get(key []byte) (value []byte, ok bool, err error) { return s.getFrom(s.db, key) }
+
+func (s *Store) getFrom(db pebble.Reader, key []byte) (value []byte, ok bool, err error) {
+	v, closer, err := db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, false, nil
 	}

@@ -71,11 +71,15 @@ func TestEveryFieldSurvives(t *testing.T) {
 	for round := range 300 {
 		var task object.Task
 		fillAll(reflect.ValueOf(&task).Elem(), r)
-		task.InDoubt = false // not stored, by contract
+		task.InDoubt, task.Earlier = false, false // not stored, by contract
 		var out object.Outcome
 		fillAll(reflect.ValueOf(&out).Elem(), r)
 		var up object.Upload
 		fillAll(reflect.ValueOf(&up).Elem(), r)
+		for i := range up.Reapply.Annotations {
+			a := &up.Reapply.Annotations[i]
+			a.Size = int64(len(a.Text)) // not stored: it is the text's
+		}
 		zeroOne(reflect.ValueOf(&task.Object).Elem(), round)
 		if f := round % reflect.TypeOf(out).NumField(); reflect.TypeOf(out).Field(f).Name != "State" && round > 100 {
 			reflect.ValueOf(&out).Elem().Field(f).SetZero()
@@ -229,4 +233,82 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%v: read %+v, wrote and read %+v", err, first, second)
 		}
 	})
+}
+
+// An upload that a reseal of the first format wrote is read, with the part size and
+// the grants that it kept and nobody uses.
+func TestUploadOfTheFirstFormat(t *testing.T) {
+	e := encoder{d: newDict()}
+	e.byte(valueVersion)
+	e.word("b")
+	e.str("k")
+	e.token("")
+	e.str("id")
+	e.token("etag")
+	e.int(20 << 20)
+	e.int(10 << 20) // part size
+	e.uint(2)
+	e.int(10 << 20)
+	e.int(10 << 20)
+	e.uint(1)
+	e.str("team")
+	e.str("a")
+	e.uint(1) // grants
+	for _, s := range []string{"owner", "", "", "READ"} {
+		e.str(s)
+	}
+	e.byte(1) // a legal hold
+	e.str("")
+	e.byte(0) // begun at no known time
+	got, err := decodeUpload(e.d, 3, e.b)
+	want := object.Upload{Seq: 3, Target: object.Ref{Bucket: "b", Key: "k"}, ID: "id", ETag: "etag", Size: 20 << 20,
+		PartSizes: []int64{10 << 20, 10 << 20}, Reapply: object.Reapply{Tags: []object.Tag{{Key: "team", Value: "a"}}, LegalHold: true}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v\n got %+v\nwant %+v", err, got, want)
+	}
+}
+
+// TestUploadsWithoutAnnotations: the second format ended where they stand now.
+func TestUploadsWithoutAnnotations(t *testing.T) {
+	want := object.Upload{Seq: 3, Target: object.Ref{Bucket: "b", Key: "k"}, ID: "id", ETag: "etag", Size: 9, PartSizes: []int64{9}, Carries: []byte{7, 8}}
+	e := encoder{d: newDict()}
+	e.upload(&want)
+	got, err := decodeUpload(e.d, 3, e.b[:len(e.b)-1]) // the last byte is their number
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v\n got %+v\nwant %+v", err, got, want)
+	}
+}
+
+// TestOlderEnvelopes: records of an older reseal tell that a client has encrypted the
+// object, not how, and end where what it did not know would stand.
+func TestOlderEnvelopes(t *testing.T) {
+	d := newDict()
+	for _, had := range []bool{true, false} {
+		e := encoder{d: d}
+		e.byte(valueVersion)
+		e.byte(byte(object.OpCopy))
+		e.uint(flag(taskClientSide, had) | taskETag)
+		e.word("b")
+		e.str("k")
+		e.int(7)
+		e.token("abc")
+		var task object.Task
+		if err := decodeTask(d, 0, e.b, &task); err != nil {
+			t.Fatal(err)
+		}
+		want := object.ClientSide("")
+		if had {
+			want = object.SomeEnvelope
+		}
+		if task.Object.ClientSide != want || task.Object.ETag != "abc" {
+			t.Errorf("%+v, want %q", task.Object, want)
+		}
+		out := object.Outcome{State: object.Done, Attempts: 1}
+		e = encoder{d: d}
+		e.outcome(&out)
+		var got object.Outcome
+		if err := decodeOutcome(d, 0, e.b, &got); err != nil || got.ClientSideBefore != "" || got.ClientSideAfter != "" {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
 }

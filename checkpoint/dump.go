@@ -69,7 +69,7 @@ func (s *Store) describe(key, value []byte) (string, error) {
 			return fmt.Sprintf("part %d, %d bytes, ETag %q", p.Number, p.Size, p.ETag), err
 		}
 		u, err := decodeUpload(s.dict, seq, value)
-		return fmt.Sprintf("%q, upload %q of ETag %q, %d bytes in parts of %d %v", u.Target, u.ID, u.ETag, u.Size, u.PartSize, u.PartSizes), err
+		return fmt.Sprintf("%q, upload %q of ETag %q, %d bytes in parts of %v", u.Target, u.ID, u.ETag, u.Size, u.PartSizes), err
 	}
 	return s.describeMeta(string(key), value)
 }
@@ -91,7 +91,7 @@ func (s *Store) describeMeta(key string, value []byte) (string, error) {
 		}
 		settled := c.settled()
 		return fmt.Sprintf("handed %d, holes %d, settled %d objects %d bytes, states %v", handed, holes, settled.Objects, settled.Bytes, c.states), nil
-	case keyFormat, keyDispatched:
+	case keyFormat, keyDispatched, keyTurn:
 		r.version()
 		return fmt.Sprint(r.uint()), r.err
 	case keyPlan:

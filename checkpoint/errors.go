@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
 )
 
 // ErrNoStore is wrapped by the errors of OpenReadOnly and OpenSnapshot where
@@ -73,7 +75,13 @@ func (e *DiskError) Unwrap() error { return e.Err }
 
 // Hint is what a person can do about it.
 func (e *DiskError) Hint() string {
+	var lost *lostLockError
+	var damaged *corruptError
 	switch {
+	case errors.As(e.Err, &lost):
+		return "see that only one process works on the job and that nobody cleans its directory up, and run the job again"
+	case errors.As(e.Err, &damaged), errors.Is(e.Err, pebble.ErrCorruption):
+		return "restore the whole job directory from a copy, or begin a new job in another one: what is under the target already is found to be so"
 	case errors.Is(e.Err, syscall.ENOSPC), errors.Is(e.Err, syscall.EDQUOT):
 		return "make room on its disk and run the job again; nothing acknowledged is lost"
 	case errors.Is(e.Err, syscall.EROFS), errors.Is(e.Err, fs.ErrPermission):
@@ -86,3 +94,17 @@ func (e *DiskError) Hint() string {
 type corruptError struct{ what string }
 
 func (e *corruptError) Error() string { return "checkpoint record is damaged: " + e.what }
+
+// lostLockError says that the lock's file is not the one that is locked any
+// more: another process may have the job.
+type lostLockError struct {
+	name string
+	err  error // nil where another file is there
+}
+
+func (e *lostLockError) Error() string {
+	if e.err != nil {
+		return fmt.Sprintf("its lock %s is gone: %v", e.name, e.err)
+	}
+	return fmt.Sprintf("its lock %s was replaced by another file", e.name)
+}

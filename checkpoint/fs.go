@@ -23,14 +23,22 @@ import (
 type gate struct {
 	vfs.FS
 	fail func(error)
+	held func() error // nil where the lock cannot be lost
 	shut atomic.Bool
 	// passing is held for reading by every change that is under way.
 	passing sync.RWMutex
 }
 
-// enter stops the caller where the gate is shut. Who passes must leave.
+// enter stops the caller where the gate is shut, and shuts it where the lock was
+// lost: another process may be writing. Who passes must leave.
 func (g *gate) enter() {
 	g.passing.RLock()
+	if !g.shut.Load() && g.held != nil {
+		if err := g.held(); err != nil {
+			g.shut.Store(true)
+			g.fail(err)
+		}
+	}
 	if g.shut.Load() {
 		g.passing.RUnlock()
 		park()

@@ -13,6 +13,7 @@ const (
 	keyComplete   = "m/complete"
 	keyDispatched = "m/dispatched"
 	keyState      = "m/state"
+	keyTurn       = "m/turn"
 	dictPrefix    = "m/d/"
 	metaPrefix    = "m/x/"
 	cursorPrefix  = "c/"

@@ -116,7 +116,7 @@ func (s *Store) pushTask(seq uint64, value []byte, doubt bool) error {
 	if err := decodeTask(s.dict, seq, value, &t); err != nil {
 		return s.damaged("p/", err)
 	}
-	t.InDoubt = doubt
+	t.InDoubt, t.Earlier = doubt, seq < s.earlier
 	s.reader.ahead = append(s.reader.ahead, t)
 	return nil
 }

@@ -3,8 +3,10 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -196,5 +198,49 @@ func TestConcurrentAppendsAreDense(t *testing.T) {
 	cursors, err := s.Cursors()
 	if err != nil || len(cursors) != 8 || slices.ContainsFunc(cursors, func(c object.Cursor) bool { return c.Position[0] != 19 }) {
 		t.Errorf("cursors %v, %v", cursors, err)
+	}
+}
+
+// slowFile answers its writes when it is told to, and counts how often it is closed.
+type slowFile struct {
+	vfs.File
+	writing, answer chan struct{}
+	closed          atomic.Int64
+}
+
+func (f *slowFile) WriteAt(p []byte, _ int64) (int, error) {
+	f.writing <- struct{}{}
+	<-f.answer
+	if f.closed.Load() > 0 {
+		return 0, errors.New("written after it was closed")
+	}
+	return len(p), nil
+}
+
+func (f *slowFile) Close() error {
+	f.closed.Add(1)
+	return nil
+}
+
+// TestTheSealIsAbandonedBehindItsWriter: a store that fails while its writer notes
+// a turn does not wait for the disk, and closes nothing under the writer's hands.
+func TestTheSealIsAbandonedBehindItsWriter(t *testing.T) {
+	file := &slowFile{writing: make(chan struct{}), answer: make(chan struct{})}
+	f := &floor{file: file}
+	raised := make(chan error)
+	go func() { raised <- f.raise(1) }()
+	<-file.writing
+	must(t, f.abandon())
+	if file.closed.Load() != 0 {
+		t.Error("the file was closed while it was written")
+	}
+	close(file.answer)
+	must(t, <-raised)
+	must(t, f.close())
+	if n := file.closed.Load(); n != 1 {
+		t.Errorf("the file was closed %d times", n)
+	}
+	if err := f.raise(2); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("a turn after the end: %v", err)
 	}
 }

@@ -24,6 +24,7 @@ const (
 	taskReason
 	taskAlready
 	taskPlain
+	taskEnvelope // and which; taskClientSide alone is an older reseal's
 )
 
 func flag(bit uint64, set bool) uint64 {
@@ -41,9 +42,9 @@ func (e *encoder) task(t *object.Task) {
 		flag(taskTier, o.ArchiveTier != "") | flag(taskNoncurrent, o.Noncurrent) |
 		flag(taskDeleteMarker, o.DeleteMarker) | flag(taskEncryption, o.Encryption != object.Encryption{}) |
 		flag(taskSettled, o.Settled) | flag(taskMultipart, o.MultipartUploaded) |
-		flag(taskChecksum, o.ChecksumAlgorithm != "" || o.ChecksumType != "") | flag(taskClientSide, o.ClientSide) |
+		flag(taskChecksum, o.ChecksumAlgorithm != "" || o.ChecksumType != "") | flag(taskClientSide, o.ClientSide.Encrypted()) |
 		flag(taskLock, o.LockMode != "") | flag(taskRetain, !o.RetainUntil.IsZero()) | flag(taskHold, o.LegalHold) |
-		flag(taskReason, t.Reason != "") | flag(taskAlready, t.Already) | flag(taskPlain, o.Plain)
+		flag(taskReason, t.Reason != "") | flag(taskAlready, t.Already) | flag(taskPlain, o.Plain) | flag(taskEnvelope, o.ClientSide != "")
 	e.byte(valueVersion)
 	e.byte(byte(t.Operation))
 	e.uint(flags)
@@ -80,6 +81,9 @@ func (e *encoder) task(t *object.Task) {
 	}
 	if flags&taskReason != 0 {
 		e.word(string(t.Reason))
+	}
+	if flags&taskEnvelope != 0 {
+		e.word(string(o.ClientSide))
 	}
 }
 
@@ -124,12 +128,17 @@ func decodeTask(d *dict, seq uint64, b []byte, t *object.Task) error {
 	if flags&taskReason != 0 {
 		t.Reason = object.Reason(r.word())
 	}
+	switch {
+	case flags&taskEnvelope != 0:
+		o.ClientSide = object.ClientSide(r.word())
+	case flags&taskClientSide != 0:
+		o.ClientSide = object.SomeEnvelope
+	}
 	o.Noncurrent = flags&taskNoncurrent != 0
 	o.DeleteMarker = flags&taskDeleteMarker != 0
 	o.Settled = flags&taskSettled != 0
 	o.Plain = flags&taskPlain != 0
 	o.MultipartUploaded = flags&taskMultipart != 0
-	o.ClientSide = flags&taskClientSide != 0
 	o.LegalHold = flags&taskHold != 0
 	t.Already = flags&taskAlready != 0
 	return r.err
@@ -149,6 +158,7 @@ const (
 	outOldKept
 	outRequestID
 	outFinished
+	outClientSide
 )
 
 // outcome writes the value of o/<seq>. State comes right after the version, so
@@ -160,7 +170,8 @@ func (e *encoder) outcome(o *object.Outcome) {
 		flag(outETagAfter, o.ETagAfter != "" && !same) | flag(outSameETag, same) |
 		flag(outBefore, o.Before != object.Encryption{}) | flag(outAfter, o.After != object.Encryption{}) |
 		flag(outNewVersion, o.NewVersionID != "") | flag(outOldKept, o.OldVersionKept) |
-		flag(outRequestID, o.RequestID != "") | flag(outFinished, !o.FinishedAt.IsZero())
+		flag(outRequestID, o.RequestID != "") | flag(outFinished, !o.FinishedAt.IsZero()) |
+		flag(outClientSide, o.ClientSideBefore != "" || o.ClientSideAfter != "")
 	e.byte(valueVersion)
 	e.byte(byte(o.State))
 	e.byte(byte(o.Operation))
@@ -199,6 +210,10 @@ func (e *encoder) outcome(o *object.Outcome) {
 	}
 	if flags&outFinished != 0 {
 		e.time(o.FinishedAt)
+	}
+	if flags&outClientSide != 0 {
+		e.word(string(o.ClientSideBefore))
+		e.word(string(o.ClientSideAfter))
 	}
 }
 
@@ -246,6 +261,9 @@ func decodeOutcome(d *dict, seq uint64, b []byte, o *object.Outcome) error {
 	}
 	if flags&outFinished != 0 {
 		o.FinishedAt = r.time()
+	}
+	if flags&outClientSide != 0 {
+		o.ClientSideBefore, o.ClientSideAfter = object.ClientSide(r.word()), object.ClientSide(r.word())
 	}
 	if o.State == object.Remaining || o.State >= object.NumStates {
 		r.fail("an outcome without a state")

@@ -10,7 +10,7 @@ func (e *encoder) upload(u *object.Upload) {
 	e.str(u.ID)
 	e.token(u.ETag)
 	e.int(u.Size)
-	e.int(u.PartSize)
+	e.int(0) // the first format kept a part size here, beside the sizes
 	e.uint(uint64(len(u.PartSizes)))
 	for _, n := range u.PartSizes {
 		e.int(n)
@@ -21,6 +21,13 @@ func (e *encoder) upload(u *object.Upload) {
 		e.time(u.Begun)
 	}
 	e.bytes(u.Carries)
+	e.uint(uint64(len(u.Reapply.Annotations)))
+	for i := range u.Reapply.Annotations {
+		a := &u.Reapply.Annotations[i]
+		e.str(a.Name)
+		e.token(a.ETag)
+		e.bytes(a.Text)
+	}
 }
 
 func (e *encoder) reapply(r *object.Reapply) {
@@ -29,13 +36,7 @@ func (e *encoder) reapply(r *object.Reapply) {
 		e.str(t.Key)
 		e.str(t.Value)
 	}
-	e.uint(uint64(len(r.Grants)))
-	for _, g := range r.Grants {
-		e.str(g.ID)
-		e.str(g.URI)
-		e.str(g.Email)
-		e.str(g.Permission)
-	}
+	e.uint(0) // grants of the first format, which were never written again
 	e.byte(byte(flag(1, r.LegalHold) | flag(2, !r.RetainUntil.IsZero())))
 	e.str(r.LockMode)
 	if !r.RetainUntil.IsZero() {
@@ -53,7 +54,7 @@ func decodeUpload(d *dict, seq uint64, b []byte) (object.Upload, error) {
 	u.ID = r.str()
 	u.ETag = r.token()
 	u.Size = r.int()
-	u.PartSize = r.int()
+	r.int() // the part size of the first format, which nobody read
 	for range r.count() {
 		u.PartSizes = append(u.PartSizes, r.int())
 	}
@@ -64,6 +65,13 @@ func decodeUpload(d *dict, seq uint64, b []byte) (object.Upload, error) {
 	if len(r.b) > 0 { // the first format ended here
 		u.Carries = r.bytes()
 	}
+	if len(r.b) > 0 { // the second had no annotations
+		for range r.count() {
+			a := object.Annotation{Name: r.str(), ETag: r.token(), Text: r.bytes()}
+			a.Size = int64(len(a.Text))
+			u.Reapply.Annotations = append(u.Reapply.Annotations, a)
+		}
+	}
 	return u, r.err
 }
 
@@ -71,8 +79,11 @@ func (d *decoder) reapply() (a object.Reapply) {
 	for range d.count() {
 		a.Tags = append(a.Tags, object.Tag{Key: d.str(), Value: d.str()})
 	}
-	for range d.count() {
-		a.Grants = append(a.Grants, object.Grant{ID: d.str(), URI: d.str(), Email: d.str(), Permission: d.str()})
+	for range d.count() { // grants, four strings each
+		d.str()
+		d.str()
+		d.str()
+		d.str()
 	}
 	flags := d.byte()
 	a.LegalHold = flags&1 != 0

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // snapshotPrefix begins the folder of a snapshot, beside the database, so that
@@ -33,25 +35,55 @@ func OpenSnapshot(dir string, opts Options) (*Store, error) {
 	}
 	path := filepath.Join(dir, storeDir)
 	for range snapshotTries {
-		var copied string
-		if copied, err = copyStore(path); err != nil {
-			if errors.Is(err, errMoved) {
-				continue
-			}
-			return nil, &DiskError{dir, err}
+		if beingMade(path) {
+			return nil, fmt.Errorf("job directory %s: %w", dir, ErrNoStore)
 		}
-		if s, err = openCopy(dir, copied, opts); err == nil {
+		if s, err = trySnapshot(dir, path, opts); err == nil {
 			return s, nil
+		}
+		if !lostRace(err) {
+			return nil, &DiskError{dir, err}
 		}
 	}
 	return nil, &DiskError{dir, errors.Join(errMoved, err)}
 }
 
+// lostRace says whether another try may do: the store moved on, what was copied was not
+// whole, or a process that begins took the copy for one that was left behind.
+func lostRace(err error) bool {
+	var (
+		disk   *DiskError
+		locked *LockedError
+	)
+	return errors.Is(err, errMoved) || errors.Is(err, fs.ErrNotExist) || errors.As(err, &disk) || errors.As(err, &locked)
+}
+
+// beingMade says whether the process that holds the store is still making its database,
+// which is renamed when it is whole, and sealed after that.
+func beingMade(path string) bool {
+	_, db := os.Lstat(filepath.Join(path, dbDir))
+	_, seal := os.Lstat(filepath.Join(path, sealName))
+	return errors.Is(db, fs.ErrNotExist) && errors.Is(seal, fs.ErrNotExist)
+}
+
+func trySnapshot(dir, path string, opts Options) (*Store, error) {
+	// Read before the copy, so that it promises no more than what is copied.
+	promised, sealed, err := readSeal(vfs.Default, path)
+	if err != nil {
+		return nil, err
+	}
+	copied, err := copyStore(path)
+	if err != nil {
+		return nil, err
+	}
+	return openCopy(dir, copied, promised, sealed, opts)
+}
+
 // openCopy opens a snapshot's folder. Where that fails the copy was not whole:
 // Pebble compares the manifest with the tables that are there.
-func openCopy(dir, copied string, opts Options) (*Store, error) {
+func openCopy(dir, copied string, promised *seal, sealed bool, opts Options) (*Store, error) {
 	s := newStore(dir, opts)
-	s.ro, s.existed, s.copied = true, true, copied
+	s.ro, s.existed, s.copied, s.seal, s.sealed = true, true, copied, promised, sealed
 	var err error
 	if s.lock, err = s.opts.lock(copied, false); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(copied))

@@ -1,6 +1,9 @@
 package checkpoint
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,7 +74,7 @@ func TestSnapshotOfARunningJob(t *testing.T) {
 	close(stop)
 	wg.Wait()
 	must(t, s.Close())
-	if names, _ := list(filepath.Join(dir, storeDir)); len(names) != 2 {
+	if names, _ := list(filepath.Join(dir, storeDir)); len(names) != 3 || !names[dbDir] || !names[lockName] || !names[sealName] {
 		t.Errorf("the snapshots leave %v", names)
 	}
 }
@@ -99,5 +102,35 @@ func TestSnapshotsOfDeadReadersAreSwept(t *testing.T) {
 		if strings.HasPrefix(name, snapshotPrefix) {
 			t.Errorf("%s is left", name)
 		}
+	}
+}
+
+// TestSnapshotOfAJobThatBegins: a process that holds the store and has not made its
+// database yet has nothing to read; that is no damage.
+func TestSnapshotOfAJobThatBegins(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, storeDir)
+	must(t, os.Mkdir(path, 0o700))
+	if _, err := OpenReadOnly(dir, Options{}); !errors.Is(err, ErrNoStore) {
+		t.Errorf("before it has the lock: %v", err)
+	}
+	lock, err := lockDir(path, true)
+	must(t, err)
+	defer lock.Close()
+	if _, err := OpenSnapshot(dir, Options{}); !errors.Is(err, ErrNoStore) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestSnapshotBesideABeginner: a process that begins to work clears away the copies that
+// others left behind, and may take for one what is being made at this moment.
+func TestSnapshotBesideABeginner(t *testing.T) {
+	for _, err := range []error{errMoved, fs.ErrNotExist, &LockedError{}, &DiskError{Err: fs.ErrNotExist}} {
+		if !lostRace(fmt.Errorf("copying: %w", err)) {
+			t.Errorf("%v is not tried again", err)
+		}
+	}
+	if lostRace(fs.ErrPermission) {
+		t.Error("what may not be read is tried again")
 	}
 }

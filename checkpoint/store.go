@@ -6,15 +6,14 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/resealhq/reseal/engine/object"
 )
 
@@ -43,6 +42,8 @@ type Options struct {
 	// Committed, where set, is told how long each synced commit took; one goroutine
 	// calls it, and it must not block.
 	Committed func(time.Duration)
+	// Disk, where set, holds the store instead of this machine's disk.
+	Disk *Disk
 
 	fs       vfs.FS                                          // tests
 	lock     func(dir string, write bool) (io.Closer, error) // tests
@@ -61,6 +62,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.memTable == 0 {
 		o.memTable = 4 << 20
+	}
+	if o.Disk != nil {
+		o.fs, o.lock = o.Disk.fs, o.Disk.lock
 	}
 	if o.fs == nil {
 		o.fs = vfs.Default
@@ -81,8 +85,12 @@ type Store struct {
 	db      *pebble.DB
 	gate    *gate
 	lock    io.Closer
+	seal    *seal  // as it was found
+	sealed  bool   // whether one was
+	floor   *floor // the writer's
 	dict    *dict
 	existed bool
+	earlier uint64 // tasks below it were planned by an earlier process
 	ro      bool
 	copied  string // the folder of a snapshot, to be removed by Close
 
@@ -115,30 +123,76 @@ type Store struct {
 // Open opens the job in dir for its one writer, and makes what is not there yet.
 // It answers *LockedError where another process has it, *JobMismatchError where
 // it is another job's, *FormatError where this version cannot read it, and
-// *DiskError where the disk refuses.
+// *DirError where the directory cannot hold a job, and *DiskError where the disk
+// refuses or what it holds is damaged.
 func Open(dir string, opts Options) (*Store, error) {
 	s := newStore(dir, opts)
 	path := filepath.Join(dir, storeDir)
 	if err := makeDir(s.opts.fs, path); err != nil {
-		return nil, &DiskError{dir, err}
+		return nil, s.dirError(noSync(dir, err))
+	}
+	if err := s.checkDir(path); err != nil {
+		return nil, s.dirError(err)
 	}
 	var err error
 	if s.lock, err = s.takeLock(path); err != nil {
 		return nil, s.dirError(err)
 	}
-	if err := s.makeDB(path); err != nil {
-		return nil, errors.Join(err, s.abandon())
+	if l, ok := s.lock.(interface{ held() error }); ok {
+		s.gate.held = l.held
+	}
+	if err := s.unseal(path); err != nil {
+		return nil, errors.Join(s.dirError(err), s.abandon())
 	}
 	if err := s.openDB(filepath.Join(path, dbDir), false); err != nil {
 		return nil, errors.Join(err, s.abandon())
 	}
 	if err := s.load(); err != nil {
-		// Pebble is healthy, and is closed like it; the error is about what it holds.
-		return nil, errors.Join(err, s.closeDB(), s.lock.Close())
+		// Pebble is healthy, and is closed like it; the error is about what it holds,
+		// so that the seal stays broken.
+		return nil, errors.Join(err, s.closeDB(), s.abandon())
 	}
 	s.sweepSnapshots(path)
 	go s.write()
 	return s, nil
+}
+
+// checkDir looks at the directory and at what is in it, on the disk of this
+// machine.
+func (s *Store) checkDir(path string) error {
+	if s.opts.fs != vfs.Default {
+		return nil
+	}
+	if err := CheckDir(s.dir); err != nil {
+		return err
+	}
+	return checkStore(path)
+}
+
+// readSeal reads the seal, and compares a closed one with the database.
+func (s *Store) readSeal(path string) (err error) {
+	if s.seal, s.sealed, err = readSeal(s.opts.fs, path); err != nil || !s.sealed {
+		return err
+	}
+	db := filepath.Join(path, dbDir)
+	if _, err := s.opts.fs.Stat(db); err != nil {
+		return &corruptError{"its database is missing"}
+	}
+	return s.seal.check(s.opts.fs, db)
+}
+
+// unseal makes the database where there is none, and breaks its seal. A crash
+// after it leaves an open seal beside a database that is as it was.
+func (s *Store) unseal(path string) error {
+	if err := s.readSeal(path); err != nil {
+		return err
+	}
+	if err := s.makeDB(path); err != nil {
+		return err
+	}
+	var err error
+	s.floor, err = openSeal(s.opts.fs, path, s.seal.turn)
+	return err
 }
 
 // makeDB makes a new store where there is none.
@@ -214,9 +268,18 @@ func (s *Store) takeLock(path string) (lock io.Closer, err error) {
 }
 
 func (s *Store) dirError(err error) error {
-	var locked *LockedError
-	if errors.As(err, &locked) {
+	var (
+		locked *LockedError
+		unfit  *DirError
+		disk   *DiskError
+	)
+	switch {
+	case errors.As(err, &locked):
 		return locked
+	case errors.As(err, &unfit):
+		return unfit
+	case errors.As(err, &disk):
+		return err
 	}
 	return &DiskError{s.dir, err}
 }
@@ -228,12 +291,21 @@ func OpenReadOnly(dir string, opts Options) (*Store, error) {
 	s := newStore(dir, opts)
 	s.ro, s.existed = true, true
 	path := filepath.Join(dir, storeDir)
-	if _, err := s.opts.fs.Stat(filepath.Join(path, dbDir)); err != nil {
+	if _, err := s.opts.fs.Stat(path); err != nil {
 		return nil, fmt.Errorf("job directory %s: %w", dir, ErrNoStore)
 	}
-	var err error
-	if s.lock, err = s.opts.lock(path, false); err != nil {
+	err := s.checkDir(path)
+	if err == nil {
+		s.lock, err = s.opts.lock(path, false)
+	}
+	if err != nil {
 		return nil, s.dirError(err)
+	}
+	if err := s.readSeal(path); err != nil {
+		return nil, errors.Join(s.dirError(err), s.abandon())
+	}
+	if _, err := s.opts.fs.Stat(filepath.Join(path, dbDir)); err != nil && !s.sealed { // it is made whole, and sealed after that
+		return nil, errors.Join(fmt.Errorf("job directory %s: %w", dir, ErrNoStore), s.abandon())
 	}
 	if err := s.openDB(filepath.Join(path, dbDir), false); err != nil {
 		return nil, errors.Join(err, s.abandon())
@@ -277,6 +349,8 @@ func (s *Store) openDB(path string, create bool) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, pebble.ErrDBDoesNotExist) && s.sealed: // a seal is made after its database
+		err = &DiskError{s.dir, &corruptError{"the file of its database is missing that names the manifest"}}
 	case errors.Is(err, pebble.ErrDBDoesNotExist):
 		err = fmt.Errorf("job directory %s: %w", s.dir, ErrNoStore)
 	case !errors.As(err, &disk):
@@ -285,96 +359,5 @@ func (s *Store) openDB(path string, create bool) error {
 	return err
 }
 
-// wait takes the answer of a call into Pebble, or the store's failure: then the
-// call may never return.
-func (s *Store) wait(answer <-chan error) error {
-	select {
-	case err := <-answer:
-		return err
-	case <-s.failed:
-		return s.failErr
-	}
-}
-
-// fail makes err the store's answer from now on and wakes everybody who waits.
-// Called by any goroutine, Pebble's among them.
-func (s *Store) fail(err error) {
-	s.failOnce.Do(func() {
-		s.failErr = &DiskError{s.dir, err}
-		s.gate.shut.Store(true)
-		close(s.failed)
-		s.opts.Logger.Error("checkpoint failed", "dir", s.dir, "error", err)
-		// Waiters hold mu only for moments, but Pebble may call this with locks of
-		// its own, so mu is not waited for here.
-		go func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.mu.room.Broadcast()
-		}()
-	})
-}
-
-// failure is the store's final error, or nil.
-func (s *Store) failure() error {
-	select {
-	case <-s.failed:
-		return s.failErr
-	default:
-		return nil
-	}
-}
-
-// Failed is closed when the disk has failed; Flush then tells the error.
-func (s *Store) Failed() <-chan struct{} { return s.failed }
-
 // Existed says whether an earlier process had made this store.
 func (s *Store) Existed() bool { return s.existed }
-
-// Close makes everything recorded durable, lowers the dispatched mark to what
-// was really given out, waits for the writer and gives up the lock. After a
-// failure of the disk it touches nothing and returns that failure.
-func (s *Store) Close() error {
-	if s.closed.Swap(true) {
-		return nil
-	}
-	if !s.ro {
-		s.mu.Lock()
-		s.mu.stop = true
-		s.mu.room.Broadcast()
-		s.mu.Unlock()
-		s.signal()
-		select {
-		case <-s.idle:
-		case <-s.failed:
-		}
-	}
-	if s.failure() != nil {
-		return errors.Join(s.failErr, s.abandon())
-	}
-	err := errors.Join(s.closeDB(), s.lock.Close())
-	if s.copied != "" {
-		err = errors.Join(err, os.RemoveAll(s.copied))
-	}
-	return err
-}
-
-func (s *Store) closeDB() error {
-	closed := make(chan error, 1)
-	go func() { closed <- s.db.Close() }()
-	return s.wait(closed)
-}
-
-// abandon gives up the lock without a word to Pebble, whose Close would wait for
-// ever where a write has failed.
-func (s *Store) abandon() error {
-	s.closed.Store(true)
-	s.gate.close()
-	return s.lock.Close()
-}
-
-func panicError(p any) error {
-	if err, ok := p.(error); ok {
-		return err
-	}
-	return fmt.Errorf("%v", p)
-}

@@ -123,29 +123,6 @@ func TestPlanNextRecordReopen(t *testing.T) {
 	}
 }
 
-func TestTasksNeverGivenOutAreNotInDoubtAfterAClose(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir)
-	must(t, s.Append(tasks(0, 5000), nil))
-	must(t, s.PlanComplete())
-	buf := make([]object.Task, 10)
-	_, err := s.Next(t.Context(), buf)
-	must(t, err)
-	must(t, s.Record(outcome(4)))
-	must(t, s.Close())
-	s = open(t, dir)
-	doubts := 0
-	got := drain(t, s, 100)
-	for _, task := range got {
-		if task.InDoubt {
-			doubts++
-		}
-	}
-	if len(got) != 4999 || doubts != 9 {
-		t.Errorf("%d tasks, %d in doubt; want 4999 and 9", len(got), doubts)
-	}
-}
-
 func TestNextFollowsThePlan(t *testing.T) {
 	s := open(t, t.TempDir())
 	done := make(chan []object.Task)
@@ -253,7 +230,8 @@ func TestRetry(t *testing.T) {
 func TestUploads(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	up := object.Upload{Seq: 7, Target: object.Ref{Bucket: "b", Key: "k"}, ID: "id1", ETag: "e", Size: 100, PartSize: 10, Carries: []byte{1, 2, 3}}
+	up := object.Upload{Seq: 7, Target: object.Ref{Bucket: "b", Key: "k"}, ID: "id1", ETag: "e", Size: 100, PartSizes: []int64{60, 40}, Carries: []byte{1, 2, 3},
+		Reapply: object.Reapply{Annotations: []object.Annotation{{Name: "note ü", ETag: "a1", Size: 4, Text: []byte("text")}, {Name: "b", ETag: "a2", Size: 1 << 20, Text: make([]byte, 1<<20)}}}}
 	must(t, s.SaveUpload(up))
 	must(t, s.SavePart(7, object.Part{Number: 2, ETag: "p2", Size: 10}))
 	must(t, s.SavePart(7, object.Part{Number: 1, ETag: "p1", Size: 10}))
@@ -328,7 +306,7 @@ func TestDump(t *testing.T) {
 	must(t, s.PlanComplete())
 	drain(t, s, 10)
 	must(t, s.Record(outcome(1)))
-	must(t, s.SaveUpload(object.Upload{Seq: 0, ID: "id", PartSize: 5}))
+	must(t, s.SaveUpload(object.Upload{Seq: 0, ID: "id", PartSizes: []int64{5}}))
 	must(t, s.SavePart(0, object.Part{Number: 3, ETag: "e", Size: 5}))
 	must(t, s.SetMeta("capabilities", []byte(`{"a":1}`)))
 	must(t, s.Flush())
@@ -350,6 +328,27 @@ func TestDump(t *testing.T) {
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}
+
+// TestM13TasksOfAnEarlierProcess: whoever opens a directory cannot know how old it
+// is, or whether it is the only one of its job.
+func TestM13TasksOfAnEarlierProcess(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	must(t, s.Append(tasks(0, 10), nil))
+	must(t, s.Close())
+	s = open(t, dir)
+	must(t, s.Append(tasks(10, 20), nil))
+	must(t, s.PlanComplete())
+	got := drain(t, s, 7)
+	if len(got) != 20 {
+		t.Fatalf("%d tasks", len(got))
+	}
+	for _, task := range got {
+		if task.Earlier != (task.Seq < 10) || task.InDoubt {
+			t.Errorf("task %d: planned earlier %t, in doubt %t", task.Seq, task.Earlier, task.InDoubt)
 		}
 	}
 }

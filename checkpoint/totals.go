@@ -41,7 +41,7 @@ type causeCount struct {
 // publishes it when the group is durable; readers take it as it is.
 type counters struct {
 	states      [object.NumStates]object.Tally
-	operations  [object.OpMultipart + 1]object.Tally
+	operations  [object.NumOperations]object.Tally
 	oldVersions object.Tally
 	requests    [object.NumRequestKinds]uint64
 	elapsed     time.Duration
@@ -80,7 +80,7 @@ func (c *counters) count(f *fact, seq uint64, sign int) {
 	if f.oldKept {
 		add(&c.oldVersions, f.size, sign)
 	}
-	if f.state == object.Left || f.state == object.Failed {
+	if f.state == object.Left || f.state == object.Failed || f.reason == object.ReasonInDoubt {
 		c.cause(f, seq, sign)
 	}
 }

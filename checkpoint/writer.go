@@ -170,6 +170,11 @@ func (s *Store) take(requests []*request, outcomes group, last bool) (synced boo
 	if err := s.apply(t.Batch, t.sync); err != nil {
 		return false, err
 	}
+	if t.sync {
+		if err := s.floor.raise(s.floor.turn + 1); err != nil {
+			return false, err
+		}
+	}
 	_ = t.Batch.Close()
 	s.publish(t, requests)
 	return t.sync, nil
@@ -207,8 +212,11 @@ func (s *Store) finish(t *turn) {
 		w, _ := s.dict.word(id)
 		_ = t.Set(seqKey(dictPrefix, id), []byte(w), nil)
 	}
-	if t.sync && t.Empty() {
-		_ = t.LogData(nil, nil) // carries the sync of what was applied without one
+	if t.sync { // also where it carries nothing else than the sync of earlier ones
+		var e encoder
+		e.byte(valueVersion)
+		e.uint(s.floor.turn + 1)
+		_ = t.Set([]byte(keyTurn), e.b, nil)
 	}
 }
 
@@ -241,13 +249,14 @@ func (s *Store) publish(t *turn, requests []*request) {
 }
 
 // lowerMark takes the dispatched mark back to what was really given out: after a
-// clean stop nothing above it is in doubt.
+// clean stop nothing of this process is in doubt above it. What was in doubt when it
+// began, and was not given out again, stays so.
 func (s *Store) lowerMark(t *turn) {
 	s.mu.Lock()
-	handed := s.mu.handed
+	given := max(s.mu.handed, s.reader.doubt)
 	s.mu.Unlock()
-	if handed < t.dispatched {
-		t.mark(handed)
+	if given < t.dispatched {
+		t.mark(given)
 		t.state = true
 	}
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
+	"github.com/resealhq/reseal/engine/carry"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/pace"
+	"github.com/resealhq/reseal/engine/store"
+	"github.com/resealhq/reseal/engine/upload"
 )
 
 // Inspect says when an object is asked about before it is decided on.
@@ -28,65 +30,32 @@ type Verify uint8
 
 // VerifyAuto takes the cheapest proof there is; VerifyResponse is the reply, also
 // of a store whose replies show no encryption if the canary found them true;
-// VerifyHead always asks; VerifyRead compares bytes too.
+// VerifyHead always asks; VerifyRead compares bytes too; VerifyUnwrap opens the data
+// keys of envelopes, before they are written.
 const (
 	VerifyAuto Verify = iota
 	VerifyResponse
 	VerifyHead
 	VerifyRead
+	VerifyUnwrap
 )
-
-// Guard says how far concurrent writers are guarded against.
-type Guard uint8
-
-// GuardStrict never overwrites a concurrent write, also where that takes a
-// dearer route.
-const (
-	GuardAuto Guard = iota
-	GuardStrict
-)
-
-// Dest maps a source to where its copy goes. The zero value means in place.
-type Dest struct {
-	// Bucket is empty for in place.
-	Bucket string
-	// Prefix replaces StripPrefix at the start of the key.
-	Prefix      string
-	StripPrefix string
-}
-
-// InPlace is whether objects are rewritten where they are.
-func (d Dest) InPlace() bool { return d.Bucket == "" }
-
-// Ref is where the copy of src goes. In place it is the current version of src.
-func (d Dest) Ref(src object.Ref) object.Ref {
-	if d.InPlace() {
-		return object.Ref{Bucket: src.Bucket, Key: src.Key}
-	}
-	return object.Ref{Bucket: d.Bucket, Key: d.Prefix + strings.TrimPrefix(src.Key, d.StripPrefix)}
-}
-
-// Store is everything that the engine asks of one endpoint.
-type Store struct {
-	Hot
-	Uploads
-	Details
-	Reader
-}
 
 // Config is one run. Validate fills defaults in.
 type Config struct {
 	Journal interface {
 		Journal
-		UploadJournal
+		upload.Journal
 	}
 	// Store takes the writes; Source, where it differs (--dest in another region),
 	// the reads of the sources.
 	Store  Store
 	Source Store
 	// Bulk proves many objects at once; nil where the store was not seen to.
-	Bulk     BulkLister
-	Chooser  Chooser
+	Bulk    store.BulkLister
+	Chooser Chooser
+	// Narrow is the Chooser for a store that turned out to do less than Caps says;
+	// nil where none can be made, so that what is refused fails its object.
+	Narrow   func(object.Capabilities) Chooser
 	Pace     Pacer
 	Observer Observer
 
@@ -98,9 +67,18 @@ type Config struct {
 	Dest      Dest
 	DestFacts *object.BucketFacts
 
+	// Rewrap is what an operation on envelopes of client-side encryption works with;
+	// nil where there is none.
+	Rewrap *Rewrap
+	// Reupload is what brings objects into, up to or out of client-side encryption; nil
+	// where it stays.
+	Reupload *Reupload
+
 	Inspect Inspect
 	Verify  Verify
-	Guard   Guard
+	// KeepAnnotations writes annotations again after an operation that drops them, and
+	// leaves the objects where that cannot be. For AWS only: it makes the engine ask.
+	KeepAnnotations bool
 
 	// Workers bounds the objects in flight; Pace bounds the requests.
 	Workers int
@@ -108,43 +86,35 @@ type Config struct {
 	PartSize      int64
 	PartsInFlight int
 
-	// MaxAttempts of one request that fails for a moment. Throttling, an
-	// unreachable store and credentials that have to be renewed do not count: they
-	// are waited for as long as the durations say.
+	// MaxAttempts and the waits are retry.Loop's: how often, and for how long, one
+	// request is repeated.
 	MaxAttempts    int
 	ThrottleWait   time.Duration
 	OutageWait     time.Duration
 	CredentialWait time.Duration
-	// RequestTimeout of a request that moves no data; a copy gets more by its size.
 	RequestTimeout time.Duration
-	// Backoff before attempt n (from 1) of a request, given what the store asked
-	// for.
-	Backoff func(attempt int, retryAfter time.Duration) time.Duration
+	Backoff        func(attempt int, retryAfter time.Duration) time.Duration
 	// Renew fetches fresh credentials; nil where there is nothing to renew.
 	Renew func(context.Context) error
 
 	// Gate blocks while no new work may begin (outside the window); nil is always
 	// open.
 	Gate func(context.Context) error
+	// Ceilings over the pace, as they are now; nil for none. No more objects are begun
+	// than they carry to their end within about ten seconds.
+	Ceilings func() Ceilings
 	// Drain, when closed, lets what is in flight finish and begins nothing new.
 	Drain <-chan struct{}
 	// MaxFailures stops the run when more objects than this have failed; 0 never.
-	// MaxFailuresPercent is the same of the objects settled (at least 100).
+	// MaxFailuresPercent is the same of the objects that have an outcome (at least 100).
 	MaxFailures        int64
 	MaxFailuresPercent float64
 
+	// Panicked is told of a panic in a worker before the process dies of it.
+	Panicked func(value any)
+
 	Log *slog.Logger
 }
-
-// Part sizes that S3 takes.
-const (
-	MinPartSize = 5 << 20
-	MaxPartSize = 5 << 30
-	MaxParts    = 10000
-	// DefaultPartSize lies in the range in which published and own measurements
-	// were fastest, and is all that a crash can cost.
-	DefaultPartSize = 64 << 20
-)
 
 // Validate checks what the caller set and fills in the rest.
 func (c *Config) Validate() error {
@@ -162,7 +132,7 @@ func (c *Config) setDefaults() {
 	if c.Source.Hot == nil {
 		c.Source = c.Store
 	}
-	def(&c.PartSize, DefaultPartSize)
+	def(&c.PartSize, int64(carry.DefaultPartSize))
 	def(&c.PartsInFlight, 8)
 	def(&c.Workers, 64)
 	def(&c.MaxAttempts, 8)
@@ -184,17 +154,12 @@ func (c *Config) setDefaults() {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Panicked == nil {
+		c.Panicked = func(any) {}
+	}
 	if c.Drain == nil {
 		c.Drain = make(chan struct{})
 	}
-}
-
-// destFacts are those of the bucket that is written to.
-func (c *Config) destFacts() *object.BucketFacts {
-	if c.DestFacts != nil {
-		return c.DestFacts
-	}
-	return &c.Facts
 }
 
 func def[T comparable](v *T, d T) {

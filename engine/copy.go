@@ -1,307 +1,175 @@
 package engine
 
 import (
+	"cmp"
 	"context"
-	"strings"
+	"maps"
 	"time"
 
+	"github.com/resealhq/reseal/engine/carry"
+	"github.com/resealhq/reseal/engine/look"
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/upload"
 )
 
 // copy rewrites the object by one CopyObject, conditional on the object that was
 // decided on.
 func (it *item) copy(ctx context.Context, c object.Choice) (*object.Outcome, error) {
-	req, err := it.copyRequest(ctx, c)
+	req, err := it.request(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	if err := it.digestBefore(ctx, it.Caps.Checksums == object.Yes); err != nil {
+	if err := it.digestBefore(ctx, it.run.rules.Caps.Checksums == object.Yes); err != nil {
 		return nil, err
 	}
-	reapply := it.lostByCopy(req)
-	if err := it.intend(reapply); err != nil {
+	call := object.Call{Kind: object.ReqCopy, Key: it.obj.Key, KMSKey: it.rules().KMSKey(&it.obj), OtherKey: it.rules().OtherKey(&it.obj), Bytes: it.obj.Size}
+	return it.replace(ctx, "CopyObject", call, req, func(ctx context.Context) (object.CopyReply, error) {
+		return it.run.cfg.Store.Copy(ctx, req)
+	})
+}
+
+// replace sends the one request that replaces the object, writes again what the
+// store drops of it, and proves it.
+func (it *item) replace(ctx context.Context, op string, call object.Call, req *object.CopyRequest,
+	send func(context.Context) (object.CopyReply, error)) (*object.Outcome, error) {
+	dest, dropped := req.Dest, it.rules().Lost(req, &it.obj, it.attrs, time.Now())
+	if err := it.intend(dest, dropped); err != nil {
 		return nil, err
 	}
 	var reply object.CopyReply
-	call := object.Call{Kind: object.ReqCopy, Key: it.obj.Key, KMSKey: it.kmsKey(), Bytes: it.obj.Size}
 	found, err := it.once(ctx, call, func(ctx context.Context) (err error) {
 		it.out.Attempts++
-		reply, err = it.Store.Copy(ctx, req)
+		reply, err = send(ctx)
 		return err
 	})
 	if err != nil {
-		return nil, it.withoutIntent(reapply, err)
+		return nil, it.withoutIntent(err)
 	}
 	if found != nil {
 		reply = object.CopyReply{ETag: found.ETag, VersionID: found.ShownVersionID, RequestID: found.RequestID}
 	}
 	it.out.RequestID, it.out.NewVersionID = reply.RequestID, reply.VersionID
-	if err := it.reapply(ctx, req.Dest, reapply); err != nil {
+	if err := it.reapplied(ctx, &reply, it.run.uploads.Reapply(ctx, dest, reply.ETag, dropped)); err != nil {
+		if object.ClassOf(err) == object.ClassChanged && !it.past.lost { // what it carries now is another client's
+			err = cmp.Or(it.dropIntent(), err)
+		}
 		return nil, err
 	}
-	if err := it.dropIntent(reapply); err != nil {
+	if err := it.dropIntent(); err != nil {
 		return nil, err
 	}
-	return it.prove(ctx, "CopyObject", reply)
+	return it.prove(ctx, op, reply)
 }
 
-// copyRequest is the copy with everything that it must carry.
-func (it *item) copyRequest(ctx context.Context, c object.Choice) (*object.CopyRequest, error) {
-	src := it.obj.Ref
-	if it.Dest.InPlace() {
-		// Never by version ID: if a newer version appears, this one must not be made
-		// current again; the source condition refuses then.
-		src.VersionID = ""
-	}
-	attrs, stamped := it.stamped()
-	req := &object.CopyRequest{
-		Source: src, Dest: it.Dest.Ref(src), SourceETag: it.obj.ETag,
-		Target: it.targetWithContext(), SourceSSEC: it.obj.Encryption.Type == object.SSEC,
-		StorageClass: it.storageClass(),
-		Replace:      c.Route == object.RouteReplace || stamped || c.Operation == object.OpMultipart,
-		Attributes:   attrs,
-	}
-	if it.destFacts().ObjectLock != object.No {
-		mode, until := it.retention()
-		req.LockMode, req.RetainUntil, req.LegalHold = mode, rfc3339(until), it.obj.LegalHold
-	}
-	it.conditions(req)
-	if attrs == nil {
-		return req, nil
-	}
-	req.WebsiteRedirect = attrs.WebsiteRedirect
-	if it.destFacts().ACLsDisabled != object.Yes && len(attrs.Grants) > 0 {
-		req.Grants = attrs.Grants
-	}
-	req.ReplaceTags = c.Route == object.RouteReplace || c.Operation == object.OpMultipart
-	if req.ReplaceTags || it.Caps.KeepsTags != object.Yes {
-		if err := it.readTags(ctx); err != nil {
+// request is the copy with everything that it must carry.
+func (it *item) request(ctx context.Context, c object.Choice) (*object.CopyRequest, error) {
+	if it.attrs != nil && it.run.rules.NeedsTags(c) {
+		if err := it.run.look.ReadTags(ctx, it.obj.Ref, it.attrs); err != nil {
 			return nil, err
 		}
-		attrs.Tags = it.attrs.Tags // attrs is another one where it was stamped
 	}
-	if c.Operation == object.OpMultipart && it.Caps.UploadChecksums == object.Yes {
-		req.ChecksumAlgorithm, req.ChecksumType = it.uploadChecksum()
+	req := it.rules().Copy(&it.obj, it.attrs, c, time.Now())
+	if it.run.refused.of(noCondition) {
+		req.DestETag, req.DestAbsent = "", false
 	}
 	return req, nil
 }
 
-// uploadChecksum is the object's own, as far as an upload can have it: a SHA of
-// parts is never one of the whole object, and S3 refuses to be asked for it.
-func (it *item) uploadChecksum() (algorithm, typ string) {
-	if strings.HasPrefix(it.obj.ChecksumAlgorithm, "SHA") {
-		return it.obj.ChecksumAlgorithm, "COMPOSITE"
+// once sends a mutation that must not be applied twice. found is what HEAD showed
+// where its answer was lost and the object turned out to be as wanted.
+func (it *item) once(ctx context.Context, call object.Call, f func(context.Context) error) (found *object.Head, err error) {
+	it.found = nil
+	lost, err := it.run.loop.Certain(ctx, call, f, it)
+	if lost {
+		it.past.noAnswer(it)
 	}
-	return it.obj.ChecksumAlgorithm, it.obj.ChecksumType
+	return it.found, err
 }
 
-// targetWithContext is the target with the KMS context that the store shows of the
-// source, where the target names none. It is kept as everything else is; and
-// without it MinIO's self-copy leaves an object that nobody can open (it carries
-// the old context along, and seals the new data key with none).
-func (it *item) targetWithContext() *object.Target {
-	if it.attrs == nil || it.attrs.KMSContext == "" || !it.Target.SSE.KMS() || it.Target.Context != "" {
-		return &it.Target
+// Ask looks whether a mutation without an answer was applied: then the object is as
+// wanted. It was not, or not yet, where the object is still the one from before.
+func (it *item) Ask(ctx context.Context, call object.Call, _ error) (applied bool, err error) {
+	it.past.noAnswer(it)
+	ref := it.dest()
+	if it.obj.VersionID != "" && call.Kind == object.ReqUpdate {
+		ref = it.obj.Ref
 	}
-	t := it.Target
-	t.Context = it.attrs.KMSContext
-	return &t
+	h, err := it.run.look.Head(ctx, it.run.cfg.Store.Hot, ref)
+	switch {
+	case object.ClassOf(err) == object.ClassGone && !it.run.cfg.Dest.InPlace(): // not arrived
+		return false, nil
+	case err != nil:
+		return false, err
+	case it.anew != nil:
+		return it.rewrapped(ctx, h)
+	case it.run.rules.Target.Satisfied(&h.Object) && h.Size == it.obj.Size && !it.othersBytes(h):
+		it.found = h
+		return true, nil
+	case h.ETag != it.obj.ETag:
+		if call.Kind == object.ReqUpdate {
+			if err := it.overwritten(ctx, &h.Object); err != nil {
+				return false, err
+			}
+		}
+		return false, look.ChangedSince(call.Kind.String(), ref)
+	}
+	return false, nil
 }
 
-// retention is the one that still protects the object. S3 goes on showing one that
-// has run out, and refuses to write it again.
-func (it *item) retention() (mode string, until time.Time) {
-	if !it.obj.RetainUntil.After(time.Now()) {
-		return "", time.Time{}
-	}
-	return it.obj.LockMode, it.obj.RetainUntil
-}
-
-// conditions guards the destination where the store honours that.
-func (it *item) conditions(req *object.CopyRequest) {
-	if it.Caps.CopyIfMatch != object.Yes {
-		return
-	}
-	if it.Dest.InPlace() {
-		req.DestETag = it.obj.ETag
-	} else {
-		req.DestAbsent = true
-	}
-}
-
-// storageClass to send: the wanted one, else the object's own, since a copy
-// without the header lands in STANDARD.
-func (it *item) storageClass() string {
-	if it.Target.StorageClass != "" {
-		return it.Target.StorageClass
-	}
-	if it.obj.StorageClass == "STANDARD" {
-		return ""
-	}
-	return it.obj.StorageClass
-}
-
-// kmsKey names the KMS key that the copy makes S3 call, for the pace.
-func (it *item) kmsKey() string {
-	if it.Target.SSE.KMS() {
-		return it.Target.KMSKeyID
-	}
-	return it.obj.Encryption.KMSKeyID
-}
-
-// lostByCopy is what the store drops although the request carries it, and was
-// seen to take again. What it was not seen to take is never sent: such a store
-// may write the request over the object.
-func (it *item) lostByCopy(req *object.CopyRequest) object.Reapply {
-	var lost object.Reapply
-	if it.attrs == nil {
-		return lost
-	}
-	if it.Caps.KeepsTags == object.No && it.Caps.PutTagging == object.Yes {
-		lost.Tags = it.attrs.Tags
-	}
-	if it.Caps.KeepsLock == object.No && it.Caps.PutRetention == object.Yes && it.destFacts().ObjectLock != object.No {
-		lost.LockMode, lost.RetainUntil = it.retention()
-		lost.LegalHold = it.obj.LegalHold
-	}
-	return lost
-}
-
-// intend makes durable what has to be re-applied, before the copy drops it.
-// A crash after this finds it, looks at the object and writes it again.
-func (it *item) intend(what object.Reapply) error {
+// intend makes durable what has to be written again, before the copy drops it.
+func (it *item) intend(dest object.Ref, what object.Reapply) error {
 	if what.IsZero() {
 		return nil
 	}
-	u := object.Upload{Seq: it.task.Seq, Target: it.Dest.Ref(it.obj.Ref), ETag: it.obj.ETag, Size: it.obj.Size, Reapply: what}
-	if err := it.Journal.SaveUpload(u); err != nil {
-		return journalError("written", err)
+	if err := it.run.uploads.Intend(it.task.Seq, &it.obj, dest, what); err != nil {
+		return err
 	}
-	it.intended = true
+	it.past.intended = true
 	return nil
 }
 
 // withoutIntent takes the intent back where the copy was certainly not applied,
 // whatever err was met in the end.
-func (it *item) withoutIntent(what object.Reapply, err error) error {
-	if it.lost || object.MaybeApplied(err) {
+func (it *item) withoutIntent(err error) error {
+	if it.past.lost || object.MaybeApplied(err) {
 		return err
 	}
-	if derr := it.dropIntent(what); derr != nil {
+	if derr := it.dropIntent(); derr != nil {
 		return derr
 	}
 	return err
 }
 
-func (it *item) dropIntent(what object.Reapply) error {
-	if what.IsZero() {
+func (it *item) dropIntent() error {
+	if !it.past.intended {
 		return nil
 	}
-	if err := it.Journal.DropUpload(it.task.Seq); err != nil {
-		return journalError("written", err)
-	}
-	it.intended = false
-	return nil
-}
-
-// reapply writes again what the copy dropped, and reads it back. All of it can be
-// repeated without harm.
-func (it *item) reapply(ctx context.Context, dest object.Ref, what object.Reapply) error {
-	if what.IsZero() {
-		return nil
-	}
-	detail := object.Call{Kind: object.ReqPutDetail, Key: dest.Key}
-	if len(what.Tags) > 0 {
-		if err := it.send(ctx, detail, func(ctx context.Context) error { return it.Store.PutTags(ctx, dest, what.Tags) }); err != nil {
-			return err
-		}
-		if err := it.tagsArrived(ctx, dest, what.Tags); err != nil {
-			return err
-		}
-	}
-	if what.LockMode != "" || what.LegalHold {
-		put := func(ctx context.Context) error {
-			return it.Store.PutLock(ctx, dest, what.LockMode, what.RetainUntil, what.LegalHold)
-		}
-		if err := it.send(ctx, detail, put); err != nil {
-			return err
-		}
-		return it.lockArrived(ctx, dest, what)
-	}
-	return nil
-}
-
-func (it *item) tagsArrived(ctx context.Context, dest object.Ref, want []object.Tag) error {
-	var got []object.Tag
-	err := it.send(ctx, object.Call{Kind: object.ReqGetDetail, Key: dest.Key}, func(ctx context.Context) (err error) {
-		got, err = it.Store.Tags(ctx, dest)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if !sameTags(got, want) {
-		return lostDetail("PutObjectTagging", dest, "the tags")
-	}
-	return nil
-}
-
-func (it *item) lockArrived(ctx context.Context, dest object.Ref, want object.Reapply) error {
-	return it.send(ctx, object.Call{Kind: object.ReqGetDetail, Key: dest.Key}, func(ctx context.Context) error {
-		mode, until, hold, err := it.Store.Lock(ctx, dest)
-		if err != nil {
-			return err
-		}
-		if mode != want.LockMode || hold != want.LegalHold || until.Unix() != want.RetainUntil.Unix() && mode != "" {
-			return lostDetail("PutObjectRetention", dest, "the lock")
-		}
-		return nil
-	})
-}
-
-func lostDetail(op string, ref object.Ref, what string) error {
-	return &object.Error{Class: object.ClassUnproved, Op: op, Ref: ref,
-		Message: "the object is under the new encryption, but " + what + " did not arrive",
-		Hint:    "the next `reseal run --retry-failed` of this job writes " + what + " again"}
-}
-
-func sameTags(a, b []object.Tag) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	set := make(map[string]string, len(a))
-	for _, t := range a {
-		set[t.Key] = t.Value
-	}
-	for _, t := range b {
-		if v, ok := set[t.Key]; !ok || v != t.Value {
-			return false
-		}
-	}
-	return true
+	it.past.intended = false
+	return it.run.uploads.Forget(it.task.Seq)
 }
 
 // resumeReapply finishes a copy after which something had to be written again.
 func (it *item) resumeReapply(ctx context.Context, u *object.Upload) (*object.Outcome, error) {
+	it.past.intended = true
 	if err := it.inspect(ctx); err != nil {
 		return nil, err
 	}
-	dest := it.Dest.Ref(it.obj.Ref)
-	h, err := it.head(ctx, it.Store.Hot, dest)
+	dest := it.dest()
+	h, err := it.run.look.Head(ctx, it.run.cfg.Store.Hot, dest)
 	if err != nil {
 		return nil, err
 	}
-	if !it.Target.Satisfied(&h.Object) || h.Size != u.Size {
+	if !it.run.rules.Target.Satisfied(&h.Object) || h.Size != u.Size {
 		// The copy never happened, and the details are where they were; or somebody
 		// else wrote the object since, with details of its own.
-		return nil, it.dropIntent(u.Reapply)
+		return nil, it.dropIntent()
 	}
 	it.out.Operation = object.OpCopy
 	it.out.NewVersionID = h.ShownVersionID
-	if err := it.reapply(ctx, dest, u.Reapply); err != nil {
+	if err := it.run.uploads.Reapply(ctx, dest, h.ETag, u.Reapply); err != nil {
 		return nil, err
 	}
-	if err := it.dropIntent(u.Reapply); err != nil {
+	if err := it.dropIntent(); err != nil {
 		return nil, err
 	}
 	it.out.ETagBefore, it.out.Before = u.ETag, it.task.Object.Encryption
@@ -309,4 +177,164 @@ func (it *item) resumeReapply(ctx context.Context, u *object.Upload) (*object.Ou
 		it.out.Message = "done by an earlier process of this job; proved after an interruption"
 	}
 	return it.done(h.ETag, h.Encryption), nil
+}
+
+// multipart rewrites the object by a multipart copy.
+func (it *item) multipart(ctx context.Context, c object.Choice) (*object.Outcome, error) {
+	done, out, err := it.takeAnnotations(ctx)
+	if out != nil || err != nil {
+		return out, err
+	}
+	defer done()
+	req, err := it.request(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	sizes, err := it.partSizes(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if sizes == nil {
+		return it.left(object.ReasonComposite, "its composite checksum cannot be reproduced, since the boundaries of its parts cannot be had; "+
+			"--accept composite-checksum lets it change (the data does not)"), nil
+	}
+	if err := it.digestBefore(ctx, false); err != nil {
+		return nil, err
+	}
+	reply, err := it.parts().Begin(ctx, it.source(), req, sizes, it.rules().Lost(req, &it.obj, it.attrs, time.Now()))
+	return it.completed(ctx, reply, err)
+}
+
+// parts is the item's multipart copy, one for all its rounds.
+func (it *item) parts() *upload.Copy {
+	switch {
+	case it.inParts != nil:
+	case it.run.makesAnew():
+		it.inParts = it.ownCopier().For(&it.task)
+	default:
+		it.inParts = it.run.uploads.For(&it.task)
+	}
+	return it.inParts
+}
+
+func (it *item) source() upload.Source {
+	return upload.Source{Object: &it.obj, Changed: it.past.changed}
+}
+
+// completed proves a multipart copy that was completed.
+func (it *item) completed(ctx context.Context, reply object.CopyReply, err error) (*object.Outcome, error) {
+	it.out.Attempts += it.inParts.Attempts
+	it.inParts.Attempts = 0
+	if it.inParts.CreateLost {
+		it.out.Message = "an upload of it may be left open, since the answer to a CreateMultipartUpload was lost; the log names it where there is one"
+	}
+	if reply.ETag != "" {
+		it.out.RequestID, it.out.NewVersionID = reply.RequestID, reply.VersionID
+		err = it.reapplied(ctx, &reply, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return it.prove(ctx, "CompleteMultipartUpload", reply)
+}
+
+// partSizes are the boundaries to copy at: the source's own where its composite
+// checksum and ETag shape are to survive, nil if they cannot be had or copied;
+// else PartSize.
+func (it *item) partSizes(ctx context.Context, c object.Choice) ([]int64, error) {
+	if !c.SourceParts {
+		return carry.Split(it.obj.Size, it.run.cfg.PartSize), nil
+	}
+	sizes := it.attrs.PartSizes
+	if sizes == nil {
+		var typ string
+		var err error
+		if sizes, typ, err = it.run.look.Parts(ctx, &it.obj); err != nil {
+			return nil, err
+		}
+		if typ != "" {
+			it.obj.ChecksumType = typ
+		}
+	}
+	if !carry.Copyable(sizes, it.obj.Size) {
+		return nil, nil
+	}
+	return sizes, nil
+}
+
+// resumeUpload takes up an upload that an earlier process left. No outcome and no
+// error means: decide on the object.
+func (it *item) resumeUpload(ctx context.Context, u *object.Upload, saved []object.Part) (*object.Outcome, error) {
+	m := it.parts()
+	if err := it.inspect(ctx); err != nil {
+		if object.ClassOf(err) == object.ClassGone {
+			m.Abandon(ctx, u)
+		}
+		return nil, err
+	}
+	now := &object.Head{Object: it.obj, Attributes: *it.attrs}
+	it.out.Operation = object.OpMultipart
+	if it.obj.ETag != u.ETag || it.obj.Size != u.Size {
+		ours, err := m.Completed(ctx, now, u)
+		if err != nil || !ours {
+			return nil, err
+		}
+		out := it.foundAsWanted()
+		if out.State == object.Done {
+			out.Operation = object.OpMultipart
+		}
+		return out, nil
+	}
+	if out, err := it.completedVersion(ctx, m, u); out != nil || err != nil {
+		return out, err
+	}
+	have, ok, err := m.Resume(ctx, now, u, saved)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok && u.Reapply.IsZero():
+		out, err := it.copiedBefore(ctx) // a version stays as it was, also where the upload was completed
+		if out != nil {
+			out.Operation = object.OpMultipart
+		}
+		return out, err
+	case !ok:
+		return nil, nil
+	}
+	if err := it.digestBefore(ctx, false); err != nil {
+		return nil, err
+	}
+	reply, err := m.Finish(ctx, it.source(), u, have)
+	return it.completed(ctx, reply, err)
+}
+
+// completedVersion finds the version that an upload of a process that died was
+// completed to, where the store drops something of copies: the version that was copied
+// stays as it was, and the new one has to get back what was dropped before it is done.
+func (it *item) completedVersion(ctx context.Context, m *upload.Copy, u *object.Upload) (*object.Outcome, error) {
+	if u.Reapply.IsZero() {
+		return nil, nil
+	}
+	h, err := it.newerVersion(ctx)
+	if h == nil || !it.sameText(h) {
+		return nil, err
+	}
+	if ours, err := m.Completed(ctx, h, u); err != nil || !ours {
+		return nil, err
+	}
+	it.version = h.ShownVersionID
+	it.foundDone()
+	it.out.Operation = object.OpMultipart
+	return it.done(h.ETag, h.Encryption), nil
+}
+
+// sameText says whether an object carries the metadata and the type that a copy of
+// this one would.
+func (it *item) sameText(h *object.Head) bool {
+	now, want := h.Metadata, it.attrs.Metadata
+	if it.run.rules.Target.StampMtime && want["mtime"] == "" {
+		now = maps.Clone(now)
+		delete(now, "mtime")
+	}
+	return maps.Equal(now, want) && h.ContentType == it.attrs.ContentType
 }

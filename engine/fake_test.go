@@ -23,6 +23,10 @@ type memStore struct {
 	delays [object.NumRequestKinds]time.Duration // on top
 	// dropsTags makes every copy lose the tags, also those sent along.
 	dropsTags bool
+	// keepsETag gives an object the ETag that it had, as S3 does under SSE-S3.
+	keepsETag bool
+	// noCondition: a copy with a condition on its destination is not implemented.
+	noCondition bool
 	// shows makes Copy's reply carry the encryption.
 	shows bool
 	// fault is asked before every request; a non-nil error is the answer, and
@@ -42,6 +46,8 @@ type memObject struct {
 	object.Object
 	attrs object.Attributes
 	body  []byte
+	// notes are the annotations, which no copy of this store takes along.
+	notes map[string]string
 	// writes counts how often the object was written in place.
 	writes int
 }
@@ -130,8 +136,49 @@ func (s *memStore) Copy(ctx context.Context, r *object.CopyRequest) (object.Copy
 	if r.SourceETag != "" && r.SourceETag != src.ETag {
 		return object.CopyReply{}, &object.Error{Class: object.ClassChanged, Op: "CopyObject", Ref: r.Source, HTTPStatus: 412}
 	}
+	if s.noCondition && (r.DestETag != "" || r.DestAbsent) {
+		return object.CopyReply{}, &object.Error{Class: object.ClassUnsupported, Op: "CopyObject", Ref: r.Source, HTTPStatus: 501, Condition: "If-Match"}
+	}
 	reply := s.write(r, src.body)
 	return reply, err
+}
+
+func (s *memStore) Get(ctx context.Context, r *object.GetRequest) (object.GetReply, error) {
+	if err, _ := s.enter(ctx, object.ReqGet, r.Ref.Key); err != nil {
+		return object.GetReply{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.mu.objects[r.Ref.Key]
+	switch {
+	case o == nil:
+		return object.GetReply{}, &object.Error{Class: object.ClassGone, Op: "GetObject", Ref: r.Ref, HTTPStatus: 404}
+	case r.ETag != "" && r.ETag != o.ETag:
+		return object.GetReply{}, &object.Error{Class: object.ClassChanged, Op: "GetObject", Ref: r.Ref, HTTPStatus: 412}
+	}
+	h := object.Head{Object: o.Object, Attributes: o.attrs}
+	h.Ref, h.Tags = r.Ref, nil
+	if o.Size > r.Max {
+		return object.GetReply{Head: h}, &object.Error{Class: object.ClassTooLarge, Op: "GetObject", Ref: r.Ref}
+	}
+	return object.GetReply{Head: h, Body: append(r.Into[:0], o.body...)}, nil
+}
+
+func (s *memStore) Put(ctx context.Context, r *object.PutRequest) (object.CopyReply, error) {
+	err, apply := s.enter(ctx, object.ReqPut, r.Dest.Key)
+	if !apply {
+		return object.CopyReply{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.mu.objects[r.Dest.Key]
+	switch {
+	case r.DestETag != "" && o == nil:
+		return object.CopyReply{}, &object.Error{Class: object.ClassGone, Op: "PutObject", Ref: r.Dest, HTTPStatus: 404}
+	case r.DestETag != "" && r.DestETag != o.ETag || r.DestAbsent && o != nil:
+		return object.CopyReply{}, &object.Error{Class: object.ClassChanged, Op: "PutObject", Ref: r.Dest, HTTPStatus: 412}
+	}
+	return s.write(&r.CopyRequest, bytes.Clone(r.Body)), err
 }
 
 // write must be called with mu held.
@@ -152,6 +199,9 @@ func (s *memStore) write(r *object.CopyRequest, body []byte) object.CopyReply {
 	}
 	o.Ref = object.Ref{Bucket: r.Dest.Bucket, Key: r.Dest.Key}
 	o.Size, o.ETag, o.LastModified = int64(len(body)), fmt.Sprintf("etag-%d", s.mu.next), time.Now()
+	if old := s.mu.objects[r.Dest.Key]; old != nil && s.keepsETag {
+		o.ETag = old.ETag
+	}
 	o.Encryption = object.Encryption{Type: r.Target.SSE, KMSKeyID: r.Target.KMSKeyID}
 	s.mu.objects[r.Dest.Key] = o
 	reply := object.CopyReply{ETag: o.ETag, RequestID: fmt.Sprint("req-", s.mu.next)}
@@ -318,8 +368,7 @@ func (s *memStore) PutTags(ctx context.Context, ref object.Ref, tags []object.Ta
 	return err
 }
 
-func (s *memStore) Grants(context.Context, object.Ref) ([]object.Grant, error)  { return nil, nil }
-func (s *memStore) PutGrants(context.Context, object.Ref, []object.Grant) error { return errNone }
+func (s *memStore) Grants(context.Context, object.Ref) ([]object.Grant, error) { return nil, nil }
 func (s *memStore) PutLock(context.Context, object.Ref, string, time.Time, bool) error {
 	return errNone
 }
@@ -333,151 +382,3 @@ func (s *memStore) Parts(context.Context, object.Ref, object.CustomerKey) ([]int
 var errNone = errors.New("memStore has no details")
 
 func (s *memStore) store() Store { return Store{Hot: s, Uploads: s, Details: s, Reader: s} }
-
-// memJournal keeps a plan and its outcomes in memory. reopen is what a crash
-// leaves: outcomes of the durable ones, everything handed out in doubt.
-type memJournal struct {
-	mu struct {
-		sync.Mutex
-		tasks      []object.Task
-		next       int
-		dispatched int
-		outcomes   map[uint64]*object.Outcome
-		uploads    map[uint64]object.Upload
-		parts      map[uint64][]object.Part
-		failing    error
-	}
-}
-
-func planOf(s *memStore, settled bool) *memJournal {
-	j := &memJournal{}
-	j.mu.outcomes = map[uint64]*object.Outcome{}
-	j.mu.uploads = map[uint64]object.Upload{}
-	j.mu.parts = map[uint64][]object.Part{}
-	objs, _, _ := s.ListInspected(context.Background(), "b", "", "", 1<<30)
-	for i, o := range objs {
-		o.Settled = settled
-		if !settled {
-			o.Encryption = object.Encryption{}
-		}
-		j.mu.tasks = append(j.mu.tasks, object.Task{Seq: uint64(i), Object: o})
-	}
-	return j
-}
-
-func (j *memJournal) reopen() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.mu.next = 0
-	for i := range j.mu.tasks {
-		j.mu.tasks[i].InDoubt = i < j.mu.dispatched
-	}
-}
-
-func (j *memJournal) Next(ctx context.Context, buf []object.Task) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	n := 0
-	for ; n < len(buf) && j.mu.next < len(j.mu.tasks); j.mu.next++ {
-		if t := j.mu.tasks[j.mu.next]; j.mu.outcomes[t.Seq] == nil {
-			buf[n] = t
-			n++
-		}
-	}
-	j.mu.dispatched = max(j.mu.dispatched, j.mu.next)
-	if n == 0 {
-		return 0, io.EOF
-	}
-	return n, ctx.Err()
-}
-
-func (j *memJournal) Record(o *object.Outcome) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.mu.failing == nil {
-		kept := *o
-		j.mu.outcomes[o.Seq] = &kept
-	}
-	return j.mu.failing
-}
-
-func (j *memJournal) Flush() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.mu.failing
-}
-
-func (j *memJournal) SaveUpload(u object.Upload) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.mu.uploads[u.Seq] = u
-	return nil
-}
-
-func (j *memJournal) SavePart(seq uint64, p object.Part) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.mu.parts[seq] = append(j.mu.parts[seq], p)
-	return nil
-}
-
-func (j *memJournal) Upload(seq uint64) (object.Upload, []object.Part, bool, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	u, ok := j.mu.uploads[seq]
-	return u, j.mu.parts[seq], ok, nil
-}
-
-func (j *memJournal) DropUpload(seq uint64) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	delete(j.mu.uploads, seq)
-	delete(j.mu.parts, seq)
-	return nil
-}
-
-func (j *memJournal) Leftovers() ([]object.Upload, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	var left []object.Upload
-	for seq, u := range j.mu.uploads {
-		if j.mu.outcomes[seq] != nil {
-			left = append(left, u)
-		}
-	}
-	return left, nil
-}
-
-// states counts the outcomes by state.
-func (j *memJournal) states() [object.NumStates]int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	var n [object.NumStates]int
-	for _, o := range j.mu.outcomes {
-		n[o.State]++
-	}
-	n[object.Remaining] = len(j.mu.tasks) - len(j.mu.outcomes)
-	return n
-}
-
-// always chooses the same operation for everything that is not as wanted yet.
-type always struct {
-	target object.Target
-	op     object.Operation
-}
-
-func (a always) Choose(o *object.Object, _ *object.Attributes) object.Choice {
-	if o.Encryption.Type == object.SSEUnknown {
-		return object.Choice{Operation: object.OpUndecided}
-	}
-	if a.target.Satisfied(o) {
-		return object.Choice{Operation: object.OpNone, Already: true}
-	}
-	return object.Choice{Operation: a.op, Route: object.RouteSelfCopy}
-}
-
-func memConfig(s *memStore, j *memJournal, op object.Operation) Config {
-	target := object.Target{SSE: object.SSEKMS, KMSKeyID: "arn:aws:kms:r:1:key/new"}
-	return Config{Journal: j, Store: s.store(), Chooser: always{target, op}, Target: target,
-		Caps: object.Capabilities{CompleteIfMatch: object.Yes}, Facts: object.BucketFacts{Versioning: object.VersioningOff, ACLsDisabled: object.Yes}, Workers: 8}
-}

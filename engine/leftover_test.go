@@ -2,6 +2,9 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -22,31 +25,95 @@ func faults(fs ...func(object.RequestKind, string) (error, bool)) func(object.Re
 	}
 }
 
-// An upload whose CreateMultipartUpload was answered by nothing is ended, whatever
+// told keeps what a run logs.
+type told struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (w *told) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.Write(p)
+}
+
+func (w *told) into(cfg *Config) { cfg.Log = slog.New(slog.NewTextHandler(w, nil)) }
+
+// checkNamed is check for a store on which uploads may stay open: each is named in
+// the log, none was aborted, and the journal has forgotten them.
+func checkNamed(t *testing.T, s *memStore, j *memJournal, n int, log *told) {
+	t.Helper()
+	s.mu.Lock()
+	open := s.mu.uploads
+	s.mu.uploads = map[string]*memUpload{}
+	s.mu.Unlock()
+	check(t, s, j, n)
+	if len(open) != n {
+		t.Errorf("%d uploads are open, want the %d whose creation got no answer", len(open), n)
+	}
+	for id, u := range open {
+		if !strings.Contains(log.b.String(), "key="+u.ref.Key+" upload="+id) {
+			t.Errorf("the log does not name %s of %s", id, u.ref.Key)
+		}
+	}
+	if s.count(object.ReqAbort) > 0 {
+		t.Errorf("%d uploads were aborted that nobody can tell to be ours", s.count(object.ReqAbort))
+	}
+}
+
+// An upload whose CreateMultipartUpload was answered by nothing is named, whatever
 // the requests that look for it meet.
-func TestUploadsNobodyHeardOfAreEnded(t *testing.T) {
+func TestUploadsNobodyHeardOfAreNamed(t *testing.T) {
 	transient := classError(object.ClassTransient)
-	lost := oncePerKey(object.ReqCreateUpload, transient, true)
 	for name, also := range map[string]func(object.RequestKind, string) (error, bool){
 		"nothing":         func(object.RequestKind, string) (error, bool) { return nil, true },
 		"listing fails":   oncePerKey(object.ReqListParts, transient, false),
-		"abort fails":     oncePerKey(object.ReqAbort, transient, false),
-		"abort's answer":  oncePerKey(object.ReqAbort, transient, true),
 		"complete's gone": oncePerKey(object.ReqComplete, transient, true),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newMemStore(20)
-				s.fault = faults(lost, also)
+				s, log := newMemStore(20), new(told)
+				s.fault = faults(oncePerKey(object.ReqCreateUpload, transient, true), also)
 				j := planOf(s, false)
-				if err := Run(t.Context(), memConfig(s, j, object.OpMultipart)); err != nil {
+				cfg := memConfig(s, j, object.OpMultipart)
+				log.into(&cfg)
+				if err := Run(t.Context(), cfg); err != nil {
 					t.Fatal(err)
 				}
-				check(t, s, j, 20)
+				checkNamed(t, s, j, 20, log)
+				for _, o := range j.mu.outcomes {
+					if !strings.Contains(o.Message, "may be left open") {
+						t.Errorf("the outcome of %d says %q", o.Seq, o.Message)
+					}
+				}
 			})
 		})
-		lost = oncePerKey(object.ReqCreateUpload, transient, true)
 	}
+}
+
+// An upload that another client began just when the answer to ours was lost is never
+// aborted, although it is the only open one of its key.
+func TestL9OthersUploadsAreLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, log := newMemStore(20), new(told)
+		lost := oncePerKey(object.ReqCreateUpload, classError(object.ClassTransient), false)
+		s.fault = func(k object.RequestKind, key string) (error, bool) {
+			err, applied := lost(k, key)
+			if err != nil {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.mu.uploads["theirs-"+key] = &memUpload{ref: object.Ref{Bucket: "b", Key: key}, parts: map[int][]byte{}, began: time.Now()}
+			}
+			return err, applied
+		}
+		j := planOf(s, false)
+		cfg := memConfig(s, j, object.OpMultipart)
+		log.into(&cfg)
+		if err := Run(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		checkNamed(t, s, j, 20, log)
+	})
 }
 
 // lateUploads lets the first CreateUpload of every key fail and take effect two
@@ -68,19 +135,19 @@ func (s *lateUploads) CreateUpload(ctx context.Context, r *object.CopyRequest) (
 	return "", object.Encryption{}, classError(object.ClassTransient)()
 }
 
-// A CreateMultipartUpload that arrives when its object is long done leaves no
-// upload behind either.
-func TestUploadsThatComeLateAreEnded(t *testing.T) {
+// A CreateMultipartUpload that arrives when its object is long done is named too.
+func TestUploadsThatComeLateAreNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &lateUploads{memStore: newMemStore(20)}
 		j := planOf(s.memStore, false)
-		cfg := memConfig(s.memStore, j, object.OpMultipart)
+		cfg, log := memConfig(s.memStore, j, object.OpMultipart), new(told)
 		cfg.Store.Uploads = s
+		log.into(&cfg)
 		if err := Run(t.Context(), cfg); err != nil {
 			t.Fatal(err)
 		}
 		s.wg.Wait()
-		check(t, s.memStore, j, 20)
+		checkNamed(t, s.memStore, j, 20, log)
 	})
 }
 
@@ -111,6 +178,43 @@ func TestUploadsThatCannotBeAbortedAreKeptInMind(t *testing.T) {
 		}
 		if len(j.mu.uploads) > 0 || len(s.mu.uploads) > 0 {
 			t.Errorf("%d uploads in the journal, %d in the store after the next run", len(j.mu.uploads), len(s.mu.uploads))
+		}
+	})
+}
+
+// TestAnUploadIsNotLostSightOfWhileStopping: a run that is told to stop aborts no
+// upload, and begins no other one in its place either.
+func TestAnUploadIsNotLostSightOfWhileStopping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStore(20)
+		j := planOf(s, false)
+		drain, hit := make(chan struct{}), new(sync.Map)
+		var stop sync.Once
+		s.fault = func(k object.RequestKind, key string) (error, bool) {
+			if k != object.ReqCopyPart {
+				return nil, true
+			}
+			stop.Do(func() { close(drain) })
+			time.Sleep(time.Second)
+			if _, again := hit.LoadOrStore(key, true); !again {
+				return &object.Error{Class: object.ClassChanged, Op: "UploadPartCopy"}, false
+			}
+			return nil, true
+		}
+		cfg := memConfig(s, j, object.OpMultipart)
+		cfg.Drain = drain
+		if err := Run(t.Context(), cfg); !errors.Is(err, ErrDrained) {
+			t.Fatal(err)
+		}
+		if n := len(j.mu.uploads); n == 0 || len(s.mu.uploads) != n {
+			t.Fatalf("%d uploads in the journal, %d in the store", n, len(s.mu.uploads))
+		}
+		j.reopen()
+		if err := Run(t.Context(), memConfig(s, j, object.OpMultipart)); err != nil {
+			t.Fatal(err)
+		}
+		if len(j.mu.uploads) > 0 || len(s.mu.uploads) > 0 || j.states()[object.Done] != 20 {
+			t.Errorf("%d uploads in the journal, %d in the store after the next run; %v", len(j.mu.uploads), len(s.mu.uploads), j.states())
 		}
 	})
 }

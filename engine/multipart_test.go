@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/resealhq/reseal/engine/carry"
 	"github.com/resealhq/reseal/engine/object"
 )
 
@@ -15,12 +16,12 @@ import (
 func inParts(n int) (*memStore, *memJournal, Config) {
 	s := newMemStore(n)
 	for _, o := range s.mu.objects {
-		o.body, o.Size = make([]byte, 4*MinPartSize), 4*MinPartSize
+		o.body, o.Size = make([]byte, 4*carry.MinPartSize), 4*carry.MinPartSize
 		o.attrs.Metadata = map[string]string{"owner": "\xe4"}
 	}
 	j := planOf(s, false)
 	cfg := memConfig(s, j, object.OpMultipart)
-	cfg.PartSize = MinPartSize
+	cfg.PartSize = carry.MinPartSize
 	cfg.Caps.GetTagging = object.Yes
 	return s, j, cfg
 }

@@ -2,34 +2,40 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"io"
+	"fmt"
 
+	"github.com/resealhq/reseal/engine/look"
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/retry"
 )
 
 // prove turns a mutation's success into a done outcome, or finds out that it was
 // none. The cheapest proof that the flags allow is taken: the reply where it
 // shows the encryption, a re-listing of many objects at once, a HEAD.
 func (it *item) prove(ctx context.Context, op string, reply object.CopyReply) (*object.Outcome, error) {
-	it.written, it.wrote = true, it.out
+	it.past.answered(&it.out)
+	ctx = retry.Ending(ctx)
+	if it.sentEventHold() || it.anew != nil {
+		return it.proveByHead(ctx, op, reply)
+	}
 	if it.replyProves(reply) {
 		return it.done(reply.ETag, reply.Encryption), nil
 	}
 	if e, ok := it.onItsWord(reply); ok {
 		return it.done(reply.ETag, e), nil
 	}
-	if it.Bulk != nil && !it.proveAlone && it.Verify == VerifyAuto && it.Dest.InPlace() && it.obj.VersionID == "" {
-		it.prover.take(&claim{it: it, op: op, reply: reply})
+	if it.run.cfg.Bulk != nil && !it.past.provesItself() && it.run.cfg.Verify == VerifyAuto && it.run.cfg.Dest.InPlace() && it.obj.VersionID == "" {
+		it.run.prover.take(&claim{it: it, op: op, reply: reply})
 		return nil, nil
 	}
 	return it.proveByHead(ctx, op, reply)
 }
 
 func (it *item) replyProves(reply object.CopyReply) bool {
-	return it.Verify <= VerifyResponse && reply.ETag != "" && it.Target.StorageClass == "" &&
-		reply.Encryption.Type != object.SSEUnknown && it.Target.MetBy(reply.Encryption)
+	return it.run.cfg.Verify <= VerifyResponse && reply.ETag != "" && it.run.rules.Target.StorageClass == "" &&
+		reply.Encryption.Type != object.SSEUnknown && it.run.rules.Target.MetBy(reply.Encryption)
 }
 
 // onItsWord is for an operator who asks for no more proof than the reply, on a
@@ -39,12 +45,18 @@ func (it *item) replyProves(reply object.CopyReply) bool {
 // what verify is for. A reply that shows nothing where others do is suspicious, and
 // the store is asked.
 func (it *item) onItsWord(reply object.CopyReply) (e object.Encryption, ok bool) {
-	silent := it.Caps.CopyShowsEncryption
-	if it.out.Operation == object.OpMultipart {
-		silent = it.Caps.UploadShowsEncryption
+	silent := it.run.rules.Caps.CopyShowsEncryption
+	switch it.out.Operation {
+	case object.OpMultipart:
+		silent = it.run.rules.Caps.UploadShowsEncryption
+	case object.OpRewrite:
+		silent = it.run.rules.Caps.PutShowsEncryption
 	}
-	t := it.Target
-	if it.Verify != VerifyResponse || silent != object.No || it.Caps.Encrypts != object.Yes ||
+	t := it.run.rules.Target
+	if it.out.Operation != object.OpRewrite && it.mayKeepKey() {
+		return e, false
+	}
+	if it.run.cfg.Verify != VerifyResponse || silent != object.No || it.run.rules.Caps.Encrypts != object.Yes ||
 		reply.ETag == "" || reply.Encryption.Type != object.SSEUnknown || t.StorageClass != "" {
 		return e, false
 	}
@@ -63,25 +75,87 @@ func (it *item) onItsWord(reply object.CopyReply) (e object.Encryption, ok bool)
 	return e, true
 }
 
+// mayKeepKey says whether a copy may have left the object under another KMS key than
+// the target's: some stores answer 200 and do, and this one was not seen not to.
+func (it *item) mayKeepKey() bool {
+	from := &it.obj.Encryption
+	return it.run.rules.Target.SSE.KMS() && it.run.rules.Caps.OtherKey != object.Yes &&
+		(from.Type == object.SSEUnknown || from.Type.KMS() && !it.run.rules.Target.MetBy(*from))
+}
+
 // proveByHead asks the store. If it shows another object than the one that was
 // just written, somebody else has written since.
 func (it *item) proveByHead(ctx context.Context, op string, reply object.CopyReply) (*object.Outcome, error) {
-	dest := it.Dest.Ref(it.obj.Ref)
-	h, err := it.head(ctx, it.Store.Hot, dest)
+	h, err := it.run.look.Head(ctx, it.run.cfg.Store.Hot, it.dest())
+	if object.ClassOf(err) == object.ClassGone {
+		return it.deletedSince(ctx, op, reply, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if h.ETag != reply.ETag {
-		return nil, changedSince(op, dest)
+		return nil, look.ChangedSince(op, h.Ref)
 	}
-	if h.Size != it.obj.Size || !it.Target.Satisfied(&h.Object) {
-		return nil, it.unproved(op, &h)
+	if h.Size != it.obj.Size || !it.rules().Target.Satisfied(&h.Object) && !it.keptNone() {
+		return nil, it.unproved(op, h)
 	}
-	if it.Verify == VerifyRead {
-		if err := it.compareAfter(ctx, &h); err != nil {
+	if err := it.provesEnvelope(ctx, op, h); err != nil {
+		return nil, err
+	}
+	if it.sentEventHold() && !sameEventHold(it.attrs, &h.Attributes) {
+		return nil, &object.Error{Class: object.ClassUnproved, Op: op, Ref: h.Ref, RequestID: h.RequestID,
+			Message: "the object is under the new encryption, and HEAD does not show its event hold",
+			Hint:    "set it again by PutObjectRetention, and grant s3:GetObjectRetention, without which none is shown"}
+	}
+	if it.run.cfg.Verify == VerifyRead {
+		if err := it.compareAfter(ctx, h); err != nil {
 			return nil, err
 		}
 	}
+	if it.anew == nil {
+		it.out.ClientSideAfter = h.ClientSide
+	}
+	return it.done(h.ETag, h.Encryption), nil
+}
+
+// sentEventHold says whether the copy had to carry an event hold, which no reply to
+// it shows.
+func (it *item) sentEventHold() bool {
+	return it.attrs != nil && it.attrs.EventHold && it.run.rules.Caps.IsAWS() && it.run.rules.Facts.ObjectLock != object.No
+}
+
+func sameEventHold(a, b *object.Attributes) bool {
+	return a.EventHold == b.EventHold && a.EventHoldDays == b.EventHoldDays && a.EventHoldYears == b.EventHoldYears
+}
+
+// deletedSince is the outcome of a copy that was answered with success and whose key
+// shows nothing now: another client has deleted it. Where the bucket keeps versions,
+// the one that the copy made is still there and proves it, and so is the one from
+// before.
+func (it *item) deletedSince(ctx context.Context, op string, reply object.CopyReply, gone error) (*object.Outcome, error) {
+	if reply.VersionID == "" {
+		return nil, gone
+	}
+	ref := it.dest()
+	ref.VersionID = reply.VersionID
+	h, err := it.run.look.Head(ctx, it.run.cfg.Store.Hot, ref)
+	switch {
+	case object.ClassOf(err) == object.ClassGone:
+		return nil, gone
+	case err != nil:
+		return nil, err
+	case h.ETag != reply.ETag || h.Size != it.obj.Size || !it.rules().Target.Satisfied(&h.Object) && !it.keptNone():
+		return nil, it.unproved(op, h)
+	}
+	if err := it.provesEnvelope(ctx, op, h); err != nil {
+		return nil, err
+	}
+	if it.run.cfg.Verify == VerifyRead {
+		if err := it.compareAfter(ctx, h); err != nil {
+			return nil, err
+		}
+	}
+	it.out.Message = "copied, and deleted by another client since; the version that the copy made is as wanted"
 	return it.done(h.ETag, h.Encryption), nil
 }
 
@@ -89,28 +163,20 @@ func (it *item) proveByHead(ctx context.Context, op string, reply object.CopyRep
 // not there any more afterwards. Where the store holds a checksum over the whole
 // object and the copy keeps it, that is compared instead and nothing is read.
 func (it *item) digestBefore(ctx context.Context, keepsChecksum bool) (err error) {
-	if it.Verify != VerifyRead || keepsChecksum && it.comparable(it.attrs) != "" {
+	if it.run.cfg.Verify != VerifyRead || keepsChecksum && look.Comparable(&it.obj, it.attrs) != "" {
 		return nil
 	}
-	it.digest, err = it.digestOf(ctx, it.Source, it.obj.Ref, it.ssecKey(), it.obj.ETag, it.obj.Size)
+	it.digest, err = it.run.look.Digest(ctx, it.run.cfg.Source, &it.obj)
 	return err
 }
 
-// comparable names a checksum algorithm of which a holds a value over the whole
-// object.
-func (it *item) comparable(a *object.Attributes) string {
-	if a == nil || it.obj.ChecksumType != "FULL_OBJECT" {
-		return ""
-	}
-	for algorithm := range a.Checksums {
-		return algorithm
-	}
-	return ""
-}
-
+// compareAfter compares the bytes after the copy with those from before.
 func (it *item) compareAfter(ctx context.Context, h *object.Head) error {
-	alg := it.comparable(it.attrs)
-	if it.digest == nil && alg != "" && h.Checksums[alg] != "" && h.ChecksumType == "FULL_OBJECT" {
+	if it.sums != nil {
+		return it.compareSent(ctx, h)
+	}
+	alg := look.Comparable(&it.obj, it.attrs)
+	if it.digest == nil && alg != "" && h.Checksums[alg] != "" && h.ChecksumType == object.FullObject {
 		if it.attrs.Checksums[alg] == h.Checksums[alg] {
 			return nil
 		}
@@ -120,7 +186,7 @@ func (it *item) compareAfter(ctx context.Context, h *object.Head) error {
 		return &object.Error{Class: object.ClassUnproved, Op: "GetObject", Ref: h.Ref,
 			Message: "the bytes cannot be compared any more: the checksum that the object had did not come back with the copy"}
 	}
-	after, err := it.digestOf(ctx, it.Store, h.Ref, it.keyFor(h.Encryption), h.ETag, h.Size)
+	after, err := it.run.look.Digest(ctx, it.run.cfg.Store, &h.Object)
 	if err != nil {
 		return err
 	}
@@ -130,64 +196,36 @@ func (it *item) compareAfter(ctx context.Context, h *object.Head) error {
 	return nil
 }
 
-func (r *run) keyFor(e object.Encryption) object.CustomerKey {
-	switch {
-	case e.Type != object.SSEC:
-		return object.CustomerKey{}
-	case e.CustomerKeyMD5 == r.Target.CustomerKey.MD5():
-		return r.Target.CustomerKey
-	}
-	return r.Target.SourceKey
-}
-
 func differs(h *object.Head) error {
 	return &object.Error{Class: object.ClassUnproved, Op: "GetObject", Ref: h.Ref, RequestID: h.RequestID,
 		Message: "the bytes after the copy are not those from before",
 		Hint:    "restore the object from its previous version or a backup, and do not trust this store with copies"}
 }
 
-// digestOf is the SHA-256 of an object's bytes, read in one stream, conditional
-// on its ETag. A body of another size is not the object: a 200 can carry an error.
-func (r *run) digestOf(ctx context.Context, s Store, ref object.Ref, key object.CustomerKey, etag string, size int64) ([]byte, error) {
-	var sum []byte
-	err := r.send(ctx, object.Call{Kind: object.ReqGet, Key: ref.Key}, func(ctx context.Context) error {
-		body, err := s.Open(ctx, ref, key, etag)
-		if err != nil {
-			return err
+// unproved is the error for a success that the store does not show.
+func (it *item) unproved(op string, h *object.Head) error {
+	e := &object.Error{Class: object.ClassUnproved, Op: op, Ref: h.Ref, RequestID: h.RequestID,
+		Hint: "run `reseal doctor` to see which operations this store really does"}
+	switch {
+	case h.Size != it.obj.Size:
+		e.Message = "the store answered success, and the object's size is another one now"
+	case it.rules().Target.MetBy(h.Encryption): // so it is the class that differs
+		e.Message = fmt.Sprintf("the object is under the new encryption, and in the storage class %s instead of %s",
+			cmp.Or(h.StorageClass, "STANDARD"), it.rules().Target.StorageClass)
+		e.Hint = "this store does not put copies into that class: leave --storage-class away, or let a lifecycle rule move them"
+	default:
+		e.Message = "the store answered success, and HEAD shows " + describe(h.Encryption)
+		if t := &it.rules().Target; h.Encryption.Type == t.SSE && h.Encryption.KMSKeyID == it.obj.Encryption.KMSKeyID && t.UnderOtherKey(h.Encryption) {
+			e.Err = errKeptKey
 		}
-		defer body.Close()
-		h := sha256.New()
-		n, err := io.Copy(h, body)
-		if err != nil {
-			return &object.Error{Class: object.ClassTransient, Op: "GetObject", Ref: ref, Message: "the body broke off", Err: err}
-		}
-		if size >= 0 && n != size {
-			return &object.Error{Class: object.ClassTransient, Op: "GetObject", Ref: ref, Message: "the body does not have the object's size"}
-		}
-		sum = h.Sum(nil)
-		return nil
-	})
-	return sum, err
+	}
+	return e
 }
 
-// sameBytes compares the source with what stands at the destination: by ETag or
-// checksum where these say something about the bytes, else by reading both.
-func (it *item) sameBytes(ctx context.Context, dest *object.Head) (bool, error) {
-	if it.attrs == nil {
-		if err := it.inspect(ctx); err != nil {
-			return false, err
-		}
+func describe(e object.Encryption) string {
+	s := e.Type.String()
+	if e.KMSKeyID != "" {
+		s += " under " + e.KMSKeyID
 	}
-	if dest.Size != it.obj.Size {
-		return false, nil
-	}
-	if alg := it.comparable(it.attrs); alg != "" && dest.ChecksumType == "FULL_OBJECT" && dest.Checksums[alg] != "" {
-		return it.attrs.Checksums[alg] == dest.Checksums[alg], nil
-	}
-	a, err := it.digestOf(ctx, it.Source, it.obj.Ref, it.ssecKey(), it.obj.ETag, it.obj.Size)
-	if err != nil {
-		return false, err
-	}
-	b, err := it.digestOf(ctx, it.Store, dest.Ref, it.keyFor(dest.Encryption), dest.ETag, dest.Size)
-	return bytes.Equal(a, b), err
+	return s
 }

@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/retry"
+	"github.com/resealhq/reseal/engine/store"
 )
 
 // A claim is a copy that the store answered with success and whose proof is
@@ -49,21 +51,35 @@ const (
 // prover proves claims by re-listing the key ranges that they lie in. An object
 // has its outcome only after that, so a crash leaves it in doubt, not done.
 type prover struct {
-	*run
+	r      *run
+	bulk   store.BulkLister // nil where no listing proves anything
 	claims chan *claim
 	wg     sync.WaitGroup
-	// pageTime is how long a page takes, with the last ones counting most.
-	pageTime atomic.Int64
+	// pageTime is how long a page takes, copyTime how long a small copy does, with
+	// the last ones counting most.
+	pageTime, copyTime atomic.Int64
 }
 
-// newProver starts nothing unless there is a listing to prove by.
-func newProver(ctx context.Context, r *run) *prover {
-	p := &prover{run: r}
-	if r.Bulk != nil {
-		p.claims = make(chan *claim, 4*proveBatch)
-		p.wg.Go(func() { p.loop(ctx) })
+// timing lets the prover see how long copies take.
+type timing struct {
+	Observer
+	p *prover
+}
+
+// Requested is the Observer's.
+func (t timing) Requested(call *object.Call, res object.Result) {
+	if call.Kind == object.ReqCopy && res.OK && call.Bytes <= timedUpTo {
+		average(&t.p.copyTime, res.Latency, 16)
 	}
-	return p
+	t.Observer.Requested(call, res)
+}
+
+// start starts nothing unless there is a listing to prove by.
+func (p *prover) start(ctx context.Context) {
+	if p.bulk != nil {
+		p.claims = make(chan *claim, 4*proveBatch)
+		p.wg.Go(func() { defer p.r.tellPanic(); p.loop(retry.Ending(ctx)) })
+	}
 }
 
 // take blocks only when the store is far behind with its listings.
@@ -93,6 +109,7 @@ func (p *prover) loop(ctx context.Context) {
 		slots <- struct{}{}
 		p.wg.Go(func() {
 			defer func() { <-slots }()
+			defer p.r.tellPanic()
 			p.proveAll(ctx, full)
 		})
 	}
@@ -161,8 +178,8 @@ func (c *claim) near(d *claim) bool {
 	return max(c.it.task.Seq, d.it.task.Seq)-min(c.it.task.Seq, d.it.task.Seq) <= proveGap
 }
 
-// proveRun lists the run's range page by page, settles what the pages show, and
-// returns the claims that are better asked about one by one.
+// proveRun lists the range of neighbours page by page, records what the pages show,
+// and returns the claims that are better asked about one by one.
 func (p *prover) proveRun(ctx context.Context, run []*claim) (alone []*claim) {
 	for len(run) > 0 {
 		objs, more, err := p.page(ctx, run)
@@ -187,9 +204,9 @@ func (p *prover) page(ctx context.Context, run []*claim) (objs []object.Object, 
 	prefix := after[:object.CommonPrefix(after, last.it.obj.Key)]
 	rows := max(first.it.task.Seq, last.it.task.Seq) - min(first.it.task.Seq, last.it.task.Seq) + proveRun
 	rows = min(max(rows, uint64(len(run))), proveBatch)
-	err = p.send(ctx, object.Call{Kind: object.ReqList, Key: key}, func(ctx context.Context) (err error) {
+	err = p.r.loop.Do(ctx, object.Call{Kind: object.ReqList, Key: key}, func(ctx context.Context) (err error) {
 		began := time.Now()
-		objs, more, err = p.Bulk.ListInspected(ctx, first.it.obj.Bucket, prefix, after, int(rows))
+		objs, more, err = p.bulk.ListInspected(ctx, first.it.obj.Bucket, prefix, after, int(rows))
 		average(&p.pageTime, time.Since(began), 4)
 		return err
 	})
@@ -199,14 +216,14 @@ func (p *prover) page(ctx context.Context, run []*claim) (objs []object.Object, 
 // before is a key that sorts before key with as little as possible in between.
 func before(key string) string {
 	last, size := utf8.DecodeLastRuneInString(key)
-	head := key[:len(key)-size]
+	stem := key[:len(key)-size]
 	if last <= ' '+1 || !utf8.ValidRune(last-1) || last == utf8.RuneError {
-		return head
+		return stem
 	}
-	return head + string(last-1) + "~~"
+	return stem + string(last-1) + "~~"
 }
 
-// match settles the claims that the page shows as expected. It returns those that
+// match records the claims that the page shows as expected. It returns those that
 // it shows otherwise, since the page may be older than the claim, and those that
 // lie behind it.
 func (p *prover) match(run []*claim, objs []object.Object) (proved int, unproved, rest []*claim) {
@@ -221,7 +238,7 @@ func (p *prover) match(run []*claim, objs []object.Object) (proved int, unproved
 		run = run[1:]
 		if o := &objs[0]; c.shownBy(o) {
 			proved++
-			p.settle(c.it.done(o.ETag, o.Encryption))
+			p.r.record(c.it.done(o.ETag, o.Encryption))
 		} else {
 			unproved = append(unproved, c)
 		}
@@ -232,7 +249,7 @@ func (p *prover) match(run []*claim, objs []object.Object) (proved int, unproved
 // shownBy says whether a listing's row is the very object that the copy wrote,
 // and as wanted.
 func (c *claim) shownBy(o *object.Object) bool {
-	return o.Key == c.it.obj.Key && o.ETag == c.reply.ETag && o.Size == c.it.obj.Size && c.it.Target.Satisfied(o)
+	return o.Key == c.it.obj.Key && o.ETag == c.reply.ETag && o.Size == c.it.obj.Size && c.it.run.rules.Target.Satisfied(o)
 }
 
 // askEach proves claims by HEAD, several at a time.
@@ -254,14 +271,14 @@ func (p *prover) askEach(ctx context.Context, claims []*claim) {
 func (p *prover) ask(ctx context.Context, c *claim) {
 	out, err := c.it.proveByHead(ctx, c.op, c.reply)
 	if object.ClassOf(err) == object.ClassChanged {
-		out, err = p.do(ctx, new(item), &c.it.task, anew) // somebody wrote it after the copy
+		out, err = p.r.do(ctx, new(item), &c.it.task, true) // somebody wrote it after the copy
 		out = c.it.acknowledged(out)
 	} else if err != nil {
 		out, err = c.it.orOutcome(ctx, err)
 	}
 	if err != nil {
-		p.abandon(&c.it.task, err)
+		p.r.abandon(&c.it.task, err)
 		return
 	}
-	p.settle(out)
+	p.r.record(out)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/retry"
 )
 
 // Reads sends requests that change nothing outside of a Run: pages of a listing,
@@ -17,37 +18,40 @@ type Reads struct{ r *run }
 // No Journal and no Chooser is needed.
 func NewReads(cfg Config) *Reads {
 	cfg.setDefaults()
-	return &Reads{&run{Config: cfg, draining: make(chan struct{})}}
+	return &Reads{newRun(&cfg)}
 }
 
 // Do sends f until it succeeds or cannot. The context ends it between attempts.
 func (q *Reads) Do(ctx context.Context, call object.Call, f func(context.Context) error) error {
-	return q.ended(ctx, q.r.send(ctx, call, f))
+	return q.ended(ctx, q.r.loop.Do(ctx, call, f))
 }
 
 // Inspect asks the store about one object, with the customer keys that it may be
 // under, and reads its grants where it can have any.
 func (q *Reads) Inspect(ctx context.Context, o *object.Object) (object.Head, error) {
-	it := &item{run: q.r, task: object.Task{Object: *o}, obj: *o}
-	if err := it.inspect(ctx); err != nil {
+	h, err := q.r.look.Inspect(ctx, o, false)
+	if err != nil {
 		return object.Head{}, q.ended(ctx, err)
 	}
-	return object.Head{Object: it.obj, Attributes: *it.attrs, ShownVersionID: it.version}, nil
+	return *h, nil
 }
 
 // Head asks about one object, with the customer keys that it may be under. dest
 // asks Config.Store, else it is Config.Source.
 func (q *Reads) Head(ctx context.Context, ref object.Ref, dest bool) (object.Head, error) {
-	hot := q.r.Source.Hot
+	hot := q.r.cfg.Source.Hot
 	if dest {
-		hot = q.r.Store.Hot
+		hot = q.r.cfg.Store.Hot
 	}
-	h, err := q.r.head(ctx, hot, ref)
-	return h, q.ended(ctx, err)
+	h, err := q.r.look.Head(ctx, hot, ref)
+	if err != nil {
+		return object.Head{}, q.ended(ctx, err)
+	}
+	return *h, nil
 }
 
 func (q *Reads) ended(ctx context.Context, err error) error {
-	if errors.Is(err, errAbandon) {
+	if errors.Is(err, retry.ErrStopping) {
 		return context.Cause(ctx)
 	}
 	return err

@@ -104,33 +104,17 @@ func TestUploadsToBeFollowedAreEnded(t *testing.T) {
 
 // A CreateMultipartUpload that got no answer is looked for in the end also where
 // the object had to be followed up.
-func TestLateUploadsOfTaggedObjectsAreEnded(t *testing.T) {
+func TestLateUploadsOfTaggedObjectsAreNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, j, cfg := tagged(20, object.OpMultipart)
-		s := &lateUploads{memStore: m}
+		s, log := &lateUploads{memStore: m}, new(told)
 		cfg.Store.Uploads = s
+		log.into(&cfg)
 		if err := Run(t.Context(), cfg); err != nil {
 			t.Fatal(err)
 		}
 		s.wg.Wait()
-		check(t, m, j, 20)
+		checkNamed(t, m, j, 20, log)
 		checkTags(t, m)
 	})
-}
-
-// The checksums that an upload is asked for are those that S3 can make of parts.
-func TestUploadChecksum(t *testing.T) {
-	for _, tc := range [][4]string{
-		{"SHA256", "FULL_OBJECT", "SHA256", "COMPOSITE"}, // its change was accepted by name
-		{"SHA1", "COMPOSITE", "SHA1", "COMPOSITE"},
-		{"CRC32", "FULL_OBJECT", "CRC32", "FULL_OBJECT"},
-		{"CRC32C", "COMPOSITE", "CRC32C", "COMPOSITE"},
-		{"CRC64NVME", "FULL_OBJECT", "CRC64NVME", "FULL_OBJECT"},
-		{"", "", "", ""},
-	} {
-		it := &item{obj: object.Object{ChecksumAlgorithm: tc[0], ChecksumType: tc[1]}}
-		if algorithm, typ := it.uploadChecksum(); algorithm != tc[2] || typ != tc[3] {
-			t.Errorf("%v: asked for %s %s", tc, algorithm, typ)
-		}
-	}
 }

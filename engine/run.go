@@ -9,7 +9,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
+	"github.com/resealhq/reseal/engine/carry"
+	"github.com/resealhq/reseal/engine/look"
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/retry"
+	"github.com/resealhq/reseal/engine/upload"
 )
 
 // ErrDrained is Run's error when Config.Drain was closed before the end.
@@ -18,36 +24,60 @@ var ErrDrained = errors.New("drained before the end")
 // ErrMaxFailures is wrapped by Run's error when too many objects failed.
 var ErrMaxFailures = errors.New("too many objects failed")
 
-// run is the state of one Run.
+// run is the state of one Run, and what its workers share.
 type run struct {
-	Config
+	cfg     *Config
+	rules   *carry.Rules
+	loop    *retry.Loop
+	look    *look.Looker
+	uploads *upload.Copier
+	prover  *prover
+	room    *room
+	notes   *semaphore.Weighted // bytes of annotations that are held
+	refused refused
+	berths  berths
 
-	// draining is closed once nothing new may begin: by Drain, by stop.
+	// draining is closed once nothing new may begin: by Drain, by fail.
 	draining chan struct{}
 	drained  sync.Once
 
-	keyErrors atomic.Int32
-	settled   atomic.Int64
-	failed    atomic.Int64
-	// ssec remembers which customer key the last SSE-C object opened with, the
-	// first guess for the next.
-	ssec atomic.Int32
-
+	recorded atomic.Int64
+	failed   atomic.Int64
+	// cancel ends the run's context.
+	cancel context.CancelFunc
 	// unfinished counts tasks that were handed out and got no outcome.
 	unfinished atomic.Int64
-	prover     *prover
-	copyTime   atomic.Int64 // how long a small copy takes, of late
-
-	renewal struct {
-		sync.Mutex
-		last time.Time // when credentials were last renewed
-	}
 
 	mu struct {
 		sync.Mutex
-		cause       error // why the run stops; the first one stays
-		lastWaiting time.Time
+		cause error // why the run stops; the first one stays
 	}
+}
+
+// newRun stacks the storeys. cfg has its defaults.
+func newRun(cfg *Config) *run {
+	r := &run{cfg: cfg, draining: make(chan struct{}), notes: semaphore.NewWeighted(maxAnnotationsHeld)}
+	r.room = newRoom(maxBytesHeld)
+	if cfg.Reupload != nil {
+		r.room = newRoom(maxPartsHeld)
+	}
+	r.rules = &carry.Rules{Target: cfg.Target, Caps: cfg.Caps, Dest: cfg.Dest, Facts: cfg.Facts, Annotations: cfg.KeepAnnotations}
+	if cfg.DestFacts != nil {
+		r.rules.Facts = *cfg.DestFacts
+	}
+	r.loop = &retry.Loop{Pace: cfg.Pace, Observer: cfg.Observer, Log: cfg.Log,
+		MaxAttempts: cfg.MaxAttempts, ThrottleWait: cfg.ThrottleWait, OutageWait: cfg.OutageWait, CredentialWait: cfg.CredentialWait,
+		RequestTimeout: cfg.RequestTimeout, Backoff: cfg.Backoff, Renew: cfg.Renew,
+		Stopping: r.draining, Stop: r.fail}
+	r.look = &look.Looker{Loop: r.loop, Source: cfg.Source, Rules: r.rules, Facts: &cfg.Facts}
+	r.uploads = &upload.Copier{Loop: r.loop, Look: r.look, Rules: r.rules, Store: cfg.Store, Journal: cfg.Journal,
+		PartsInFlight: cfg.PartsInFlight, Gate: cfg.Gate, Log: cfg.Log}
+	r.berths = berths{ceilings: cfg.Ceilings, partSize: cfg.PartSize, turn: make(chan struct{}, 1)}
+	r.prover = &prover{r: r, bulk: cfg.Bulk}
+	if cfg.Bulk != nil {
+		r.loop.Observer = timing{cfg.Observer, r.prover}
+	}
+	return r
 }
 
 // Run works until every task of the journal has an outcome, and then returns
@@ -63,12 +93,13 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	r := &run{Config: cfg, draining: make(chan struct{})}
-	if err := r.cleanUp(ctx); err != nil {
+	r := newRun(&cfg)
+	if err := r.uploads.CleanUp(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	r.cancel = cancel
 	stopWatch := context.AfterFunc(ctx, r.drain)
 	defer stopWatch()
 	go func() {
@@ -79,11 +110,11 @@ func Run(ctx context.Context, cfg Config) error {
 		}
 	}()
 	everything := r.work(ctx)
-	if err := r.Journal.Flush(); err != nil {
-		return journalError("written", err)
+	if err := cfg.Journal.Flush(); err != nil {
+		return upload.JournalError("written", err)
 	}
 	if ctx.Err() == nil {
-		if err := r.cleanUp(ctx); err != nil {
+		if err := r.uploads.CleanUp(ctx); err != nil {
 			r.fail(err)
 		}
 	}
@@ -98,31 +129,33 @@ func Run(ctx context.Context, cfg Config) error {
 	return r.mu.cause
 }
 
-func journalError(how string, err error) error {
-	return fmt.Errorf("the job's checkpoint cannot be %s: %w", how, err)
-}
-
 // work hands tasks to the workers until there are none, or the run drains; it
 // says whether every task of the journal has its outcome now.
 func (r *run) work(ctx context.Context) (everything bool) {
-	tasks := make(chan object.Task, r.Workers)
+	tasks := make(chan object.Task, r.cfg.Workers)
+	starting, end := r.untilDraining(ctx)
+	defer end()
 	var workers sync.WaitGroup
-	r.prover = newProver(ctx, r)
-	for range r.Workers {
+	r.prover.start(ctx)
+	for range r.cfg.Workers {
 		workers.Go(func() {
+			defer r.tellPanic()
 			it := new(item)
 			for t := range tasks {
-				if r.isDraining() {
-					r.unfinished.Add(1) // it stays in doubt, which is cheap to settle
+				berth, err := r.berth(starting, &t)
+				if err != nil || r.isDraining() {
+					r.berths.leave(berth)
+					r.unfinished.Add(1) // it stays in doubt, which is cheap to clear up
 					continue
 				}
 				if taken := r.handle(ctx, it, &t); taken {
 					it = new(item)
 				}
+				r.berths.leave(berth)
 			}
 		})
 	}
-	all, err := r.dispatch(ctx, tasks)
+	all, err := r.dispatch(starting, tasks)
 	if err != nil {
 		r.fail(err)
 	}
@@ -132,13 +165,10 @@ func (r *run) work(ctx context.Context) (everything bool) {
 	return all && r.unfinished.Load() == 0
 }
 
-// dispatch feeds the workers in the plan's order; all is true once the plan was
-// handed out to its end.
-func (r *run) dispatch(ctx context.Context, tasks chan<- object.Task) (all bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+// untilDraining is the context of what begins something.
+func (r *run) untilDraining(ctx context.Context) (starting context.Context, end func()) {
+	starting, cancel := context.WithCancel(ctx)
 	stop := make(chan struct{})
-	defer close(stop)
 	go func() {
 		select {
 		case <-r.draining:
@@ -146,14 +176,20 @@ func (r *run) dispatch(ctx context.Context, tasks chan<- object.Task) (all bool,
 		case <-stop:
 		}
 	}()
+	return starting, func() { close(stop); cancel() }
+}
+
+// dispatch feeds the workers in the plan's order; all is true once the plan was
+// handed out to its end.
+func (r *run) dispatch(ctx context.Context, tasks chan<- object.Task) (all bool, err error) {
 	buf := make([]object.Task, 64)
 	for {
-		if r.Gate != nil {
-			if err := r.Gate(ctx); err != nil {
+		if r.cfg.Gate != nil {
+			if err := r.cfg.Gate(ctx); err != nil {
 				return false, r.unlessDraining(err)
 			}
 		}
-		n, err := r.Journal.Next(ctx, buf)
+		n, err := r.cfg.Journal.Next(ctx, buf)
 		for _, t := range buf[:n] {
 			select {
 			case tasks <- t:
@@ -170,6 +206,14 @@ func (r *run) dispatch(ctx context.Context, tasks chan<- object.Task) (all bool,
 	}
 }
 
+// tellPanic lets the job know why it dies. The panic goes on, with its stack.
+func (r *run) tellPanic() {
+	if p := recover(); p != nil {
+		r.cfg.Panicked(p)
+		panic(p)
+	}
+}
+
 func (r *run) unlessDraining(err error) error {
 	if r.isDraining() {
 		return nil
@@ -180,14 +224,14 @@ func (r *run) unlessDraining(err error) error {
 // handle does one task and records its outcome, unless the prover has taken the
 // item over.
 func (r *run) handle(ctx context.Context, it *item, t *object.Task) (taken bool) {
-	out, err := r.do(ctx, it, t, asPlanned)
+	out, err := r.do(ctx, it, t, false)
 	switch {
 	case err != nil:
 		r.abandon(t, err)
 	case out == nil:
 		return true
 	default:
-		r.settle(out)
+		r.record(out)
 	}
 	return false
 }
@@ -195,39 +239,36 @@ func (r *run) handle(ctx context.Context, it *item, t *object.Task) (taken bool)
 // abandon notes why a task got no outcome.
 func (r *run) abandon(t *object.Task, err error) {
 	r.unfinished.Add(1)
-	if !errors.Is(err, errAbandon) && object.ClassOf(err) != object.ClassCanceled {
+	if !errors.Is(err, retry.ErrStopping) && object.ClassOf(err) != object.ClassCanceled {
 		r.fail(err)
 	}
-	r.Log.Debug("abandoned", "bucket", t.Object.Bucket, "key", t.Object.Key, "seq", t.Seq, "error", err)
+	r.cfg.Log.Debug("abandoned", "bucket", t.Object.Bucket, "key", t.Object.Key, "seq", t.Seq, "error", err)
 }
 
-// settle records an outcome. An error of the journal stops the run: what cannot
+// record keeps an outcome. An error of the journal stops the run: what cannot
 // be remembered must not be done.
-func (r *run) settle(out *object.Outcome) {
+func (r *run) record(out *object.Outcome) {
 	out.FinishedAt = time.Now().UTC()
-	if err := r.Journal.Record(out); err != nil {
-		r.fail(journalError("written", err))
+	if err := r.cfg.Journal.Record(out); err != nil {
+		r.fail(upload.JournalError("written", err))
 		return
 	}
-	r.Observer.Settled(out)
-	n := r.settled.Add(1)
+	r.cfg.Observer.Settled(out)
+	n := r.recorded.Add(1)
 	if out.State == object.Failed {
 		r.countFailure(r.failed.Add(1), n)
 	}
 }
 
-func (r *run) countFailure(failed, settled int64) {
-	tooMany := r.MaxFailures > 0 && failed > r.MaxFailures ||
-		r.MaxFailuresPercent > 0 && settled >= 100 && float64(failed)*100 > r.MaxFailuresPercent*float64(settled)
+func (r *run) countFailure(failed, recorded int64) {
+	tooMany := r.cfg.MaxFailures > 0 && failed > r.cfg.MaxFailures ||
+		r.cfg.MaxFailuresPercent > 0 && recorded >= 100 && float64(failed)*100 > r.cfg.MaxFailuresPercent*float64(recorded)
 	if tooMany {
-		r.fail(fmt.Errorf("%w: %d of %d in this run; `reseal report` names them", ErrMaxFailures, failed, settled))
+		r.fail(fmt.Errorf("%w: %d of %d in this run; `reseal report` names them", ErrMaxFailures, failed, recorded))
 	}
 }
 
-// stop ends the run for an error that every object would meet.
-func (r *run) stop(err error) { r.fail(err) }
-
-// fail keeps the first cause and drains.
+// fail ends the run: it keeps the first cause and drains.
 func (r *run) fail(err error) {
 	r.mu.Lock()
 	first := r.mu.cause == nil
@@ -236,12 +277,27 @@ func (r *run) fail(err error) {
 	}
 	r.mu.Unlock()
 	if first {
-		r.Log.Info("stopping", "cause", err)
+		r.cfg.Log.Info("stopping", "cause", err)
 	}
 	r.drain()
 }
 
-func (r *run) drain() { r.drained.Do(func() { close(r.draining) }) }
+// halt ends the run at once: what was not sent yet is not sent any more.
+func (r *run) halt(err error) {
+	r.fail(err)
+	r.cancel()
+}
+
+// drain lets nothing begin any more. What waits at the pace and ends nothing is let
+// go.
+func (r *run) drain() {
+	r.drained.Do(func() {
+		close(r.draining)
+		if p, ok := r.cfg.Pace.(interface{ Drain() }); ok {
+			p.Drain()
+		}
+	})
+}
 
 func (r *run) isDraining() bool {
 	select {
@@ -250,15 +306,4 @@ func (r *run) isDraining() bool {
 	default:
 		return false
 	}
-}
-
-// waiting logs, at most every 30 s, that the run waits for the outside world.
-func (r *run) waiting(class object.Class, cause error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if time.Since(r.mu.lastWaiting) < 30*time.Second {
-		return
-	}
-	r.mu.lastWaiting = time.Now()
-	r.Log.Warn("waiting", "class", class.String(), "error", cause)
 }

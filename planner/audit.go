@@ -18,11 +18,16 @@ type AuditRow struct {
 	KMSKeyID   string     `json:"kms_key_id,omitempty"`
 	BucketKey  bool       `json:"bucket_key"`
 	// ClientSide is set where the metadata carries the marks of an S3 encryption
-	// client.
+	// client; an object whose envelope lies in an instruction file beside it may carry
+	// none.
 	ClientSide   bool   `json:"client_side"`
 	StorageClass string `json:"storage_class"`
 	Objects      uint64 `json:"objects"`
 	Bytes        int64  `json:"bytes"`
+	// Envelope is what the metadata shows, none too, and empty where nobody looked;
+	// Content is the algorithm of the bytes.
+	Envelope object.ClientSide `json:"client_side_envelope,omitempty"`
+	Content  string            `json:"client_side_content,omitempty"`
 }
 
 // Audit is what a source holds under which encryption.
@@ -37,6 +42,9 @@ type Audit struct {
 	// the objects is off by at most Margin (a fraction, at 95 % confidence).
 	Sampled uint64  `json:"sampled,omitempty"`
 	Margin  float64 `json:"margin,omitempty"`
+	// Unread is why the source could not be read as a whole; empty where it was. The
+	// counts are those of what was read.
+	Unread string `json:"unread,omitempty"`
 }
 
 // AuditOptions of one audit. The zero value counts what the rows tell.
@@ -71,9 +79,10 @@ func RunAudit(ctx context.Context, src Source, sel *Selection, opt AuditOptions)
 }
 
 type auditKey struct {
-	encryption            object.SSE
-	key, class            string
-	bucketKey, clientSide bool
+	encryption object.SSE
+	key, class string
+	bucketKey  bool
+	clientSide object.ClientSide
 }
 
 func auditKeyOf(o *object.Object) auditKey {
@@ -118,7 +127,7 @@ func (a *auditing) page(ctx context.Context, rows []object.Object) error {
 		case v == Inspect && a.opt.Inspect == nil:
 			a.mu.Unlock()
 			return undecidable(o)
-		case a.told(o) && v == Yes || a.opt.Inspect == nil:
+		case told(o) && v == Yes || a.opt.Inspect == nil:
 			at(a.mu.told, auditKeyOf(o)).add(o.Size)
 		case a.opt.Sample > 0 && v == Yes:
 			a.draw(o)
@@ -141,7 +150,7 @@ func (a *auditing) page(ctx context.Context, rows []object.Object) error {
 
 // told says whether the row tells the encryption and, where there is one, the
 // key.
-func (a *auditing) told(o *object.Object) bool {
+func told(o *object.Object) bool {
 	e := &o.Encryption
 	return e.Type != object.SSEUnknown && (!e.Type.KMS() || e.KMSKeyID != "")
 }
@@ -233,11 +242,11 @@ func (a *auditing) result() *Audit {
 		out.Objects += n.Objects
 		out.Bytes += n.Bytes
 		out.ByEncryption = append(out.ByEncryption, AuditRow{Encryption: k.encryption, KMSKeyID: k.key, BucketKey: k.bucketKey,
-			ClientSide: k.clientSide, StorageClass: k.class, Objects: n.Objects, Bytes: n.Bytes})
+			ClientSide: k.clientSide.Encrypted(), Envelope: k.clientSide, Content: k.clientSide.Content(), StorageClass: k.class, Objects: n.Objects, Bytes: n.Bytes})
 	}
 	slices.SortFunc(out.ByEncryption, func(x, y AuditRow) int {
 		return cmp.Or(cmp.Compare(x.Encryption, y.Encryption), cmp.Compare(x.KMSKeyID, y.KMSKeyID), cmp.Compare(x.StorageClass, y.StorageClass),
-			compareBool(x.BucketKey, y.BucketKey), compareBool(x.ClientSide, y.ClientSide))
+			compareBool(x.BucketKey, y.BucketKey), cmp.Compare(x.Envelope, y.Envelope))
 	})
 	return out
 }

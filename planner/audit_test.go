@@ -29,7 +29,7 @@ func sixKinds(n int) ([]object.Object, Inspector, map[auditKey]Amount) {
 		case 4:
 			o = under(object.SSEKMS, keyB)
 		case 5:
-			o.ClientSide = true
+			o.ClientSide = "v2 kms+context"
 		case 6:
 			o.StorageClass = "STANDARD_IA"
 		}
@@ -44,7 +44,7 @@ func sixKinds(n int) ([]object.Object, Inspector, map[auditKey]Amount) {
 		t.add(o.Size)
 		truth[k] = t
 		rows[i] = o
-		rows[i].Encryption, rows[i].ClientSide = object.Encryption{}, false
+		rows[i].Encryption, rows[i].ClientSide = object.Encryption{}, ""
 	}
 	inspect := func(_ context.Context, o *object.Object) (object.Head, error) {
 		var i int
@@ -67,7 +67,7 @@ func TestAuditCountsWhatTheStoreShows(t *testing.T) {
 			t.Fatalf("%s: %+v", name, a)
 		}
 		for _, r := range a.ByEncryption {
-			want := truth[auditKey{r.Encryption, r.KMSKeyID, r.StorageClass, r.BucketKey, r.ClientSide}]
+			want := truth[auditKey{r.Encryption, r.KMSKeyID, r.StorageClass, r.BucketKey, r.Envelope}]
 			if r.Objects != want.Objects || r.Bytes != want.Bytes {
 				t.Errorf("%s: %+v, want %+v", name, r, want)
 			}
@@ -98,7 +98,7 @@ func TestAuditOfASampleStaysWithinItsMargin(t *testing.T) {
 			t.Fatalf("%d objects from a sample of %d, margin %v", a.Objects, a.Sampled, a.Margin)
 		}
 		for _, r := range a.ByEncryption {
-			want := truth[auditKey{r.Encryption, r.KMSKeyID, r.StorageClass, r.BucketKey, r.ClientSide}]
+			want := truth[auditKey{r.Encryption, r.KMSKeyID, r.StorageClass, r.BucketKey, r.Envelope}]
 			checked++
 			if math.Abs(float64(r.Objects)-float64(want.Objects))/24_000 > a.Margin {
 				outside++
@@ -144,7 +144,7 @@ func TestAuditNamesWhatDoesNotAnswer(t *testing.T) {
 func TestAuditForms(t *testing.T) {
 	a := &Audit{Objects: 3, Bytes: 5000, Sampled: 2, Margin: 0.031, Unanswered: 1, ByEncryption: []AuditRow{
 		{Encryption: object.SSENone, StorageClass: "STANDARD", Objects: 1, Bytes: 1000},
-		{Encryption: object.SSEKMS, KMSKeyID: keyA, BucketKey: true, ClientSide: true, StorageClass: "GLACIER_IR", Objects: 2, Bytes: 4000}}}
+		{Encryption: object.SSEKMS, KMSKeyID: keyA, BucketKey: true, ClientSide: true, Envelope: "v2 kms+context", Content: "AES-GCM", StorageClass: "GLACIER_IR", Objects: 2, Bytes: 4000}}}
 	data, err := json.Marshal(a)
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/resealhq/reseal/engine/object"
 )
 
 // WriteText writes the audit for a person. Keys are long: each stands on a line
@@ -18,16 +20,19 @@ func (a *Audit) WriteText(w io.Writer) error {
 		if a.Objects > 0 {
 			share = float64(r.Objects) / float64(a.Objects) * 100
 		}
-		what := fmt.Sprintf("%-8s %s", r.Encryption, r.StorageClass)
+		what := fmt.Sprintf("%-8s %s", r.Encryption, object.Printable(r.StorageClass))
 		if r.BucketKey {
 			what += ", bucket key"
 		}
-		if r.ClientSide {
-			what += ", client-side too"
+		switch {
+		case r.Content != "":
+			what += fmt.Sprintf(", client-side %s (%s)", r.Envelope, object.Printable(r.Content))
+		case r.ClientSide, r.Envelope == object.InstructionFile:
+			what += ", client-side " + object.Printable(string(r.Envelope))
 		}
 		fmt.Fprintf(&b, "%16s %10s %6.2f%%  %s\n", comma(r.Objects), size(r.Bytes), share, what)
 		if r.KMSKeyID != "" {
-			fmt.Fprintf(&b, "%16s %10s %7s  %s\n", "", "", "", r.KMSKeyID)
+			fmt.Fprintf(&b, "%16s %10s %7s  %s\n", "", "", "", object.Printable(r.KMSKeyID))
 		}
 	}
 	fmt.Fprintf(&b, "%16s %10s\n", comma(a.Objects), size(a.Bytes))
@@ -37,6 +42,9 @@ func (a *Audit) WriteText(w io.Writer) error {
 	if a.Unanswered > 0 {
 		fmt.Fprintf(&b, "\n%s could not be inspected, and counted as unknown.\n", count(a.Unanswered, "object"))
 	}
+	if a.Unread != "" {
+		fmt.Fprintf(&b, "\nNot everything could be read, and there is more than was counted: %s\n", object.Printable(a.Unread))
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -45,9 +53,9 @@ func (a *Audit) WriteText(w io.Writer) error {
 // names of the JSON.
 func (a *Audit) WriteCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
-	_ = out.Write([]string{"encryption", "kms_key_id", "bucket_key", "client_side", "storage_class", "objects", "bytes"}) // Error tells
+	_ = out.Write([]string{"encryption", "kms_key_id", "bucket_key", "client_side", "client_side_envelope", "client_side_content", "storage_class", "objects", "bytes"}) // Error tells
 	for _, r := range a.ByEncryption {
-		_ = out.Write([]string{r.Encryption.String(), r.KMSKeyID, strconv.FormatBool(r.BucketKey), strconv.FormatBool(r.ClientSide), r.StorageClass,
+		_ = out.Write([]string{r.Encryption.String(), r.KMSKeyID, strconv.FormatBool(r.BucketKey), strconv.FormatBool(r.ClientSide), string(r.Envelope), r.Content, r.StorageClass,
 			strconv.FormatUint(r.Objects, 10), strconv.FormatInt(r.Bytes, 10)})
 	}
 	out.Flush()

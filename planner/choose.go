@@ -17,15 +17,28 @@ const (
 	minPartSize      = 5 << 20
 )
 
+// Sizes up to which an object may go through this process; see README of bench.
+const (
+	// RewriteThreshold is where a rewrite becomes dearer to a store (MinIO) than a
+	// multipart copy that is guarded as well.
+	RewriteThreshold = 512 << 10
+	// MaxRewriteSize is what the common clients send in one piece (boto3 and the AWS CLI
+	// 8 MiB, MinIO's 16 MiB), with a checksum of the whole that a multipart copy may
+	// not be able to keep. Every worker may hold one object of it.
+	MaxRewriteSize = 16 << 20
+)
+
 // Restriction is --operation.
 type Restriction uint8
 
-// Auto takes the cheapest safe operation; UpdateOnly and CopyOnly leave what the
-// other one would be needed for. A multipart copy is a copy.
+// Auto takes the cheapest safe operation; the others leave what another one would
+// be needed for. A multipart copy is a copy, a rewrite is none.
 const (
 	Auto Restriction = iota
 	UpdateOnly
 	CopyOnly
+	RewriteOnly
+	RewrapOnly // the envelopes of client-side encryption
 )
 
 // ReasonExpires is the loss of an Expires header. Self-copies of some stores drop
@@ -52,7 +65,7 @@ type Chooser struct {
 	// to CopyObject; 0 means only where it has to be.
 	MultipartThreshold int64
 	// Strict is --guard strict: no route on which a concurrent write could be
-	// overwritten.
+	// overwritten, whatever is accepted.
 	Strict bool
 	// Unseen is --inspect never: a row that does not tell the encryption is copied
 	// without asking, where nothing can be lost by that.
@@ -61,12 +74,16 @@ type Chooser struct {
 	// context (the key's policy asks for one). No store shows contexts, so unknown
 	// cannot leave every object: it is for doctor to say.
 	ContextInUse object.Finding
+	// Reupload is set where client-side encryption is to change; nil where it stays.
+	Reupload *Reupload
 }
 
 // Choose decides on one object. a is nil where only the source's row is known;
 // then OpUndecided says that the row cannot settle it and the object has to be
-// inspected. With attributes the answer is final; their Grants must have been
-// read unless Facts or Caps say that the bucket can have none.
+// inspected; OpRewrite then says that the object is to be read, and to be chosen
+// for once more with what the reading shows. With attributes the answer is final;
+// their Grants must have been read unless Facts or Caps say that the bucket can have
+// none.
 //
 // The truth table, first match wins. "?" marks a row that is answered by
 // OpUndecided while a is nil and the source has not told.
@@ -74,35 +91,59 @@ type Chooser struct {
 //	 # | the object                                              | the choice
 //	---+---------------------------------------------------------+----------------------------
 //	 1 | a delete marker                                         | left: gone (plans drop it)
-//	 2 | encryption not told                                   ? | left: unsupported
+//	 2 | in a storage class of AWS's own (AWS_BACKUP_WARM …)     | left: unsupported
+//	   | encryption not told, or none that is known            ? | left: unsupported
 //	   | the same before any inspection, --inspect never         | as rows 4, 7 and 8 to 14
 //	 3 | in place, as the target wants it (key told            ?)| already
 //	 4 | the store cannot write the target                       | left: unsupported
 //	 5 | under SSE-C, and the source key is not its key          | left: missing-key
 //	 6 | in place, SSE-S3 or SSE-KMS → SSE-KMS by full key ARN,  |
 //	   | no new context or class, not locked                   ?,| update
-//	   | store seen to do it, --operation is not copy            |
+//	   | store seen to do it, --operation is auto or update      |
 //	 7 | --operation update, and row 6 did not match             | left: lock or excluded
 //	 8 | a noncurrent version                                    | left: noncurrent
 //	 9 | archived and not restored                             ? | left: archived
-//	10 | over 10,000 parts of 5 GiB                            ? | left: too-large
+//	10 | over 10,000 parts of 5 GiB, or --operation rewrite and  |
+//	   | over 16 MiB                                           ? | left: too-large
 //	11 | the store has no route that re-encrypts it              | left: unsupported
-//	12 | a route loses nothing                                 ? | copy or multipart, the first
-//	13 | a route loses only what --accept names                ? | copy or multipart, the first
+//	12 | a route loses nothing                                 ? | by the first such
+//	13 | a route loses only what --accept names                ? | by the first such
 //	14 | every route loses something else                        | left: the loss
 //
-// The routes of rows 12 to 14 in their order: below the threshold self-copy,
-// self-copy with REPLACE, multipart; from the threshold on multipart first; above
-// 5,368,709,120 bytes, and where only that re-encrypts, multipart alone. What
-// each loses stands in losses.go.
+// The routes of rows 12 to 14 in their order. What each loses, the writes of others
+// among it, stands in losses.go.
+//
+//	   | the size                                    | the routes
+//	---+---------------------------------------------+--------------------------------
+//	   | a copy is guarded, or need not be:          |
+//	 a | below --multipart-threshold                 | self-copy, REPLACE, multipart, rewrite
+//	 b | from it on                                  | multipart, self-copy, REPLACE, rewrite
+//	   | it has to be and is not (MinIO):            |
+//	 c | up to 512 KiB                               | rewrite, multipart, self-copy, REPLACE
+//	 d | above                                       | multipart, rewrite, self-copy, REPLACE
+//
+// Self-copies end at 5,368,709,120 bytes, rewrites at 16 MiB. A route is there only
+// if it re-encrypts the object, a rewrite only if it is guarded and, other stores
+// than AWS, neither source nor target are under SSE-C: MinIO compares the ETag by
+// reading the old object with the new one's key.
 func (c *Chooser) Choose(o *object.Object, a *object.Attributes) object.Choice {
-	e := &o.Encryption
 	switch {
-	case o.DeleteMarker: // 1
-		return leave(object.ReasonGone, "a delete marker holds no data")
+	case c.Operation == RewrapOnly:
+		return c.chooseRewrap(o, a)
+	case c.Reupload != nil:
+		return c.chooseReupload(o, a)
+	}
+	e := &o.Encryption
+	if c, is := untouchable(o); is { // 1, 2
+		return c
+	}
+	switch {
 	case e.Type == object.SSEUnknown: // 2
 		if a == nil {
 			return c.chooseUnseen(o)
+		}
+		if a.UnknownEncryption != "" {
+			return leave(object.ReasonUnsupported, fmt.Sprintf("the store shows the encryption %q, which reseal does not know", object.Cut(a.UnknownEncryption, 64)))
 		}
 		return leave(object.ReasonUnsupported, "the store shows an encryption that reseal does not know; look at the object with a HEAD request")
 	case c.Dest == nil && c.asWanted(o): // 3
@@ -116,12 +157,12 @@ func (c *Chooser) Choose(o *object.Object, a *object.Attributes) object.Choice {
 	if e.Type == object.SSEC && a == nil && e.CustomerKeyMD5 == "" && !c.Target.SourceKey.IsZero() {
 		return undecided
 	}
-	if e.Type == object.SSEC && (c.Target.SourceKey.IsZero() || e.CustomerKeyMD5 != c.Target.SourceKey.MD5()) { // 5
+	if e.Type == object.SSEC && !c.Target.Opens(e) { // 5
 		return leave(object.ReasonMissingKey, "it is under SSE-C with another customer key; give its key with --source-sse-c-key-file")
 	}
 	if c.updatable(o) { // 6
 		switch {
-		case o.Locked():
+		case o.Locked(), a != nil && a.EventHold:
 		case c.lockUntold(o, a):
 			return undecided
 		default:
@@ -132,6 +173,17 @@ func (c *Chooser) Choose(o *object.Object, a *object.Attributes) object.Choice {
 		return c.notUpdatable(o)
 	}
 	return c.chooseCopy(o, a)
+}
+
+// untouchable is the choice for what nobody can write again, whatever is wanted of it.
+func untouchable(o *object.Object) (c object.Choice, is bool) {
+	switch {
+	case o.DeleteMarker:
+		return leave(object.ReasonGone, "a delete marker holds no data"), true
+	case o.Reserved():
+		return leave(object.ReasonUnsupported, "the storage class "+o.StorageClass+" is kept by a service of AWS for itself, and nobody else can write into it"), true
+	}
+	return c, false
 }
 
 // chooseUnseen is row 2 of a row that was not inspected.
@@ -160,17 +212,19 @@ func (c *Chooser) chooseCopy(o *object.Object, a *object.Attributes) object.Choi
 		return undecided
 	case o.Size > MaxMultipartSize: // 10
 		return leave(object.ReasonTooLarge, "no copy takes an object of this size")
+	case o.Size > MaxRewriteSize && c.Operation == RewriteOnly:
+		return leave(object.ReasonTooLarge, "--operation rewrite takes objects of up to 16 MiB; use --operation auto or copy for the others")
 	}
 	routes := c.routes(o)
-	if len(routes) == 0 { // 11
+	switch {
+	case len(routes) == 0 && c.Operation == RewriteOnly: // 11
+		return leave(object.ReasonUnsupported, "this store was not seen to write such an object on a condition; see `reseal doctor`")
+	case len(routes) == 0:
 		return leave(object.ReasonUnsupported, "this store was not seen to re-encrypt such an object by any copy; see `reseal doctor`")
+	case a == nil && routes[0] == object.RouteRewrite && !c.certainlyLost(o, object.RouteRewrite):
+		return object.Choice{Operation: object.OpRewrite} // reading it tells all that is not told yet
 	}
 	return c.chooseRoute(o, a, routes)
-}
-
-// NeedsInspection says whether the row alone cannot settle what is to be done.
-func (c *Chooser) NeedsInspection(o *object.Object) bool {
-	return c.Choose(o, nil).Operation == object.OpUndecided
 }
 
 var undecided = object.Choice{Operation: object.OpUndecided}
@@ -220,7 +274,7 @@ func (c *Chooser) targetImpossible() string {
 // updatable is row 6 but for the lock.
 func (c *Chooser) updatable(o *object.Object) bool {
 	t := &c.Target
-	return c.Operation != CopyOnly && c.Dest == nil && c.Caps.Update == object.Yes &&
+	return c.Operation <= UpdateOnly && c.Dest == nil && c.Caps.Update == object.Yes &&
 		t.SSE == object.SSEKMS && t.Context == "" && fullKeyARN(t.KMSKeyID) &&
 		(o.Encryption.Type == object.SSES3 || o.Encryption.Type == object.SSEKMS) &&
 		(t.StorageClass == "" || object.SameClass(t.StorageClass, o.StorageClass))
@@ -245,7 +299,7 @@ func (c *Chooser) notUpdatable(o *object.Object) object.Choice {
 		why = "an update takes objects under SSE-S3 and SSE-KMS only, and this one is under " + o.Encryption.Type.String()
 	case t.StorageClass != "" && !object.SameClass(t.StorageClass, o.StorageClass):
 		why = "an update cannot change the storage class"
-	case o.Locked():
+	case c.updatable(o):
 		return leave(object.ReasonLock, "an update is refused while a retention or legal hold protects the object; "+
 			"wait until it ends, or use --operation auto, which writes a new version with the same lock")
 	}
@@ -272,15 +326,21 @@ func archivedIn(o *object.Object) string {
 	return o.StorageClass
 }
 
-func (c *Chooser) accepts(r object.Reason) bool { return slices.Contains(c.Accept, r) }
+// accepts says whether the operator lets it go. --guard strict refuses that of the
+// writes of others.
+func (c *Chooser) accepts(r object.Reason) bool {
+	return slices.Contains(c.Accept, r) && !(c.Strict && r == AcceptConcurrent)
+}
 
 // String is the word of the command line.
-func (r Restriction) String() string { return [...]string{"auto", "update", "copy"}[r] }
+func (r Restriction) String() string {
+	return [...]string{"auto", "update", "copy", "rewrite", "rewrap"}[r]
+}
 
 // MarshalText writes String.
 func (r Restriction) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// UnmarshalText reads auto, update or copy.
+// UnmarshalText reads auto, update, copy, rewrite or rewrap.
 func (r *Restriction) UnmarshalText(b []byte) error {
 	switch string(b) {
 	case "auto", "":
@@ -289,8 +349,12 @@ func (r *Restriction) UnmarshalText(b []byte) error {
 		*r = UpdateOnly
 	case "copy":
 		*r = CopyOnly
+	case "rewrite":
+		*r = RewriteOnly
+	case "rewrap":
+		*r = RewrapOnly
 	default:
-		return fmt.Errorf("unknown operation %q: use auto, update or copy", b)
+		return fmt.Errorf("unknown operation %q: use auto, update, copy, rewrite or rewrap", b)
 	}
 	return nil
 }

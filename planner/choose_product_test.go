@@ -27,7 +27,7 @@ func TestChooseKeepsItsPromises(t *testing.T) {
 			t.Fatalf("%s\nchooser %+v\nobject %+v\nattributes %+v\nchoice %+v", broken, c, o, a, got)
 		}
 	}
-	for _, op := range []object.Operation{object.OpUndecided, object.OpNone, object.OpUpdate, object.OpCopy, object.OpMultipart} {
+	for _, op := range []object.Operation{object.OpUndecided, object.OpNone, object.OpUpdate, object.OpCopy, object.OpMultipart, object.OpRewrite} {
 		if seen[op] < cases/500 {
 			t.Errorf("%v came up %d times only: the product does not cover it", op, seen[op])
 		}
@@ -61,7 +61,7 @@ func brokenPromise(c *Chooser, o *object.Object, a *object.Attributes, got objec
 	}
 	if got.Operation == object.OpUpdate {
 		switch {
-		case c.Caps.Update != object.Yes || c.Operation == CopyOnly || !inPlace:
+		case c.Caps.Update != object.Yes || c.Operation == CopyOnly || c.Operation == RewriteOnly || !inPlace:
 			return "update where it is not allowed"
 		case o.Encryption.Type != object.SSES3 && o.Encryption.Type != object.SSEKMS:
 			return "update of a source that it does not take"
@@ -75,6 +75,9 @@ func brokenPromise(c *Chooser, o *object.Object, a *object.Attributes, got objec
 			return "update does not change the class"
 		}
 	}
+	if got.Operation == object.OpRewrite {
+		return brokenByRewrite(c, o, a, accepted)
+	}
 	if !copies {
 		return ""
 	}
@@ -84,8 +87,8 @@ func brokenPromise(c *Chooser, o *object.Object, a *object.Attributes, got objec
 	}
 	replaced := got.Operation == object.OpMultipart || got.Route == object.RouteReplace
 	switch {
-	case c.Operation == UpdateOnly:
-		return "copy although only update is allowed"
+	case c.Operation == UpdateOnly || c.Operation == RewriteOnly:
+		return "copy although it is not allowed"
 	case o.Noncurrent:
 		return "copy of a noncurrent version"
 	case o.StorageClass == "GLACIER" && (a == nil || !a.Restored):
@@ -121,9 +124,8 @@ func brokenPromise(c *Chooser, o *object.Object, a *object.Attributes, got objec
 		return "the composite checksum would change"
 	case got.SourceParts && (c.Caps.GetAttributes != object.Yes || got.Operation != object.OpMultipart):
 		return "source parts that cannot be had"
-	case c.Strict && got.Operation == object.OpCopy && c.Caps.CopyIfMatch != object.Yes && !accepted(AcceptConcurrent):
-		return "a concurrent write might be overwritten"
-	case c.Strict && got.Operation == object.OpMultipart && c.Caps.CompleteIfMatch != object.Yes && !accepted(AcceptConcurrent):
+	case got.Operation == object.OpCopy && c.Caps.CopyIfMatch != object.Yes && writesMatter(c, accepted(AcceptConcurrent)),
+		got.Operation == object.OpMultipart && c.Caps.CompleteIfMatch != object.Yes && writesMatter(c, accepted(AcceptConcurrent)):
 		return "a concurrent write might be overwritten"
 	case o.StorageClass != "" && c.Target.StorageClass == "" && c.Caps.KeepsClass != object.Yes && !accepted(object.ReasonClass):
 		return "the class would be lost"
@@ -131,6 +133,51 @@ func brokenPromise(c *Chooser, o *object.Object, a *object.Attributes, got objec
 	if a == nil {
 		return ""
 	}
+	return brokenAttributes(c, a, replaced, accepted)
+}
+
+// writesMatter: strict always; else unless they are accepted, nobody asked, or the
+// bucket keeps every version and there is no guarded way at all.
+func writesMatter(c *Chooser, accepted bool) bool {
+	facts := &c.Facts
+	if c.Dest != nil {
+		facts = c.Dest
+	}
+	guards := c.Caps.PutIfMatch == object.Yes
+	return c.Strict || !accepted && (guards || c.Caps.PutIfMatch == object.No && facts.Versioning != object.VersioningEnabled)
+}
+
+// brokenByRewrite is about an object that goes through this process.
+func brokenByRewrite(c *Chooser, o *object.Object, a *object.Attributes, accepted func(object.Reason) bool) string {
+	switch {
+	case c.Caps.PutIfMatch != object.Yes:
+		return "a rewrite that nothing guards"
+	case c.Operation == CopyOnly || c.Operation == UpdateOnly:
+		return "rewrite although it is not allowed"
+	case o.Size < 0 && a == nil || o.Size > 16<<20:
+		return "a rewrite of what may be too large"
+	case o.Noncurrent || o.DeleteMarker || o.StorageClass == "GLACIER" && (a == nil || !a.Restored):
+		return "a rewrite of what cannot be read, or is not current"
+	case o.Encryption.Type == object.SSEUnknown && a != nil:
+		return "a rewrite of what nobody understands"
+	case c.Target.SSE == object.DSSEKMS && c.Caps.DSSE != object.Yes:
+		return "DSSE on a store that does not do it"
+	case a == nil:
+		return "" // it is chosen for again once it was read
+	case o.ChecksumType == "COMPOSITE" && c.Caps.Checksums == object.Yes && !accepted(object.ReasonComposite):
+		return "the composite checksum would change"
+	case o.ChecksumAlgorithm != "" && a.Checksums[o.ChecksumAlgorithm] == "" && c.Caps.Checksums == object.Yes && !accepted(object.ReasonComposite):
+		return "a checksum would be lost"
+	case o.Locked() && !accepted(object.ReasonLock) && c.Caps.KeepsLock != object.Yes && c.Caps.PutRetention != object.Yes:
+		return "the lock would be lost"
+	case o.StorageClass != "" && c.Target.StorageClass == "" && c.Caps.KeepsClass != object.Yes && !accepted(object.ReasonClass):
+		return "the class would be lost"
+	}
+	return brokenAttributes(c, a, true, accepted)
+}
+
+// brokenAttributes is about what only HEAD tells.
+func brokenAttributes(c *Chooser, a *object.Attributes, replaced bool, accepted func(object.Reason) bool) string {
 	switch {
 	case len(a.Grants) > 0 && c.Facts.ACLsDisabled != object.Yes && c.Caps.PutACL != object.Yes && !accepted(object.ReasonACL):
 		return "grants would be lost"
@@ -156,7 +203,7 @@ func drawCase(r *rand.Rand, old, young object.CustomerKey) (Chooser, object.Obje
 	}
 	rare := func() bool { return r.IntN(8) == 0 }
 	caps := awsCaps()
-	for _, f := range []*object.Finding{&caps.Update, &caps.Replace, &caps.Multipart, &caps.CopyIfMatch, &caps.CompleteIfMatch, &caps.KeepsTags, &caps.KeepsLock, &caps.KeepsRedirect,
+	for _, f := range []*object.Finding{&caps.Update, &caps.Replace, &caps.Multipart, &caps.CopyIfMatch, &caps.CompleteIfMatch, &caps.PutIfMatch, &caps.KeepsTags, &caps.KeepsLock, &caps.KeepsRedirect,
 		&caps.KeepsExpires, &caps.KeepsClass, &caps.PutTagging, &caps.PutRetention, &caps.PutACL, &caps.GetTagging, &caps.GetACL, &caps.GetAttributes,
 		&caps.DSSE, &caps.BucketKey, &caps.Checksums} {
 		*f = finding()
@@ -165,7 +212,7 @@ func drawCase(r *rand.Rand, old, young object.CustomerKey) (Chooser, object.Obje
 		return []object.Route{object.RouteSelfCopy, object.RouteSelfCopy, object.RouteSelfCopy, object.RouteReplace, object.RouteMultipart, object.RouteNone}[r.IntN(6)]
 	}
 	caps.Route, caps.EncryptedRoute = route(), route()
-	facts := object.BucketFacts{ACLsDisabled: finding(), ObjectLock: object.No, Website: object.No, BlocksSSEC: object.No}
+	facts := object.BucketFacts{ACLsDisabled: finding(), ObjectLock: object.No, Website: object.No, BlocksSSEC: object.No, Versioning: object.Versioning(r.IntN(4))}
 	if rare() {
 		facts.ObjectLock = finding()
 	}
@@ -174,7 +221,7 @@ func drawCase(r *rand.Rand, old, young object.CustomerKey) (Chooser, object.Obje
 	}
 	targets := []object.Target{kms(keyB), kms(keyB), kms(keyB), {SSE: object.SSES3}, {SSE: object.DSSEKMS, KMSKeyID: keyB},
 		{SSE: object.SSEC, CustomerKey: young}, {SSE: object.SSEKMS, KMSKeyID: keyB, Context: "e30="}, {SSE: object.SSEKMS, KMSKeyID: "alias/b"}}
-	c := Chooser{Target: targets[r.IntN(len(targets))], Caps: caps, Facts: facts, Operation: Restriction(r.IntN(3)), Strict: rare()}
+	c := Chooser{Target: targets[r.IntN(len(targets))], Caps: caps, Facts: facts, Operation: Restriction(r.IntN(4)), Strict: rare()}
 	c.Target.BucketKey = object.Switch(r.IntN(3))
 	if r.IntN(2) == 0 {
 		c.Target.SourceKey = old
@@ -217,6 +264,9 @@ func drawCase(r *rand.Rand, old, young object.CustomerKey) (Chooser, object.Obje
 		return c, o, nil
 	}
 	a := &object.Attributes{Restored: r.IntN(2) == 0}
+	if o.ChecksumAlgorithm != "" && r.IntN(2) == 0 {
+		a.Checksums = map[string]string{o.ChecksumAlgorithm: "value"}
+	}
 	if r.IntN(4) != 0 {
 		a.Grants = []object.Grant{}
 	}

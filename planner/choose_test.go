@@ -60,6 +60,7 @@ var (
 	selfCopy  = object.Choice{Operation: object.OpCopy, Route: object.RouteSelfCopy}
 	replace   = object.Choice{Operation: object.OpCopy, Route: object.RouteReplace}
 	multipart = object.Choice{Operation: object.OpMultipart}
+	rewrite   = object.Choice{Operation: object.OpRewrite}
 	byParts   = object.Choice{Operation: object.OpMultipart, SourceParts: true}
 )
 
@@ -186,6 +187,16 @@ func TestChooseTable(t *testing.T) {
 			c.MultipartThreshold = 10
 			o.ChecksumAlgorithm, o.ChecksumType = "SHA256", "FULL_OBJECT"
 		}, false, selfCopy},
+		{"12 A6 at the threshold, MD5 of the whole", func(c C, o O, a A) {
+			copyOnly(c)
+			c.MultipartThreshold = 10
+			o.ChecksumAlgorithm, o.ChecksumType = "MD5", "FULL_OBJECT"
+		}, false, selfCopy},
+		{"12 A6 at the threshold, an algorithm of tomorrow", func(c C, o O, a A) {
+			copyOnly(c)
+			c.MultipartThreshold = 10
+			o.ChecksumAlgorithm, o.ChecksumType = "BLAKE3", "FULL_OBJECT"
+		}, false, selfCopy},
 		{"12 a store that needs REPLACE", func(c C, o O, a A) { copyOnly(c); c.Caps.EncryptedRoute = object.RouteReplace }, false, replace},
 		{"12 a store that needs multipart", func(c C, o O, a A) { copyOnly(c); c.Caps.EncryptedRoute = object.RouteMultipart }, false, multipart},
 		{"12 Expires that self-copy drops", func(c C, o O, a A) { c.Caps = minioCaps(); a.Expires = "Thu, 01 Dec 2033 16:00:00 GMT" }, false, replace},
@@ -211,6 +222,7 @@ func TestChooseTable(t *testing.T) {
 		}, false, selfCopy},
 		{"12 CRC32 of an upload, nothing tells", func(c C, o O, a A) { copyOnly(c); o.ChecksumAlgorithm, o.ETag = "CRC32", "abc-2" }, false, byParts},
 		{"12 SHA of an upload", func(c C, o O, a A) { copyOnly(c); o.ChecksumAlgorithm, o.MultipartUploaded = "SHA1", true }, false, byParts},
+		{"12 A6 XXHASH of an upload", func(c C, o O, a A) { copyOnly(c); o.ChecksumAlgorithm, o.MultipartUploaded = "XXHASH3", true }, false, byParts},
 		{"12 CRC64NVME of an upload", func(c C, o O, a A) { copyOnly(c); o.ChecksumAlgorithm, o.MultipartUploaded = "CRC64NVME", true }, false, selfCopy},
 		{"12 mtime to be stamped", func(c C, o O, a A) { copyOnly(c); c.Target.StampMtime = true }, false, replace},
 		{"12 mtime there", func(c C, o O, a A) {
@@ -248,7 +260,8 @@ func TestChooseTable(t *testing.T) {
 		}, false, selfCopy},
 		{"13 writes accepted", func(c C, o O, a A) {
 			copyOnly(c)
-			c.Strict, c.Caps.CopyIfMatch, c.Caps.CompleteIfMatch = true, object.No, object.No
+			c.Facts.Versioning = object.VersioningOff
+			c.Caps.PutIfMatch, c.Caps.CopyIfMatch, c.Caps.CompleteIfMatch = object.No, object.No, object.No
 			c.Accept = []object.Reason{AcceptConcurrent}
 		}, false, selfCopy},
 		{"13 what need not be lost is kept", func(c C, o O, a A) {
@@ -291,6 +304,10 @@ func TestChooseTable(t *testing.T) {
 			copyOnly(c)
 			o.ChecksumAlgorithm, o.ChecksumType, o.Size = "SHA256", "FULL_OBJECT", MaxCopySize+1
 		}, false, left(object.ReasonComposite)},
+		{"14 A6 XXHASH of the whole, too large for a copy", func(c C, o O, a A) {
+			copyOnly(c)
+			o.ChecksumAlgorithm, o.ChecksumType, o.Size = "XXHASH128", "FULL_OBJECT", MaxCopySize+1
+		}, false, left(object.ReasonComposite)},
 		{"14 metadata that HTTP hides", func(c C, o O, a A) { copyOnly(c); c.Caps.EncryptedRoute, a.MissingMetadata = object.RouteReplace, 1 }, false, left(object.ReasonMetadata)},
 		{"14 class", func(c C, o O, a A) { copyOnly(c); o.StorageClass, c.Caps.KeepsClass = "ONEZONE_IA", object.Unknown }, false, left(object.ReasonClass)},
 		{"14 context", func(c C, o O, a A) { *o = under(object.SSEKMS, keyA); copyOnly(c); c.ContextInUse = object.Yes }, false, left(object.ReasonContext)},
@@ -299,6 +316,11 @@ func TestChooseTable(t *testing.T) {
 			c.Strict, c.Caps.CopyIfMatch, c.Caps.CompleteIfMatch = true, object.No, object.Unknown
 		}, false, left(AcceptConcurrent)},
 	}
+	chooseAll(t, rows)
+}
+
+// chooseAll compares what Choose says with the rows of a table.
+func chooseAll(t *testing.T, rows []choice) {
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) {
 			c := &Chooser{Target: kms(keyB), Caps: awsCaps(), Facts: plainFacts()}

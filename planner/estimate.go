@@ -24,7 +24,7 @@ func (a *Amount) add(size int64) {
 type Work struct {
 	Source       object.SSE `json:"source_encryption"`
 	StorageClass string     `json:"storage_class"`
-	// Operation is update, copy, multipart or undecided.
+	// Operation is update, copy, multipart, rewrite, rewrap or undecided.
 	Operation string `json:"operation"`
 	Amount
 }
@@ -66,6 +66,8 @@ type Estimate struct {
 	// Requests by kind, the names of object.RequestKind.
 	Requests map[string]uint64 `json:"requests"`
 	KMSCalls uint64            `json:"kms_calls"`
+	// ClientBytes come to this machine, and go back to the store, for rewrites.
+	ClientBytes int64 `json:"client_bytes"`
 	// Growth in bytes: what copies leave behind as noncurrent versions, or write
 	// elsewhere.
 	Growth        int64      `json:"storage_growth_bytes"`
@@ -83,6 +85,12 @@ type EstimateOptions struct {
 	Facts  object.BucketFacts
 	// Elsewhere is --dest.
 	Elsewhere bool
+	// Annotations: each object that a copy in parts or a rewrite would strip of them is
+	// asked whether it has some. What those cost that have some nobody knows before.
+	Annotations bool
+	// Reupload says that every object goes through this machine, to change its
+	// client-side encryption; nil where that stays.
+	Reupload *Reupload
 	// PartSize of multipart copies; 0 means 64 MiB.
 	PartSize int64
 	// VerifyHead counts one HEAD for every object changed, VerifyRead two reads.
@@ -107,6 +115,7 @@ type Estimator struct {
 	cost     Cost
 	kms      float64
 	growth   int64
+	through  int64 // bytes that come to this machine
 }
 
 type workKey struct {
@@ -140,14 +149,46 @@ func (e *Estimator) Add(t *object.Task) {
 		return
 	}
 	at(e.work, workKey{o.Encryption.Type, className(o.StorageClass), t.Operation}).add(o.Size)
-	if !o.Settled {
+	if !o.Settled && t.Operation != object.OpRewrite { // reading it inspects it
 		e.get(object.ReqHead, o.StorageClass, 1)
 	}
-	if t.Operation == object.OpUpdate {
+	switch t.Operation {
+	case object.OpUpdate:
 		e.update(o)
-	} else {
-		e.rewrite(o, t.Operation == object.OpMultipart)
+	case object.OpRewrap:
+		e.rewrapped(o)
+	default:
+		if e.opt.Reupload != nil {
+			e.reuploaded(o)
+			return
+		}
+		e.copied(o, t.Operation)
 	}
+}
+
+// reuploaded is a rewrite, with a look for an instruction file, two requests to KMS for
+// the data keys, and a HEAD as its proof. What is there already is counted too.
+func (e *Estimator) reuploaded(o *object.Object) {
+	own := *e
+	if e.opt.Reupload.KeepsSSE {
+		own.opt.Target = e.opt.Target.Keep(o.Encryption)
+	}
+	own.opt.VerifyHead = true
+	own.copied(o, object.OpRewrite)
+	e.requests, e.cost, e.kms, e.growth, e.through = own.requests, own.cost, own.kms+2, own.growth, own.through
+	e.get(object.ReqHead, o.StorageClass, 1)
+	e.requests[object.ReqKMS] += 2
+}
+
+// rewrapped is a copy of the object onto itself under its own encryption, one request
+// to KMS for its data key, and a HEAD as its proof.
+func (e *Estimator) rewrapped(o *object.Object) {
+	own := *e
+	own.opt.Target = e.opt.Target.Keep(o.Encryption)
+	own.opt.VerifyHead = true
+	own.copied(o, object.OpCopy)
+	e.requests, e.cost, e.kms, e.growth = own.requests, own.cost, own.kms+1, own.growth
+	e.requests[object.ReqKMS]++
 }
 
 func at[K comparable, V any](m map[K]*V, k K) *V {
@@ -167,9 +208,9 @@ func (e *Estimator) update(o *object.Object) {
 	e.kms += e.targetKMS(1) + sourceKMS(o, 1)
 }
 
-// rewrite is a copy or a multipart copy. An undecided object is counted as the
-// copy that most of them turn out to be.
-func (e *Estimator) rewrite(o *object.Object, multipart bool) {
+// copied is a copy, a multipart copy or a rewrite. An undecided object is counted as
+// the copy that most of them turn out to be.
+func (e *Estimator) copied(o *object.Object, by object.Operation) {
 	class := o.StorageClass
 	if e.opt.Target.StorageClass != "" {
 		class = e.opt.Target.StorageClass
@@ -178,25 +219,19 @@ func (e *Estimator) rewrite(o *object.Object, multipart bool) {
 	if !e.aclsOff() {
 		e.get(object.ReqGetDetail, o.StorageClass, 1)
 	}
-	if multipart {
-		parts := float64(max(1, (size+e.opt.PartSize-1)/e.opt.PartSize))
-		parts = min(parts, 10_000)
-		e.put(object.ReqCreateUpload, class, 1)
-		e.put(object.ReqCopyPart, class, uint64(parts))
-		e.put(object.ReqComplete, class, 1)
-		looks := uint64(1) // at the tags, and at everything once more before a long copy is completed
-		if parts > 1 {
-			looks = 2
-			e.get(object.ReqHead, o.StorageClass, 1)
-			if !e.aclsOff() {
-				e.get(object.ReqGetDetail, o.StorageClass, 1)
-			}
-		}
+	switch by {
+	case object.OpMultipart:
+		e.inParts(o, class, size)
+	case object.OpRewrite:
+		e.get(object.ReqGet, o.StorageClass, 1)
+		e.put(object.ReqPut, class, 1)
 		if e.opt.Caps.GetTagging == object.Yes {
-			e.get(object.ReqGetDetail, o.StorageClass, looks)
+			e.get(object.ReqGetDetail, o.StorageClass, 1)
 		}
-		e.kms += e.targetKMS(2+parts) + sourceKMS(o, parts)
-	} else {
+		e.listAnnotations(o, 1)
+		e.kms += e.targetKMS(1) + sourceKMS(o, 1)
+		e.through += size
+	default:
 		e.put(object.ReqCopy, class, 1)
 		e.kms += e.targetKMS(1) + sourceKMS(o, 1)
 	}
@@ -209,6 +244,36 @@ func (e *Estimator) rewrite(o *object.Object, multipart bool) {
 	}
 	e.cost.Retrieval += gigabytes(size) * e.opt.Prices.class(o.StorageClass).RetrievalGB
 	e.leaveBehind(o, class, size)
+}
+
+// inParts are the requests of a multipart copy: one look at the tags and annotations,
+// and one at everything more before a long one is completed.
+func (e *Estimator) inParts(o *object.Object, class string, size int64) {
+	parts := float64(max(1, (size+e.opt.PartSize-1)/e.opt.PartSize))
+	parts = min(parts, 10_000)
+	e.put(object.ReqCreateUpload, class, 1)
+	e.put(object.ReqCopyPart, class, uint64(parts))
+	e.put(object.ReqComplete, class, 1)
+	looks := uint64(1)
+	if parts > 1 {
+		looks = 2
+		e.get(object.ReqHead, o.StorageClass, 1)
+		if !e.aclsOff() {
+			e.get(object.ReqGetDetail, o.StorageClass, 1)
+		}
+	}
+	if e.opt.Caps.GetTagging == object.Yes {
+		e.get(object.ReqGetDetail, o.StorageClass, looks)
+	}
+	e.listAnnotations(o, looks)
+	e.kms += e.targetKMS(2+parts) + sourceKMS(o, parts)
+}
+
+// listAnnotations are the lists of them, each at the rate of a LIST.
+func (e *Estimator) listAnnotations(o *object.Object, n uint64) {
+	if e.opt.Annotations && o.Encryption.Type != object.SSEC {
+		e.put(object.ReqGetDetail, "", n)
+	}
 }
 
 // leaveBehind is about the object that a copy replaces: kept as a version, it
@@ -281,7 +346,7 @@ func gigabytes(n int64) float64 { return float64(n) / (1 << 30) }
 
 // Estimate is the sum of what was added. It may be asked for at any time.
 func (e *Estimator) Estimate() *Estimate {
-	out := &Estimate{Total: e.total, Already: e.already, Requests: map[string]uint64{}, KMSCalls: uint64(e.kms + 0.5), Growth: e.growth,
+	out := &Estimate{Total: e.total, Already: e.already, Requests: map[string]uint64{}, KMSCalls: uint64(e.kms + 0.5), Growth: e.growth, ClientBytes: e.through,
 		Cost: e.cost, RequestsPerSecond: e.opt.RequestsPerSecond, Work: []Work{}, Left: []LeftBehind{}, EarlyDeletion: []Exposure{}}
 	for k, a := range e.work {
 		name := k.operation.String()

@@ -87,7 +87,40 @@ func TestEstimateOfMultipart(t *testing.T) {
 	e := estimateOf(opt, planned(2, object.OpMultipart, nothing), planned(1, object.OpMultipart, func(x *object.Task) { x.Object.Size = 0 }))
 	if e.Requests["part"] != 23 || e.Requests["create"] != 3 || e.Requests["complete"] != 3 || e.Requests["head"] != 3+2 || e.Requests["get_detail"] != 3+2 || e.KMSCalls != 0 {
 		t.Errorf("%+v", e.Requests) // those in many parts are looked at once more
+	}
+}
 
+// TestL8EstimateOfAnnotations: they are asked for where they would be dropped, as
+// often as the tags, at the rate of a LIST.
+func TestL8EstimateOfAnnotations(t *testing.T) {
+	opt := EstimateOptions{Target: object.Target{SSE: object.SSES3}, Caps: awsCaps(), Facts: plainFacts(), PartSize: 100 << 20}
+	tasks := [][]object.Task{planned(2, object.OpMultipart, nothing), planned(3, object.OpRewrite, nothing), planned(5, object.OpCopy, nothing),
+		planned(7, object.OpRewrite, func(x *object.Task) { x.Object.Encryption.Type = object.SSEC })}
+	without := estimateOf(opt, tasks...)
+	opt.Annotations = true
+	with := estimateOf(opt, tasks...)
+	if n := with.Requests["get_detail"] - without.Requests["get_detail"]; n != 2*2+3 {
+		t.Errorf("%d requests more, want 7", n)
+	}
+	near(t, "their price", with.Cost.Requests-without.Cost.Requests, 7*0.005)
+}
+
+// TestEstimateOfRewrites: the GET inspects, the PUT's reply proves, and the bytes
+// pass this machine.
+func TestEstimateOfRewrites(t *testing.T) {
+	facts := plainFacts()
+	facts.Versioning = object.VersioningOff
+	opt := EstimateOptions{Target: kms(keyB), Caps: guardingMinIO(), Facts: facts}
+	e := estimateOf(opt, planned(4, object.OpRewrite, func(x *object.Task) { x.Object.Size, x.Object.Settled = 1000, false }))
+	if e.Requests["get"] != 4 || e.Requests["put"] != 4 || e.Requests["get_detail"] != 4 || len(e.Requests) != 3 || e.ClientBytes != 4000 || e.Growth != 0 {
+		t.Errorf("%v, %d bytes", e.Requests, e.ClientBytes)
+	}
+	if len(e.Work) != 1 || e.Work[0].Operation != "rewrite" || e.Work[0].Objects != 4 {
+		t.Errorf("%+v", e.Work)
+	}
+	var b bytes.Buffer
+	if err := e.WriteText(&b); err != nil || !strings.Contains(b.String(), "Network     3.9 KiB are read by this machine and written again") {
+		t.Errorf("%v\n%s", err, b.String())
 	}
 }
 

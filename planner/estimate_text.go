@@ -22,7 +22,7 @@ func (e *Estimate) WriteText(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Plan of %s\n\n", amount(e.Total))
 	row := func(a Amount, what string) {
-		fmt.Fprintf(&b, "%16s %10s  %s\n", comma(a.Objects), size(a.Bytes), what)
+		fmt.Fprintf(&b, "%16s %10s  %s\n", comma(a.Objects), size(a.Bytes), object.Printable(what))
 	}
 	fmt.Fprintf(&b, "%16s %10s\n", "objects", "size")
 	for _, x := range e.Work {
@@ -39,9 +39,12 @@ func (e *Estimate) WriteText(w io.Writer) error {
 	for _, k := range slices.Sorted(maps.Keys(e.Requests)) {
 		requests = append(requests, comma(e.Requests[k])+" "+k)
 	}
-	line := func(title, text string) { wrap(&b, title, text) }
+	line := func(title, text string) { wrap(&b, title, object.Printable(text)) }
 	line("Requests", strings.Join(requests, ", "))
 	line("KMS calls", comma(e.KMSCalls))
+	if e.ClientBytes > 0 {
+		line("Network", fmt.Sprintf("%s are read by this machine and written again", size(e.ClientBytes)))
+	}
 	if e.Growth > 0 {
 		line("Storage", fmt.Sprintf("grows by %s, which costs %s a month for as long as it is kept", size(e.Growth), e.money(e.Cost.StoragePerMonth)))
 	}

@@ -17,100 +17,30 @@ type lossList []loss
 
 func (l *lossList) add(reason object.Reason, message string) { *l = append(*l, loss{reason, message}) }
 
-// routes are the ways in which the object could be copied here, in the order of
-// preference. A dearer way than the cheapest that works is among them unless the
-// canary saw it fail.
-func (c *Chooser) routes(o *object.Object) []object.Route {
-	base := c.Caps.EncryptedRoute
-	if o.Encryption.Type == object.SSENone {
-		base = c.Caps.Route
-	}
-	if base == object.RouteNone {
-		return nil
-	}
-	inParts := c.Caps.Multipart != object.No || base == object.RouteMultipart
-	first := inParts && c.MultipartThreshold > 0 && o.Size >= c.MultipartThreshold
-	routes := make([]object.Route, 0, 3)
-	if first {
-		routes = append(routes, object.RouteMultipart)
-	}
-	if o.Size <= MaxCopySize {
-		if base == object.RouteSelfCopy {
-			routes = append(routes, object.RouteSelfCopy)
-		}
-		if base == object.RouteReplace || base == object.RouteSelfCopy && c.Caps.Replace != object.No {
-			routes = append(routes, object.RouteReplace)
-		}
-	}
-	if inParts && !first {
-		routes = append(routes, object.RouteMultipart)
-	}
-	return routes
-}
-
-// chooseRoute is rows 12 to 14 of the truth table.
-func (c *Chooser) chooseRoute(o *object.Object, a *object.Attributes, routes []object.Route) object.Choice {
-	best := -1
-	var bestLosses []loss
-	accepted := object.RouteNone
-	for i, r := range routes {
-		lost, untold := c.losses(o, a, r)
-		if untold {
-			return undecided
-		}
-		if len(lost) == 0 { // 12
-			return c.by(r, o, a)
-		}
-		open := c.unaccepted(lost)
-		if len(open) == 0 && accepted == object.RouteNone {
-			accepted = r
-		}
-		if best < 0 || len(open) < len(bestLosses) {
-			best, bestLosses = i, open
-		}
-	}
-	if accepted != object.RouteNone { // 13
-		return c.by(accepted, o, a)
-	}
-	return leave(bestLosses[0].reason, bestLosses[0].message) // 14
-}
-
-func (c *Chooser) by(r object.Route, o *object.Object, a *object.Attributes) object.Choice {
-	if r == object.RouteMultipart {
-		return object.Choice{Operation: object.OpMultipart, SourceParts: c.compositeToKeep(o, a) == object.Yes}
-	}
-	return object.Choice{Operation: object.OpCopy, Route: r}
-}
-
-func (c *Chooser) unaccepted(lost []loss) []loss {
-	var open []loss
-	for _, l := range lost {
-		if !c.accepts(l.reason) {
-			open = append(open, l)
-		}
-	}
-	return open
-}
-
 // losses are what the object would lose by the route. untold means that it
 // depends on what only an inspection tells; never so with attributes.
 //
-//	what the object has    | self-copy         | REPLACE                  | multipart
-//	-----------------------+-------------------+--------------------------+---------------------------
-//	grants of others       | resent            | resent                   | resent
-//	retention, legal hold  | resent            | resent                   | resent
-//	tags                   | kept              | read and resent          | read and resent
-//	website redirect       | resent            | resent                   | resent
-//	storage class          | resent            | resent                   | resent
-//	Expires                | kept, or REPLACE  | resent                   | resent
-//	metadata HTTP hides    | kept              | lost                     | lost
-//	mtime to be stamped    | not possible      | sent                     | sent
-//	composite checksum     | lost              | lost                     | kept by the source's parts
-//	SHA of the whole       | kept              | kept                     | lost
-//	KMS context, shown     | resent            | resent                   | resent
-//	KMS context, hidden    | lost where in use | lost where in use        | lost where in use
-//	others' writes (strict)| if CopyIfMatch    | if CopyIfMatch           | if CompleteIfMatch
+//	what the object has    | self-copy         | REPLACE           | multipart                 | rewrite
+//	-----------------------+-------------------+-------------------+---------------------------+------------------
+//	grants of others       | resent            | resent            | resent                    | resent
+//	retention, legal hold  | resent            | resent            | resent                    | resent
+//	event hold             | resent (AWS)      | resent (AWS)      | resent (AWS)              | resent (AWS)
+//	tags                   | kept              | read and resent   | read and resent           | read and resent
+//	website redirect       | resent            | resent            | resent                    | resent
+//	storage class          | resent            | resent            | resent                    | resent
+//	Expires                | kept, or REPLACE  | resent            | resent                    | resent
+//	metadata HTTP hides    | kept              | lost              | lost                      | lost
+//	mtime to be stamped    | not possible      | sent              | sent                      | sent
+//	composite checksum     | lost              | lost              | kept by the source's parts| lost
+//	CRC of the whole       | kept              | kept              | kept, or lost (MinIO)     | resent
+//	other sum of the whole | kept              | kept              | lost                      | resent
+//	a checksum not shown   | kept, in one part | kept, in one part | lost                      | lost
+//	KMS context, shown     | resent            | resent            | resent                    | resent
+//	KMS context, hidden    | lost where in use | lost where in use | lost where in use         | lost where in use
+//	others' writes         | if CopyIfMatch    | if CopyIfMatch    | if CompleteIfMatch        | kept
 //
+// Others' writes: kept on that condition; else lost wherever they have to be
+// guarded, see mustGuard.
 // Resent and kept hold where the store was seen to do it, or where it can be
 // written again afterwards.
 func (c *Chooser) losses(o *object.Object, a *object.Attributes, r object.Route) (lost lossList, untold bool) {
@@ -152,6 +82,9 @@ func (c *Chooser) loseGrants(_ *object.Object, a *object.Attributes, _ object.Ro
 
 func (c *Chooser) loseLock(o *object.Object, a *object.Attributes, _ object.Route, lost *lossList) (untold bool) {
 	untold = c.lockUntold(o, a) // a row that tells a retention may still not tell the hold
+	if a != nil && a.EventHold && !c.Caps.IsAWS() {
+		lost.add(object.ReasonEventHold, "it has an event hold, and this store was not seen to take one again; --accept event-hold leaves the copy under the retention that is shown now, which ends")
+	}
 	if !o.Locked() {
 		return untold
 	}
@@ -196,6 +129,11 @@ func (c *Chooser) loseRedirect(_ *object.Object, a *object.Attributes, _ object.
 // that is to be stamped. A self-copy that drops Expires is passed over for a route
 // that resends it: the store took the header once, when the object was written.
 func (c *Chooser) loseMetadata(o *object.Object, a *object.Attributes, r object.Route, lost *lossList) (untold bool) {
+	if a != nil && c.unstampable(a) {
+		lost.add(object.ReasonMetadata, "--stamp-mtime cannot be kept: its user metadata has no room for the mtime (S3 takes 2 KB), or holds what HTTP cannot show; "+
+			"leave --stamp-mtime away for it, in a job of its own")
+		return false
+	}
 	if r == object.RouteSelfCopy {
 		if a == nil {
 			// Not even a plain row vouches for Expires: no listing shows it.
@@ -219,6 +157,14 @@ func (c *Chooser) loseMetadata(o *object.Object, a *object.Attributes, r object.
 	return false
 }
 
+// unstampable says whether the mtime that is to be stamped cannot be sent.
+func (c *Chooser) unstampable(a *object.Attributes) bool {
+	if _, has := a.Metadata["mtime"]; !c.Target.StampMtime || has {
+		return false
+	}
+	return a.MissingMetadata > 0 || !object.HasRoomFor("mtime", "1234567890", a.Metadata)
+}
+
 func (c *Chooser) loseChecksum(o *object.Object, a *object.Attributes, r object.Route, lost *lossList) (untold bool) {
 	if c.Caps.Checksums == object.No || c.accepts(object.ReasonComposite) {
 		return false
@@ -227,21 +173,30 @@ func (c *Chooser) loseChecksum(o *object.Object, a *object.Attributes, r object.
 	if composite == object.Unknown {
 		return true
 	}
-	const accept = "; --accept composite-checksum lets it change (the data does not)"
+	if a != nil && a.ChecksumsUntold && c.Caps.Checksums == object.Yes {
+		if inOne := !o.MultipartUploaded && !strings.Contains(o.ETag, "-"); !inOne || r == object.RouteMultipart || r == object.RouteRewrite {
+			lost.add(object.ReasonComposite, "the store did not show its checksum, so that none can be kept; grant kms:Decrypt on the key that it is under"+acceptComposite)
+		}
+		return false
+	}
 	switch {
 	case r != object.RouteMultipart && composite == object.Yes:
-		lost.add(object.ReasonComposite, "its composite checksum would become one of the whole object"+accept)
+		lost.add(object.ReasonComposite, "its composite checksum would become one of the whole object"+acceptComposite)
 	case r == object.RouteMultipart && composite == object.Yes && c.Caps.UploadChecksums != object.Yes:
-		lost.add(object.ReasonComposite, "it has a composite checksum, which this store was not seen to make for copied parts"+accept)
+		lost.add(object.ReasonComposite, "it has a composite checksum, which this store was not seen to make for copied parts"+acceptComposite)
 	case r == object.RouteMultipart && composite == object.Yes && (c.Caps.GetAttributes != object.Yes || !reproducible(o, a)):
-		lost.add(object.ReasonComposite, "its composite checksum cannot be reproduced, since its part boundaries cannot be had"+accept)
+		lost.add(object.ReasonComposite, "its composite checksum cannot be reproduced, since its part boundaries cannot be had"+acceptComposite)
 	case r == object.RouteMultipart && composite == object.No && o.ChecksumAlgorithm != "" && c.Caps.UploadChecksums != object.Yes:
-		lost.add(object.ReasonComposite, "it has a "+o.ChecksumAlgorithm+" of the whole object, which this store was not seen to make for copied parts"+accept)
-	case r == object.RouteMultipart && composite == object.No && strings.HasPrefix(o.ChecksumAlgorithm, "SHA"):
-		lost.add(object.ReasonComposite, "a multipart copy would turn its "+o.ChecksumAlgorithm+" of the whole object into a composite one"+accept)
+		lost.add(object.ReasonComposite, "it has a "+o.ChecksumAlgorithm+" of the whole object, which this store was not seen to make for copied parts"+acceptComposite)
+	case r == object.RouteRewrite && a != nil && o.ChecksumAlgorithm != "" && a.Checksums[o.ChecksumAlgorithm] == "":
+		lost.add(object.ReasonComposite, "the store names its "+o.ChecksumAlgorithm+" and does not show it, so that it cannot be sent again"+acceptComposite)
+	case r == object.RouteMultipart && composite == object.No && object.ComposedOfParts(o.ChecksumAlgorithm):
+		lost.add(object.ReasonComposite, "a multipart copy would turn its "+o.ChecksumAlgorithm+" of the whole object into a composite one"+acceptComposite)
 	}
 	return false
 }
+
+const acceptComposite = "; --accept composite-checksum lets it change (the data does not)"
 
 // compositeToKeep says whether the object's checksum is composed of its parts'.
 // Unknown only while a is nil.
@@ -251,7 +206,7 @@ func (c *Chooser) compositeToKeep(o *object.Object, a *object.Attributes) object
 	case c.Caps.Checksums == object.No || c.accepts(object.ReasonComposite):
 		return object.No
 	case o.ChecksumType != "":
-		return object.Found(o.ChecksumType == "COMPOSITE")
+		return object.Found(o.ChecksumType == object.Composite)
 	case o.Plain && a == nil, !multipart:
 		return object.No
 	case o.ChecksumAlgorithm == "":
@@ -259,7 +214,7 @@ func (c *Chooser) compositeToKeep(o *object.Object, a *object.Attributes) object
 			return object.Unknown
 		}
 		return object.No
-	case strings.HasPrefix(o.ChecksumAlgorithm, "SHA"):
+	case object.ComposedOfParts(o.ChecksumAlgorithm):
 		return object.Yes
 	case o.ChecksumAlgorithm == "CRC64NVME":
 		return object.No
@@ -320,12 +275,13 @@ func (c *Chooser) loseContext(o *object.Object, a *object.Attributes, r object.R
 }
 
 func (c *Chooser) loseWrites(_ *object.Object, _ *object.Attributes, r object.Route, lost *lossList) (untold bool) {
-	honoured := c.Caps.CopyIfMatch
-	if r == object.RouteMultipart {
-		honoured = c.Caps.CompleteIfMatch
-	}
-	if c.Strict && honoured != object.Yes {
-		lost.add(AcceptConcurrent, "this store honours no condition on the destination, so --guard strict cannot be kept; "+
+	switch {
+	case c.Caps.Guarded(r) || !c.mustGuard():
+	case c.Strict:
+		lost.add(AcceptConcurrent, "no way in which this store re-encrypts such an object notices a write of somebody else, so --guard strict cannot be kept; "+
+			"stop other writers, and use --guard auto with --accept concurrent-writes")
+	default:
+		lost.add(AcceptConcurrent, "no way in which this store re-encrypts such an object notices a write of somebody else meanwhile; "+
 			"stop other writers and --accept concurrent-writes")
 	}
 	return false

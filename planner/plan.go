@@ -37,7 +37,7 @@ type Counts struct {
 	Rows, Tasks uint64
 	Bytes       int64
 	// Tasks by what was chosen.
-	Undecided, Update, Copy, Multipart, Already, Left uint64
+	Undecided, Update, Copy, Multipart, Rewrite, Rewrap, Already, Left uint64
 	// Inspected objects, and those that were Gone by then: they become no task.
 	Inspected, Gone uint64
 	// Limited is set where the selection's limit ended the plan.
@@ -206,6 +206,10 @@ func (p *planning) count(rows int, tasks []object.Task, c Counts) {
 			n.Copy++
 		case t.Operation == object.OpMultipart:
 			n.Multipart++
+		case t.Operation == object.OpRewrite:
+			n.Rewrite++
+		case t.Operation == object.OpRewrap:
+			n.Rewrap++
 		case t.Operation == object.OpUndecided:
 			n.Undecided++
 		case t.Already:
@@ -309,6 +313,6 @@ func (p *planning) inspectedTask(row *object.Object, r *inspected) (t object.Tas
 
 // plain is what Object.Plain says, of an object that was asked about.
 func plain(o *object.Object, a *object.Attributes) bool {
-	composite := o.ChecksumType == "COMPOSITE" || o.ChecksumType == "" && o.ChecksumAlgorithm != "" && o.MultipartUploaded
+	composite := o.ChecksumType == object.Composite || o.ChecksumType == "" && o.ChecksumAlgorithm != "" && o.MultipartUploaded
 	return !o.Locked() && !composite && a.Expires == "" && a.WebsiteRedirect == "" && a.MissingMetadata == 0 && a.KMSContext == ""
 }

@@ -52,6 +52,8 @@ type Selection struct {
 	// OnlyEncryption and OnlyStorageClass are alternatives; empty for all.
 	OnlyEncryption   []EncryptionFilter `json:"only_encryption,omitempty"`
 	OnlyStorageClass []string           `json:"only_storage_class,omitempty"`
+	// OnlyClientSide are alternatives too: see ParseClientSideFilter.
+	OnlyClientSide []ClientSideFilter `json:"only_client_side,omitempty"`
 	// AllVersions takes noncurrent versions too.
 	AllVersions bool `json:"all_versions,omitempty"`
 	// Limit is the number of tasks after which the plan ends; 0 for no limit.
@@ -65,7 +67,7 @@ func (s *Selection) Match(o *object.Object) Verdict {
 		return No
 	}
 	verdict := Yes
-	for _, check := range []func(*object.Object) Verdict{s.matchSize, s.matchTime, s.matchClass, s.matchEncryption} {
+	for _, check := range []func(*object.Object) Verdict{s.matchSize, s.matchTime, s.matchClass, s.matchEncryption, s.matchClientSide} {
 		switch check(o) {
 		case No:
 			return No

@@ -1,7 +1,8 @@
 // Package tools builds the real servers and the peers that tests and benchmarks
 // run as processes. Each lives in a Go module of its own below this folder, so
 // that its licence and its dependencies stay out of reseal's: NAME/go.mod names
-// one tool, NAME/go.sum pins every byte of it.
+// one tool, NAME/go.sum pins every byte of it. One, s3ec, is a program of our own
+// around clients that are libraries.
 //
 // A build happens once: the binary is kept under the user's cache folder, named
 // by the hash of everything that decides what it is (go.mod, go.sum, the version
@@ -30,11 +31,13 @@ import (
 
 // patience tells a waiting person what a first build costs on two idle cores.
 var patience = map[string]string{
-	"minio":  "once, about five minutes",
-	"kes":    "once, about a minute",
-	"rclone": "once, about five minutes",
-	"mc":     "once, about two minutes",
-	"s5cmd":  "once, about half a minute",
+	"minio":     "once, about five minutes",
+	"kes":       "once, about a minute",
+	"rclone":    "once, about five minutes",
+	"mc":        "once, about two minutes",
+	"s5cmd":     "once, about half a minute",
+	"s3ec":      "once, about a minute",
+	"seaweedfs": "once, about six minutes",
 }
 
 // buildFlags decide, with the module, what the binary is. -mod=readonly: go.sum
@@ -155,13 +158,18 @@ func (b *builder) cachePath(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	// A module with a program of our own is what its sources are, too.
+	files, err := filepath.Glob(filepath.Join(b.dir, "*.go"))
+	if err != nil {
+		return "", err
+	}
 	h := sha256.New()
-	for _, file := range []string{"go.mod", "go.sum"} {
-		data, err := os.ReadFile(filepath.Join(b.dir, file))
+	for _, file := range append([]string{filepath.Join(b.dir, "go.mod"), filepath.Join(b.dir, "go.sum")}, files...) {
+		data, err := os.ReadFile(file)
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(h, "%s %d\n%s\n", file, len(data), data)
+		fmt.Fprintf(h, "%s %d\n%s\n", filepath.Base(file), len(data), data)
 	}
 	fmt.Fprintf(h, "%s %s/%s %q\n", bytes.TrimSpace(version), runtime.GOOS, runtime.GOARCH, buildFlags)
 	file := b.name + "-" + hex.EncodeToString(h.Sum(nil)[:8])

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,11 @@ import (
 	"os/signal"
 	"syscall"
 	"text/tabwriter"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/resealhq/reseal/engine/object"
 )
 
 // app is what the verbs share: where they read and write, and how a person
@@ -16,6 +22,8 @@ import (
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	// printed: a result stands on standard output, and takes no second object.
+	printed bool
 	// drain is closed by the first signal when a verb has asked to drain.
 	drain *drainer
 }
@@ -45,16 +53,23 @@ func (a *app) watchSignals() *drainer {
 	return d
 }
 
+// oneSignal is how long signals are one: timeout(1), a terminal and a supervisor
+// may each send theirs for the same wish to stop.
+const oneSignal = time.Second
+
 func (d *drainer) watch() {
-	first := true
+	var first time.Time
 	for {
 		select {
 		case <-d.done:
 			return
 		case <-d.signals:
 		}
-		if first {
-			first = false
+		if !first.IsZero() && time.Since(first) < oneSignal {
+			continue
+		}
+		if first.IsZero() {
+			first = time.Now()
 			close(d.asked)
 			select {
 			case <-d.wanted:
@@ -80,16 +95,45 @@ func (d *drainer) takeOver() <-chan struct{} {
 }
 
 // printJSON writes one JSON object on one line of standard output.
-func (a *app) printJSON(v any) error { return writeJSON(a.stdout, v) }
+func (a *app) printJSON(v any) error {
+	a.printed = true
+	return writeJSON(a.stdout, v)
+}
 
 func writeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	err := enc.Encode(v)
+	if err == nil {
+		_, err = w.Write(visible(b.Bytes()))
+	}
+	if err != nil {
 		return fmt.Errorf("writing the result: %w", err)
 	}
 	return nil
 }
+
+// visible writes what a terminal would obey and JSON leaves as it is (DEL, C1, the
+// direction of writing) as escapes, which say the same to every reader of JSON.
+func visible(data []byte) []byte {
+	if !bytes.ContainsFunc(data, obeyed) {
+		return data
+	}
+	var b []byte
+	for _, r := range string(data) {
+		if !obeyed(r) {
+			b = utf8.AppendRune(b, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			b = fmt.Appendf(b, `\u%04x`, unit)
+		}
+	}
+	return b
+}
+
+func obeyed(r rune) bool { return r >= 0x7f && object.Printable(string(r)) != string(r) }
 
 // table starts a table on w; Flush ends it.
 func table(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 2, 0, 2, ' ', 0) }

@@ -229,6 +229,8 @@ var attributeKinds = []attributeKind{
 	}},
 	{name: "summed", size: 900, with: summed("SHA256")},
 	{name: "crc32c", size: 901, with: summed("CRC32C")},
+	{name: "md5", size: 902, with: summed("MD5")}, // A6: kept by one CopyObject alone, as the next is
+	{name: "xxhash", size: 903, with: summed("XXHASH128")},
 	{name: "infrequent", size: 800, with: class("STANDARD_IA", "", "")},
 	{name: "archived", size: 10, with: class("GLACIER", "", "")},
 	{name: "restored", size: 11, with: class("DEEP_ARCHIVE", "", `ongoing-request="false", expiry-date="Fri, 21 Dec 2035 00:00:00 GMT"`)},
@@ -236,6 +238,7 @@ var attributeKinds = []attributeKind{
 	{name: "deep tier", size: 13, with: class("INTELLIGENT_TIERING", "ARCHIVE_ACCESS", "")},
 	{name: "composite", size: 130*mib + 1, with: inPieces("SHA256", "COMPOSITE", 65*mib, 65*mib, 1)},
 	{name: "composite crc", size: 135 * mib, with: inPieces("CRC32", "COMPOSITE", 70*mib, 65*mib)},
+	{name: "composite xxhash", size: 134 * mib, with: inPieces("XXHASH64", "COMPOSITE", 68*mib, 66*mib)},
 	{name: "crc of the whole", size: 131 * mib, with: inPieces("CRC64NVME", "FULL_OBJECT", 66*mib, 65*mib)},
 	{name: "parts without checksum", size: 132 * mib, with: inPieces("", "", 66*mib, 66*mib)},
 	{name: "large", size: 6 << 30, with: plainly},

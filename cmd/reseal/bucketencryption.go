@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/resealhq/reseal/engine/job"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
 )
@@ -41,13 +43,16 @@ func (f *bucketFlags) open(ctx context.Context, cmd *cobra.Command, args []strin
 	if err != nil {
 		return "", nil, err
 	}
+	if object.IsAccessPoint(bucket) {
+		return "", nil, unusablef("name the bucket behind it as s3://BUCKET", "default encryption is a setting of a bucket, and %s is an access point", args[0])
+	}
 	if prefix != "" {
 		return "", nil, unusablef("name it as s3://"+bucket, "default encryption is a setting of a whole bucket, and %s names a prefix", args[0])
 	}
 	if err := f.conn.Validate(); err != nil {
 		return "", nil, err
 	}
-	store, err := openStore(ctx, &f.conn, 1, 0)
+	store, err := f.conn.Open(ctx, job.Dial{Version: readVersion().Version, Connections: 1})
 	return bucket, store, err
 }
 
@@ -101,10 +106,10 @@ func (a *app) showBucketEncryption(ctx context.Context, store *s3store.Store, bu
 	t := table(a.stdout)
 	fmt.Fprintf(t, "bucket\ts3://%s\nnew objects\t%s\n", bucket, out.Encryption)
 	if out.KMSKeyID != "" {
-		fmt.Fprintf(t, "KMS key\t%s\nbucket key\t%t\n", out.KMSKeyID, out.BucketKey)
+		fmt.Fprintf(t, "KMS key\t%s\nbucket key\t%t\n", object.Printable(out.KMSKeyID), out.BucketKey)
 	}
 	for _, b := range out.Blocked {
-		fmt.Fprintf(t, "blocked\t%s\n", b)
+		fmt.Fprintf(t, "blocked\t%s\n", object.Printable(b))
 	}
 	return t.Flush()
 }
@@ -114,16 +119,21 @@ func newBucketEncryptionSet(a *app) *cobra.Command {
 	var sse, key string
 	bucketKey := oneOf{allowed: []string{"on", "off"}}
 	block := oneOf{allowed: []string{"on", "off"}}
+	blocks := oneOf{allowed: []string{"sse-c", "none"}}
 	cmd := &cobra.Command{
 		Use:   "set s3://BUCKET --sse TYPE",
 		Short: "Let new objects arrive as the old ones were made",
 		Long: `set changes the default encryption of new objects. What is not said stays as it is.
 It refuses a store that does not answer with an encryption configuration when it is read:
 several take the request that sets one for something else.`,
-		Example: `  reseal bucket-encryption set s3://bucket --sse aws:kms --sse-kms-key-id ARN --bucket-key on --block-sse-c on`,
+		Example: `  reseal bucket-encryption set s3://bucket --sse aws:kms --sse-kms-key-id ARN --bucket-key on --block sse-c`,
 		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			change, err := encryptionChange(sse, key, bucketKey.value, block.value)
+			refused, err := blockOf(blocks.value, block.value)
+			if err != nil {
+				return err
+			}
+			change, err := encryptionChange(sse, key, bucketKey.value, refused)
 			if err != nil {
 				return err
 			}
@@ -145,10 +155,21 @@ several take the request that sets one for something else.`,
 	set.StringVar(&sse, "sse", "", "AES256, aws:kms or aws:kms:dsse")
 	set.StringVar(&key, "sse-kms-key-id", "", "the KMS key: ID, ARN or alias; the store's own where it is left out")
 	set.Var(&bucketKey, "bucket-key", "S3 Bucket Key for new objects")
-	set.Var(&block, "block-sse-c", "refuse SSE-C writes from now on, or allow them again")
+	set.Var(&blocks, "block", "refuse new objects under this encryption from now on; none allows them again")
+	set.Var(&block, "block-sse-c", "the same as --block sse-c, or none")
+	_ = set.MarkHidden("block-sse-c") // how it was called before
 	f.conn.AddFlags(set)
 	f.out.AddFlags(set)
 	return cmd
+}
+
+// blockOf is on, off or empty, from either way of saying it.
+func blockOf(blocks, before string) (string, error) {
+	said := map[string]string{"sse-c": "on", "none": "off"}[blocks]
+	if said != "" && before != "" && said != before {
+		return "", unusable("--block and --block-sse-c contradict each other", "give --block alone")
+	}
+	return cmp.Or(said, before), nil
 }
 
 func encryptionChange(sse, key, bucketKey, block string) (s3store.BucketEncryptionChange, error) {
@@ -159,7 +180,7 @@ func encryptionChange(sse, key, bucketKey, block string) (s3store.BucketEncrypti
 			return c, unusable("--sse-kms-key-id was given without --sse", "add --sse aws:kms")
 		}
 		if c.BucketKey == object.Default && c.BlockSSEC == object.Default {
-			return c, unusable("there is nothing to set", "give --sse, --bucket-key or --block-sse-c")
+			return c, unusable("there is nothing to set", "give --sse, --bucket-key or --block")
 		}
 		return c, nil
 	}

@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/dustin/go-humanize"
 	"golang.org/x/term"
 
+	"github.com/resealhq/reseal/engine/job"
+	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/report"
 )
 
@@ -55,28 +58,77 @@ func (b barWriter) Fd() uintptr {
 	return ^uintptr(0)
 }
 
-// showProgress draws a bar on a terminal and prints a line every 30 s elsewhere,
-// until the function that it returns is called.
+// When what is no terminal gets a line: a first one soon, and then seldom.
+const (
+	firstLine = 1500 * time.Millisecond
+	everyLine = 30 * time.Second
+)
+
+// showProgress draws a bar on a terminal that can show one, and prints lines
+// elsewhere, until the function that it returns is called.
 func (c *console) showProgress(p *report.Progress, o *outputFlags) (end func()) {
 	if o.quiet || o.noProgress {
 		return func() {}
 	}
-	printer, every := report.Printer(withoutEnd{report.Lines(c)}), 30*time.Second
-	if f, ok := c.w.(interface{ Fd() uintptr }); ok && term.IsTerminal(int(f.Fd())) {
-		printer, every = report.Bar(barWriter{c}), 200*time.Millisecond
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var shown sync.WaitGroup
-	shown.Go(func() { p.Show(ctx, every, printer) })
+	shown.Go(func() {
+		if width := terminalWidth(c.w); width >= report.NarrowTerminal && os.Getenv("TERM") != "dumb" {
+			p.Show(ctx, 200*time.Millisecond, withoutEnd{report.Bar(barWriter{c})})
+			return
+		}
+		select {
+		case <-time.After(firstLine):
+			p.Show(ctx, everyLine, withoutEnd{report.Lines(c)})
+		case <-ctx.Done():
+		}
+	})
 	return sync.OnceFunc(func() { cancel(); shown.Wait() })
 }
 
-// withoutEnd leaves the last word to the summary.
+// beginning says, where it takes long, that the store is being asked what it does:
+// a canary is a few hundred requests, and the first progress comes after it.
+func (c *console) beginning(dir string, o *outputFlags) (end func()) {
+	if o.quiet || o.noProgress {
+		return func() {}
+	}
+	t := time.AfterFunc(firstLine, func() {
+		fmt.Fprintf(c, "%s %s: reading the settings of the bucket and asking the store what it does\n", time.Now().Format(time.RFC3339), object.Printable(dir))
+	})
+	return func() { t.Stop() }
+}
+
+// answer tells a person, as soon as the first signal has come, what is still on its
+// way and how to stop at once.
+func (d *drainer) answer(c *console, o *outputFlags, r *job.Running) (end func()) {
+	done := make(chan struct{})
+	var answering sync.WaitGroup
+	answering.Go(func() {
+		select {
+		case <-d.asked:
+		case <-done:
+			return
+		}
+		if o.quiet {
+			return
+		}
+		n := r.Pace().InFlight
+		fmt.Fprintf(c, "reseal: told to stop: %s on the way (waited for and proved), and nothing new is begun. "+
+			"The same signal again (Ctrl-C) stops at once, and then the next run asks first what became of them\n", report.Count(uint64(n), "request"))
+	})
+	return sync.OnceFunc(func() { close(done); answering.Wait() })
+}
+
+// withoutEnd leaves the last word to the summary, and takes a bar away for it.
 type withoutEnd struct{ report.Printer }
 
 func (w withoutEnd) Print(s *report.Snapshot) {
 	if !s.Final {
 		w.Printer.Print(s)
+		return
+	}
+	if bar, ok := w.Printer.(interface{ Clear() }); ok {
+		bar.Clear()
 	}
 }
 
@@ -88,7 +140,7 @@ func (c *console) showCount(n *counting, o *outputFlags) (end func()) {
 	}
 	every, begin, stop := 30*time.Second, "", "\n"
 	f, ok := c.w.(interface{ Fd() uintptr })
-	bar := ok && term.IsTerminal(int(f.Fd()))
+	bar := ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 	if bar {
 		every, begin, stop = 200*time.Millisecond, "\r\x1b[K", ""
 	}
@@ -110,4 +162,17 @@ func (c *console) showCount(n *counting, o *outputFlags) (end func()) {
 		}
 	})
 	return sync.OnceFunc(func() { close(done); shown.Wait() })
+}
+
+// terminalWidth is how many characters fit on a line, 0 where w is no terminal.
+func terminalWidth(w io.Writer) int {
+	f, ok := w.(interface{ Fd() uintptr })
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width <= 0 {
+		return 80
+	}
+	return width
 }

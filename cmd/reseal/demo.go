@@ -19,6 +19,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/resealhq/reseal/engine/job"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/report"
 	"github.com/resealhq/reseal/engine/s3test"
@@ -212,7 +213,7 @@ func (d *demo) killedRun(ctx context.Context) error {
 	case <-enough:
 	case <-ctx.Done():
 		<-ended
-		return errInterrupted
+		return job.ErrInterrupted
 	}
 	_ = cmd.Process.Kill()
 	<-ended

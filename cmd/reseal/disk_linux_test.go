@@ -48,7 +48,7 @@ func TestFullDisk(t *testing.T) {
 		if err := os.Remove(ballast); err != nil {
 			t.Fatal(err)
 		}
-		if s := d.reseal(t, "status", "--job", d.job); s.code != 0 || !strings.Contains(s.stdout, "goes on") {
+		if s := d.reseal(t, "status", "--job", d.job); s.code != 0 || !strings.Contains(s.stdout, "goes on") || !strings.Contains(s.stdout, "disk: the job's checkpoint cannot be written") || !strings.Contains(s.stdout, ", ended 2") {
 			t.Errorf("status after the disk was full: exit code %d\n%s%s", s.code, s.stdout, s.stderr)
 		}
 		if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, "size=16m"); err != nil {

@@ -1,22 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"text/tabwriter"
-	"time"
+	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
+	"github.com/resealhq/reseal/engine/job"
 	"github.com/resealhq/reseal/engine/object"
-	"github.com/resealhq/reseal/engine/s3store"
 	"github.com/resealhq/reseal/planner/doctor"
 )
 
@@ -28,19 +21,25 @@ type doctorFlags struct {
 	conn      connection
 	how       howFlags
 	out       outputFlags
+	probe     string
 }
 
 func newDoctor(a *app) *cobra.Command {
 	var f doctorFlags
 	cmd := &cobra.Command{
-		Use:   "doctor SOURCE --sse TYPE",
+		Use:   "doctor SOURCE --sse TYPE [--probe PREFIX]",
 		Short: "What this bucket, key and endpoint allow, and what will happen around the run",
 		Long: `doctor reads the settings of the bucket and the key, and finds out what the endpoint
 really does. On AWS it changes nothing. Any other endpoint is believed only after small
 throwaway objects beside the prefix were treated as the job would treat yours; they are
-deleted again. Each finding has a level (note, warning, serious) and says what to do.`,
-		Example: `  reseal doctor s3://bucket/prefix --sse aws:kms --sse-kms-key-id KEY`,
-		Args:    atMost(1),
+deleted again. Each finding has a level (note, warning, serious) and says what to do.
+
+--probe sends those throwaway objects wherever the endpoint is, to AWS too, below a
+prefix that you name; what it will write is said first. What was seen then stands
+beside what is believed of AWS, and each difference is named.`,
+		Example: `  reseal doctor s3://bucket/prefix --sse aws:kms --sse-kms-key-id KEY
+  reseal doctor s3://bucket/prefix --sse aws:kms --sse-kms-key-id KEY --probe scratch/`,
+		Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := f.Validate(cmd, args)
 			if err != nil {
@@ -56,38 +55,42 @@ deleted again. Each finding has a level (note, warning, serious) and says what t
 	f.conn.AddFlags(set)
 	f.how.AddPlanFlags(set)
 	f.out.AddFlags(set)
+	set.StringVar(&f.probe, "probe", "", "try everything out on throwaway objects whose keys begin with this, on AWS too; they are deleted again")
 	return cmd
 }
 
 func (f *doctorFlags) Validate(cmd *cobra.Command, args []string) (*order, error) {
 	o, err := f.understand(cmd, args)
-	if err == nil && o.spec.Source.Bucket == "" {
+	switch {
+	case err != nil:
+	case o.spec.Source.Bucket == "":
 		err = unusable(cmd.Name()+": the manifest does not say which bucket to look at", "name the bucket as s3://BUCKET[/PREFIX]")
+	case strings.HasPrefix(f.probe, "s3://"):
+		err = unusablef("name only how the keys shall begin, as scratch/; the bucket is the one that the job would write to", "--probe %s is an address", f.probe)
 	}
 	return o, err
 }
 
+// order is a job without a directory.
+type order struct {
+	spec   job.Spec
+	policy job.Policy
+}
+
 // understand reads the command line of a job that has no directory.
 func (f *doctorFlags) understand(cmd *cobra.Command, args []string) (o *order, err error) {
-	o = &order{}
-	if o.spec.Source, err = f.source.Validate(args); err != nil {
+	o = &order{policy: f.how.Policy(nil)}
+	if o.spec.Source, err = f.source.Source(args); err != nil {
 		return nil, err
 	}
-	if !o.spec.Source.given() {
+	if !o.spec.Source.Given() {
 		return nil, errNoSource(cmd)
 	}
-	if err := f.conn.Validate(); err != nil {
+	if o.spec.Target, err = f.target.Target(); err != nil {
 		return nil, err
 	}
-	o.spec.Connection = f.conn
-	if o.spec.Target, err = f.target.Validate(&f.conn); err != nil {
-		return nil, err
-	}
-	if o.spec.Selection, err = f.selection.Validate(); err != nil {
-		return nil, err
-	}
-	o.consent, o.tempo, err = f.how.Validate(nil)
-	return o, err
+	o.spec.Selection, o.spec.Connection = f.selection.Selection(), f.conn.Connection
+	return o, cmp.Or(job.CheckRewrap(&o.spec, &o.policy), o.spec.Validate(), o.policy.Validate())
 }
 
 // diagnosis is what doctor prints.
@@ -101,44 +104,61 @@ type diagnosis struct {
 	Bucket       bucketFacts      `json:"bucket"`
 	DestBucket   *bucketFacts     `json:"dest_bucket,omitempty"`
 	Permissions  []permission     `json:"permissions"`
+	Probe        *probed          `json:"probe,omitempty"`
 }
 
 // capabilities are object.Capabilities by the names that scripts see; a job keeps
 // them by others.
 type capabilities struct {
-	Source                string         `json:"source"`
-	Encrypts              object.Finding `json:"encrypts"`
-	Route                 object.Route   `json:"route"`
-	EncryptedRoute        object.Route   `json:"encrypted_route"`
-	Replace               object.Finding `json:"replace"`
-	Multipart             object.Finding `json:"multipart"`
-	Update                object.Finding `json:"update"`
-	CopySourceIfMatch     object.Finding `json:"copy_source_if_match"`
-	PartSourceIfMatch     object.Finding `json:"part_source_if_match"`
-	CopyIfMatch           object.Finding `json:"copy_if_match"`
-	CompleteIfMatch       object.Finding `json:"complete_if_match"`
-	ListMetadata          object.Finding `json:"list_metadata"`
-	CopyShowsEncryption   object.Finding `json:"copy_shows_encryption"`
-	UploadShowsEncryption object.Finding `json:"upload_shows_encryption"`
-	KeepsTags             object.Finding `json:"keeps_tags"`
-	KeepsLock             object.Finding `json:"keeps_lock"`
-	KeepsRedirect         object.Finding `json:"keeps_redirect"`
-	KeepsExpires          object.Finding `json:"keeps_expires"`
-	KeepsClass            object.Finding `json:"keeps_class"`
-	PutTagging            object.Finding `json:"put_tagging"`
-	PutRetention          object.Finding `json:"put_retention"`
-	PutACL                object.Finding `json:"put_acl"`
-	GetTagging            object.Finding `json:"get_tagging"`
-	GetACL                object.Finding `json:"get_acl"`
-	GetAttributes         object.Finding `json:"get_attributes"`
-	GetRetention          object.Finding `json:"get_retention"`
-	DSSE                  object.Finding `json:"dsse"`
-	BucketKey             object.Finding `json:"bucket_key"`
-	Checksums             object.Finding `json:"checksums"`
-	UploadChecksums       object.Finding `json:"upload_checksums"`
-	VersionsInReplies     object.Finding `json:"versions_in_replies"`
-	ShownKeyID            string         `json:"shown_key_id"`
-	Notes                 []string       `json:"notes"`
+	Source                string                `json:"source"`
+	Encrypts              object.Finding        `json:"encrypts"`
+	Route                 object.Route          `json:"route"`
+	EncryptedRoute        object.Route          `json:"encrypted_route"`
+	Replace               object.Finding        `json:"replace"`
+	Multipart             object.Finding        `json:"multipart"`
+	OtherKey              object.Finding        `json:"other_key"`
+	OtherKeyRoute         object.Route          `json:"other_key_route"`
+	CopySourceEncoding    object.SourceEncoding `json:"copy_source_encoding"`
+	PartSourceEncoding    object.SourceEncoding `json:"part_source_encoding"`
+	Update                object.Finding        `json:"update"`
+	CopySourceIfMatch     object.Finding        `json:"copy_source_if_match"`
+	PartSourceIfMatch     object.Finding        `json:"part_source_if_match"`
+	CopyIfMatch           object.Finding        `json:"copy_if_match"`
+	CompleteIfMatch       object.Finding        `json:"complete_if_match"`
+	PutIfMatch            object.Finding        `json:"put_if_match"`
+	PutShowsEncryption    object.Finding        `json:"put_shows_encryption"`
+	CompleteShowsETag     object.Finding        `json:"complete_shows_etag"`
+	ListMetadata          object.Finding        `json:"list_metadata"`
+	CopyShowsEncryption   object.Finding        `json:"copy_shows_encryption"`
+	UploadShowsEncryption object.Finding        `json:"upload_shows_encryption"`
+	CountsTags            object.Finding        `json:"counts_tags"`
+	KeepsTags             object.Finding        `json:"keeps_tags"`
+	KeepsLock             object.Finding        `json:"keeps_lock"`
+	KeepsRedirect         object.Finding        `json:"keeps_redirect"`
+	KeepsExpires          object.Finding        `json:"keeps_expires"`
+	KeepsClass            object.Finding        `json:"keeps_class"`
+	PutTagging            object.Finding        `json:"put_tagging"`
+	PutRetention          object.Finding        `json:"put_retention"`
+	PutACL                object.Finding        `json:"put_acl"`
+	GetTagging            object.Finding        `json:"get_tagging"`
+	GetACL                object.Finding        `json:"get_acl"`
+	GetAttributes         object.Finding        `json:"get_attributes"`
+	GetRetention          object.Finding        `json:"get_retention"`
+	DSSE                  object.Finding        `json:"dsse"`
+	BucketKey             object.Finding        `json:"bucket_key"`
+	Checksums             object.Finding        `json:"checksums"`
+	UploadChecksums       object.Finding        `json:"upload_checksums"`
+	VersionsInReplies     object.Finding        `json:"versions_in_replies"`
+	ShownKeyID            string                `json:"shown_key_id"`
+	Notes                 []string              `json:"notes"`
+}
+
+func capabilitiesOf(c *object.Capabilities) capabilities {
+	out := capabilities(*c)
+	if out.Notes == nil {
+		out.Notes = []string{}
+	}
+	return out
 }
 
 // bucketFacts are object.BucketFacts likewise.
@@ -164,11 +184,11 @@ func factsOf(f *object.BucketFacts) bucketFacts {
 		DefaultEncryption: defaultEncryption{e.Type, e.KMSKeyID, e.BucketKey}, BlocksSSEC: f.BlocksSSEC, Region: f.Region}
 }
 
-func diagnose(o *order, endpoint string, f *doctor.Facts) *diagnosis {
-	d := &diagnosis{Source: o.spec.Source.String(), Endpoint: endpoint, Target: f.Target.SSE.String(),
-		Findings: doctor.Examine(f), Capabilities: capabilities(f.Caps), Bucket: factsOf(&f.Settings)}
-	if d.Capabilities.Notes == nil {
-		d.Capabilities.Notes = []string{}
+func diagnose(o *order, f *doctor.Facts) *diagnosis {
+	d := &diagnosis{Source: o.spec.Source.String(), Endpoint: f.Endpoint, Target: f.Target.SSE.String(),
+		Findings: doctor.Examine(f), Capabilities: capabilitiesOf(&f.Caps), Bucket: factsOf(&f.Settings)}
+	if o.spec.Target.ClientSide.Given() {
+		d.Target = o.spec.Target.String()
 	}
 	if f.Dest != nil {
 		there := factsOf(&f.Dest.Settings)
@@ -186,240 +206,22 @@ type permission struct {
 	Granted  object.Finding `json:"granted"`
 }
 
-func (a *app) doctor(ctx context.Context, f *doctorFlags, o *order) (err error) {
-	s := &session{a: a, doctor: true, order: o, console: &console{w: a.stderr}}
-	s.log = f.out.openConsoleLog(s.console)
-	defer func() { err = withClose(err, s.Close()) }()
-	if err := s.openStore(ctx); err != nil {
-		return err
-	}
-	if err := s.ownDir(ctx); err != nil {
-		return err
-	}
-	facts, err := s.examine(ctx)
+func (a *app) doctor(ctx context.Context, f *doctorFlags, o *order) error {
+	facts, seen, err := job.Examine(ctx, o.spec, o.policy, job.ExamineOptions{ProbePrefix: f.probe, Writing: a.announceProbe,
+		Options: job.Options{Log: f.out.log(&console{w: a.stderr}), Version: readVersion().Version}})
 	if err != nil {
 		return err
 	}
-	d := diagnose(o, s.store.Endpoint(), facts)
+	d := diagnose(o, facts)
+	d.Probe = probedOf(f.probe, seen)
+	print := a.printDiagnosis
 	if f.out.json {
-		return a.printJSON(d)
+		print = func(d *diagnosis) error { return a.printJSON(d) }
 	}
-	return a.printDiagnosis(d)
-}
-
-// deadAfter is an age at which no doctor can still be probing.
-const deadAfter = time.Hour
-
-// ownDir gives a session without a job a folder for the note on its throwaway
-// objects, which is there for as long as they are. Others of the same bucket may
-// be probing at this moment and keep theirs; what a process left that died is
-// swept.
-func (s *session) ownDir(ctx context.Context) error {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	place := sha256.Sum256([]byte(s.store.Endpoint() + " " + s.order.spec.Source.Bucket))
-	base := filepath.Join(cache, "reseal", "doctor", hex.EncodeToString(place[:8]))
-	if err := os.MkdirAll(base, 0o700); err != nil {
-		return unusableBecause(err, "a folder for notes on throwaway objects", "set XDG_CACHE_HOME to a folder that can be written")
-	}
-	if err := s.sweepDead(ctx, base); err != nil {
+	if err := print(d); err != nil {
 		return err
 	}
-	if s.dir, err = os.MkdirTemp(base, "probe-"); err != nil {
-		return unusableBecause(err, "a folder for notes on throwaway objects", "set XDG_CACHE_HOME to a folder that can be written")
-	}
-	s.closers = append(s.closers, func() error {
-		_ = os.Remove(s.dir) // not empty: the note is still needed
-		return nil
-	})
-	return nil
-}
-
-func (s *session) sweepDead(ctx context.Context, base string) error {
-	dirs, err := os.ReadDir(base)
-	if err != nil {
-		return err
-	}
-	for _, d := range dirs {
-		info, err := d.Info()
-		if err != nil || time.Since(info.ModTime()) < deadAfter {
-			continue
-		}
-		dir := filepath.Join(base, d.Name())
-		if err := s.sweepNote(ctx, filepath.Join(dir, probeName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		_ = os.Remove(dir)
-	}
-	return nil
-}
-
-// examine asks everything that doctor judges: settings, key, permissions, and
-// what the endpoint does.
-func (s *session) examine(ctx context.Context) (*doctor.Facts, error) {
-	spec := &s.order.spec
-	var err error
-	s.learnt.Bucket = spec.Source.Bucket
-	if s.learnt.Facts, err = s.store.BucketFacts(ctx, s.learnt.Bucket); err != nil {
-		return nil, err
-	}
-	at := s3store.ProbeOptions{Bucket: s.learnt.Bucket, Prefix: spec.Source.Prefix, Facts: s.learnt.Facts,
-		AcceptUnproven: s.order.consent.accepted("unproven-encryption")}
-	if t := &spec.Target; t.DestBucket != "" {
-		at.Bucket, at.Prefix = t.DestBucket, t.DestPrefix
-		if at.Facts, err = s.store.BucketFacts(ctx, at.Bucket); err != nil {
-			return nil, err
-		}
-		s.learnt.Dest = &at.Facts
-	}
-	f := s.facts()
-	if f.Key, err = s.keyOf(ctx); err != nil {
-		return nil, err
-	}
-	at.Target = s.target()
-	if f.Key == nil || f.Key.Problem == "" && f.Key.Enabled {
-		if s.learnt.Caps, err = s.probe(ctx, at); err != nil {
-			return nil, err
-		}
-		s.learnt.ShownKeyID = firstNonEmpty(s.learnt.Caps.ShownKeyID, s.learnt.ShownKeyID)
-	}
-	f.Caps, f.Target = s.learnt.Caps, s.target()
-	return f, s.readAround(ctx, f)
-}
-
-// facts are those that the session has learnt.
-func (s *session) facts() *doctor.Facts {
-	spec := &s.order.spec
-	f := &doctor.Facts{Bucket: s.learnt.Bucket, Prefix: spec.Source.Prefix, Settings: s.learnt.Facts, Caps: s.learnt.Caps, Target: s.target(),
-		CopyOnly: s.order.consent.Operation == "copy", PayerGiven: spec.Connection.RequestPayer != "", AllVersions: spec.Selection.Versions == "all"}
-	if s.learnt.Dest != nil {
-		f.Dest = &doctor.Dest{Bucket: spec.Target.DestBucket, Prefix: spec.Target.DestPrefix, Settings: *s.learnt.Dest}
-	}
-	return f
-}
-
-// keyOf asks KMS about the target's key; nil where there is no KMS to ask, or no
-// key in the target.
-func (s *session) keyOf(ctx context.Context) (*doctor.Key, error) {
-	t := &s.order.spec.Target
-	if !t.SSE.KMS() {
-		return nil, nil
-	}
-	name := t.KMSKeyID
-	if t.KMSDefaultKey {
-		name = "alias/aws/s3"
-	}
-	k, err := s.store.ResolveKey(ctx, name)
-	switch class := object.ClassOf(err); {
-	case err == nil:
-		s.learnt.ShownKeyID = k.ARN
-		if !t.KMSDefaultKey {
-			s.learnt.KMSKeyID = k.ARN
-		}
-		return &doctor.Key{ARN: k.ARN, State: k.State, Region: k.Region, Enabled: k.Enabled, Symmetric: k.Symmetric}, nil
-	case errors.Is(err, s3store.ErrNoKMS):
-		return nil, nil
-	case class == object.ClassCredentials, class == object.ClassUnreachable, class == object.ClassCanceled:
-		return nil, err
-	}
-	return &doctor.Key{Problem: err.Error()}, nil
-}
-
-// readAround reads the settings that a run does not need and others rely on, of
-// the bucket that is written.
-func (s *session) readAround(ctx context.Context, f *doctor.Facts) error {
-	bucket := f.Bucket
-	if f.Dest != nil {
-		bucket = f.Dest.Bucket
-	}
-	var (
-		enc                                   s3store.BucketEncryption
-		lock                                  s3store.ObjectLock
-		lifecycle                             []s3store.LifecycleRule
-		replication                           []s3store.ReplicationRule
-		told                                  []s3store.Notification
-		lifecycleSet, replicationSet, toldSet s3store.Setting
-	)
-	var g errgroup.Group
-	g.Go(func() (err error) { enc, err = s.store.BucketEncryption(ctx, bucket); return err })
-	g.Go(func() (err error) { lock, err = s.store.ObjectLock(ctx, bucket); return err })
-	g.Go(func() (err error) { lifecycle, lifecycleSet, err = s.store.Lifecycle(ctx, bucket); return err })
-	g.Go(func() (err error) { replication, replicationSet, err = s.store.Replication(ctx, bucket); return err })
-	g.Go(func() (err error) { told, toldSet, err = s.store.Notifications(ctx, bucket); return err })
-	g.Go(func() (err error) { f.RequesterPays, err = s.store.RequesterPays(ctx, f.Bucket); return err })
-	g.Go(func() (err error) { return s.checkPermissions(ctx, f) })
-	err := g.Wait()
-	f.Default, f.DefaultKnown, f.LockMode = enc.Default, enc.Known, lock.Mode
-	for _, r := range lifecycle {
-		if r.Enabled {
-			f.Lifecycle = append(f.Lifecycle, doctor.LifecycleRule{ID: r.ID, Prefix: r.Prefix, ExpireDays: r.ExpireDays, TransitionDays: r.TransitionDays,
-				NoncurrentExpireDays: r.NoncurrentExpireDays, NewerNoncurrent: r.NewerNoncurrent, AbortUploadDays: r.AbortUploadDays})
-		}
-	}
-	for _, r := range replication {
-		if r.Enabled {
-			f.Replication = append(f.Replication, doctor.ReplicationRule{ID: r.ID, Prefix: r.Prefix, Destination: r.Destination, KMSObjects: r.KMSObjects})
-		}
-	}
-	for _, n := range told {
-		f.Notifications = append(f.Notifications, doctor.Notification{Target: n.Target, Copies: n.Copies})
-	}
-	for _, set := range []struct {
-		name string
-		s3store.Setting
-	}{{"default encryption", enc.Setting}, {"lifecycle", lifecycleSet}, {"replication", replicationSet}, {"notifications", toldSet}} {
-		if set.Denied {
-			f.Unread = append(f.Unread, set.name)
-		}
-	}
-	return err
-}
-
-// checkPermissions asks for them on the first object, where there is one.
-func (s *session) checkPermissions(ctx context.Context, f *doctor.Facts) error {
-	sample := object.Ref{Bucket: f.Bucket}
-	page, err := s.store.ListPage(ctx, object.ListRequest{Bucket: f.Bucket, Prefix: f.Prefix, MaxKeys: 1})
-	if err == nil && len(page.Objects) > 0 {
-		sample.Key = page.Objects[0].Key
-	}
-	found, err := s.store.CheckRead(ctx, sample, f.Prefix, f.Target.SourceKey)
-	if err != nil {
-		return err
-	}
-	if f.Dest != nil && f.Dest.Bucket != f.Bucket {
-		there, err := s.store.CheckRead(ctx, object.Ref{Bucket: f.Dest.Bucket}, f.Dest.Prefix, object.CustomerKey{})
-		if err != nil {
-			return err
-		}
-		found = append(found, there...)
-	}
-	for _, p := range found {
-		f.Permissions = append(f.Permissions, doctor.Permission{Action: p.Action, Resource: p.Resource, Granted: p.Granted})
-	}
-	return nil
-}
-
-// warnSerious tells, at the beginning of a job, what doctor would call serious.
-// What cannot be read is no reason not to run.
-func (s *session) warnSerious(ctx context.Context) {
-	f := s.facts()
-	// A warning is no reason to wait long for a store that hangs.
-	within, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	err := s.readAround(within, f)
-	if ctx.Err() != nil {
-		return // whoever interrupts knows why
-	}
-	if err != nil {
-		s.log.Warn("the bucket's settings could not all be read; `reseal doctor` tells more", "error", err)
-	}
-	for _, found := range doctor.Examine(f) {
-		if found.Level == doctor.Serious {
-			s.log.Warn(found.What, "topic", found.Topic, "do", found.Do)
-		}
-	}
+	return d.Probe.unsent()
 }
 
 func (a *app) printDiagnosis(d *diagnosis) error {
@@ -431,44 +233,20 @@ func (a *app) printDiagnosis(d *diagnosis) error {
 	if d.Dest != "" {
 		target += " in " + d.Dest
 	}
-	fmt.Fprintf(a.stdout, "%s, to %s\n\n", where, target)
+	fmt.Fprintf(a.stdout, "%s, to %s\n\n", object.Printable(where), object.Printable(target))
 	if len(d.Findings) == 0 {
 		fmt.Fprintln(a.stdout, "Nothing stands in the way, and nothing around the run will be disturbed.")
 	}
 	for _, f := range d.Findings {
-		fmt.Fprintf(a.stdout, "%-8s %s: %s.\n         %s.\n", f.Level, f.Topic, f.What, f.Do)
+		fmt.Fprintf(a.stdout, "%-8s %s: %s.\n         %s.\n", f.Level, f.Topic, object.Printable(f.What), object.Printable(f.Do))
 	}
-	fmt.Fprintf(a.stdout, "\nWhat the store does (%s)\n", d.Capabilities.Source)
-	t := table(a.stdout)
-	matrix(t, &d.Capabilities)
-	if err := t.Flush(); err != nil {
+	if err := a.printMatrix(d); err != nil {
 		return err
 	}
-	for _, n := range d.Capabilities.Notes {
-		fmt.Fprintln(a.stdout, "  "+n)
-	}
 	fmt.Fprintln(a.stdout, "\nPermissions, as far as reading can tell")
-	t = table(a.stdout)
+	t := table(a.stdout)
 	for _, p := range d.Permissions {
-		fmt.Fprintf(t, "  %s\t%s\t%s\n", p.Action, p.Granted, p.Resource)
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", p.Action, p.Granted, object.Printable(p.Resource))
 	}
 	return t.Flush()
-}
-
-// matrix is the capability table in the order of the questions.
-func matrix(t *tabwriter.Writer, c *capabilities) {
-	for _, row := range []struct {
-		question string
-		answer   fmt.Stringer
-	}{
-		{"encrypts", c.Encrypts}, {"re-encrypts a plain object by", c.Route}, {"re-encrypts an encrypted object by", c.EncryptedRoute},
-		{"UpdateObjectEncryption", c.Update}, {"CopyObject honours the source's ETag", c.CopySourceIfMatch},
-		{"UploadPartCopy honours the source's ETag", c.PartSourceIfMatch}, {"CopyObject honours If-Match", c.CopyIfMatch},
-		{"CompleteMultipartUpload honours If-Match", c.CompleteIfMatch}, {"copy replies show the encryption", c.CopyShowsEncryption},
-		{"listings show the encryption", c.ListMetadata}, {"copies keep tags", c.KeepsTags}, {"copies keep locks", c.KeepsLock},
-		{"copies keep redirects", c.KeepsRedirect}, {"copies keep Expires", c.KeepsExpires}, {"copies keep the storage class", c.KeepsClass},
-		{"DSSE-KMS", c.DSSE}, {"bucket keys", c.BucketKey}, {"checksums", c.Checksums}, {"checksums of copied parts", c.UploadChecksums},
-	} {
-		fmt.Fprintf(t, "  %s\t%s\n", row.question, row.answer)
-	}
 }

@@ -173,14 +173,14 @@ func (st *stage) toldAtTheBeginning(t *testing.T, tr trap, target []string, seri
 func TestDoctorSweepsWhatDied(t *testing.T) {
 	st := newStage(t, s3test.Config{Seed: 3})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
-	if err := st.server.SetRules(`(If (And Delete (First 1)) Stalled)`); err != nil {
+	if err := st.server.SetRules(`(If (And DeleteObjects (First 1)) Stalled)`); err != nil {
 		t.Fatal(err)
 	}
 	dying := st.command("doctor", "s3://b", "--sse", "AES256")
 	if err := dying.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for st.server.Count("Delete") == 0 {
+	for st.server.Count("DeleteObjects") == 0 {
 		<-time.After(5 * time.Millisecond)
 	}
 	_ = dying.Process.Kill()

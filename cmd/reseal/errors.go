@@ -1,45 +1,25 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 
+	"github.com/resealhq/reseal/engine/job"
+	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/report"
 )
 
-// unusableError is a command line, manifest or job directory that cannot be
-// used. Nothing was touched.
-type unusableError struct {
-	what string // what is wrong, and with what
-	fix  string // what the person can do about it
-	err  error
-}
-
-func (e *unusableError) Error() string {
-	s := e.what
-	if e.err != nil {
-		s += ": " + e.err.Error()
-	}
-	if e.fix != "" {
-		s += "; " + e.fix
-	}
-	return s
-}
-
-func (e *unusableError) Unwrap() error { return e.err }
-
-// unusable says what is wrong and what to do about it.
-func unusable(what, fix string) error { return &unusableError{what: what, fix: fix} }
+// unusable says what is wrong with a command line, and what to do about it.
+// Nothing was touched.
+func unusable(what, fix string) error { return &job.UnusableError{What: what, Fix: fix} }
 
 // unusablef is unusable with a formatted first part.
 func unusablef(fix, format string, args ...any) error {
-	return &unusableError{what: fmt.Sprintf(format, args...), fix: fix}
+	return &job.UnusableError{What: fmt.Sprintf(format, args...), Fix: fix}
 }
 
 // unusableBecause carries the cause along.
 func unusableBecause(err error, what, fix string) error {
-	return &unusableError{what: what, fix: fix, err: err}
+	return &job.UnusableError{What: what, Fix: fix, Err: err}
 }
 
 // someError ends a run that was finished and left or failed some objects.
@@ -57,11 +37,18 @@ type onPurposeError struct{ what, fix string }
 
 func (e *onPurposeError) Error() string { return e.what + "; " + e.fix }
 
-// errInterrupted ends a run that a signal drained.
-var errInterrupted = errors.New("interrupted, and everything in flight was finished; run the same command again to go on")
-
-// errGivenUp ends a run that a second signal ended at once.
-var errGivenUp = fmt.Errorf("interrupted at once: what was in flight is in doubt, and the next run asks about it first; run the same command again to go on: %w", context.Canceled)
-
 // objects spells a number of objects.
 func objects(n uint64) string { return report.Count(n, "object") }
+
+// untrustedError is evidence that was changed since it was signed.
+type untrustedError struct{ what, fix string }
+
+func (e *untrustedError) Error() string { return e.what + "; " + e.fix }
+
+// unreadError ends a verb that could not look at everything. What it could look at it
+// has told.
+type unreadError struct{ what, why string }
+
+func (e *unreadError) Error() string {
+	return e.what + ", what was found stands, and there may be more: " + object.Printable(e.why)
+}

@@ -2,43 +2,14 @@ package main
 
 import (
 	"log/slog"
-	"math"
 	"time"
 
 	"github.com/spf13/pflag"
 
-	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/job"
 )
 
-// consent is how objects may be treated. The job remembers it from its first
-// run, so that a resumed run needs no repetition; a flag given again decides for
-// that run.
-type consent struct {
-	Operation          string   `json:"operation"`
-	Inspect            string   `json:"inspect"`
-	Verify             string   `json:"verify"`
-	Guard              string   `json:"guard"`
-	Accept             []string `json:"accept,omitempty"`
-	MultipartThreshold int64    `json:"multipart_threshold,omitempty"`
-	PartSize           int64    `json:"part_size,omitempty"`
-}
-
-// tempo is how fast and how long one run works; every run says it anew.
-type tempo struct {
-	Concurrency    int // 0 finds it
-	RequestsPerSec float64
-	KMSPerSec      float64
-	BytesPerSec    int64
-	Window         *window
-	StopAfter      time.Duration
-	MaxFailures    share
-	RetryFailed    bool
-	RequestTimeout time.Duration
-}
-
-// accepts lists the losses and risks that an operator can accept by name.
-var accepts = [...]string{"acl", "lock", "tags", "redirect", "composite-checksum", "encryption-context", "expires", "concurrent-writes", "unproven-encryption"}
-
+// howFlags reads how objects may be treated, and how fast and how long a run works.
 type howFlags struct {
 	operation, inspect, verify, guard oneOf
 	accept                            words
@@ -50,6 +21,7 @@ type howFlags struct {
 	stopAfter                         span
 	maxFailures                       share
 	retryFailed                       bool
+	events, onExit, ui                string
 	requestTimeout                    span
 	set                               *pflag.FlagSet
 }
@@ -57,18 +29,32 @@ type howFlags struct {
 // AddPlanFlags adds what decides the operation of an object.
 func (h *howFlags) AddPlanFlags(f *pflag.FlagSet) {
 	h.set = f
-	h.operation = oneOf{value: "auto", allowed: []string{"auto", "update", "copy"}}
-	h.inspect = oneOf{value: "auto", allowed: []string{"auto", "always", "never"}}
-	h.guard = oneOf{value: "auto", allowed: []string{"auto", "strict"}}
-	h.verify = oneOf{value: "auto", allowed: []string{"auto", "response", "head", "read"}}
-	h.accept = words{allowed: accepts[:]}
+	h.operation = wordOf(job.Operations[:])
+	h.inspect = wordOf(job.Inspects[:])
+	h.guard = wordOf(job.Guards[:])
+	h.verify = wordOf(job.Verifies[:])
+	h.accept = words{allowed: spelled(job.Acceptances[:])}
 	f.Var(&h.operation, "operation", "which operation may be used")
 	f.Var(&h.inspect, "inspect", "whether to HEAD an object before deciding")
 	f.Var(&h.verify, "verify", "the proof to ask for, for each object")
 	f.Var(&h.guard, "guard", "strict: never overwrite a concurrent write")
-	f.Var(&h.accept, "accept", "losses and risks that you accept by name: "+orList(accepts[:]))
+	f.Var(&h.accept, "accept", "losses and risks that you accept by name: "+orList(h.accept.allowed))
 	f.Var(&h.threshold, "multipart-threshold", "from which size on an object is copied in parts; 256MiB by default")
 	f.Var(&h.partSize, "part-size", "the size of the parts; 64MiB by default")
+}
+
+// wordOf is a flag that takes one of the words, the first where it is not given.
+func wordOf[W ~string](known []W) oneOf {
+	w := oneOf{allowed: spelled(known)}
+	w.value = w.allowed[0]
+	return w
+}
+
+func spelled[W ~string](known []W) (words []string) {
+	for _, w := range known {
+		words = append(words, string(w))
+	}
+	return words
 }
 
 // AddPaceFlags adds the ceilings.
@@ -86,114 +72,67 @@ func (h *howFlags) AddRunFlags(f *pflag.FlagSet) {
 	f.StringVar(&h.zone, "time-zone", "", "the time zone of --window, for example Europe/Berlin; the machine's by default")
 	f.Var(&h.stopAfter, "stop-after", "drain and stop after this long, for example 6h")
 	f.Var(&h.maxFailures, "max-failures", "stop when more objects than this have failed")
+	f.StringVar(&h.events, "events", "", "append what happens to this file, or - for standard output: one JSON object a line")
+	f.StringVar(&h.ui, "ui", "", "serve a live page of the job here, on this machine, for example 127.0.0.1:8080; its address, with a token, is told on standard error")
+	f.StringVar(&h.onExit, "on-exit", "", "run this command when the run ends, with RESEAL_EXIT_CODE, RESEAL_JOB and RESEAL_SUMMARY in its environment")
 	f.BoolVar(&h.retryFailed, "retry-failed", false, "take the objects of an existing job again that failed, or were left for what may have gone")
 }
 
-// defaultThreshold: from here on parts in parallel beat one CopyObject on AWS by a
-// factor (published: 1 GiB in 64 MiB parts 3.6 s, in one 15.6 s), and a crash costs
-// a part instead of the object. Below it the requests saved count for more.
-const defaultThreshold = 256 << 20
+// Policy is what the flags say, over what the job recorded where a flag was not
+// given.
+func (h *howFlags) Policy(recorded *job.Policy) job.Policy {
+	p := job.Policy{Operation: job.Operation(h.operation.value), Inspect: job.Inspect(h.inspect.value), Verify: job.Verify(h.verify.value),
+		Guard: job.Guard(h.guard.value), MultipartThreshold: h.threshold.bytes, PartSize: h.partSize.bytes}
+	for _, word := range h.accept.values {
+		p.Accept = append(p.Accept, job.Acceptance(word))
+	}
+	if recorded == nil {
+		return p
+	}
+	given := h.set.Changed
+	keep(given("operation"), &p.Operation, recorded.Operation)
+	keep(given("inspect"), &p.Inspect, recorded.Inspect)
+	keep(given("verify"), &p.Verify, recorded.Verify)
+	keep(given("guard"), &p.Guard, recorded.Guard)
+	keep(given("multipart-threshold"), &p.MultipartThreshold, recorded.MultipartThreshold)
+	keep(given("part-size"), &p.PartSize, recorded.PartSize)
+	if !given("accept") {
+		p.Accept = recorded.Accept
+	}
+	return p
+}
 
-const (
-	minPart = 5 << 20
-	maxPart = 5 << 30
-)
+// keep takes what the job recorded where the command line did not say.
+func keep[T any](given bool, here *T, recorded T) {
+	if !given {
+		*here = recorded
+	}
+}
 
-// Validate gives the consent, over what the job remembers where a flag was not
-// given, and the tempo.
-func (h *howFlags) Validate(remembered *consent) (consent, tempo, error) {
-	c := consent{Operation: h.operation.value, Inspect: h.inspect.value, Verify: h.verify.value, Guard: h.guard.value,
-		Accept: h.accept.values, MultipartThreshold: h.threshold.bytes, PartSize: h.partSize.bytes}
-	if !h.threshold.given {
-		c.MultipartThreshold = defaultThreshold
+// Limits is what the flags say.
+func (h *howFlags) Limits() (job.Limits, error) {
+	l := job.Limits{Concurrency: h.concurrency.n, RequestsPerSecond: h.requests, KMSRequestsPerSecond: h.kms, BytesPerSecond: h.bandwidth.bytes,
+		StopAfter: h.stopAfter.Duration, MaxFailures: h.maxFailures.MaxFailures, RetryFailed: h.retryFailed, RequestTimeout: h.requestTimeout.Duration}
+	if h.threshold.given && h.threshold.bytes < 1 {
+		return l, unusablef("give a size up to 5GiB", "--multipart-threshold %s", h.threshold.text)
 	}
-	if remembered != nil {
-		c.keep(remembered, h.set.Changed)
-	}
-	t := tempo{Concurrency: h.concurrency.n, RequestsPerSec: h.requests, KMSPerSec: h.kms, BytesPerSec: h.bandwidth.bytes,
-		StopAfter: h.stopAfter.Duration, MaxFailures: h.maxFailures, RetryFailed: h.retryFailed, RequestTimeout: h.requestTimeout.Duration}
-	if h.partSize.given && (h.partSize.bytes < minPart || h.partSize.bytes > maxPart) {
-		return c, t, unusablef("S3 takes parts from 5MiB to 5GiB", "--part-size %s", h.partSize.text)
-	}
-	if h.threshold.given && (h.threshold.bytes < 1 || h.threshold.bytes > maxPart) {
-		return c, t, unusablef("give a size up to 5GiB", "--multipart-threshold %s", h.threshold.text)
-	}
-	for _, r := range []struct {
-		flag  string
-		value float64
-	}{{"--max-requests-per-second", h.requests}, {"--max-kms-requests-per-second", h.kms}} {
-		if err := checkRate(r.flag, r.value); err != nil {
-			return c, t, err
-		}
+	if h.partSize.given && h.partSize.bytes < 1 {
+		return l, unusablef("S3 takes parts from 5MiB to 5GiB", "--part-size %s", h.partSize.text)
 	}
 	zone := time.Local
 	var err error
 	if h.zone != "" {
 		if zone, err = time.LoadLocation(h.zone); err != nil {
-			return c, t, unusablef("write it as Europe/Berlin or UTC", "--time-zone %q is unknown", h.zone)
+			return l, unusablef("write it as Europe/Berlin or UTC", "--time-zone %q is unknown", h.zone)
 		}
 	}
-	if t.Window, err = parseWindow(h.window, zone); err != nil {
-		return c, t, unusableBecause(err, "--window", "write it as 22:00-06:00, or as Sat-Sun 00:00-24:00; several with commas between them")
+	if l.Window, err = job.ParseWindow(h.window, zone); err != nil {
+		return l, unusableBecause(err, "--window", "write it as 22:00-06:00, or as Sat-Sun 00:00-24:00; several with commas between them")
 	}
-	if h.zone != "" && t.Window == nil {
-		return c, t, unusable("--time-zone was given without --window, and has no meaning without it", "give --window 22:00-06:00 too, or leave it out")
+	if h.zone != "" && l.Window == nil {
+		return l, unusable("--time-zone was given without --window, and has no meaning without it", "give --window 22:00-06:00 too, or leave it out")
 	}
-	return c, t, nil
-}
-
-// checkRate refuses what is no number of requests a second.
-func checkRate(flag string, perSecond float64) error {
-	if perSecond >= 0 && perSecond <= math.MaxFloat64 {
-		return nil
-	}
-	return unusablef("it must be a number above 0, or 0 for none", "%s %v", flag, perSecond)
-}
-
-// keep takes from the job what the command line did not say.
-func (c *consent) keep(job *consent, given func(flag string) bool) {
-	for _, f := range []struct {
-		flag     string
-		here, in *string
-	}{{"operation", &c.Operation, &job.Operation}, {"inspect", &c.Inspect, &job.Inspect},
-		{"verify", &c.Verify, &job.Verify}, {"guard", &c.Guard, &job.Guard}} {
-		if !given(f.flag) {
-			*f.here = *f.in
-		}
-	}
-	if !given("accept") {
-		c.Accept = job.Accept
-	}
-	if !given("multipart-threshold") {
-		c.MultipartThreshold = job.MultipartThreshold
-	}
-	if !given("part-size") {
-		c.PartSize = job.PartSize
-	}
-}
-
-// mayGoNow says whether --retry-failed takes an object again: it failed, or it was
-// left for a reason that may have gone: it was restored, others have stopped
-// writing it, its key or the loss is accepted now.
-func (c *consent) mayGoNow(o *object.Outcome) bool {
-	if o.State == object.Failed {
-		return true
-	}
-	switch o.Reason {
-	case object.ReasonArchived, object.ReasonChanging, object.ReasonMissingKey, object.ReasonForeign:
-		return o.State == object.Left
-	}
-	return o.State == object.Left && o.Reason != "" && c.accepted(string(o.Reason))
-}
-
-// accepted says whether the operator accepted a loss or risk.
-func (c *consent) accepted(name string) bool {
-	for _, a := range c.Accept {
-		if a == name {
-			return true
-		}
-	}
-	return false
+	return l, l.Validate()
 }
 
 // outputFlags are how a verb speaks.

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/resealhq/reseal/engine/job"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/planner"
 	"github.com/resealhq/reseal/planner/doctor"
@@ -13,6 +15,7 @@ import (
 
 func newIAMPolicy(a *app) *cobra.Command {
 	var f doctorFlags
+	var prune bool
 	cmd := &cobra.Command{
 		Use:   "iam-policy SOURCE --sse TYPE",
 		Short: "The least IAM policy that this job needs",
@@ -27,7 +30,12 @@ told of (--only-encryption sse-kms=ARN) are allowed through S3 only. --accept ac
 			if err != nil {
 				return err
 			}
-			text, err := doctor.Policy(needsOf(o)).JSON()
+			n := needsOf(o)
+			n.Prune = prune
+			if n.Configured, err = configuredRegion(cmd.Context(), &o.spec.Connection); err != nil {
+				return err
+			}
+			text, err := doctor.Policy(n).JSON()
 			if err != nil {
 				return err
 			}
@@ -41,24 +49,42 @@ told of (--only-encryption sse-kms=ARN) are allowed through S3 only. --accept ac
 	f.selection.AddFlags(set)
 	f.conn.AddFlags(set)
 	f.how.AddPlanFlags(set)
+	set.BoolVar(&prune, "prune", false, "allow `reseal prune` too, which deletes old versions")
 	f.out.AddFlags(set)
 	return cmd
+}
+
+// configuredRegion is the region of the flags, the environment or the profile; the
+// network is not asked.
+func configuredRegion(ctx context.Context, c *job.Connection) (string, error) {
+	store, err := c.Open(ctx, job.Dial{Version: readVersion().Version})
+	if err != nil {
+		return "", err
+	}
+	defer store.Close()
+	return store.Region(), nil
 }
 
 // needsOf is what an order will use.
 func needsOf(o *order) doctor.Needs {
 	s := &o.spec
 	n := doctor.Needs{Bucket: s.Source.Bucket, Prefix: s.Source.Prefix, DestBucket: s.Target.DestBucket, DestPrefix: s.Target.DestPrefix,
-		Target: *s.Target.Target(true), Region: s.Connection.Region, Update: o.consent.Operation != "copy"}
+		Target: *s.Target.Object(true), Region: s.Connection.Region, Update: o.policy.Operation != job.CopyOnly && o.policy.Operation != job.RewriteOnly}
 	n.NameVersions = s.Selection.Versions == "all" || s.Source.Manifest != ""
 	if strings.HasPrefix(s.Source.Manifest, "s3://") {
 		n.Manifest = s.Source.Manifest
 	}
 	n.SourceKeys, n.NoSourceKeys = sourceKeys(s.Selection.OnlyEncryption)
-	if o.consent.accepted("acl") {
+	if c := &s.Target.ClientSide; c.Format != "" {
+		n.Reupload = &doctor.ReuploadNeeds{Key: c.KMSKeyID, SourceKey: c.SourceKMSKeyID, RawSource: c.SourceKeyFile != ""}
+	} else if c.Given() {
+		n.Rewrap = &doctor.RewrapNeeds{Key: c.KMSKeyID, SourceKey: c.SourceKMSKeyID, RawKey: c.KeyFile != "", RawSource: c.SourceKeyFile != "",
+			Unwrap: o.policy.Verify == job.VerifyUnwrap}
+	}
+	if o.policy.Accepts(job.AcceptACL) {
 		n.ACLs = object.No
 	}
-	if o.consent.accepted("lock") {
+	if o.policy.Accepts(job.AcceptLock) {
 		n.Locks = object.No
 	}
 	return n

@@ -232,7 +232,8 @@ func TestRowsThatWentStale(t *testing.T) {
 		t.Errorf("exit code %d: %s%s", s.code, s.stdout, s.stderr)
 	}
 	rows := st.rows(t, job)
-	for i, want := range map[int]string{3: "left gone", 4: "left gone", 5: "done ", 6: "already ", 7: "left archived", 8: "done "} {
+	// Whether another client or a copy of the job has brought 6 under the target, nobody can tell.
+	for i, want := range map[int]string{3: "left gone", 4: "left gone", 5: "done ", 6: "already in-doubt", 7: "left archived", 8: "done "} {
 		if r := rows[key(i)]; r["state"]+" "+r["reason"] != want {
 			t.Errorf("%s: %s %s, want %s", key(i), r["state"], r["reason"], want)
 		}

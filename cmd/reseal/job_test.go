@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -12,38 +13,58 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/resealhq/reseal/engine/job"
 )
 
 // understand parses a command line as plan and run do.
-func understand(t *testing.T, args ...string) (*order, error) {
+func understand(t *testing.T, args ...string) (*job.Job, job.Limits, error) {
 	t.Helper()
 	var f jobFlags
-	var o *order
+	var j *job.Job
+	var limits job.Limits
 	cmd := &cobra.Command{Use: "run", SilenceErrors: true, SilenceUsage: true, RunE: func(cmd *cobra.Command, args []string) (err error) {
-		o, err = f.Validate(cmd, args)
+		j, limits, err = f.Validate(cmd, args)
 		return err
 	}}
 	f.AddFlags(cmd.Flags())
 	f.how.AddRunFlags(cmd.Flags())
 	cmd.SetArgs(args)
-	err := cmd.Execute()
-	return o, err
+	if err := cmd.Execute(); err != nil {
+		return nil, limits, &told{inFlags(err.Error()), err}
+	}
+	return j, limits, nil
 }
 
-func begin(t *testing.T, args ...string) *job {
+// told is an error in the words that a person reads.
+type told struct {
+	text string
+	error
+}
+
+func (e *told) Error() string { return e.text }
+func (e *told) Unwrap() error { return e.error }
+
+// begin writes the job file that a run with this command line would freeze.
+func begin(t *testing.T, args ...string) *job.Job {
 	t.Helper()
-	o, err := understand(t, args...)
+	j, _, err := understand(t, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var dir string
-	for i, a := range args {
-		if a == "--job" {
-			dir = args[i+1]
-		}
-	}
-	j, err := createJob(dir, &o.spec, &o.consent)
+	digest, err := j.Spec.Digest()
 	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.MarshalIndent(map[string]any{"format": 1, "id": "20261128T000000Z-00000000", "created": "2026-11-28T00:00:00Z", "reseal": "test",
+		"digest": hex.EncodeToString(digest[:]), "spec": j.Spec, "how": j.Policy}, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(j.Dir, "job.json"), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return j
@@ -51,11 +72,11 @@ func begin(t *testing.T, args ...string) *job {
 
 func wantUnusable(t *testing.T, err error, parts ...string) {
 	t.Helper()
-	var u *unusableError
+	var u *job.UnusableError
 	if !errors.As(err, &u) {
 		t.Fatalf("error %v, want one that ends with exit code 2", err)
 	}
-	if u.fix == "" {
+	if u.Fix == "" {
 		t.Errorf("%q does not say what to do", err)
 	}
 	for _, p := range parts {
@@ -71,37 +92,34 @@ func TestJobIsResumedByItsDirectoryAlone(t *testing.T) {
 	j := begin(t, "s3://bucket/prefix/", "--sse", "aws:kms", "--sse-kms-key-id", "k1", "--bucket-key", "off", "--include", "*.a",
 		"--exclude", "x/*", "--modified-before", "30d", "--max-size", "1GiB", "--accept", "acl,lock", "--guard", "strict",
 		"--concurrency", "7", "--dest", "s3://other/there", "--job", dir)
-	if info, err := os.Stat(j.path(jobFileName)); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("job.json: %v %v, want mode 0600", info, err)
-	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("job directory: %v %v, want mode 0700", info, err)
 	}
 	t.Setenv("AWS_ENDPOINT_URL", "")
-	o, err := understand(t, "--job", dir)
+	o, limits, err := understand(t, "--job", dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.existing == nil || o.existing.File.ID != j.File.ID {
+	if o.ID == "" {
 		t.Fatal("the job was not found again")
 	}
-	if diff := j.File.Spec.differences(&o.spec); len(diff) > 0 {
+	if diff := j.Spec.Differences(&o.Spec); len(diff) > 0 {
 		t.Errorf("resumed another specification: %v", diff)
 	}
-	if !o.spec.Selection.Before.Equal(j.File.Spec.Selection.Before) || o.spec.Selection.Before.IsZero() {
-		t.Errorf("30d means %v now, and %v when the job began", o.spec.Selection.Before, j.File.Spec.Selection.Before)
+	if !o.Spec.Selection.Before.Equal(j.Spec.Selection.Before) || o.Spec.Selection.Before.IsZero() {
+		t.Errorf("30d means %v now, and %v when the job began", o.Spec.Selection.Before, j.Spec.Selection.Before)
 	}
-	if !o.consent.accepted("lock") || o.consent.Guard != "strict" {
-		t.Errorf("the job forgot what was accepted: %+v", o.consent)
+	if !o.Policy.Accepts("lock") || o.Policy.Guard != "strict" {
+		t.Errorf("the job forgot what was accepted: %+v", o.Policy)
 	}
-	if o.tempo.Concurrency != 0 {
-		t.Errorf("concurrency %d was carried over from another run", o.tempo.Concurrency)
+	if limits.Concurrency != 0 {
+		t.Errorf("concurrency %d was carried over from another run", limits.Concurrency)
 	}
-	if o, err = understand(t, "--job", dir, "--guard", "auto", "--accept", "tags"); err != nil {
+	if o, _, err = understand(t, "--job", dir, "--guard", "auto", "--accept", "tags"); err != nil {
 		t.Fatal(err)
 	}
-	if o.consent.Guard != "auto" || o.consent.accepted("acl") || !o.consent.accepted("tags") {
-		t.Errorf("a flag given again does not decide: %+v", o.consent)
+	if o.Policy.Guard != "auto" || o.Policy.Accepts("acl") || !o.Policy.Accepts("tags") {
+		t.Errorf("a flag given again does not decide: %+v", o.Policy)
 	}
 }
 
@@ -110,7 +128,7 @@ func TestAnotherJobIsRefusedWithTheDifferences(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "job")
 	whole := []string{"s3://bucket/p", "--sse", "aws:kms", "--sse-kms-key-id", "k1", "--exclude", "x/*", "--job", dir}
 	begin(t, whole...)
-	if _, err := understand(t, whole...); err != nil {
+	if _, _, err := understand(t, whole...); err != nil {
 		t.Fatalf("the same command again: %v", err)
 	}
 	for name, c := range map[string]struct {
@@ -125,15 +143,15 @@ func TestAnotherJobIsRefusedWithTheDifferences(t *testing.T) {
 		"endpoint":  {[]string{"--job", dir, "--endpoint-url", "http://127.0.0.1:10"}, []string{"--endpoint-url"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := understand(t, c.args...)
+			_, _, err := understand(t, c.args...)
 			wantUnusable(t, err, c.want...)
 		})
 	}
 	t.Run("endpoint of the environment", func(t *testing.T) {
 		t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:10")
-		_, err := understand(t, whole...)
+		_, _, err := understand(t, whole...)
 		wantUnusable(t, err, "--endpoint-url")
-		if _, err := understand(t, "--job", dir); err != nil {
+		if _, _, err := understand(t, "--job", dir); err != nil {
 			t.Errorf("the job's own endpoint: %v", err)
 		}
 	})
@@ -147,11 +165,11 @@ func TestJobDirectoriesThatCannotBeUsed(t *testing.T) {
 	}
 	edited := filepath.Join(tmp, "edited")
 	j := begin(t, "s3://bucket", "--sse", "AES256", "--job", edited)
-	data, err := os.ReadFile(j.path(jobFileName))
+	data, err := os.ReadFile(filepath.Join(j.Dir, "job.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(j.path(jobFileName), bytes.Replace(data, []byte(`"sse-s3"`), []byte(`"dsse-kms"`), 1), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(j.Dir, "job.json"), bytes.Replace(data, []byte(`"sse-s3"`), []byte(`"dsse-kms"`), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct{ dir, want string }{
@@ -161,29 +179,12 @@ func TestJobDirectoriesThatCannotBeUsed(t *testing.T) {
 		"not named at all": {"", "--job is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := understand(t, "s3://bucket", "--sse", "AES256", "--job", c.dir)
+			_, _, err := understand(t, "s3://bucket", "--sse", "AES256", "--job", c.dir)
 			wantUnusable(t, err, c.want)
 		})
 	}
-	_, err = understand(t, "--job", filepath.Join(tmp, "nothing there"))
+	_, _, err = understand(t, "--job", filepath.Join(tmp, "nothing there"))
 	wantUnusable(t, err, "there is no job in", "SOURCE")
-}
-
-func TestOneOfTwoProcessesBeginsAJob(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "job")
-	o, err := understand(t, "s3://bucket", "--sse", "AES256", "--job", dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := createJob(dir, &o.spec, &o.consent); err != nil {
-		t.Fatal(err)
-	}
-	_, err = createJob(dir, &o.spec, &o.consent)
-	wantUnusable(t, err, "another process")
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 1 {
-		t.Errorf("the directory holds %v %v, want job.json alone", entries, err)
-	}
 }
 
 func TestCustomerKeysAreFrozenByFingerprintOnly(t *testing.T) {
@@ -198,7 +199,7 @@ func TestCustomerKeysAreFrozenByFingerprintOnly(t *testing.T) {
 	dir := filepath.Join(tmp, "job")
 	args := []string{"s3://bucket", "--sse", "sse-c", "--sse-c-key-file", keyFile, "--endpoint-url", "https://127.0.0.1:9", "--job", dir}
 	j := begin(t, args...)
-	data, err := os.ReadFile(j.path(jobFileName))
+	data, err := os.ReadFile(filepath.Join(j.Dir, "job.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,14 +208,14 @@ func TestCustomerKeysAreFrozenByFingerprintOnly(t *testing.T) {
 			t.Fatal("job.json holds the customer key")
 		}
 	}
-	o, err := understand(t, "--job", dir)
+	o, _, err := understand(t, "--job", dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(mustDecode(t, o.spec.Target.Target(false).CustomerKey.Base64())) != string(raw) {
+	if string(mustDecode(t, o.Spec.Target.Object(false).CustomerKey.Base64())) != string(raw) {
 		t.Error("the resumed job has another key")
 	}
-	_, err = understand(t, "--job", dir, "--sse-c-key-file", otherFile)
+	_, _, err = understand(t, "--job", dir, "--sse-c-key-file", otherFile)
 	wantUnusable(t, err, "--sse-c-key-file: the job has", "customer-key:")
 	if strings.Contains(err.Error(), string(raw)) {
 		t.Error("the error shows a key")
@@ -222,12 +223,12 @@ func TestCustomerKeysAreFrozenByFingerprintOnly(t *testing.T) {
 	if err := os.Rename(keyFile, keyFile+".moved"); err != nil {
 		t.Fatal(err)
 	}
-	_, err = understand(t, "--job", dir)
+	_, _, err = understand(t, "--job", dir)
 	wantUnusable(t, err, "--sse-c-key-file")
-	if _, err := understand(t, "--job", dir, "--sse-c-key-file", keyFile+".moved"); err != nil {
+	if _, _, err := understand(t, "--job", dir, "--sse-c-key-file", keyFile+".moved"); err != nil {
 		t.Errorf("the same key from another place: %v", err)
 	}
-	_, err = understand(t, "s3://bucket", "--sse", "sse-c", "--sse-c-key-file", keyFile+".moved", "--endpoint-url", "http://127.0.0.1:9", "--job", dir+"2")
+	_, _, err = understand(t, "s3://bucket", "--sse", "sse-c", "--sse-c-key-file", keyFile+".moved", "--endpoint-url", "http://127.0.0.1:9", "--job", dir+"2")
 	wantUnusable(t, err, "unencrypted")
 }
 
@@ -258,7 +259,7 @@ func TestWrongFlagsAreRefusedByName(t *testing.T) {
 		"--sse sse-c names no key":                  "s3://bucket --sse sse-c",
 		"--sse-c-key-file: open":                    "s3://bucket --sse sse-c --sse-c-key-file /nowhere",
 		`"bogus"; use acl, lock`:                    "s3://bucket --sse AES256 --accept bogus",
-		"use auto, update or copy":                  "s3://bucket --sse AES256 --operation move",
+		"use auto, update, copy, rewrite or rewrap": "s3://bucket --sse AES256 --operation move",
 		"is below --min-size":                       "s3://bucket --sse AES256 --min-size 2k --max-size 1k",
 		`"12Q" is no size`:                          "s3://bucket --sse AES256 --min-size 12Q",
 		"neither a time":                            "s3://bucket --sse AES256 --modified-before yesterday",
@@ -289,7 +290,7 @@ func TestWrongFlagsAreRefusedByName(t *testing.T) {
 		"sse-kms-context is no JSON object":         `s3://bucket --sse aws:kms --sse-kms-key-id k --sse-kms-context {"a":null}`,
 	} {
 		t.Run(want, func(t *testing.T) {
-			_, err := understand(t, append(strings.Fields(args), "--job", dir)...)
+			_, _, err := understand(t, append(strings.Fields(args), "--job", dir)...)
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Fatalf("%q: %v, want a sentence with %q", args, err, want)
 			}

@@ -11,10 +11,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"strings"
 
+	"github.com/resealhq/reseal/engine/job"
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3store"
 	"github.com/resealhq/reseal/planner"
 )
 
@@ -24,6 +27,14 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(75)
 	}
+	crashAsCrash()
+	quit := make(chan os.Signal, 1)
+	signal.Notify(quit, quitSignals...)
+	go func() {
+		<-quit
+		fmt.Fprintf(os.Stderr, "%s\nreseal: told to quit; what was in flight is in doubt, and the next run asks about it first\n", stacks())
+		os.Exit(exitStopped)
+	}()
 	stop := followLoad()
 	code := Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
@@ -32,14 +43,23 @@ func main() {
 
 // Main runs one command line and returns its exit code. Results go to stdout,
 // everything else to stderr.
-func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(stderr, "panic: %v\n%s\nreseal: this is a fault of reseal; please report it. Run the same command again to go on\n", p, debug.Stack())
+			code = exitStopped
+		}
+	}()
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	signals := a.watchSignals()
 	defer signals.stop()
 	root := newRoot(a)
 	root.SetArgs(args)
 	err := root.ExecuteContext(signals.now)
-	code := exitCode(err)
+	code = exitCode(err)
+	if err != nil && !a.printed && wantsJSON(args) {
+		_ = a.printJSON(map[string]jsonError{"error": asJSON(err, code)})
+	}
 	if text := explain(err, code); text != "" {
 		fmt.Fprintln(stderr, text)
 	}
@@ -59,22 +79,25 @@ const (
 // exitCode is the one place where an error becomes an exit code.
 func exitCode(err error) int {
 	var (
-		unusable  *unusableError
+		unusable  *job.UnusableError
 		some      *someError
 		differs   *notVerifiedError
+		untrusted *untrustedError
+		needed    *neededError
+		kept      *keptError
 		onPurpose *onPurposeError
 		source    *planner.UnusableError
 	)
 	switch {
 	case err == nil:
 		return exitAsWanted
-	case errors.As(err, &unusable), errors.As(err, &source):
+	case errors.As(err, &unusable), errors.As(err, &source), errors.Is(err, s3store.ErrNoAddress):
 		return exitUnusable
-	case errors.As(err, &some), errors.As(err, &differs):
+	case errors.As(err, &some), errors.As(err, &differs), errors.As(err, &untrusted), errors.As(err, &needed), errors.As(err, &kept):
 		return exitSome
 	case errors.As(err, &onPurpose):
 		return exitOnPurpose
-	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled), object.ClassOf(err) == object.ClassCanceled:
+	case errors.Is(err, job.ErrInterrupted), errors.Is(err, context.Canceled), object.ClassOf(err) == object.ClassCanceled:
 		return exitInterrupted
 	}
 	return exitStopped
@@ -86,8 +109,18 @@ func explain(err error, code int) string {
 	switch {
 	case err == nil:
 		return ""
-	case code == exitInterrupted && !errors.Is(err, errInterrupted) && !errors.Is(err, errGivenUp):
+	case code == exitInterrupted && !errors.Is(err, job.ErrInterrupted) && !errors.Is(err, job.ErrGivenUp):
 		return "reseal: interrupted"
 	}
-	return "reseal: " + strings.TrimSpace(err.Error())
+	return printableLines("reseal: " + strings.TrimSpace(inFlags(err.Error())))
+}
+
+// printableLines makes a message of several errors fit for a terminal. All but the first
+// of its lines are indented, so that no text from outside begins one.
+func printableLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = object.Printable(lines[i])
+	}
+	return strings.Join(lines, "\n  ")
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"os"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -10,7 +12,19 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"reseal": main})
+	testscript.Main(m, map[string]func(){"reseal": main, "reseal-crashing": crashing})
+}
+
+// crashing is reseal with a fault: a goroutine of it panics once the job is at work.
+func crashing() {
+	go func() {
+		for status := os.Getenv("RESEAL_TEST_STATUS"); ; <-time.After(10 * time.Millisecond) {
+			if data, err := os.ReadFile(status); err == nil && strings.Contains(string(data), `"stage":"working"`) {
+				panic("planted")
+			}
+		}
+	}()
+	main()
 }
 
 // TestTranscripts runs every transcript in testdata: what a person types, and

@@ -40,6 +40,7 @@ func TestMetamorphic(t *testing.T) {
 			m := &meta{rng: rand.New(rand.NewPCG(seed, 0))}
 			c := newCell(t, binary, metaObjects, m.args())
 			m.live(c)
+			c.dying = max(m.kills, 1) * m.workers
 			c.check(m.update, true)
 			kills.Add(int32(m.kills))
 			if got := c.essence(); got != reference && !c.Failed() {
@@ -71,13 +72,15 @@ func differing(got, want string) string {
 
 // meta is one seed's life.
 type meta struct {
-	rng    *rand.Rand
-	kills  int
-	update bool
+	rng     *rand.Rand
+	kills   int
+	workers int
+	update  bool
 }
 
 func (m *meta) args() []string {
-	args := []string{"--concurrency", fmt.Sprint(1 + m.rng.IntN(24))}
+	m.workers = 1 + m.rng.IntN(24)
+	args := []string{"--concurrency", fmt.Sprint(m.workers)}
 	switch m.rng.IntN(3) {
 	case 0:
 		m.update = true

@@ -16,7 +16,7 @@ import (
 	"github.com/resealhq/reseal/engine/s3test/realserver"
 )
 
-// auditRow is a row of audit --json, as cli.md promises it.
+// auditRow is a row of audit --json, as the command line promises it.
 type auditRow struct {
 	Encryption   string `json:"encryption"`
 	KMSKeyID     string `json:"kms_key_id"`

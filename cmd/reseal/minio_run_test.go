@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +41,9 @@ func TestRealServerKeepsEverything(t *testing.T) {
 			map[string]string{"sse_before": "sse-s3", "sse_after": "sse-kms", "kms_key_after": shown}},
 	} {
 		job := filepath.Join(dir, step.job)
-		s := b.summary(append([]string{"s3://" + b.bucket, "--job", job}, step.args...)...)
+		// MinIO shows an encrypted object whose key ends with a slash under two ETags, so that
+		// no condition holds for it: guarded, it is left.
+		s := b.summary(append([]string{"s3://" + b.bucket, "--job", job, "--accept", "concurrent-writes"}, step.args...)...)
 		if s.Planned != len(keys) || s.Done != len(keys) || !s.Complete || s.Resumed {
 			for k, row := range b.rows(job) {
 				if row["state"] != "done" {
@@ -143,10 +147,21 @@ func (b *bed) killDuring(n int, args []string, job string) {
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
-	delay := time.Duration(150+rand.IntN(350)) * time.Millisecond
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	// The store is looked at first, and what a killed canary left is waited for; the
+	// process is at work once it tells of itself.
+	pid := strconv.Itoa(cmd.Process.Pid)
+	for range 6000 {
+		if live, err := os.ReadFile(filepath.Join(job, "status.json")); err == nil && strings.Contains(string(live), pid) || len(ended) > 0 {
+			break
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+	delay := time.Duration(50+rand.IntN(350)) * time.Millisecond
 	timer := time.AfterFunc(delay, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
-	err := cmd.Wait()
+	err := <-ended
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != -1 {
 		b.Fatalf("kill %d after %v: the process had ended by itself: %v\n%s", n, delay, err, stderr.String())

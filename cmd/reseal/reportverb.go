@@ -2,55 +2,75 @@ package main
 
 import (
 	"bufio"
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"time"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
-	"github.com/resealhq/reseal/checkpoint"
+	"github.com/resealhq/reseal/engine/job"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/report"
 )
 
 func newReport(a *app) *cobra.Command {
-	var dir, output string
-	format := oneOf{value: "csv", allowed: []string{"csv", "json", "html"}}
-	only := words{allowed: []string{"done", "already", "left", "failed", "remaining"}}
+	var dir, output, keyPrefix string
+	format := oneOf{allowed: []string{"csv", "json", "html", "table"}}
+	states := words{allowed: []string{"done", "already", "left", "failed", "remaining"}}
+	var reasons []string
+	var evid evidenceFlags
+	var shard shardFlag
 	cmd := &cobra.Command{
 		Use:   "report --job DIR",
 		Short: "What happened to every object",
 		Long: `report writes one row an object: what was done, how, what the store showed before and
-after, and why an object was left or failed. It may be called while the job runs.`,
+after, and why an object was left or failed. It may be called while the job runs.
+
+On a terminal it is a table; elsewhere CSV.`,
 		Example: `  reseal report --job ~/jobs/bucket -o report.csv
-  reseal report --job ~/jobs/bucket --only failed,left
-  reseal report --job ~/jobs/bucket --format html -o report.html`,
+  reseal report --job ~/jobs/bucket --state failed,left
+  reseal report --job ~/jobs/bucket --format html -o report.html
+  reseal report --job ~/jobs/bucket --evidence evidence/ --evidence-key-file officer.pem`,
 		Args: atMost(0),
-		RunE: func(*cobra.Command, []string) error {
-			j, err := existingJob(dir)
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			j, err := shardOfJob(dir, &shard)
 			if err != nil {
 				return err
 			}
-			points, _, err := openReader(j)
-			if err != nil {
-				return err
+			if evid.dir != "" {
+				return evid.write(cmd.Context(), a, j)
 			}
-			defer points.Close()
-			r := &reporter{job: j, points: points, format: format.value}
-			for _, w := range only.values {
-				r.only = append(r.only, stateNamed(w))
+			o := job.ReportOptions{Format: cmp.Or(format.value, "csv"), Name: flagOf, Filter: report.Filter{KeyPrefix: keyPrefix}}
+			for _, w := range states.values {
+				o.Filter.States = append(o.Filter.States, stateNamed(w))
+			}
+			for _, w := range reasons {
+				o.Filter.Reasons = append(o.Filter.Reasons, object.Reason(w))
+			}
+			if width := terminalWidth(a.stdout); width > 0 && format.value == "" && output == "" {
+				o.Format, o.Width = "table", width
 			}
 			if output == "" || output == "-" {
-				return r.write(a.stdout)
+				return j.Report(a.stdout, o)
 			}
-			return writeAtomically(output, r.write)
+			return writeAtomically(output, func(w io.Writer) error { return j.Report(w, o) })
 		},
 	}
 	addJobDir(cmd.Flags(), &dir)
-	cmd.Flags().Var(&format, "format", "the form of the report")
-	cmd.Flags().Var(&only, "only", "only objects in these states: done, already, left, failed, remaining")
+	shard.addOne(cmd.Flags())
+	cmd.Flags().Var(&format, "format", "the form of the report (default csv; on a terminal table)")
+	cmd.Flags().Var(&states, "state", "only objects in these states: done, already, left, failed, remaining")
+	cmd.Flags().Var(&states, "only", "the same as --state")
+	_ = cmd.Flags().MarkHidden("only") // how it was called before
+	cmd.Flags().StringSliceVar(&reasons, "reason", nil, "only objects that were left or failed for these reasons")
+	cmd.Flags().StringVar(&keyPrefix, "key", "", "only objects whose keys begin like this")
+	evid.AddFlags(cmd)
 	cmd.Flags().StringVarP(&output, "output", "o", "", "write to a file, which appears only when it is whole")
 	return cmd
 }
@@ -64,30 +84,22 @@ func stateNamed(word string) object.State {
 	return object.Remaining
 }
 
-// reporter writes one job in one form.
-type reporter struct {
-	job    *job
-	points *checkpoint.Store
-	format string
-	only   []object.State
-}
-
-func (r *reporter) write(w io.Writer) error {
-	rows := report.Rows(r.points.Rows).Only(r.only...)
-	switch r.format {
-	case "json":
-		return report.WriteJSON(w, rows)
-	case "html":
-		t := r.points.Totals()
-		return report.WriteHTML(w, r.page(&t), rows)
+// createBeside makes a file beside path that nobody has. Who may read it the umask
+// says, as of every file that a person has a program write.
+func createBeside(path string) (*os.File, error) {
+	for {
+		name := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+strconv.FormatUint(rand.Uint64(), 36))
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
 	}
-	return report.WriteCSV(w, rows)
 }
 
 // writeAtomically lets a file appear only when it was written to its end; what
 // stood there before stays until then.
 func writeAtomically(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	f, err := createBeside(path)
 	if err != nil {
 		return unusableBecause(err, "the output "+path, "name a file in a directory that you can write to")
 	}
@@ -111,26 +123,4 @@ func writeAtomically(path string, write func(io.Writer) error) (err error) {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return os.Rename(f.Name(), path)
-}
-
-// page is the job's description above the rows.
-func (r *reporter) page(t *object.Totals) *report.Page {
-	spec := &r.job.File.Spec
-	p := &report.Page{Title: "reseal: " + spec.Source.String(), Made: time.Now(), Summary: report.Summarize(r.job.Dir, t, r.points.Row)}
-	add := func(name, value string) {
-		if value != "" {
-			p.Facts = append(p.Facts, report.Fact{Name: name, Value: value})
-		}
-	}
-	add("Job", r.job.File.ID)
-	add("Job directory", r.job.Dir)
-	add("Begun", r.job.File.Created.Format(time.RFC3339))
-	add("Source", spec.Source.String())
-	add("Target", spec.Target.describe())
-	for _, f := range spec.fields() {
-		if f.flag != "SOURCE" && f.flag != "--sse" {
-			add(f.flag, f.value)
-		}
-	}
-	return p
 }

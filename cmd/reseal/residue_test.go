@@ -22,11 +22,11 @@ func TestL1PlantedNote(t *testing.T) {
 		}
 	}
 	const name = "in/.reseal-canary-0123456789abcdef01234567-"
-	o, err := understand(t, "s3://b/in/", "--sse", "AES256", "--job", t.TempDir(), "--endpoint-url", st.server.URL())
+	j, _, err := understand(t, "s3://b/in/", "--sse", "AES256", "--job", t.TempDir(), "--endpoint-url", st.server.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
-	digest, err := o.spec.Digest()
+	digest, err := j.Spec.Digest()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestL1TrueNote(t *testing.T) {
 	st := newStage(t, s3test.Config{Seed: 6})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	st.server.Put("b", s3test.Object{Key: "in/1", Body: s3test.Bytes("kept")})
-	if err := st.server.SetRules(`(If (And Delete (First 1)) Stalled)`); err != nil {
+	if err := st.server.SetRules(`(If (And DeleteObjects (First 1)) Stalled)`); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
@@ -103,7 +103,7 @@ func TestL1TrueNote(t *testing.T) {
 	if err := dying.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for st.server.Count("Delete") == 0 {
+	for st.server.Count("DeleteObjects") == 0 {
 		<-time.After(5 * time.Millisecond)
 	}
 	_ = dying.Process.Kill()

@@ -73,6 +73,7 @@ func TestSecondSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.awaitStatus(t, job, "draining")
+	<-time.After(oneSignal + 100*time.Millisecond) // sooner, it would be the same one
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,16 +49,22 @@ objects were left or failed; 4 stopped on purpose before the end; 130 interrupte
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return unusableBecause(err, cmd.Name(), "`"+cmd.CommandPath()+" --help` lists what it takes")
-	})
+	root.SetFlagErrorFunc(wrongFlag)
 	root.AddCommand(
 		newAudit(a),
+		newWhoNeeds(a),
 		newPlan(a),
 		newRun(a),
 		newStatus(a),
+		newSet(a),
+		newUI(a),
 		newReport(a),
+		newExplain(a),
 		newVerify(a),
+		newPrune(a),
+		newEvidence(a),
+		newJobs(a),
+		newKubernetes(a),
 		newDoctor(a),
 		newBucketEncryption(a),
 		newIAMPolicy(a),
@@ -65,7 +72,9 @@ objects were left or failed; 4 stopped on purpose before the end; 130 interrupte
 		newVersion(a),
 		newCompletion(a),
 	)
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return refuseEmpty(cmd) }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		return cmp.Or(fromEnvironment(cmd), refuseEmpty(cmd))
+	}
 	root.SetUsageFunc(printUsage)
 	// Flags stand in the order of their groups.
 	for _, verb := range root.Commands() {

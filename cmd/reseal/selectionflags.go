@@ -2,35 +2,20 @@ package main
 
 import (
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
 
-	"github.com/resealhq/reseal/planner"
+	"github.com/resealhq/reseal/engine/job"
 )
 
-// selectionSpec is which objects of the source are meant, as a job freezes it.
-type selectionSpec struct {
-	Patterns         []patternRule `json:"patterns,omitempty"`
-	MinSize          *int64        `json:"min_size,omitempty"`
-	MaxSize          *int64        `json:"max_size,omitempty"`
-	ModifiedBefore   string        `json:"modified_before,omitempty"`
-	ModifiedAfter    string        `json:"modified_after,omitempty"`
-	Before           time.Time     `json:"modified_before_resolved,omitzero"`
-	After            time.Time     `json:"modified_after_resolved,omitzero"`
-	OnlyEncryption   []string      `json:"only_encryption,omitempty"`
-	OnlyStorageClass []string      `json:"only_storage_class,omitempty"`
-	Versions         string        `json:"versions"`
-	Limit            int64         `json:"limit,omitempty"`
-}
-
+// selectionFlags reads which objects of the source are meant.
 type selectionFlags struct {
-	patterns         []patternRule
+	patterns         []job.Pattern
 	minSize, maxSize byteSize
 	before, after    moment
 	onlyEncryption   []string
 	onlyClass        []string
+	onlyClientSide   []string
 	versions         oneOf
 	limit            int64
 }
@@ -44,48 +29,27 @@ func (s *selectionFlags) AddFlags(f *pflag.FlagSet) {
 	f.Var(&s.before, "modified-before", "only objects last modified before: RFC 3339, or an age such as 30d")
 	f.Var(&s.after, "modified-after", "only objects last modified after: RFC 3339, or an age such as 30d")
 	f.StringSliceVar(&s.onlyEncryption, "only-encryption", nil, "only objects under these: none, sse-s3, sse-kms, sse-kms=KEY, dsse-kms, sse-c")
+	f.StringSliceVar(&s.onlyClientSide, "only-client-side", nil, "only objects with these envelopes of client-side encryption: none, v1, v2, v3, instruction, wrap=NAME")
 	f.StringSliceVar(&s.onlyClass, "only-storage-class", nil, "only objects of these storage classes")
 	f.Var(&s.versions, "versions", "which versions of an object")
 	f.Int64Var(&s.limit, "limit", 0, "stop after this many objects; 0 for no limit")
 }
 
-func (s *selectionFlags) Validate() (selectionSpec, error) {
-	spec := selectionSpec{Patterns: s.patterns, ModifiedBefore: s.before.text, ModifiedAfter: s.after.text,
-		Before: s.before.at, After: s.after.at, Versions: s.versions.value, Limit: s.limit}
+// Selection is what the flags say.
+func (s *selectionFlags) Selection() job.Selection {
+	sel := job.Selection{Patterns: s.patterns, ModifiedBefore: s.before.text, ModifiedAfter: s.after.text, Before: s.before.at, After: s.after.at,
+		OnlyEncryption: s.onlyEncryption, OnlyStorageClass: s.onlyClass, OnlyClientSide: s.onlyClientSide, Versions: s.versions.value, Limit: s.limit}
 	if s.minSize.given {
-		spec.MinSize = &s.minSize.bytes
+		sel.MinSize = &s.minSize.bytes
 	}
 	if s.maxSize.given {
-		spec.MaxSize = &s.maxSize.bytes
-		if s.minSize.given && s.maxSize.bytes < s.minSize.bytes {
-			return spec, unusablef("swap them", "--max-size %s is below --min-size %s", s.maxSize.text, s.minSize.text)
-		}
+		sel.MaxSize = &s.maxSize.bytes
 	}
-	if !spec.Before.IsZero() && !spec.After.IsZero() && !spec.After.Before(spec.Before) {
-		return spec, unusablef("nothing lies between them; swap them, or leave one out",
-			"--modified-after %s is not before --modified-before %s", s.after.text, s.before.text)
-	}
-	if s.limit < 0 {
-		return spec, unusablef("give a number of objects, or 0 for no limit", "--limit %d is negative", s.limit)
-	}
-	for _, word := range s.onlyEncryption {
-		if _, err := planner.ParseEncryptionFilter(word); err != nil {
-			return spec, unusablef("use none, sse-s3, sse-kms, sse-kms=KEY, dsse-kms or sse-c", "--only-encryption: unknown name %q", word)
-		}
-		spec.OnlyEncryption = append(spec.OnlyEncryption, strings.TrimSpace(word))
-	}
-	for _, class := range s.onlyClass {
-		class = strings.ToUpper(strings.TrimSpace(class))
-		if class == "" {
-			return spec, unusable("--only-storage-class holds an empty name", "list classes such as STANDARD,STANDARD_IA")
-		}
-		spec.OnlyStorageClass = append(spec.OnlyStorageClass, class)
-	}
-	return spec, nil
+	return sel
 }
 
 // fill takes from a frozen selection what the command line did not say.
-func (s *selectionFlags) fill(spec *selectionSpec, given func(string) bool) {
+func (s *selectionFlags) fill(spec *job.Selection, given func(string) bool) {
 	if !given("include") && !given("exclude") {
 		s.patterns = spec.Patterns
 	}
@@ -104,6 +68,9 @@ func (s *selectionFlags) fill(spec *selectionSpec, given func(string) bool) {
 	if !given("only-encryption") {
 		s.onlyEncryption = spec.OnlyEncryption
 	}
+	if !given("only-client-side") {
+		s.onlyClientSide = spec.OnlyClientSide
+	}
 	if !given("only-storage-class") {
 		s.onlyClass = spec.OnlyStorageClass
 	}
@@ -113,21 +80,4 @@ func (s *selectionFlags) fill(spec *selectionSpec, given func(string) bool) {
 	if !given("limit") {
 		s.limit = spec.Limit
 	}
-}
-
-// Selection is what the planner is told.
-func (s *selectionSpec) Selection(prefix string) (planner.Selection, error) {
-	out := planner.Selection{Prefix: prefix, MinSize: s.MinSize, MaxSize: s.MaxSize, ModifiedBefore: s.Before, ModifiedAfter: s.After,
-		OnlyStorageClass: s.OnlyStorageClass, AllVersions: s.Versions == "all", Limit: uint64(s.Limit)}
-	for _, p := range s.Patterns {
-		out.Filters = append(out.Filters, planner.Filter{Include: p.Include, Pattern: p.Glob})
-	}
-	for _, word := range s.OnlyEncryption {
-		f, err := planner.ParseEncryptionFilter(word)
-		if err != nil {
-			return out, unusableBecause(err, "--only-encryption", "use none, sse-s3, sse-kms, sse-kms=KEY, dsse-kms or sse-c")
-		}
-		out.OnlyEncryption = append(out.OnlyEncryption, f)
-	}
-	return out, nil
 }

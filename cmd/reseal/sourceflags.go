@@ -5,33 +5,11 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/resealhq/reseal/engine/job"
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3store"
 )
-
-// sourceSpec is where the objects of a job come from.
-type sourceSpec struct {
-	// Bucket and Prefix of s3://bucket/prefix, or the bucket of --bucket.
-	Bucket string `json:"bucket,omitempty"`
-	Prefix string `json:"prefix,omitempty"`
-	// Manifest is a URI, a path or "-".
-	Manifest       string `json:"manifest,omitempty"`
-	ManifestFormat string `json:"manifest_format,omitempty"`
-	// Opened is the file that Manifest led to when the job began.
-	Opened string `json:"opened,omitempty"`
-}
-
-// given says whether the command line named any source.
-func (s *sourceSpec) given() bool { return s.Bucket != "" || s.Manifest != "" }
-
-// String is how the person named it.
-func (s *sourceSpec) String() string {
-	if s.Manifest != "" {
-		return s.Manifest
-	}
-	if s.Prefix == "" {
-		return "s3://" + s.Bucket
-	}
-	return "s3://" + s.Bucket + "/" + s.Prefix
-}
 
 // sourceFlags reads SOURCE.
 type sourceFlags struct {
@@ -47,31 +25,27 @@ func (s *sourceFlags) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&s.bucket, "bucket", "", "the bucket of the keys of --manifest-format keys")
 }
 
-// Validate turns the arguments and flags into a source; an empty one where none
-// was given.
-func (s *sourceFlags) Validate(args []string) (sourceSpec, error) {
+// Source is what the arguments and flags name; an empty one where none was given.
+func (s *sourceFlags) Source(args []string) (job.Source, error) {
 	switch {
 	case len(args) > 0 && s.manifest != "":
-		return sourceSpec{}, unusable("SOURCE and --manifest were both given", "name one of them")
+		return job.Source{}, unusable("SOURCE and --manifest were both given", "name one of them")
 	case len(args) > 0:
 		if s.bucket != "" {
-			return sourceSpec{}, unusable("--bucket was given with SOURCE", "it belongs to --manifest-format keys; leave it out")
+			return job.Source{}, unusable("--bucket was given with SOURCE", "it belongs to --manifest-format keys; leave it out")
 		}
 		bucket, prefix, err := parseS3URI("SOURCE", args[0])
-		return sourceSpec{Bucket: bucket, Prefix: prefix}, err
+		return job.Source{Bucket: bucket, Prefix: prefix}, err
 	case s.manifest != "":
-		if s.format.value == "keys" && s.bucket == "" {
-			return sourceSpec{}, unusable("--bucket is missing", "a key list names no bucket; add --bucket BUCKET")
-		}
-		return sourceSpec{Manifest: s.manifest, ManifestFormat: s.format.value, Bucket: s.bucket}, nil
+		return job.Source{Manifest: s.manifest, ManifestFormat: s.format.value, Bucket: s.bucket}, nil
 	case s.bucket != "":
-		return sourceSpec{}, unusable("--bucket was given without --manifest", "name the bucket as s3://"+s.bucket)
+		return job.Source{}, unusable("--bucket was given without --manifest", "name the bucket as s3://"+s.bucket)
 	}
-	return sourceSpec{}, nil
+	return job.Source{}, nil
 }
 
 // fill takes the frozen source where the command line named none.
-func (s *sourceFlags) fill(spec *sourceSpec, args []string, given func(string) bool) []string {
+func (s *sourceFlags) fill(spec *job.Source, args []string, given func(string) bool) []string {
 	if len(args) > 0 || given("manifest") {
 		return args
 	}
@@ -93,22 +67,23 @@ func errNoSource(cmd *cobra.Command) error {
 	return unusable(cmd.Name()+": SOURCE is missing", "name it as s3://BUCKET[/PREFIX] or with --manifest")
 }
 
-// parseS3URI splits s3://bucket/prefix.
+// parseS3URI splits s3://bucket/prefix, where the bucket may be the ARN of an access
+// point.
 func parseS3URI(what, s string) (bucket, prefix string, err error) {
-	rest, ok := strings.CutPrefix(s, "s3://")
-	if !ok {
+	bucket, prefix, err = s3store.ParseLocation(s)
+	switch {
+	case err != nil && strings.HasPrefix(s, "s3://arn:"):
+		return "", "", unusablef("write it as s3://arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME[/PREFIX]", "%s %q is no access point", what, s)
+	case err != nil && !strings.HasPrefix(s, "s3://"):
 		return "", "", unusablef("write it as s3://BUCKET[/PREFIX]", "%s %q is no S3 address", what, s)
-	}
-	bucket, prefix, _ = strings.Cut(rest, "/")
-	if !bucketName(bucket) {
+	case err != nil || !object.IsAccessPoint(bucket) && !bucketName(bucket):
 		return "", "", unusablef("write it as s3://BUCKET[/PREFIX]", "%s %q names no valid bucket", what, s)
 	}
 	return bucket, prefix, nil
 }
 
 // bucketName accepts what S3 accepts, and the upper case and underscores of old
-// buckets; it is there to catch slips, the store has the last word. Access
-// point ARNs hold colons and a slash, which this form of SOURCE cannot carry.
+// buckets; it is there to catch slips, the store has the last word.
 func bucketName(s string) bool {
 	if len(s) == 0 || len(s) > 255 {
 		return false

@@ -1,128 +1,160 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"github.com/resealhq/reseal/checkpoint"
+	"github.com/resealhq/reseal/engine/job"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/report"
 )
 
 func newStatus(a *app) *cobra.Command {
 	var dir string
-	var asJSON bool
+	var shard shardFlag
+	var asJSON, watch bool
 	cmd := &cobra.Command{
 		Use:   "status --job DIR",
 		Short: "Where a job stands; safe while it runs",
 		Args:  atMost(0),
-		RunE: func(*cobra.Command, []string) error {
-			s, err := readStatus(dir)
+		Long: `status tells where a job stands: what is done, since when and how fast, and why it
+stopped or waits. It writes nothing that stays, and may be asked while the job runs. With
+--watch it renews itself every two seconds until the job is at rest.`,
+		Example: "  reseal status --job ~/jobs/bucket --watch",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			j, err := shardOfJob(dir, &shard)
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return a.printJSON(s)
+			show := func(w io.Writer) (*job.Status, error) { return a.showStatus(w, j, asJSON) }
+			if watch {
+				return a.watch(cmd.Context(), show)
 			}
-			return a.printStatus(s)
+			_, err = show(a.stdout)
+			return err
 		},
 	}
 	addJobDir(cmd.Flags(), &dir)
+	shard.addOne(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object")
+	cmd.Flags().BoolVar(&watch, "watch", false, "renew it every two seconds until the job is at rest")
 	return cmd
 }
 
-// status is what `status --json` prints: the summary's keys, whether a process is
-// at work, and, while one is, what it tells of itself.
+// status is a job and where it stands.
 type status struct {
-	*report.Summary
-	Running bool  `json:"running"`
-	Live    *live `json:"live,omitempty"`
-	spec    *jobSpec
-	totals  object.Totals
+	*job.Status
+	of *job.Job
 }
 
 // existingJob is the job of a verb that only reads.
-func existingJob(dir string) (*job, error) {
+func existingJob(dir string) (*job.Job, error) {
 	if dir == "" {
 		return nil, unusable("--job is missing", "name the job's directory")
 	}
-	if _, err := os.Stat(dir); err != nil {
-		return nil, unusableBecause(err, "the job directory", "name the directory of a job that was begun by `reseal plan` or `reseal run`")
-	}
-	j, err := readJob(dir)
-	if err != nil {
-		return nil, err
-	}
-	if j == nil {
-		return nil, unusablef("name the directory of a job that was begun by `reseal plan` or `reseal run`", "there is no job in %s", dir)
-	}
-	return j, nil
+	return job.Open(dir)
 }
 
-// openReader opens the checkpoint beside a run that may go on; running says
-// whether one does.
-func openReader(j *job) (points *checkpoint.Store, running bool, err error) {
-	points, err = checkpoint.OpenReadOnly(j.Dir, checkpoint.Options{})
-	var locked *checkpoint.LockedError
-	if errors.As(err, &locked) {
-		points, err = checkpoint.OpenSnapshot(j.Dir, checkpoint.Options{})
-		running = true
-	}
+// showStatus writes where the job stands now, in the words of the command line.
+func (a *app) showStatus(w io.Writer, j *job.Job, asJSON bool) (*job.Status, error) {
+	s, err := j.Status()
 	if err != nil {
-		return nil, running, jobUnusable(err)
+		return nil, err
 	}
-	return points, running, nil
+	inOurWords(s.Cause)
+	if asJSON {
+		a.printed = true
+		return s, writeJSON(w, s)
+	}
+	return s, (&status{s, j}).print(w)
 }
 
-func readStatus(dir string) (*status, error) {
-	j, err := existingJob(dir)
-	if err != nil {
-		return nil, err
+// inOurWords tells a cause in the words of the command line.
+func inOurWords(c *report.StopCause) {
+	if c != nil {
+		c.Message = inFlags(c.Message)
 	}
-	points, running, err := openReader(j)
-	if errors.Is(err, checkpoint.ErrNoStore) {
-		return &status{Summary: report.Summarize(j.Dir, &object.Totals{}, nil), spec: &j.File.Spec}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer points.Close()
-	s := &status{totals: points.Totals(), Running: running, spec: &j.File.Spec}
-	s.Summary = report.Summarize(j.Dir, &s.totals, points.Row)
-	s.Resumed = true
-	if running {
-		if s.Live, err = readLive(j, time.Now()); err != nil {
-			return nil, err
+}
+
+// renewed is how often a watched status is.
+const renewed = 2 * time.Second
+
+// watch shows the status again and again while a process is at work: in place on a
+// terminal, below each other elsewhere.
+func (a *app) watch(ctx context.Context, show func(io.Writer) (*job.Status, error)) error {
+	inPlace := terminalWidth(a.stdout) > 0 && os.Getenv("TERM") != "dumb"
+	ticks := time.NewTicker(renewed)
+	defer ticks.Stop()
+	for {
+		var page strings.Builder
+		s, err := show(&page)
+		if err != nil {
+			return err
+		}
+		text := page.String()
+		if inPlace { // from the corner, each line to its end, and nothing below
+			text = "\x1b[H" + strings.ReplaceAll(text, "\n", "\x1b[K\n") + "\x1b[J"
+		}
+		if _, err := io.WriteString(a.stdout, text); err != nil {
+			return fmt.Errorf("writing to standard output: %w", err)
+		}
+		if !s.Running {
+			return nil
+		}
+		select {
+		case <-ticks.C:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
-	return s, nil
 }
 
-func (a *app) printStatus(s *status) error {
-	w := table(a.stdout)
-	line := func(name, format string, args ...any) { fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
+func (s *status) print(out io.Writer) error {
+	w := table(out)
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%s\t%s\n", name, object.Printable(fmt.Sprintf(format, args...)))
+	}
 	line("job", "%s", s.Job)
-	line("source", "%s", &s.spec.Source)
-	line("target", "%s", s.spec.Target.describe())
+	line("source", "%s", &s.of.Spec.Source)
+	line("target", "%s", &s.of.Spec.Target)
 	line("state", "%s", s.state())
 	planned := ""
-	if !s.totals.PlanComplete {
+	if !s.Totals.PlanComplete {
 		planned = " so far"
 	}
-	line("planned", "%s%s", objectsAndBytes(s.totals.Planned), planned)
+	line("planned", "%s%s", objectsAndBytes(s.Totals.Planned), planned)
+	s.times(line)
 	if s.Live != nil {
-		s.Live.describe(line)
+		describe(s.Live, line)
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("writing to standard output: %w", err)
 	}
-	return s.WriteText(a.stdout)
+	if err := printShards(out, s.Shards); err != nil {
+		return err
+	}
+	return s.WriteCounts(out)
+}
+
+// times adds since when, how fast, and why it stopped or waits.
+func (s *status) times(line func(name, format string, args ...any)) {
+	if why := s.Why(); why != "" {
+		line("cause", "%s", why)
+	}
+	if when := s.When(); when != "" {
+		line("last run", "%s", when)
+		line("last minute", "%s", s.Rate())
+	}
+	if s.ETASeconds != nil {
+		line("ETA", "%s", s.ETA())
+	}
 }
 
 func (s *status) state() string {
@@ -131,18 +163,22 @@ func (s *status) state() string {
 		return fmt.Sprintf("running (process %d, %s)", s.Live.PID, s.Live.Stage)
 	case s.Running:
 		return "running"
+	case s.State == report.StatePlanned:
+		return fmt.Sprintf("planned; `reseal run --job %s` does it", s.Job)
+	case s.State == job.StateUntaken:
+		return fmt.Sprintf("nobody has taken it yet; `reseal run --job %s` does", s.Job)
 	case s.Complete && s.Left+s.Failed == 0:
 		return "complete: every object is as wanted"
 	case s.Complete:
 		return "complete: " + objects(s.Left) + " left, " + objects(s.Failed) + " failed"
-	case s.Planned == 0 && !s.totals.PlanComplete:
+	case s.Planned == 0 && !s.Totals.PlanComplete:
 		return "begun, nothing planned yet"
 	}
 	return fmt.Sprintf("stopped; `reseal run --job %s` goes on", s.Job)
 }
 
 // describe adds what a running process tells.
-func (l *live) describe(line func(name, format string, args ...any)) {
+func describe(l *job.Live, line func(name, format string, args ...any)) {
 	line("progress", "%s", l.Progress.Line())
 	rate := fmt.Sprintf("%.0f requests/s", l.PaceState.Rate)
 	if l.PaceState.Allowed > 0 {
@@ -166,19 +202,23 @@ func objectsAndBytes(t object.Tally) string {
 	return objects(t.Objects) + ", " + humanize.IBytes(uint64(max(0, t.Bytes)))
 }
 
-// describe is the target in a few words.
-func (t *targetSpec) describe() string {
-	s := t.SSE.String()
-	switch {
-	case t.KMSKeyID != "":
-		s += " under " + t.KMSKeyID
-	case t.KMSDefaultKey:
-		s += " under the store's default key"
-	case t.CustomerKey != "":
-		s += " under " + t.CustomerKey
+// printShards is a line a shard.
+func printShards(out io.Writer, shards []job.ShardStatus) error {
+	if len(shards) == 0 {
+		return nil
 	}
-	if t.DestBucket != "" {
-		s += ", to s3://" + t.DestBucket + "/" + t.DestPrefix
+	w := table(out)
+	fmt.Fprintln(w, "SHARD\tSTATE\tPLANNED\tDONE\tALREADY\tLEFT\tFAILED\tREMAINING\tOBJECTS")
+	for i := range shards {
+		s := &shards[i]
+		more := ""
+		if !s.PlanComplete && s.State != job.StateUntaken {
+			more = "+"
+		}
+		fmt.Fprintf(w, "%d\t%s\t%d%s\t%d\t%d\t%d\t%d\t%d\t%s\n", s.Index, s.State, s.Planned, more, s.Done, s.Already, s.Left, s.Failed, s.Remaining, object.Printable(s.Range))
 	}
-	return s
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("writing to standard output: %w", err)
+	}
+	return nil
 }

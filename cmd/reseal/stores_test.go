@@ -114,7 +114,9 @@ func (st *stage) sentNothingDangerous(t *testing.T, p s3test.Profile) {
 			proved[r.Op] = true
 		case slices.Contains(dangerous, r.Op) && (!proved[r.Op] || slices.Contains(p.ForeignObject, r.Sub)):
 			t.Errorf("%s was sent for %q, which this store takes for something else", r.Op, r.Key)
-		case r.Op == "PutObject" && !throwaway, (r.Op == "DeleteObject" || r.Op == "DeleteObjects") && !throwaway && r.Key != "":
+		case r.Op == "PutObject" && !throwaway && r.Header.Get("If-Match") == "":
+			t.Errorf("PutObject was sent for %q without a condition", r.Key)
+		case (r.Op == "DeleteObject" || r.Op == "DeleteObjects") && !throwaway && r.Key != "":
 			t.Errorf("%s was sent for %q", r.Op, r.Key)
 		case r.Op == "Unknown" && !throwaway:
 			t.Errorf("an unknown request was sent: %s %q %v", r.Method, r.Key, r.Query)

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/resealhq/reseal/engine/job"
 )
 
 // The values that flags take beyond Go's own. Each remembers the text that it
@@ -154,10 +156,8 @@ func parseSpan(s string) (time.Duration, error) {
 
 // share is a number or a percentage of failures.
 type share struct {
-	count   int64
-	percent float64
-	given   bool
-	text    string
+	job.MaxFailures
+	text string
 }
 
 func (v *share) String() string { return v.text }
@@ -169,14 +169,14 @@ func (v *share) Set(s string) error {
 		if err != nil || !(f >= 0 && f <= 100) {
 			return bad
 		}
-		*v = share{percent: f, given: true, text: s}
+		*v = share{job.MaxFailures{Set: true, Percent: f}, s}
 		return nil
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 0 {
 		return bad
 	}
-	*v = share{count: n, given: true, text: s}
+	*v = share{job.MaxFailures{Set: true, Count: n}, s}
 	return nil
 }
 
@@ -227,24 +227,11 @@ func (v *words) Set(s string) error {
 	return nil
 }
 
-// patternRule is one --include or --exclude.
-type patternRule struct {
-	Include bool   `json:"include"`
-	Glob    string `json:"glob"`
-}
-
-func (r patternRule) String() string {
-	if r.Include {
-		return "include " + r.Glob
-	}
-	return "exclude " + r.Glob
-}
-
 // patternFlag appends to the one ordered list that --include and --exclude
 // share, since their order decides.
 type patternFlag struct {
 	include bool
-	rules   *[]patternRule
+	rules   *[]job.Pattern
 }
 
 func (v *patternFlag) String() string { return "" }
@@ -253,7 +240,7 @@ func (v *patternFlag) Set(s string) error {
 	if s == "" {
 		return fmt.Errorf("a pattern cannot be empty")
 	}
-	*v.rules = append(*v.rules, patternRule{Include: v.include, Glob: s})
+	*v.rules = append(*v.rules, job.Pattern{Include: v.include, Glob: s})
 	return nil
 }
 

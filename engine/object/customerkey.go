@@ -13,7 +13,11 @@ import (
 // CustomerKey is an SSE-C key. It lives in memory only: every printed form
 // (fmt, slog, JSON, text) is its fingerprint, and no exported field or method
 // but Base64 gives the material away. The zero value means "no key".
-type CustomerKey struct{ k *[32]byte }
+//
+// Within a struct of whose unexported fields it is one, fmt finds none of its
+// methods; it then follows pointers to arrays, slices and structs under a verb
+// that it does not know, but never a pointer to a string.
+type CustomerKey struct{ k *string }
 
 // ParseCustomerKey reads the content of a key file: 32 raw bytes, or their
 // base64 with optional surrounding white space. The error never quotes data.
@@ -28,8 +32,7 @@ func ParseCustomerKey(data []byte) (CustomerKey, error) {
 		}
 		raw = dec[:n]
 	}
-	var k [32]byte
-	copy(k[:], raw)
+	k := string(raw)
 	return CustomerKey{&k}, nil
 }
 
@@ -56,7 +59,7 @@ func (c CustomerKey) Equal(d CustomerKey) bool {
 
 // Base64 is the material as the request headers carry it. Only the packages
 // that build requests call it, and they send it over TLS only.
-func (c CustomerKey) Base64() string { return base64.StdEncoding.EncodeToString(c.k[:]) }
+func (c CustomerKey) Base64() string { return base64.StdEncoding.EncodeToString([]byte(*c.k)) }
 
 // MD5 is the base64 MD5 that accompanies the key in a request and that HEAD
 // shows again; empty for no key.
@@ -64,7 +67,7 @@ func (c CustomerKey) MD5() string {
 	if c.k == nil {
 		return ""
 	}
-	sum := md5.Sum(c.k[:])
+	sum := md5.Sum([]byte(*c.k))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
@@ -74,7 +77,7 @@ func (c CustomerKey) Fingerprint() string {
 	if c.k == nil {
 		return "no customer key"
 	}
-	sum := sha256.Sum256(c.k[:])
+	sum := sha256.Sum256([]byte(*c.k))
 	return "customer-key:" + hex.EncodeToString(sum[:8])
 }
 

@@ -48,7 +48,7 @@ func (s SSE) Header() string {
 // KMS says whether s uses a KMS key.
 func (s SSE) KMS() bool { return s == SSEKMS || s == DSSEKMS }
 
-// ParseSSE understands S3's header values, the names of cli.md and those of
+// ParseSSE understands S3's header values, the names of the command line and those of
 // S3 Inventory (SSE-S3, SSE-KMS, DSSE-KMS, SSE-C, NOT-SSE), in any case.
 func ParseSSE(s string) (SSE, error) {
 	switch strings.ToLower(s) {
@@ -79,16 +79,16 @@ func (s *SSE) UnmarshalText(b []byte) (err error) {
 
 // Encryption is how one object is encrypted at rest, as the store shows it.
 type Encryption struct {
-	Type SSE
+	Type SSE `json:"Type"`
 	// KMSKeyID is the key as the store shows it: an ARN on AWS, arn:aws:kms:NAME
 	// on MinIO, the bare ID on Ceph. Empty where Type uses no KMS key, and where
 	// the source of the row (an inventory) does not tell.
-	KMSKeyID string
+	KMSKeyID string `json:"KMSKeyID"`
 	// BucketKey is whether the data key was derived from an S3 Bucket Key.
-	BucketKey bool
+	BucketKey bool `json:"BucketKey"`
 	// CustomerKeyMD5 is the base64 MD5 of the customer key of an SSE-C object,
 	// as HEAD returns it. It is not secret: S3 itself sends it in clear.
-	CustomerKeyMD5 string
+	CustomerKeyMD5 string `json:"CustomerKeyMD5"`
 }
 
 // SameKMSKey says whether two names, each as asked for or as shown by a store,
@@ -109,6 +109,12 @@ func SameKMSKey(a, b string) bool {
 		a, b = b, a
 	}
 	return kmsKeyName(a) == b
+}
+
+// IsKMSAlias says whether a key is named by an alias, behind which another key may
+// stand tomorrow.
+func IsKMSAlias(key string) bool {
+	return strings.HasPrefix(key, "alias/") || strings.Contains(key, ":alias/")
 }
 
 // kmsKeyName is the bare key ID within an ARN: what follows "key/" on AWS, what

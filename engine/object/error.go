@@ -3,6 +3,7 @@ package object
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 )
@@ -104,6 +105,13 @@ type Error struct {
 	// Message is the store's text, or that of the local error.
 	Message   string
 	RequestID string
+	// Condition names the header of a condition that the store says it does not
+	// implement, where it names one: If-Match, If-None-Match or one of the
+	// x-amz-copy-source-if- headers.
+	Condition string
+	// CustomerKey is set where the store's words ask for a customer key under a code
+	// that has other meanings as well (Ceph: InvalidArgument).
+	CustomerKey bool
 	// Hint is what a person can do about it.
 	Hint string
 	// RetryAfter is what the store asked for; zero if it did not.
@@ -116,7 +124,8 @@ type Error struct {
 	Err error
 }
 
-// Error has the three parts of cli.md: what failed, on what, what to do.
+// Error has the three parts that every message has: what failed, on what, what to do. It is
+// fit for a terminal.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)
@@ -151,7 +160,7 @@ func (e *Error) Error() string {
 	if e.Hint != "" {
 		b.WriteString("; " + e.Hint)
 	}
-	return b.String()
+	return Printable(b.String())
 }
 
 // Unwrap gives the cause.
@@ -165,10 +174,38 @@ func MaybeApplied(err error) bool {
 	return ok && e.Class.Ambiguous() && !e.NotSent
 }
 
+// WantsCustomerKey says whether err is how a store refuses to show an object under
+// SSE-C to a request that brings no customer key, or another one's: 400 with the
+// code InvalidRequest, or without any code. Other refusals, of a version ID that
+// none can have or of whoever stands on the way, say nothing about encryption.
+func WantsCustomerKey(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Class == ClassInvalid && e.HTTPStatus == 400 && (e.Code == "" || e.Code == "InvalidRequest" || e.CustomerKey)
+}
+
 // ClassOf is the class of the Error that err wraps, or ClassOther.
 func ClassOf(err error) Class {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Class
 	}
 	return ClassOther
+}
+
+// RefusesChecksums says whether a HEAD or a GET may have been refused for asking
+// for checksums, so that it is worth asking without. S3 wants kms:Decrypt for that
+// on objects under SSE-KMS, and an enabled key; some stores know no such question.
+func RefusesChecksums(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.HTTPStatus != http.StatusBadRequest && e.HTTPStatus != http.StatusForbidden {
+		return false
+	}
+	switch e.Class {
+	case ClassDenied, ClassKey, ClassUnsupported, ClassOther:
+		return true
+	case ClassInvalid: // a HEAD's InvalidRequest is about SSE-C and a key that was not sent
+		return e.Op != "HeadObject" || e.Code != "InvalidRequest"
+	case ClassTransient: // the same question was answered where it was put as a GET
+		return e.Code == ""
+	}
+	return false
 }

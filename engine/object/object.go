@@ -1,6 +1,9 @@
 package object
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Ref names one object, or one version of it, in a bucket.
 type Ref struct {
@@ -10,7 +13,8 @@ type Ref struct {
 	VersionID string
 }
 
-// String is for messages: s3://bucket/key, with ?versionId= where one is named.
+// String is for messages: s3://bucket/key, with ?versionId= where one is named. It
+// holds the key as it is: what goes to a terminal goes through Printable.
 func (r Ref) String() string {
 	s := "s3://" + r.Bucket + "/" + r.Key
 	if r.VersionID != "" {
@@ -18,6 +22,10 @@ func (r Ref) String() string {
 	}
 	return s
 }
+
+// IsAccessPoint says whether a bucket is the ARN of an access point of AWS, through
+// which S3 tells objects and none of the settings of the bucket behind it.
+func IsAccessPoint(bucket string) bool { return strings.HasPrefix(bucket, "arn:") }
 
 // Object is what the source of a plan tells about one object: a listing row,
 // an inventory row, a line of a key list. Zero values mean "not told", except
@@ -50,13 +58,14 @@ type Object struct {
 	// with a "-N" suffix).
 	MultipartUploaded bool
 	// ChecksumAlgorithm as listings and inventories name it: CRC32, CRC32C,
-	// CRC64NVME, SHA1, SHA256; empty for none or not told.
+	// CRC64NVME, SHA1, SHA256, SHA512, MD5, XXHASH64, XXHASH3, XXHASH128; empty for
+	// none or not told.
 	ChecksumAlgorithm string
 	// ChecksumType is COMPOSITE or FULL_OBJECT; empty where not told.
 	ChecksumType string
-	// ClientSide is set where the user metadata carries the marks of an S3
-	// encryption client (x-amz-key, x-amz-key-v2, x-amz-c …).
-	ClientSide bool
+	// ClientSide is the envelope of an S3 encryption client, as far as the user
+	// metadata shows one; empty where it was not seen.
+	ClientSide ClientSide
 	// LockMode and RetainUntil are the retention, LegalHold the hold, as far as
 	// the source tells them.
 	LockMode    string
@@ -73,6 +82,11 @@ func (o *Object) Archived() bool {
 	}
 	return o.ArchiveTier == "ARCHIVE_ACCESS" || o.ArchiveTier == "DEEP_ARCHIVE_ACCESS"
 }
+
+// Reserved says whether the object is in a storage class that a service of AWS
+// keeps for itself (AWS_BACKUP_WARM and others): no request of a user can write
+// into it, and what is in it is not the user's to change.
+func (o *Object) Reserved() bool { return strings.HasPrefix(o.StorageClass, "AWS_") }
 
 // Locked says whether a retention or a legal hold is known to protect the object.
 func (o *Object) Locked() bool { return o.LockMode != "" || o.LegalHold }
@@ -106,12 +120,26 @@ type Attributes struct {
 	// Grants is nil until the ACL was read; an empty non-nil slice means "owner
 	// has full control and nobody else has anything".
 	Grants []Grant
+	// Annotations is nil until they were listed, which only a request of its own does.
+	// Their texts are read where they have to be written again.
+	Annotations []Annotation
 	// PartsCount is how many parts the object was uploaded in; 0 where not told.
 	PartsCount int
 	// PartSizes are the sizes of the parts, in order, where they could be read.
 	PartSizes []int64
 	// Checksums holds the values by algorithm name (CRC32 …), base64.
 	Checksums map[string]string
+	// ChecksumsUntold: the store answered only when it was not asked for checksums (S3
+	// shows one under SSE-KMS to those alone who may decrypt), so there may be one.
+	ChecksumsUntold bool
+	// EventHold is set where the lock lasts until an event is told to S3, and then
+	// for EventHoldDays or EventHoldYears; until then every look at RetainUntil shows
+	// a later date, so that a copied one is a weaker lock.
+	EventHold                     bool
+	EventHoldDays, EventHoldYears int
+	// UnknownEncryption is the store's word for an encryption that reseal does not
+	// know (aws:backup); Encryption.Type is SSEUnknown then.
+	UnknownEncryption string
 	// Restored is set where a temporary restored copy makes the bytes of an
 	// archived object readable.
 	Restored bool
@@ -119,6 +147,17 @@ type Attributes struct {
 
 // Tag is one object tag.
 type Tag struct{ Key, Value string }
+
+// Annotation is a named text that stands beside an object (AWS, since 2026). It is
+// under the object's encryption.
+type Annotation struct {
+	Name string
+	// ETag and Size as a listing tells them.
+	ETag string
+	Size int64
+	// Text is nil until it was read; there is no empty one.
+	Text []byte
+}
 
 // Grant is one entry of an ACL. Exactly one of ID, URI and Email names the
 // grantee.

@@ -1,5 +1,7 @@
 package object
 
+import "slices"
+
 // Switch is a setting that can be left to its default.
 type Switch uint8
 
@@ -28,9 +30,42 @@ type Target struct {
 	StorageClass string
 	// StampMtime keeps the LastModified in the user metadata "mtime".
 	StampMtime bool
-	// CustomerKey is the new SSE-C key, SourceKey the one that sources are under.
+	// CustomerKey is the new SSE-C key, SourceKey the one that a source is under.
 	CustomerKey CustomerKey `json:"-"`
 	SourceKey   CustomerKey `json:"-"`
+	// MoreSourceKeys are others that sources may be under; see From.
+	MoreSourceKeys []CustomerKey `json:"-"`
+}
+
+// SourceKeys are the customer keys that sources may be under.
+func (t *Target) SourceKeys() []CustomerKey {
+	if t.SourceKey.IsZero() {
+		return nil
+	}
+	return append([]CustomerKey{t.SourceKey}, t.MoreSourceKeys...)
+}
+
+// Opens says whether one of the source keys is the one that an object under e shows.
+func (t *Target) Opens(e *Encryption) bool {
+	k := t.From(e).SourceKey
+	return !k.IsZero() && k.MD5() == e.CustomerKeyMD5
+}
+
+// From is the target for a source that is under e: its SourceKey is the one whose
+// fingerprint e shows.
+func (t *Target) From(e *Encryption) *Target {
+	if e.Type != SSEC || len(t.MoreSourceKeys) == 0 || t.SourceKey.MD5() == e.CustomerKeyMD5 {
+		return t
+	}
+	for i, k := range t.MoreSourceKeys {
+		if k.MD5() == e.CustomerKeyMD5 {
+			u := *t
+			u.SourceKey = k
+			u.MoreSourceKeys = slices.Concat(t.MoreSourceKeys[:i], t.MoreSourceKeys[i+1:], []CustomerKey{t.SourceKey})
+			return &u
+		}
+	}
+	return t
 }
 
 // MetBy says whether an object under e is as the target wants it. The KMS
@@ -63,6 +98,12 @@ func (t *Target) sameKey(shown string) bool {
 	return SameKMSKey(t.KMSKeyID, shown)
 }
 
+// UnderOtherKey says whether an object under e may be under another KMS key than the
+// target's, or whether which one was not told.
+func (t *Target) UnderOtherKey(e Encryption) bool {
+	return t.SSE.KMS() && e.Type.KMS() && !t.sameKey(e.KMSKeyID)
+}
+
 // Satisfied says whether the object needs nothing: encryption and, where one is
 // asked for, storage class.
 func (t *Target) Satisfied(o *Object) bool {
@@ -78,4 +119,24 @@ func SameClass(a, b string) bool {
 		b = "STANDARD"
 	}
 	return a == b
+}
+
+// Keep is the target under which an object that is under e stays as it is: what a
+// write asks for that is to change something else. Nobody can ask for no encryption.
+func (t *Target) Keep(e Encryption) Target {
+	from := t.From(&e)
+	k := Target{SSE: e.Type, SourceKey: from.SourceKey, MoreSourceKeys: from.MoreSourceKeys}
+	switch e.Type {
+	case SSEKMS, DSSEKMS:
+		k.KMSKeyID, k.ShownKeyID = e.KMSKeyID, e.KMSKeyID
+		if e.Type == SSEKMS {
+			k.BucketKey = Off
+			if e.BucketKey {
+				k.BucketKey = On
+			}
+		}
+	case SSEC:
+		k.CustomerKey = from.SourceKey
+	}
+	return k
 }

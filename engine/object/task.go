@@ -8,20 +8,28 @@ import (
 // Operation is a way to bring an object under another encryption.
 type Operation uint8
 
-// The operations, in the order of their cost. OpNone is an object that needs
-// or allows no operation; OpUndecided is a planned task whose row could not
-// settle it: the worker inspects and chooses.
+// The operations. Their numbers are in every checkpoint, so new ones come last.
+// OpNone is an object that needs or allows no operation; OpUndecided is a planned
+// task whose row could not settle it: the worker inspects and chooses.
 const (
 	OpUndecided Operation = iota
 	OpNone
 	OpUpdate
 	OpCopy
 	OpMultipart
+	OpRewrite     // GET, and a PutObject on the condition that nobody wrote meanwhile
+	OpRewrap      // the envelope of client-side encryption alone
+	NumOperations = iota
 )
 
-var opNames = [...]string{"undecided", "", "update", "copy", "multipart"}
+var opNames = [...]string{"undecided", "", "update", "copy", "multipart", "rewrite", "rewrap"}
 
-// String is the name in the report: update, copy, multipart or empty.
+// Changes says whether the operation is one that changes an object, and so one
+// that reports name and count.
+func (o Operation) Changes() bool { return o >= OpUpdate && o < NumOperations }
+
+// String is the name in the report: update, copy, multipart, rewrite, rewrap or
+// empty.
 func (o Operation) String() string {
 	if int(o) < len(opNames) {
 		return opNames[o]
@@ -73,10 +81,19 @@ const (
 	ReasonComposite   Reason = "composite-checksum" // its checksum would change its type
 	ReasonContext     Reason = "encryption-context" // an unreadable KMS context might be lost
 	ReasonMetadata    Reason = "metadata"           // metadata that HTTP cannot show would be lost
+	ReasonEventHold   Reason = "event-hold"         // would lose its event hold
+	ReasonAnnotations Reason = "annotations"        // would lose its annotations
 	ReasonClass       Reason = "storage-class"      // the store would put it into another class
 	ReasonNullVersion Reason = "null-version"       // a copy would overwrite an older null version
+	ReasonSource      Reason = "wrong-source"       // the store copies another object's bytes under its name
+	ReasonReaders     Reason = "cse-readers"        // readers of client-side encryption would need another key
+	ReasonOrphan      Reason = "orphan-instruction" // an instruction file whose object is not there
+	ReasonInstruction Reason = "instruction-file"   // an instruction file, which goes with its object
+	ReasonUnauthentic Reason = "unauthenticated"    // its source has no tag, so that nobody can tell whether it was changed
+	ReasonPlaintext   Reason = "plaintext"          // it would lie unencrypted
 	ReasonExcluded    Reason = "excluded"           // --operation or selection does not allow it
 	ReasonReply       Reason = "reply"              // done on the word of a reply that shows no encryption (--verify response)
+	ReasonInDoubt     Reason = "in-doubt"           // found as wanted, and an earlier process of the job may have changed it
 	ReasonUnknown     Reason = ""
 )
 
@@ -94,6 +111,11 @@ type Task struct {
 	// InDoubt is set by the checkpoint, and not stored, where an earlier process
 	// may have sent this task's mutation and died before the outcome was durable.
 	InDoubt bool
+	// Earlier is set by the checkpoint, and not stored, where an earlier process
+	// planned this task. The directory may be old, or a copy: what the row tells of
+	// the object's encryption may have been changed since by the job itself, and
+	// where that leaves the ETag as it was, no condition on the ETag notices.
+	Earlier bool
 }
 
 // Outcome is what became of one task; with the task it makes one row of the
@@ -102,8 +124,9 @@ type Outcome struct {
 	Seq       uint64
 	State     State
 	Operation Operation
-	// Reason is the reason of a left object, the error class of a failed one, and
-	// ReasonReply for a done one that nobody has looked at since.
+	// Reason is the reason of a left object, the error class of a failed one,
+	// ReasonReply for a done one that nobody has looked at since, and ReasonInDoubt for
+	// one that is as wanted and may have been changed by an earlier process.
 	Reason     Reason
 	ErrorCode  string
 	HTTPStatus int
@@ -113,7 +136,10 @@ type Outcome struct {
 	Size                  int64
 	ETagBefore, ETagAfter string
 	Before, After         Encryption
-	NewVersionID          string
+	// ClientSideBefore and ClientSideAfter are the envelopes that were seen; empty
+	// where nobody looked.
+	ClientSideBefore, ClientSideAfter ClientSide
+	NewVersionID                      string
 	// OldVersionKept is set where a copy on a versioned bucket left the previous
 	// version behind under its old encryption.
 	OldVersionKept bool
@@ -152,11 +178,11 @@ type Upload struct {
 	Begun time.Time
 	// ID of the multipart upload; empty until it is known, and for a copy by
 	// CopyObject whose Reapply must follow.
-	ID       string
-	ETag     string // of the source, which every part is conditional on
-	Size     int64
-	PartSize int64
-	// PartSizes holds the boundaries where they are not all PartSize.
+	ID   string
+	ETag string // of the source, which every part is conditional on
+	Size int64
+	// PartSizes are the sizes of the parts, in order. Of parts that are sent instead of
+	// copied they are those of the new bytes, and unknown until the last was sent.
 	PartSizes []int64
 	// Carries is CopyRequest.Carries of the request that began it; nil where nobody
 	// kept it.
@@ -166,10 +192,23 @@ type Upload struct {
 	Reapply Reapply
 }
 
+// NewSize is that of the object that the upload makes: the source's, unless its bytes
+// become others on their way.
+func (u *Upload) NewSize() int64 {
+	if len(u.PartSizes) == 0 {
+		return u.Size
+	}
+	var n int64
+	for _, size := range u.PartSizes {
+		n += size
+	}
+	return n
+}
+
 // Reapply is what a copy loses on some stores and a later request can restore.
 type Reapply struct {
 	Tags        []Tag
-	Grants      []Grant
+	Annotations []Annotation // with their texts
 	LockMode    string
 	RetainUntil time.Time
 	LegalHold   bool
@@ -177,7 +216,7 @@ type Reapply struct {
 
 // IsZero is whether there is nothing to re-apply.
 func (r *Reapply) IsZero() bool {
-	return len(r.Tags) == 0 && len(r.Grants) == 0 && r.LockMode == "" && !r.LegalHold
+	return len(r.Tags) == 0 && len(r.Annotations) == 0 && r.LockMode == "" && !r.LegalHold
 }
 
 // Part is one finished part of an upload.
@@ -190,6 +229,14 @@ type Part struct {
 
 // PendingUpload is one open multipart upload, as the store lists it.
 type PendingUpload struct {
-	Key, ID   string
-	Initiated time.Time
+	Key, ID string
+	// Initiated is when it was begun, by this machine's clock as far as the two clocks
+	// differ now. Stamp is the same as the store wrote it down, by its own clock of
+	// then, which may have been set since.
+	Initiated, Stamp time.Time
+}
+
+// BegunSince says whether the upload may have been begun after t.
+func (u *PendingUpload) BegunSince(t time.Time) bool {
+	return !u.Initiated.Before(t) || !u.Stamp.Before(t)
 }

@@ -19,7 +19,8 @@ import (
 //
 // Too few cost speed, and a few too many only latency, hence the bounds below a
 // half. Time in which slots were free says nothing, and errors of an overloaded
-// store that does not say SlowDown (timeouts, 500) halve n.
+// store that does not say SlowDown (timeouts, 500) halve n; where they come as
+// often after two halvings, n is not their cause and comes back.
 type concurrency struct {
 	n        int
 	min, max int
@@ -32,6 +33,15 @@ type concurrency struct {
 	asked    bool // a window of the climb has denied already
 	win      flow
 	settling time.Duration // of the window's start is ignored after a change
+	ill      illness
+}
+
+// illness is what is known of errors that are no throttling.
+type illness struct {
+	share float64 // that comes at any n
+	seen  float64 // before the last halving
+	from  int     // n before the first halving in vain
+	vain  int
 }
 
 type phase uint8
@@ -106,10 +116,9 @@ func (c *concurrency) enough() bool {
 
 func (c *concurrency) judge(w flow) {
 	x := w.work / w.dt.Seconds()
+	c.well(w)
 	switch {
-	case w.broken >= 3 && w.broken*10 >= w.done:
-		c.set(max(c.min, c.n/2))
-		c.rest(shortHold)
+	case w.broken >= 3 && w.broken*10 >= w.done && c.worse(float64(w.broken)/float64(w.done)):
 	case w.idle*10 > w.dt:
 		// Something else limits; nothing can be learnt about n.
 		if c.phase == above || c.phase == below {
@@ -129,6 +138,39 @@ func (c *concurrency) judge(w flow) {
 		}
 	default:
 		c.settle(x)
+	}
+}
+
+// worse takes in a share of errors; it halves n where that may help.
+func (c *concurrency) worse(share float64) bool {
+	ill := &c.ill
+	switch {
+	case share <= 1.5*ill.share:
+		return false
+	case ill.seen > 0 && share >= 0.7*ill.seen:
+		ill.vain++
+	default:
+		ill.vain, ill.from = 0, c.n
+	}
+	ill.seen = share
+	if ill.vain >= convincing {
+		ill.share = share
+		c.set(ill.from)
+		ill.seen, ill.vain = 0, 0
+	} else {
+		c.set(max(c.min, c.n/2))
+	}
+	c.rest(shortHold)
+	return true
+}
+
+// well takes in a window without many errors.
+func (c *concurrency) well(w flow) {
+	if share := float64(w.broken) / float64(max(1, w.done)); share < c.ill.share/2 {
+		c.ill.share = share
+	}
+	if w.broken*10 < w.done {
+		c.ill.seen, c.ill.vain = 0, 0
 	}
 }
 

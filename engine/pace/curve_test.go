@@ -15,8 +15,9 @@ type drawRate struct {
 	allowed func(sec float64) float64
 	depth   float64 // of the store's bucket, in seconds
 	latency time.Duration
-	jitter  float64 // of the latency
-	stray   float64 // share refused at any rate
+	jitter  float64    // of the latency
+	stray   float64    // share refused at any rate
+	strays  [2]float64 // from and to which second; all the time where empty
 	retry   time.Duration
 }
 
@@ -52,7 +53,8 @@ func (d drawRate) run(seconds int) (accepted, bound, limits []float64, throttled
 			}
 			out.take(1)
 			owed--
-			refused := store < 1 || random.Float64() < d.stray
+			strays := d.strays[1] == 0 || now.Seconds() >= d.strays[0] && now.Seconds() < d.strays[1]
+			refused := store < 1 || random.Float64() < d.stray && strays
 			if refused {
 				throttled[sec]++
 			} else {
@@ -123,6 +125,14 @@ func TestRateCurves(t *testing.T) {
 				}
 				return 1e6
 			}}, 80, nil},
+		{"noise1.txt", "1 % refused at any rate; demand 350, no limit", drawRate{demand: 350, allowed: steady(1e6), depth: 1, latency: 20 * time.Millisecond, jitter: 0.5, stray: 0.01}, 120, nil},
+		{"noise3.txt", "3 % refused at any rate; demand 350, no limit", drawRate{demand: 350, allowed: steady(1e6), depth: 1, latency: 20 * time.Millisecond, jitter: 0.5, stray: 0.03}, 120, nil},
+		{"noise10.txt", "10 % refused at any rate; demand 350, no limit", drawRate{demand: 350, allowed: steady(1e6), depth: 1, latency: 20 * time.Millisecond, jitter: 0.5, stray: 0.1}, 120, nil},
+		{"noise30.txt", "30 % refused at any rate; demand 350, no limit", drawRate{demand: 350, allowed: steady(1e6), depth: 1, latency: 20 * time.Millisecond, jitter: 0.5, stray: 0.3}, 120, nil},
+		{"noise10fast.txt", "10 % refused at any rate; demand 20000, no limit", drawRate{demand: 20000, allowed: steady(1e6), depth: 1, latency: 20 * time.Millisecond, jitter: 0.5, stray: 0.1}, 60, nil},
+		{"noise10slow.txt", "10 % refused at any rate; demand 10, no limit", drawRate{demand: 10, allowed: steady(1e6), depth: 1, latency: 20 * time.Millisecond, jitter: 0.5, stray: 0.1}, 120, nil},
+		{"both.txt", "10 % refused at any rate, and the store takes 1000; demand 5000", drawRate{demand: 5000, allowed: steady(1000), depth: 0.5, latency: 20 * time.Millisecond, jitter: 0.5, stray: 0.1}, 120, nil},
+		{"ends.txt", "the store takes 1000; demand 5000; 10 % refused at any rate from 40 s to 80 s", drawRate{demand: 5000, allowed: steady(1000), depth: 0.5, latency: 20 * time.Millisecond, jitter: 0.5, stray: 0.1, strays: [2]float64{40, 80}}, 120, nil},
 		{"lent.txt", "others take a third of 1500 for 20 s of every 40", drawRate{demand: 5000, depth: 0.5, latency: 20 * time.Millisecond, jitter: 0.5,
 			allowed: func(s float64) float64 {
 				if math.Mod(s, 40) >= 20 {
@@ -146,6 +156,18 @@ func TestRateCurves(t *testing.T) {
 				}
 				settled(t, ok, throttled, span[0], span[1], bound[span[0]+1])
 			}
+			// What is refused at any rate costs just that share, once it is known.
+			if d := &tc.d; d.stray > tolerated && d.strays[1] == 0 {
+				from, sum := tc.seconds/3, 0.0
+				for _, n := range accepted[from:] {
+					sum += n
+				}
+				got, left := sum/float64(tc.seconds-from), math.Min(d.demand, d.allowed(0))*(1-d.stray)
+				t.Logf("from %d s on: %.1f accepted a second of %.1f", from, got, left)
+				if got < 0.9*left {
+					t.Errorf("%.1f accepted a second, want at least 0.9 of %.1f", got, left)
+				}
+			}
 			golden(t, tc.file, plot(tc.title, accepted, bound, top))
 		})
 	}
@@ -168,6 +190,8 @@ func TestConcurrencyCurves(t *testing.T) {
 		}, nil, 0.05, 36, 80},
 		{"timeouts.txt", "24 at a time; from 60 s to 65 s every fifth request times out", func(int) float64 { return 24 },
 			func(s int) bool { return s >= 60 && s < 65 }, 0.05, 18, 40},
+		{"faulty.txt", "24 at a time; from 60 s on every fifth request times out at any n", func(int) float64 { return 24 },
+			func(s int) bool { return s >= 60 }, 0.05, 18, 40},
 	} {
 		t.Run(tc.file, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(5, 6))

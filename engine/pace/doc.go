@@ -3,11 +3,12 @@
 // one round trip when they do, comes back as soon as they allow it, and never
 // exceeds a ceiling that a person set.
 //
-// Three calculators, each a pure function of its state and of what was seen:
+// Four calculators, each a pure function of its state and of what was seen:
 //
 //	rate         requests a second against one limit of the store: S3 by key
 //	             prefix, KMS by key. Unbounded until the store throttles.
 //	concurrency  requests in flight, by throughput and latency.
+//	floor        which refusals come at any rate, and are no reason to slow down.
 //	split        which prefixes have a limit of their own.
 //
 // Pacer is the thin shell that waits: it counts replies, steps the calculators

@@ -39,10 +39,17 @@ type waiter struct {
 	in         *limiter
 	prev, next *waiter
 	moved      bool          // from one queue to another, once or more
+	letGo      bool          // by Drain: it gets its value without a grant
 	ready      chan struct{} // gets one value with the grant
 }
 
+// pushBack queues what begins something at the end, and what ends something behind
+// its like: a proof does not wait for new work.
 func (l *limiter) pushBack(w *waiter) {
+	if w.call.Ends {
+		l.pushBehindEnds(w)
+		return
+	}
 	w.in, w.prev, w.next = l, l.tail, nil
 	if l.tail != nil {
 		l.tail.next = w
@@ -50,6 +57,23 @@ func (l *limiter) pushBack(w *waiter) {
 		l.head = w
 	}
 	l.tail = w
+}
+
+func (l *limiter) pushBehindEnds(w *waiter) {
+	at := l.head
+	for at != nil && at.call.Ends {
+		at = at.next
+	}
+	switch {
+	case at == l.head:
+		l.pushFront(w)
+	case at == nil:
+		w.in, w.prev, w.next = l, l.tail, nil
+		l.tail.next, l.tail = w, w
+	default:
+		w.in, w.prev, w.next = l, at.prev, at
+		at.prev.next, at.prev = w, w
+	}
 }
 
 func (l *limiter) pushFront(w *waiter) {

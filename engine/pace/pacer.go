@@ -55,6 +55,7 @@ type Pacer struct {
 		prefixes    map[string]*limiter // by prefix
 		keys        map[string]*limiter // by KMS key
 		all         []*limiter
+		draining    bool // nothing waits that begins something
 		armed       bool // replies are counted for the adaptive limits
 		lastStep    time.Duration
 		alarm       *time.Timer
@@ -154,8 +155,13 @@ func (p *Pacer) enterGate(ctx context.Context, c *object.Call) error {
 		m.Unlock()
 		return nil
 	}
+	if m.draining && !c.Ends {
+		p.queued.Add(-1)
+		m.Unlock()
+		return ErrDrained
+	}
 	w := p.waiters.Get().(*waiter)
-	w.call, w.moved = c, false
+	w.call, w.moved, w.letGo = c, false, false
 	at.pushBack(w)
 	p.arm(now, at)
 	m.Unlock()
@@ -166,7 +172,9 @@ func (p *Pacer) enterGate(ctx context.Context, c *object.Call) error {
 		m.Lock()
 		if w.in == nil { // the grant came at the same time: it has a slot to give back
 			<-w.ready
-			p.inFlight.Add(-1)
+			if !w.letGo {
+				p.inFlight.Add(-1)
+			}
 		} else {
 			w.in.remove(w)
 			p.queued.Add(-1)
@@ -177,8 +185,12 @@ func (p *Pacer) enterGate(ctx context.Context, c *object.Call) error {
 		p.waiters.Put(w)
 		return ctx.Err()
 	}
+	letGo := w.letGo
 	w.call = nil
 	p.waiters.Put(w)
+	if letGo {
+		return ErrDrained
+	}
 	return nil
 }
 
@@ -217,14 +229,19 @@ func (p *Pacer) limitsOf(c *object.Call) (ls [5]*limiter, n int) {
 			n++
 		}
 	}
-	add(m.requests)
+	toStore := c.Kind != object.ReqKMS
+	if toStore {
+		add(m.requests)
+	}
 	if c.KMSKey != "" {
 		add(m.kmsRequests)
 	}
 	if c.Bytes > 0 {
 		add(m.bandwidth)
 	}
-	add(p.limitOf(c.Key))
+	if toStore {
+		add(p.limitOf(c.Key))
+	}
 	if c.KMSKey != "" {
 		add(m.keys[c.KMSKey])
 	}
@@ -294,7 +311,9 @@ func (p *Pacer) attribute(now time.Duration, c *object.Call, r object.Result) {
 		return
 	}
 	p.stepSoon()
-	p.limitOf(c.Key).saw(now, c, r, byS3)
+	if c.Kind != object.ReqKMS {
+		p.limitOf(c.Key).saw(now, c, r, byS3)
+	}
 	if byS3 {
 		return // KMS was not asked
 	}

@@ -37,6 +37,7 @@ var curvature = (1 - decrease) / math.Pow(plateau.Seconds(), 3)
 // rate is the calculator of one adaptive limit.
 //
 //	the replies of up to a second, since the last cut   the limit
+//	no more throttled than at any rate (see floor)      as if none were
 //	few or none throttled, limit not in use             stays
 //	few or none throttled, limit in use                 cubic in time: quickly back to where it was cut,
 //	                                                    slowly past it, then faster and faster
@@ -62,6 +63,8 @@ type rate struct {
 	cutAt  time.Duration
 	until  time.Duration // nothing is sent before
 	seen   history
+	past   past
+	floor  floor
 }
 
 func newRate() rate { return rate{limit: math.Inf(1), cutAt: -1} }
@@ -89,15 +92,38 @@ func (h *history) push(t tally) {
 	h.n++
 }
 
+// past sums up to ten seconds of tallies.
+type past struct {
+	tally   // of the second that runs
+	seconds history
+}
+
+func (p *past) push(t tally) {
+	p.add(t)
+	if p.dt >= time.Second {
+		p.seconds.push(p.tally)
+		p.tally = tally{}
+	}
+}
+
+func (p *past) sum() tally {
+	s := p.seconds.sum()
+	s.add(p.tally)
+	return s
+}
+
+func (s *tally) add(t tally) {
+	s.dt += t.dt
+	s.replies += t.replies
+	s.ok += t.ok
+	s.throttled += t.throttled
+	s.inUse = s.inUse || t.inUse
+	s.wait = max(s.wait, t.wait)
+}
+
 func (h *history) sum() (s tally) {
 	for i := range min(h.n, len(h.ring)) {
-		t := h.ring[i]
-		s.dt += t.dt
-		s.replies += t.replies
-		s.ok += t.ok
-		s.throttled += t.throttled
-		s.inUse = s.inUse || t.inUse
-		s.wait = max(s.wait, t.wait)
+		s.add(h.ring[i])
 	}
 	return s
 }
@@ -112,13 +138,52 @@ func (r *rate) step(now time.Duration, t tally) {
 		return
 	}
 	r.seen.push(t)
-	if s := r.seen.sum(); congested(s) {
-		r.cut(now, s)
-		return
+	r.past.push(t)
+	s := r.seen.sum()
+	if r.floor.looking {
+		switch r.floor.look(now, now-max(r.cutAt, r.until), t) {
+		case undecided:
+			return
+		case proved:
+			r.restore(now)
+			return
+		case inVain:
+			r.look(now, r.floor.after)
+			return
+		}
 	}
-	if t.inUse && r.reached(r.seen.sum()) {
+	switch {
+	case congested(s) && !r.floor.explains(s):
+		r.cut(now, s)
+	case r.floor.due(now) && s.dt >= time.Second:
+		r.look(now, s)
+	case t.inUse && r.reached(s):
 		r.recover(t.dt)
 	}
+}
+
+// look goes below what the store accepted of s, to see whether it refuses less.
+func (r *rate) look(now time.Duration, s tally) {
+	limit, peak := r.limit, r.peak
+	r.peak = math.Max(lowest, float64(s.ok)/s.dt.Seconds())
+	r.lower(now)
+	r.floor.begin(s, limit, peak, r.limit)
+}
+
+// restore takes back cuts that were in vain.
+func (r *rate) restore(now time.Duration) {
+	r.limit, r.peak = r.floor.limit, r.floor.peak
+	r.clock, r.goal, r.partly = plateau, 0, false
+	r.cutAt = now
+	r.seen = history{}
+}
+
+// lower makes the rate what is left of its peak.
+func (r *rate) lower(now time.Duration) {
+	r.limit = math.Max(lowest, r.peak*decrease)
+	r.clock = 0
+	r.cutAt = now
+	r.seen = history{}
 }
 
 // reached says whether what came back is about what the limit lets through. Calls
@@ -151,7 +216,7 @@ func congested(s tally) bool {
 }
 
 func (r *rate) cut(now time.Duration, s tally) {
-	share := float64(s.throttled) / float64(s.ok+s.throttled)
+	share := r.floor.excess(s)
 	sent := r.limit
 	if measured := float64(s.replies) / s.dt.Seconds(); math.IsInf(r.limit, 1) {
 		sent = math.Max(measured, r.before)
@@ -175,13 +240,21 @@ func (r *rate) cut(now time.Duration, s tally) {
 	}
 	// What was taken since the last cut can be taken, whatever the share says: a
 	// refusal comes back sooner than a copy, and weighs too much for a moment.
-	taken := math.Min(sent, float64(s.ok)/s.dt.Seconds())
+	taken := math.Min(sent, float64(s.ok)/s.dt.Seconds()/(1-r.floor.share))
+	limit, peak := r.limit, r.peak
 	r.peak = max(lowest, taken, sent*math.Max(least, 1-share))
-	r.limit = math.Max(lowest, r.peak*decrease)
-	r.clock = 0
-	r.cutAt = now
+	below := share < outage && r.peak <= max(taken, sent*(1-share)) && r.peak > lowest
+	if s.ok+s.throttled < fewest {
+		// So few replies do not tell what the store accepts; those of a longer while do.
+		if s = r.past.sum(); s.ok+s.throttled >= fewest {
+			r.peak = math.Max(lowest, math.Min(r.peak, float64(s.ok)/s.dt.Seconds()/(1-r.floor.share)))
+		}
+	}
+	r.lower(now)
+	if below {
+		r.floor.begin(s, limit, peak, r.limit)
+	}
 	if s.wait > 0 && share >= 0.5 {
 		r.until = now + min(s.wait, longestPause)
 	}
-	r.seen = history{}
 }

@@ -28,10 +28,13 @@ type store struct {
 	servers int           // requests served at a time; 0 for any number
 	free    []time.Time   // when each server is free
 	limits  []*limit
-	retry   time.Duration
-	ok      []int // by second
-	no      []int
-	begin   time.Time
+	// stray is the share that is refused at any rate, as strayClass.
+	stray      float64
+	strayClass object.Class
+	retry      time.Duration
+	ok         []int // by second
+	no         []int
+	begin      time.Time
 }
 
 // limit is one token bucket of the store.
@@ -86,6 +89,10 @@ func (s *store) do(c *object.Call) (time.Duration, object.Result) {
 			return s.refuse, object.Result{Class: l.class, RetryAfter: s.retry, Latency: s.refuse}
 		}
 		count(&l.ok, t)
+	}
+	if s.stray > 0 && s.rand.Float64() < s.stray {
+		count(&s.no, t)
+		return s.refuse, object.Result{Class: s.strayClass, RetryAfter: s.retry, Latency: s.refuse}
 	}
 	count(&s.ok, t)
 	d := s.latency(s.rand)

@@ -1,6 +1,9 @@
 package report
 
-import "github.com/resealhq/reseal/engine/object"
+import (
+	"github.com/resealhq/reseal/engine/cse"
+	"github.com/resealhq/reseal/engine/object"
+)
 
 // Hint is what a person can do about objects that were left or failed for a
 // reason: a Reason, or the class of an error. It is empty where there is nothing
@@ -24,6 +27,9 @@ var hintsByState = map[object.State]map[object.Reason]string{
 	object.Done: {
 		object.ReasonReply: "the store answered success, and nobody has looked at them since, as --verify response allows: reseal verify does",
 	},
+	object.Already: {
+		object.ReasonInDoubt: "nothing: they are as wanted. A process was killed before it could record whether it had changed them, or the directory is a copy of another that has run",
+	},
 	object.Left: {
 		object.ReasonNoncurrent:  "only UpdateObjectEncryption changes an old version in place; this store was not seen to do it. Expire old versions by a lifecycle rule, or keep their key",
 		object.ReasonArchived:    "restore them (s3 restore-object), then run again with --retry-failed or a new job",
@@ -37,11 +43,29 @@ var hintsByState = map[object.State]map[object.Reason]string{
 		object.ReasonLock:        "a copy would lose their retention or legal hold: let reseal read and write them, or --accept lock",
 		object.ReasonTags:        "a copy would lose their tags: let reseal read and write tags, or --accept tags",
 		object.ReasonRedirect:    "a copy would lose their website redirect: --accept redirect",
+		object.ReasonEventHold:   "a copy would turn their event hold into a date: --accept event-hold",
+		object.ReasonAnnotations: "a copy in parts or a rewrite drops their annotations, and they could not be written again, as the message tells: let reseal list, read and write them, or --accept annotations",
 		object.ReasonComposite:   "a copy would change their checksum's type: --accept composite-checksum",
 		object.ReasonContext:     "they may have an extra KMS context, which no one can read back: give it with --sse-kms-context, or --accept encryption-context",
 		object.ReasonMetadata:    "they have metadata that HTTP cannot show, so that it cannot be resent; copy them by hand",
 		object.ReasonClass:       "this store was not seen to put a copy into their storage class: name one that it keeps with --storage-class",
 		object.ReasonNullVersion: "versioning is suspended, so that a copy would overwrite an older version of theirs: enable versioning for the run, or remove that version",
+		object.ReasonSource:      "this store reads other objects than those that a copy names: rename them, or copy them through a client that reads and writes them",
+		object.ReasonReaders:     "whoever reads them has no key for the new wrap: give it to the readers first, then --accept cse-readers",
+		object.ReasonOrphan:      "instruction files whose objects are not there: delete them, or bring the objects back",
+		object.ReasonInstruction: "instruction files, which go with their objects: delete them once nobody needs them",
+		object.ReasonUnauthentic: "nothing tells whether they were changed, since AES-CBC has no tag: --accept unauthenticated",
+		object.ReasonPlaintext:   "they would lie unencrypted: name an encryption with --sse, or --accept plaintext",
+		cse.ReasonNoEnvelope:     "they are not encrypted by a client, or their instruction file is gone; --only-client-side passes over them",
+		cse.ReasonEnvelope:       "their envelope is not whole, or there are two: restore the metadata from a version or a backup",
+		cse.ReasonAlgorithm:      "no client documents the algorithm that their envelope names",
+		cse.ReasonLegacyWrap:     "their wrap is one of old that nobody should write any more: write them again with a client of today",
+		cse.ReasonCBC:            "readers know AES-CBC under its own wrap only: leave --cse-wrap on keep",
+		cse.ReasonOtherWrap:      "their data keys are under a key of another kind: give it with --source-cse-key-file, or the new one with --cse-key-file or --cse-kms-key-id",
+		cse.ReasonOtherKey:       "their data keys are under another key than the one that was asked for: a job for that key takes them",
+		cse.ReasonContextKept:    "their encryption context would have to change, and readers compare it",
+		cse.ReasonBigMetadata:    "their metadata would pass the 2 KB that S3 takes: shorten it",
+		cse.ReasonInstruction:    "their envelope is in an instruction file, which would stay beside the new object: delete it afterwards and --accept instruction-gap",
 		object.ReasonExcluded:    "--operation or the selection excludes them",
 	},
 	object.Failed: {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -21,6 +20,12 @@ type Page struct {
 	// Made is when the report is written.
 	Made    time.Time
 	Summary *Summary
+	// History of the runs, oldest first.
+	History []Moment
+	// Verified is what the last verification found; nil where there was none.
+	Verified *Verified
+	// Compared is what was estimated beside what it became.
+	Compared []Compared
 	// MaxRows is how many of the objects that were not done are listed; the CSV
 	// has them all. Default 1000.
 	MaxRows int
@@ -28,6 +33,17 @@ type Page struct {
 
 // Fact is one line of a job's description.
 type Fact struct{ Name, Value string }
+
+// Verified is a verification in words.
+type Verified struct {
+	At time.Time
+	OK bool
+	// Lines of what it found, and of what still depends on other keys.
+	Lines []Fact
+}
+
+// Compared is one figure of an estimate, and what it became.
+type Compared struct{ Name, Estimated, Actual string }
 
 // change counts the objects of one encryption before and after.
 type change struct {
@@ -42,56 +58,95 @@ type changeCount struct {
 // Past this many different changes the rest is counted together.
 const maxChanges = 200
 
+// group is the objects that were not done for one reason.
+type group struct {
+	State, Reason, Code string
+	Rows                []Row
+	object.Tally
+}
+
+// Past this many different reasons the rest is counted together.
+const maxGroups = 60
+
 // pageData is what a page shows.
 type pageData struct {
 	*Page
 	Changes []changeCount
-	States  []stateLine
-	Rows    []Row
+	Groups  []*group
 	Shown   int
 	NotDone uint64
+
+	byReason map[[3]string]*group
 }
 
-type stateLine struct {
-	Name, Note string
-	object.Tally
-}
-
-// WriteHTML writes one self-contained page for people: what the job was, what is
-// encrypted how before and after, what was left or failed and why, and the first
-// of those objects. It walks the rows once.
+// WriteHTML writes one self-contained page for people: what the job was, how it went
+// over time, what is encrypted how before and after, and what was left or failed and
+// why, with the first of those objects. It walks the rows once.
 func WriteHTML(w io.Writer, p *Page, rows Rows) error {
-	d := &pageData{Page: p}
-	limit := p.MaxRows
-	if limit == 0 {
-		limit = 1000
-	}
+	d := &pageData{Page: p, byReason: map[[3]string]*group{}}
+	limit := cmp.Or(p.MaxRows, 1000)
 	changes := map[change]object.Tally{}
 	err := rows(func(t *object.Task, o *object.Outcome) error {
 		r := RowOf(t, o)
 		countChange(changes, &r)
-		if r.State == object.Done.String() || r.State == object.Already.String() {
-			return nil
-		}
-		d.NotDone++
-		if len(d.Rows) < limit {
-			d.Rows = append(d.Rows, r)
+		if r.State != object.Done.String() && r.State != object.Already.String() {
+			d.add(&r, limit)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	d.Shown, d.Changes = len(d.Rows), sortChanges(changes)
-	for s, note := range p.Summary.notes() {
-		if t := p.Summary.states[s]; t.Objects > 0 || s == object.Done {
-			d.States = append(d.States, stateLine{s.String(), note, t})
-		}
-	}
+	d.Changes = sortChanges(changes)
+	d.Groups = sortGroups(d.byReason)
 	if err := d.write(w); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
 	return nil
+}
+
+// add counts a row under its reason, and keeps it where there is room: one reason
+// never takes all of it.
+func (d *pageData) add(r *Row, limit int) {
+	d.NotDone++
+	k := [3]string{r.State, string(r.Reason), r.ErrorCode}
+	g := d.byReason[k]
+	if g == nil && len(d.byReason) >= maxGroups {
+		k = [3]string{r.State, "other reasons", ""}
+		g = d.byReason[k]
+	}
+	if g == nil {
+		g = &group{State: k[0], Reason: k[1], Code: k[2]}
+		d.byReason[k] = g
+	}
+	g.Objects++
+	if r.Size != nil {
+		g.Bytes += *r.Size
+	}
+	if d.Shown < limit && (len(g.Rows) < limit*6/10 || limit < 10) {
+		g.Rows = append(g.Rows, *r)
+		d.Shown++
+	}
+}
+
+// sortGroups puts what failed before what was left, and that before what remains.
+func sortGroups(groups map[[3]string]*group) (out []*group) {
+	rank := map[string]int{"failed": 0, "left": 1}
+	for _, g := range groups {
+		out = append(out, g)
+	}
+	slices.SortFunc(out, func(a, b *group) int {
+		ra, aok := rank[a.State]
+		rb, bok := rank[b.State]
+		if !aok {
+			ra = 2
+		}
+		if !bok {
+			rb = 2
+		}
+		return cmp.Or(cmp.Compare(ra, rb), cmp.Compare(b.Objects, a.Objects), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Code, b.Code))
+	})
+	return out
 }
 
 func countChange(changes map[change]object.Tally, r *Row) {
@@ -127,7 +182,7 @@ func iBytes(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
 
 func sizeOf(n *int64) string {
 	if n == nil {
-		return "not known"
+		return "size not known"
 	}
-	return strconv.FormatInt(*n, 10)
+	return iBytes(*n)
 }

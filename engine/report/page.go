@@ -7,12 +7,15 @@ import (
 	"html"
 	"io"
 	"strings"
+
+	"github.com/resealhq/reseal/engine/object"
 )
 
 // The page is written by hand and not by html/template: a program that can reach
 // a template's Execute keeps every exported method of every type, since a template
 // may call it by name, and reseal was a third larger for it, on disk and in memory.
-// All that comes from outside stands between tags, so that escaping text is enough.
+// All that comes from outside stands between tags or in an attribute with quotes, so
+// that escaping text is enough.
 
 //go:embed report.css
 var pageStyle string
@@ -43,34 +46,74 @@ func (w *writer) put(format string, args ...any) {
 	}
 }
 
-// under is a second line in a cell, where there is one.
-func under(class, text string) markup {
-	if text == "" {
-		return ""
-	}
-	return markup(`<br><span class="` + class + `">` + escape(text) + `</span>`)
+// escape makes text HTML. A key may hold a NUL, which HTML cannot.
+func escape(s string) string { return html.EscapeString(strings.ReplaceAll(s, "\x00", "\ufffd")) }
+
+// name is a key, an ARN or a path: it may be broken behind what divides it, so that no
+// word of it is.
+func name(s string) markup {
+	return markup(`<span class="key">` + breakable(s) + `</span>`)
 }
+
+// longWord is how long a word has to be, in bytes, before it may be broken.
+const longWord = 24
+
+// breakable is text in which long words may be broken behind what divides them.
+func breakable(word string) string {
+	if len(word) < longWord {
+		return escape(word)
+	}
+	return dividers.Replace(escape(word))
+}
+
+// A character reference ends in a semicolon, which is none of these.
+var dividers = strings.NewReplacer("/", "/<wbr>", ":", ":<wbr>", "-", "-<wbr>", "_", "_<wbr>", ".", ".<wbr>", "=", "=<wbr>", "?", "?<wbr>", ",", ",<wbr>")
+
+// value is a sentence as it is, and one word as a name.
+func value(s string) markup {
+	if strings.ContainsAny(s, " \t") || len(s) < 16 {
+		return prose(s)
+	}
+	return name(s)
+}
+
+// maxMessage bounds a message of a row, in bytes.
+const maxMessage = 300
 
 func (d *pageData) write(to io.Writer) error {
 	w := &writer{Writer: bufio.NewWriter(to)}
-	w.put("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"+
-		"<title>%v</title>\n<style>\n%v</style>\n</head>\n<body>\n<h1>%v</h1>\n<p class=\"dim\">Written %v</p>\n",
-		d.Title, markup(pageStyle), d.Title, d.Made.UTC().Format("2006-01-02 15:04:05 UTC"))
+	w.head(d.Title, "")
+	w.put("<h1>%v</h1>\n<p class=\"dim\">Written %v</p>\n", name(d.Title), d.Made.UTC().Format("2006-01-02 15:04:05 UTC"))
 	d.verdict(w)
-	w.put("\n<h2>The job</h2>\n<table>\n")
-	for _, f := range d.Facts {
-		w.put("<tr><th>%v</th><td>%v</td></tr>\n", f.Name, f.Value)
-	}
-	w.put("</table>\n")
-	d.outcomes(w)
+	w.cards(d.Summary)
+	w.put("\n<h2>Over time</h2>\n")
+	w.plots(d.History)
 	d.encryptions(w)
-	d.causes(w)
+	d.oldVersions(w)
+	d.verified(w)
+	d.compared(w)
 	d.notDone(w)
-	w.put("</body>\n</html>\n")
+	w.put("\n<h2>The job</h2>\n")
+	w.facts(append(d.Summary.facts(), d.Facts...))
+	w.put("</main>\n</body>\n</html>\n")
 	if w.err != nil {
 		return w.err
 	}
 	return w.Flush()
+}
+
+// head is the head of a page; more stands in it beside the style.
+func (w *writer) head(title string, more markup) {
+	w.put("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"+
+		"<meta name=\"color-scheme\" content=\"light dark\">\n<title>%v</title>\n<style>\n%v</style>\n%v</head>\n<body>\n<main>\n", title, markup(pageStyle), more)
+}
+
+func (w *writer) facts(facts []Fact) {
+	w.put("<dl>\n")
+	for _, f := range facts {
+		w.put("<dt>%v</dt><dd>%v</dd>\n", prose(f.Name), value(f.Value))
+	}
+	w.put("</dl>\n")
 }
 
 func (d *pageData) verdict(w *writer) {
@@ -78,72 +121,164 @@ func (d *pageData) verdict(w *writer) {
 	case !s.Complete:
 		w.put("<p class=\"verdict open\">The job is not finished: %v of %v to go.</p>\n", s.Remaining, Count(s.Planned, "object"))
 	case s.Left+s.Failed > 0:
-		w.put("<p class=\"verdict open\">The job has finished, with %v left untouched and %v failed; all are named below.</p>\n", Count(s.Left, "object"), s.Failed)
+		w.put("<p class=\"verdict open\">The job has finished, with %v left untouched and %v failed; all are named below or in the CSV report.</p>\n", Count(s.Left, "object"), s.Failed)
 	default:
 		w.put("<p class=\"verdict good\">The job has finished, and every one of %v is as wanted.</p>\n", Count(s.Planned, "object"))
 	}
 }
 
-func (d *pageData) outcomes(w *writer) {
-	w.put("\n<h2>What became of the objects</h2>\n<table>\n<tr><th>State</th><th class=\"n\">Objects</th><th class=\"n\">Bytes</th><th></th></tr>\n")
-	for _, s := range d.States {
-		w.put("<tr><td>%v</td><td class=\"n\">%v</td><td class=\"n\">%v</td><td>%v</td></tr>\n", s.Name, s.Objects, iBytes(s.Bytes), s.Note)
+// cards are the states, with their objects and bytes.
+func (w *writer) cards(s *Summary) {
+	w.put("<ul class=\"cards\">\n")
+	for state, note := range s.notes() {
+		if t := s.states[state]; t.Objects > 0 || state == object.Done {
+			w.put("<li class=\"edge-%v\"><b>%v</b> %v<small>%v</small><small>%v</small></li>\n", state, t.Objects, state, iBytes(t.Bytes), note)
+		}
 	}
-	w.put("</table>\n")
+	w.put("</ul>\n")
+}
+
+func (d *pageData) oldVersions(w *writer) {
 	if old := d.Summary.OldVersions; old.Objects > 0 {
 		w.put("<p>%v (%v) left under the old encryption: a copy on a versioned bucket does not replace the version before. "+
-			"The old key must stay usable for as long as one is kept.</p>\n", Count(old.Objects, "old version"), iBytes(old.Bytes))
+			"The old key must stay usable for as long as one is kept; <code>reseal prune</code> deletes them once the new ones are proved.</p>\n", Count(old.Objects, "old version"), iBytes(old.Bytes))
 	}
 }
 
+// encryptions are what the objects were under and are under now, with the share of
+// each as a bar.
 func (d *pageData) encryptions(w *writer) {
-	w.put("\n<h2>Encryption before and after</h2>\n<table>\n<tr><th>Before</th><th>Key before</th><th>After</th><th>Key after</th><th>State</th>" +
-		"<th class=\"n\">Objects</th><th class=\"n\">Bytes</th></tr>\n")
+	w.put("\n<h2>Encryption before and after</h2>\n<ul class=\"changes\">\n")
 	for _, c := range d.Changes {
-		w.put("<tr><td>%v</td><td class=\"key\">%v</td><td>%v</td><td class=\"key\">%v</td><td>%v</td><td class=\"n\">%v</td><td class=\"n\">%v</td></tr>\n",
-			c.Before, c.BeforeKey, c.After, c.AfterKey, c.State, c.Objects, iBytes(c.Bytes))
+		w.put("<li><p>%v <span class=\"dim\">%v</span></p><p class=\"n\">%v <span class=\"dim\">%v</span></p>", c.text(), c.State, Count(c.Objects, "object"), iBytes(c.Bytes))
+		w.put("<svg class=\"bar\" viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"%v\"><rect class=\"track\" width=\"100\" height=\"4\"/><rect class=\"fill-%v\" width=\"%v\" height=\"4\"/></svg></li>\n",
+			percent(c.Objects, d.Summary.Planned)+" of the objects", c.State, fmt.Sprintf("%.2f", 100*float64(c.Objects)/float64(max(1, d.Summary.Planned))))
 	}
-	w.put("</table>\n<p class=\"dim\">Objects that were left, failed or remain stand with the encryption that they had when they were last looked at.</p>\n")
+	w.put("</ul>\n<p class=\"dim\">Objects that were left, failed or remain stand with the encryption that they had when they were last looked at.</p>\n")
 }
 
-func (d *pageData) causes(w *writer) {
-	s := d.Summary
-	if len(s.Causes) == 0 {
+// text is what it was and what it is, once where that is the same.
+func (c *changeCount) text() markup {
+	before, after := encryptionName(c.Before, c.BeforeKey), encryptionName(c.After, c.AfterKey)
+	if before == after {
+		return before
+	}
+	return before + " &rarr; " + after
+}
+
+func encryptionName(kind, key string) markup {
+	if key == "" {
+		return markup("<b>" + escape(kind) + "</b>")
+	}
+	return markup("<b>"+escape(kind)+"</b> ") + name(key)
+}
+
+func (d *pageData) verified(w *writer) {
+	w.put("\n<h2>Verification</h2>\n")
+	v := d.Verified
+	if v == nil {
+		w.put("<p>Nobody has verified the job yet: <code>reseal verify</code> asks the store again, object by object.</p>\n")
 		return
 	}
-	w.put("\n<h2>Why objects were left or failed</h2>\n<table>\n<tr><th>State</th><th>Reason</th><th class=\"n\">Objects</th><th>Example</th><th>What to do</th></tr>\n")
-	for _, c := range s.Causes {
-		w.put("<tr><td>%v</td><td>%v%v</td><td class=\"n\">%v</td><td><span class=\"key\">%v</span>%v</td><td>%v</td></tr>\n",
-			c.State, c.Reason, under("dim", c.ErrorCode), c.Objects, c.Example, under("dim", c.Message), c.Hint)
+	class, text := "good", "every object of the job was as wanted, and as this report says"
+	if !v.OK {
+		class, text = "open", "not everything was as this report says"
 	}
-	w.put("</table>\n")
-	if s.More > 0 {
-		w.put("<p>And %v; the CSV report has every object.</p>\n", Count(uint64(s.More), "more cause"))
-	}
+	w.put("<p class=\"verdict %v\">At %v %v.</p>\n", class, v.At.UTC().Format("2006-01-02 15:04:05 UTC"), text)
+	w.facts(v.Lines)
 }
 
+func (d *pageData) compared(w *writer) {
+	if len(d.Compared) == 0 {
+		return
+	}
+	w.put("\n<h2>Estimate and outcome</h2>\n<table>\n<tr><th></th><th class=\"n\">Estimated</th><th class=\"n\">Actual</th></tr>\n")
+	for _, c := range d.Compared {
+		w.put("<tr><th>%v</th><td class=\"n\">%v</td><td class=\"n\">%v</td></tr>\n", c.Name, c.Estimated, c.Actual)
+	}
+	w.put("</table>\n")
+}
+
+// notDone are the objects that were not done, under their reasons.
 func (d *pageData) notDone(w *writer) {
-	if len(d.Rows) == 0 {
+	if d.NotDone == 0 {
 		return
 	}
 	w.put("\n<h2>Objects that were not done</h2>\n")
 	if uint64(d.Shown) < d.NotDone {
-		w.put("<p>The first %v of %v; <code>reseal report --format csv</code> names them all.</p>\n", d.Shown, d.NotDone)
+		w.put("<p>The first %v of %v; <code>reseal report --job %v --format csv</code> names them all.</p>\n", uint64(d.Shown), d.NotDone, name(d.Summary.Job))
 	} else {
 		w.put("<p>All %v of them.</p>\n", d.NotDone)
 	}
-	w.put("<table>\n<tr><th>Object</th><th>State</th><th>Reason</th><th>Encryption</th><th class=\"n\">Size</th><th>Message</th></tr>\n")
-	for i := range d.Rows {
-		r := &d.Rows[i]
-		version := r.VersionID
-		if version != "" {
-			version = "version " + version
-		}
-		w.put("<tr><td class=\"key\">%v/%v%v</td><td>%v</td><td>%v%v</td><td>%v%v</td><td class=\"n\">%v</td><td>%v</td></tr>\n",
-			r.Bucket, r.Key, under("dim", version), r.State, r.Reason, under("dim", r.ErrorCode), r.SSEBefore, under("key", r.KMSKeyBefore), sizeOf(r.Size), r.Message)
+	hints := map[string]string{}
+	for _, c := range d.Summary.Causes {
+		hints[c.State+string(c.Reason)] = c.Hint
 	}
-	w.put("</table>\n")
+	for _, g := range d.Groups {
+		d.group(w, g, hints[g.State+g.Reason])
+	}
 }
 
-// escape makes text HTML. A key may hold a NUL, which HTML cannot.
-func escape(s string) string { return html.EscapeString(strings.ReplaceAll(s, "\x00", "\ufffd")) }
+func (d *pageData) group(w *writer, g *group, hint string) {
+	what := g.State
+	if g.Reason != "" {
+		what += ": " + g.Reason
+	}
+	if g.Code != "" {
+		what += " (" + g.Code + ")"
+	}
+	w.put("<section class=\"group edge-%v\">\n<h3>%v</h3>\n<p>%v, %v.</p>\n", g.State, what, Count(g.Objects, "object"), iBytes(g.Bytes))
+	common := ""
+	if len(g.Rows) > 0 {
+		common = g.Rows[0].said()
+	}
+	if common != "" {
+		w.put("<p>%v</p>\n", prose(common))
+	}
+	if hint != "" {
+		w.put("<p><b>What to do:</b> %v</p>\n", prose(hint))
+	}
+	w.put("<ul class=\"rows\">\n")
+	for i := range g.Rows {
+		r := &g.Rows[i]
+		version := markup("")
+		if r.VersionID != "" {
+			version = markup(" <small>version ") + name(r.VersionID) + "</small>"
+		}
+		w.put("<li><span>%v%v</span><span class=\"n\">%v</span>", name(r.Bucket+"/"+r.Key), version, sizeOf(r.Size))
+		if said := r.said(); said != "" && said != common {
+			w.put("<small class=\"wide\">%v</small>", prose(said))
+		}
+		w.put("</li>\n")
+	}
+	w.put("</ul>\n")
+	if n := g.Objects - uint64(len(g.Rows)); n > 0 {
+		w.put("<p class=\"dim\">And %v more.</p>\n", n)
+	}
+	w.put("</section>\n")
+}
+
+// said is the row's message without what only names this object, so that one message
+// about many is told once.
+func (r *Row) said() string {
+	s := r.Message
+	if len(r.Key) > 2 {
+		s = strings.ReplaceAll(s, r.Key, "…")
+	}
+	if len(s) > maxMessage {
+		s = strings.ToValidUTF8(s[:maxMessage], "") + "…"
+	}
+	return s
+}
+
+// prose is a text in which flags stay whole and names may be broken behind what
+// divides them.
+func prose(s string) markup {
+	words := strings.Fields(s)
+	for i, word := range words {
+		if words[i] = breakable(word); strings.HasPrefix(strings.Trim(word, "`("), "--") {
+			words[i] = `<span class="whole">` + escape(word) + `</span>`
+		}
+	}
+	return markup(strings.Join(words, " "))
+}

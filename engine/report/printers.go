@@ -11,25 +11,17 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/dustin/go-humanize/english"
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
+
+	"github.com/resealhq/reseal/engine/object"
 )
 
-// Lines prints a line a snapshot: for logs, pipes and CI. Give it to Show with
-// 30 seconds.
-func Lines(w io.Writer) Printer { return &lines{w: w} }
+// Lines prints a line a snapshot, with its time and job: for logs, pipes and CI.
+func Lines(w io.Writer) Printer { return lines{w} }
 
-type lines struct {
-	w     io.Writer
-	begun bool
-}
+type lines struct{ w io.Writer }
 
-func (l *lines) Print(s *Snapshot) {
-	if !l.begun { // nothing has happened yet
-		l.begun = true
-		return
-	}
-	fmt.Fprintln(l.w, s.Line())
+func (l lines) Print(s *Snapshot) {
+	fmt.Fprintf(l.w, "%s %s: %s\n", s.At.Local().Format(time.RFC3339), object.Printable(s.Job), s.Line())
 }
 
 // Line is the snapshot in one line of text.
@@ -46,9 +38,13 @@ func (s *Snapshot) Line() string {
 // details is what the bar and the line share, the most important first: a narrow
 // terminal cuts the rest off.
 func (s *Snapshot) details() string {
-	parts := []string{iBytes(s.Bytes) + " done", humanize.CommafWithDigits(s.ObjectsPerSecond, 1) + " objects/s"}
-	if s.ETASeconds != nil && s.Remaining > 0 {
-		parts = append(parts, "ETA "+roundETA(*s.ETASeconds).String())
+	var parts []string
+	waits := s.Paused || !s.PausedUntil.IsZero() || !s.WaitingSince.IsZero()
+	if !s.PausedUntil.IsZero() {
+		parts = append(parts, "paused until "+s.PausedUntil.Format("Mon 15:04 MST"))
+	}
+	if waits && s.Why != "" {
+		parts = append(parts, object.Printable(s.Why))
 	}
 	if s.Failed > 0 {
 		parts = append(parts, comma(s.Failed)+" failed")
@@ -56,11 +52,12 @@ func (s *Snapshot) details() string {
 	if s.Left > 0 {
 		parts = append(parts, comma(s.Left)+" left")
 	}
-	if !s.PausedUntil.IsZero() {
-		parts = append(parts, "paused until "+s.PausedUntil.Format("Mon 15:04 MST"))
+	if s.ETASeconds != nil && s.Remaining > 0 {
+		parts = append(parts, "ETA "+roundETA(*s.ETASeconds).String())
 	}
-	if s.Why != "" {
-		parts = append(parts, s.Why)
+	parts = append(parts, humanize.CommafWithDigits(s.ObjectsPerSecond, 1)+" objects/s", iBytes(s.Bytes)+" done")
+	if !waits && s.Why != "" {
+		parts = append(parts, object.Printable(s.Why))
 	}
 	parts = append(parts, iBytes(int64(s.BytesPerSecond))+"/s")
 	if e := s.errors(); e != "" {
@@ -72,7 +69,7 @@ func (s *Snapshot) details() string {
 func (s *Snapshot) errors() string {
 	var parts []string
 	for _, class := range slices.Sorted(maps.Keys(s.Errors)) {
-		parts = append(parts, comma(s.Errors[class])+" "+class)
+		parts = append(parts, comma(s.Errors[class])+" "+object.Printable(class))
 	}
 	return strings.Join(parts, " ")
 }
@@ -101,69 +98,6 @@ func roundETA(seconds float64) time.Duration {
 		return d.Round(time.Minute)
 	}
 	return d.Round(time.Second)
-}
-
-// Bar is a progress bar for a terminal: a count while the plan grows, a bar with
-// ETA once it is complete. Give it to Show with a fifth of a second.
-func Bar(w io.Writer) Printer { return &bar{w: w} }
-
-// barWidth is what the bar takes besides its text: the saucer, a percentage and
-// two numbers of nine digits.
-const barWidth = 24 + 8 + 24
-
-// width is the terminal's, asked for each time since people resize it.
-func width(w io.Writer) int {
-	if f, ok := w.(interface{ Fd() uintptr }); ok {
-		if n, _, err := term.GetSize(int(f.Fd())); err == nil {
-			return n
-		}
-	}
-	return 200
-}
-
-func cut(s string, n int) string {
-	if r := []rune(s); len(r) > max(0, n) {
-		return string(r[:max(0, n)])
-	}
-	return s
-}
-
-type bar struct {
-	w     io.Writer
-	bar   *progressbar.ProgressBar
-	known bool // the bar has its end
-}
-
-func (b *bar) Print(s *Snapshot) {
-	if b.bar == nil || s.PlanComplete && !b.known {
-		b.restart(s)
-	}
-	b.bar.Describe(cut(s.details(), width(b.w)-barWidth))
-	if b.known {
-		_ = b.bar.Set64(int64(min(s.Settled(), s.Planned))) // a terminal that is gone is no reason to stop
-	} else {
-		_ = b.bar.Set64(int64(s.Settled()))
-	}
-	if s.Final {
-		_ = b.bar.Clear()
-		_ = b.bar.Exit()
-		fmt.Fprintln(b.w, s.Line())
-	}
-}
-
-func (b *bar) restart(s *Snapshot) {
-	if b.bar != nil {
-		_ = b.bar.Clear()
-		_ = b.bar.Exit()
-	}
-	end := int64(-1)
-	if s.PlanComplete {
-		b.known, end = true, int64(max(1, s.Planned)) // the library knows no empty bar
-	}
-	b.bar = progressbar.NewOptions64(end,
-		progressbar.OptionSetWriter(b.w), progressbar.OptionUseANSICodes(true), progressbar.OptionSetWidth(24),
-		progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
-		progressbar.OptionShowDescriptionAtLineEnd(), progressbar.OptionSetSpinnerChangeInterval(0))
 }
 
 // JSONLines prints every snapshot as one JSON object on a line.

@@ -83,11 +83,15 @@ type Pace struct {
 	KMSRequests float64 `json:"kms_requests_per_second_limit,omitempty"`
 	// Why is the reason of the tightest limit, or of a pause.
 	Why string `json:"why,omitempty"`
+	// Paused: somebody has paused the run.
+	Paused bool `json:"paused,omitempty"`
 	// PausedUntil is when the next window opens, where one is closed.
 	PausedUntil time.Time `json:"paused_until,omitzero"`
 	// WaitingSince is when the store became unreachable or full, or stopped to
 	// accept the credentials; zero while requests come through.
 	WaitingSince time.Time `json:"waiting_since,omitzero"`
+	// WaitingFor is the class of the error that it waits out, in a word.
+	WaitingFor string `json:"waiting_for,omitempty"`
 }
 
 // NewProgress starts counting where the job stands.
@@ -183,7 +187,7 @@ func (p *Progress) Snapshot(now time.Time) *Snapshot {
 		s.Pace = p.opts.Pace()
 	}
 	if w := p.waiting.Load(); w != nil {
-		s.WaitingSince = w.since.UTC()
+		s.WaitingSince, s.WaitingFor = w.since.UTC(), w.class.String()
 		s.Why = waitsFor(w.class) + " since " + w.since.Format("15:04:05")
 	}
 	p.rates(s, now)
@@ -208,7 +212,7 @@ func (p *Progress) rates(s *Snapshot, now time.Time) {
 		s.ObjectsPerSecond = float64(latest.objects-first.objects) / seconds
 		s.BytesPerSecond = float64(latest.bytes-first.bytes) / seconds
 	}
-	if s.PlanComplete && s.ObjectsPerSecond > 0 {
+	if s.PlanComplete && s.ObjectsPerSecond > 0 && s.WaitingSince.IsZero() && s.PausedUntil.IsZero() && !s.Paused {
 		eta := float64(s.Remaining) / s.ObjectsPerSecond
 		s.ETASeconds = &eta
 	}

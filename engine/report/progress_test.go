@@ -89,7 +89,7 @@ func sampleSnapshot() *Snapshot {
 
 func TestLine(t *testing.T) {
 	s := sampleSnapshot()
-	want := "1,000 of 2,000 objects (50.0%), 3.0 MiB done, 12.3 objects/s, ETA 1h2m0s, 20 failed, 30 left, S3 throttles, 2.0 KiB/s, errors: 20 denied 4 throttled"
+	want := "1,000 of 2,000 objects (50.0%), 20 failed, 30 left, ETA 1h2m0s, 12.3 objects/s, 3.0 MiB done, S3 throttles, 2.0 KiB/s, errors: 20 denied 4 throttled"
 	if got := s.Line(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -100,43 +100,53 @@ func TestLine(t *testing.T) {
 	}
 }
 
-func TestLinesSayNothingBeforeAnythingHappened(t *testing.T) {
+func TestLinesTellTimeAndJob(t *testing.T) {
 	var b bytes.Buffer
-	l := Lines(&b)
-	l.Print(sampleSnapshot())
-	if b.Len() != 0 {
-		t.Errorf("the first line is %q", b.String())
-	}
-	l.Print(sampleSnapshot())
-	if strings.Count(b.String(), "\n") != 1 {
-		t.Errorf("got %q", b.String())
+	s := sampleSnapshot()
+	Lines(&b).Print(s)
+	if want := s.At.Local().Format(time.RFC3339) + " j: " + s.Line() + "\n"; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
 	}
 }
 
-func TestBar(t *testing.T) {
-	var b bytes.Buffer
-	p := Bar(&b)
+// What matters stands within the columns: state, failures, what was left, and at 80
+// also the ETA.
+func TestBarLine(t *testing.T) {
 	s := sampleSnapshot()
+	for columns, want := range map[int]string{
+		45:  "[#####-----] 50.0% 1,000/2,000, 20 failed, 30",
+		79:  "[#####-----] 50.0% 1,000/2,000, 20 failed, 30 left, ETA 1h2m0s, 12.3 objects/s,",
+		121: "[############------------] 50.0% 1,000/2,000, 20 failed, 30 left, ETA 1h2m0s, 12.3 objects/s, 3.0 MiB done, S3 throttles,",
+	} {
+		if got := s.barLine(columns); got != want {
+			t.Errorf("%d columns:\n got %q\nwant %q", columns, got, want)
+		}
+	}
+	s.WaitingSince, s.ETASeconds = s.At, nil
+	if got, want := s.barLine(79), "[#####-----] 50.0% 1,000/2,000, S3 throttles, 20 failed, 30 left, 12.3 objects/"; got != want {
+		t.Errorf("waiting:\n got %q\nwant %q", got, want)
+	}
 	s.PlanComplete = false
-	p.Print(s)
-	if !strings.Contains(b.String(), "12.3 objects/s") {
-		t.Errorf("while planning: %q", b.String())
+	if got, want := s.barLine(60), "1,000 of 2,000 planned so far, S3 throttles, 20 failed, 30 l"; got != want {
+		t.Errorf("planning:\n got %q\nwant %q", got, want)
 	}
-	b.Reset()
-	s.PlanComplete = true
-	p.Print(s)
-	if !strings.Contains(b.String(), "(1000/2000)") || !strings.Contains(b.String(), "50%") || !strings.Contains(b.String(), "ETA") {
-		t.Errorf("with a plan: %q", b.String())
+	empty := &Snapshot{PlanComplete: true}
+	if got := empty.barLine(79); !strings.HasPrefix(got, "[##########] 100% 0/0") {
+		t.Errorf("an empty plan: %q", got)
 	}
+}
+
+// The end takes the bar away, and stands there instead.
+func TestBarEnds(t *testing.T) {
+	var b bytes.Buffer
+	p, s := Bar(&b), sampleSnapshot()
+	p.Print(s)
 	b.Reset()
 	s.Final = true
 	p.Print(s)
-	if !strings.HasSuffix(b.String(), s.Line()+"\n") {
+	if want := "\r\x1b[J" + s.Line() + "\n"; b.String() != want {
 		t.Errorf("at the end: %q", b.String())
 	}
-	empty := Bar(&b)
-	empty.Print(&Snapshot{PlanComplete: true})
-	empty.Print(&Snapshot{PlanComplete: true, Final: true})
 }
 
 func TestJSONLines(t *testing.T) {

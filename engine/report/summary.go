@@ -31,6 +31,9 @@ type Summary struct {
 	OldVersions object.Tally      `json:"old_versions_kept"`
 	Causes      []CauseSummary    `json:"causes,omitempty"`
 	More        int               `json:"more_causes,omitempty"` // that are not in Causes
+	// InDoubt are those of Already that an earlier process of the job may have changed.
+	InDoubt uint64 `json:"already_in_doubt,omitempty"`
+	Standing
 
 	states [object.NumStates]object.Tally
 }
@@ -63,8 +66,8 @@ func Summarize(job string, t *object.Totals, lookup Lookup) *Summary {
 		Bytes: t.States[object.Done].Bytes, Seconds: t.Elapsed.Round(time.Millisecond).Seconds(),
 		Operations: map[string]uint64{}, Requests: map[string]uint64{},
 		Complete:    t.PlanComplete && t.States[object.Remaining].Objects == 0,
-		OldVersions: t.OldVersions, More: max(0, len(t.Causes)-maxCauses), states: t.States}
-	for op := object.OpUpdate; op <= object.OpMultipart; op++ {
+		OldVersions: t.OldVersions, states: t.States}
+	for op := object.OpUpdate; op.Changes(); op++ {
 		s.Operations[op.String()] = t.Operations[op].Objects
 	}
 	for k := range object.RequestKind(object.NumRequestKinds) {
@@ -72,8 +75,15 @@ func Summarize(job string, t *object.Totals, lookup Lookup) *Summary {
 			s.Requests[k.String()] = n
 		}
 	}
-	for i := range min(maxCauses, len(t.Causes)) {
-		s.Causes = append(s.Causes, causeSummary(&t.Causes[i], lookup))
+	for i := range t.Causes {
+		switch c := &t.Causes[i]; {
+		case c.State == object.Already: // of those that are as wanted some may be this job's work
+			s.InDoubt += c.Objects
+		case len(s.Causes) < maxCauses:
+			s.Causes = append(s.Causes, causeSummary(c, lookup))
+		default:
+			s.More++
+		}
 	}
 	return s
 }
@@ -94,8 +104,19 @@ func causeSummary(c *object.Cause, lookup Lookup) CauseSummary {
 	return s
 }
 
-// WriteText writes the summary for a terminal: states, operations, causes.
+// WriteText writes the summary for a terminal: when and why, states, operations,
+// causes.
 func (s *Summary) WriteText(w io.Writer) error {
+	var b strings.Builder
+	s.Standing.writeText(&b)
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return err
+	}
+	return s.WriteCounts(w)
+}
+
+// WriteCounts writes the summary without when and why.
+func (s *Summary) WriteCounts(w io.Writer) error {
 	var b strings.Builder
 	tw := tabwriter.NewWriter(&b, 0, 4, 2, ' ', 0)
 	for state, note := range s.notes() {
@@ -122,13 +143,27 @@ func (s *Summary) WriteText(w io.Writer) error {
 func (s *Summary) notes() func(yield func(object.State, string) bool) {
 	return func(yield func(object.State, string) bool) {
 		var ops []string
-		for op := object.OpUpdate; op <= object.OpMultipart; op++ {
+		for op := object.OpUpdate; op.Changes(); op++ {
 			if n := s.Operations[op.String()]; n > 0 {
 				ops = append(ops, "by "+op.String()+" "+humanize.Comma(int64(n)))
 			}
 		}
-		_ = yield(object.Done, strings.Join(ops, ", ")) && yield(object.Already, "was as wanted") &&
+		_ = yield(object.Done, strings.Join(ops, ", ")) && yield(object.Already, s.wasAsWanted()) &&
 			yield(object.Left, "not touched") && yield(object.Failed, "tried, not changed") && yield(object.Remaining, "not taken yet")
+	}
+}
+
+// wasAsWanted says of whom it is not known whether they were: an earlier process of
+// the job was killed before it could record what it had done.
+func (s *Summary) wasAsWanted() string {
+	const perhaps = "found as wanted after an interruption; this job may have changed "
+	switch n := s.states[object.Already].Objects; {
+	case s.InDoubt == 0:
+		return "was as wanted"
+	case s.InDoubt >= n:
+		return perhaps + "them"
+	default:
+		return comma(n-s.InDoubt) + " was as wanted, " + comma(s.InDoubt) + " " + perhaps + "those"
 	}
 }
 
@@ -137,16 +172,16 @@ func (c *CauseSummary) writeText(b *strings.Builder) {
 	if c.ErrorCode != "" {
 		what += " (" + c.ErrorCode + ")"
 	}
-	fmt.Fprintf(b, "%s: %s, %s", c.State, what, Count(c.Objects, "object"))
+	fmt.Fprintf(b, "%s: %s, %s", c.State, object.Printable(what), Count(c.Objects, "object"))
 	if c.Example != "" {
 		fmt.Fprintf(b, ", such as %q", c.Example)
 	}
 	b.WriteString("\n")
 	if c.Message != "" {
-		fmt.Fprintf(b, "    %s\n", oneLine(c.Message))
+		fmt.Fprintf(b, "    %s\n", object.Printable(oneLine(c.Message)))
 	}
 	if c.Hint != "" {
-		fmt.Fprintf(b, "    what to do: %s\n", c.Hint)
+		fmt.Fprintf(b, "    what to do: %s\n", object.Printable(c.Hint))
 	}
 }
 

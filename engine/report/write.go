@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -15,19 +16,37 @@ import (
 // where it remains, and ends with the walker's error. The checkpoint's Rows is one.
 type Rows func(row func(*object.Task, *object.Outcome) error) error
 
-// Only passes the rows in one of the states; all of them where none is named.
-func (rows Rows) Only(states ...object.State) Rows {
-	if len(states) == 0 {
+// Filter says which rows are wanted; what it leaves empty does not restrict them.
+type Filter struct {
+	States  []object.State
+	Reasons []object.Reason
+	// KeyPrefix is how the keys begin.
+	KeyPrefix string
+}
+
+// Where passes the rows that the filter wants.
+func (rows Rows) Where(f Filter) Rows {
+	if len(f.States) == 0 && len(f.Reasons) == 0 && f.KeyPrefix == "" {
 		return rows
 	}
 	return func(row func(*object.Task, *object.Outcome) error) error {
 		return rows(func(t *object.Task, o *object.Outcome) error {
-			if !slices.Contains(states, stateOf(o)) {
+			if !f.wants(t, o) {
 				return nil
 			}
 			return row(t, o)
 		})
 	}
+}
+
+func (f *Filter) wants(t *object.Task, o *object.Outcome) bool {
+	reason := t.Reason
+	if o != nil {
+		reason = o.Reason
+	}
+	return (len(f.States) == 0 || slices.Contains(f.States, stateOf(o))) &&
+		(len(f.Reasons) == 0 || slices.Contains(f.Reasons, reason)) &&
+		strings.HasPrefix(t.Object.Key, f.KeyPrefix)
 }
 
 func stateOf(o *object.Outcome) object.State {
@@ -47,7 +66,7 @@ func WriteCSV(w io.Writer, rows Rows) error {
 	fields := make([]string, 0, len(columns))
 	err := rows(func(t *object.Task, o *object.Outcome) error {
 		r := RowOf(t, o)
-		fields = r.fields(fields)
+		fields = r.Fields(fields)
 		if err := out.Write(fields); err != nil {
 			return fmt.Errorf("writing the report: %w", err)
 		}

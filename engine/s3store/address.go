@@ -2,6 +2,7 @@ package s3store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -26,6 +27,10 @@ type Address struct {
 	// Region and Service for the signature.
 	Region, Service string
 }
+
+// ErrNoAddress is the cause where a bucket's name leads nowhere that this package
+// sends requests to, so that none was sent.
+var ErrNoAddress = errors.New("no address")
 
 // awsSuffixes are the DNS suffixes of the AWS partitions.
 var awsSuffixes = [...]string{
@@ -86,8 +91,8 @@ func (s *Store) Address(ctx context.Context, bucket string) (Address, error) {
 		return *known, nil
 	}
 	a, err := s.resolve(ctx, bucket, s.sdk.Region)
-	if err != nil {
-		return Address{}, err
+	if err != nil || bucket == "" { // what lists the buckets goes to none
+		return a, err
 	}
 	if s.aws {
 		region, err := s.askRegion(ctx, bucket, a)
@@ -117,14 +122,28 @@ func (s *Store) askRegion(ctx context.Context, bucket string, a Address) (string
 	}
 	resp.Body.Close()
 	if resp.StatusCode == http.StatusNotFound {
-		return "", Classify(Failed{Op: r.op, Ref: r.ref, Status: resp.StatusCode, Header: resp.Header.Get})
+		e := Classify(Failed{Op: r.op, Ref: r.ref, Status: resp.StatusCode, Header: resp.Header.Get})
+		s.secrets.CleanError(e, signatureOf(resp))
+		return "", e
 	}
-	return resp.Header.Get("X-Amz-Bucket-Region"), nil
+	region := resp.Header.Get("X-Amz-Bucket-Region")
+	if !regionName.MatchString(region) {
+		return "", nil // it becomes part of a host's name
+	}
+	return region, nil
 }
 
 func (s *Store) resolve(ctx context.Context, bucket, region string) (Address, error) {
+	if object.IsAccessPoint(bucket) && !s.aws {
+		return Address{}, &object.Error{Class: object.ClassUnsupported, Op: "ResolveEndpoint", Ref: object.Ref{Bucket: bucket}, NotSent: true,
+			Err: ErrNoAddress, Message: "access points are AWS's own, and the endpoint is another store's", Hint: "name the bucket as s3://BUCKET[/PREFIX], or leave --endpoint-url out"}
+	}
+	name := aws.String(bucket)
+	if bucket == "" {
+		name = nil
+	}
 	ep, err := s.sdk.EndpointResolverV2.ResolveEndpoint(ctx, s3.EndpointParameters{
-		Bucket:                         aws.String(bucket),
+		Bucket:                         name,
 		Region:                         aws.String(region),
 		Endpoint:                       s.sdk.BaseEndpoint,
 		ForcePathStyle:                 aws.Bool(s.pathStyle),
@@ -137,7 +156,7 @@ func (s *Store) resolve(ctx context.Context, bucket, region string) (Address, er
 	})
 	if err != nil {
 		return Address{}, &object.Error{Class: object.ClassInvalid, Op: "ResolveEndpoint", Ref: object.Ref{Bucket: bucket},
-			Message: err.Error(), Hint: "check the bucket name, --region and --endpoint-url", Err: err}
+			Message: err.Error(), Hint: "check the bucket name, --region and --endpoint-url", Err: errors.Join(ErrNoAddress, err)}
 	}
 	a := Address{Scheme: ep.URI.Scheme, Host: ep.URI.Host, Path: strings.TrimSuffix(ep.URI.EscapedPath(), "/"),
 		Region: region, Service: "s3"}
@@ -145,7 +164,7 @@ func (s *Store) resolve(ctx context.Context, bucket, region string) (Address, er
 	for _, o := range options {
 		if o.SchemeID != "sigv4" && o.SchemeID != "aws.auth#sigv4" {
 			return Address{}, &object.Error{Class: object.ClassUnsupported, Op: "ResolveEndpoint",
-				Ref:     object.Ref{Bucket: bucket},
+				Ref: object.Ref{Bucket: bucket}, Err: ErrNoAddress,
 				Message: fmt.Sprintf("this kind of bucket wants the authentication scheme %s", o.SchemeID),
 				Hint:    "directory buckets and multi-Region access points are not supported: name the general purpose bucket"}
 		}
@@ -157,12 +176,12 @@ func (s *Store) resolve(ctx context.Context, bucket, region string) (Address, er
 		}
 	}
 	if a.Service != "s3" {
-		return Address{}, &object.Error{Class: object.ClassUnsupported, Op: "ResolveEndpoint", Ref: object.Ref{Bucket: bucket},
+		return Address{}, &object.Error{Class: object.ClassUnsupported, Op: "ResolveEndpoint", Ref: object.Ref{Bucket: bucket}, Err: ErrNoAddress,
 			Message: "this is a bucket of " + a.Service + ", which does not do what S3 does",
 			Hint:    "name a general purpose bucket, or an access point of one"}
 	}
 	if strings.HasSuffix(bucket, fsxAlias) && s.isProvedAWS() {
-		return Address{}, &object.Error{Class: object.ClassUnsupported, Op: "ResolveEndpoint", Ref: object.Ref{Bucket: bucket},
+		return Address{}, &object.Error{Class: object.ClassUnsupported, Op: "ResolveEndpoint", Ref: object.Ref{Bucket: bucket}, Err: ErrNoAddress,
 			Message: "this is an access point of a file system of Amazon FSx, which is encrypted as a whole and not object by object",
 			Hint:    "name a general purpose bucket, or an access point of one"}
 	}
@@ -204,10 +223,15 @@ func plain(c byte) bool {
 }
 
 // CopySource is the value of x-amz-copy-source for an object or one version.
-func CopySource(ref object.Ref) string {
-	src := ref.Bucket + "/" + EscapeKey(ref.Key)
+func CopySource(ref object.Ref) string { return copySource(ref, EscapeKey(ref.Key)) }
+
+// CopySourceTwice is CopySource for a store that decodes the key twice.
+func CopySourceTwice(ref object.Ref) string { return copySource(ref, EscapeKey(EscapeKey(ref.Key))) }
+
+func copySource(ref object.Ref, key string) string {
+	src := ref.Bucket + "/" + key
 	if strings.HasPrefix(ref.Bucket, "arn:") {
-		src = ref.Bucket + "/object/" + EscapeKey(ref.Key)
+		src = ref.Bucket + "/object/" + key
 	}
 	if ref.VersionID != "" {
 		src += "?versionId=" + ref.VersionID

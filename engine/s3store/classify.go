@@ -1,7 +1,7 @@
 package s3store
 
 import (
-	"encoding/xml"
+	"bytes"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -14,6 +14,9 @@ import (
 // This file is the one table of the house that says what an error of a store
 // means. Codes come first, since stores differ in the status they put beside
 // them; the status decides where there is no code, as in every HEAD.
+
+// notAuthorized is how MinIO tells that its KMS refuses it a key.
+const notAuthorized = "kms:NotAuthorized"
 
 // codes sorts S3's error codes, and those of MinIO and Ceph, into classes.
 var codes = map[string]object.Class{
@@ -77,6 +80,9 @@ var codes = map[string]object.Class{
 	"KMS.KeyUnavailableException":  object.ClassKey,
 	"KMS.InvalidArnException":      object.ClassKey,
 	"kms:KeyNotFound":              object.ClassKey, // MinIO
+	notAuthorized:                  object.ClassKey, // MinIO, whose KMS has a policy
+
+	"kms:InvalidCiphertextException": object.ClassOther, // MinIO: one object's data key, and no reason to stop the others
 
 	"ExpiredToken":                object.ClassCredentials,
 	"ExpiredTokenException":       object.ClassCredentials,
@@ -128,6 +134,18 @@ var codes = map[string]object.Class{
 	"InvalidRange":                    object.ClassInvalid,
 	"XMinioInvalidObjectName":         object.ClassInvalid,
 	"XMinioInsecureClientRequest":     object.ClassInvalid, // SSE-C over http
+}
+
+// cutShort: the reply has lost the body that tells what its status means, which for
+// these is anything from a missing setting to a missing bucket. Nothing but a HEAD is
+// answered without one, and a page of a proxy is no document that could be cut.
+func cutShort(f Failed) bool {
+	switch f.Status {
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound:
+		body := bytes.TrimSpace(f.Body)
+		return !strings.HasPrefix(f.Op, "Head") && (len(body) == 0 || bytes.HasPrefix(body, []byte("<?xml")) || bytes.HasPrefix(body, []byte("<Error")))
+	}
+	return false
 }
 
 // byStatus is for answers whose code is absent or unknown.
@@ -184,30 +202,12 @@ type Failed struct {
 	Signed time.Time
 }
 
-// keyShaped is what has the form of a customer key, 32 bytes in base64 or in hex.
-// A store that repeats a request's headers in its message must not get one into
-// the report or the log. (S3 itself shows a key's MD5, which is shorter.)
-var keyShaped = regexp.MustCompile(`[A-Za-z0-9+/_-]{43}=|[0-9a-fA-F]{64}`)
-
-// errorDocument is S3's <Error>.
-type errorDocument struct {
-	XMLName   xml.Name `xml:"Error"`
-	Code      string
-	Message   string
-	RequestID string `xml:"RequestId"`
-	Region    string
-	Endpoint  string
-}
-
 // Classify turns a failed reply into its error. It is pure; Store.Failure also
 // asks the store where the reply alone cannot tell.
 func Classify(f Failed) *object.Error {
-	var doc errorDocument
-	if len(f.Body) > 0 {
-		_ = xml.Unmarshal(f.Body, &doc) // a page of a proxy has no code: the status decides
-	}
+	doc := readError(f.Body) // a page of a proxy has no code: the status decides
 	e := &object.Error{Op: f.Op, Ref: f.Ref, Code: doc.Code, HTTPStatus: f.Status, Message: doc.Message,
-		RequestID: requestID(f.Header), RetryAfter: retryAfter(f.Header("Retry-After"))}
+		RequestID: requestID(f.Header), RetryAfter: retryAfter(f.Header("Retry-After")), Condition: doc.condition()}
 	if e.RequestID == "" {
 		e.RequestID = doc.RequestID
 	}
@@ -215,22 +215,28 @@ func Classify(f Failed) *object.Error {
 		e.Code = f.Header("X-Minio-Error-Code") // MinIO's HEAD tells here
 		e.Message = strings.Trim(f.Header("X-Minio-Error-Desc"), `"`)
 	}
-	e.Message = keyShaped.ReplaceAllString(e.Message, "(withheld: it may be a key)")
+	e.Code, e.RequestID = object.Cut(e.Code, object.MaxCode), object.Cut(e.RequestID, object.MaxRequestID)
+	for _, text := range []*string{&e.Code, &e.Message, &e.RequestID} {
+		*text = withoutKeys(object.Cut(*text, object.MaxMessage))
+	}
+	e.CustomerKey = e.Code == "InvalidArgument" && strings.Contains(e.Message, "Customer provided keys")
 	class, known := codes[e.Code]
 	switch {
 	case !known && strings.HasPrefix(e.Code, "KMS."),
 		!known && strings.HasPrefix(e.Code, "kms:") && f.Status/100 == 4: // MinIO; its 5xx is a KMS that is away
 		class = object.ClassKey
+	case !known && e.Code == "" && cutShort(f):
+		class = object.ClassTransient
 	case !known:
 		class = byStatus(f.Status)
 	}
-	e.Class = refine(class, e, f)
-	e.Hint = hint(e, f, regionOf(f, doc))
+	e.Class = refine(class, e, f, &doc)
+	e.Hint = hint(e, f, regionOf(f, &doc))
 	return e
 }
 
 // refine is what neither the code nor the status tells alone.
-func refine(class object.Class, e *object.Error, f Failed) object.Class {
+func refine(class object.Class, e *object.Error, f Failed, doc *errorDocument) object.Class {
 	switch {
 	case class == object.ClassThrottled && mentionsKMS(e.Message):
 		return object.ClassKMSThrottled
@@ -239,8 +245,10 @@ func refine(class object.Class, e *object.Error, f Failed) object.Class {
 	case class == object.ClassKey && otherKey(e.Message, f) != "":
 		return object.ClassDenied // the object's own key: no reason to stop the others
 	case e.Code == "MethodNotAllowed" || e.Code == "" && f.Status == http.StatusMethodNotAllowed:
-		if f.Header("X-Amz-Delete-Marker") == "true" {
-			return object.ClassGone // the version is a delete marker
+		// The version is a delete marker, or the current one is: only HEAD and GET
+		// show the header then, and GetObjectTagging tells in its document.
+		if f.Header("X-Amz-Delete-Marker") == "true" || doc.ResourceType == "DeleteMarker" {
+			return object.ClassGone
 		}
 	case class == object.ClassGone && f.Ref.Key == "" && e.Code == "":
 		return object.ClassNoBucket // HeadBucket
@@ -255,7 +263,7 @@ var keyARN = regexp.MustCompile(`arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]*:key/[A-Za-z0-
 // The code is the same for both. An alias cannot be compared.
 func otherKey(message string, f Failed) string {
 	key := keyARN.FindString(message)
-	if key == "" || f.KMSKey == "aws/s3" || isAlias(f.KMSKey) || object.SameKMSKey(key, f.KMSKey) {
+	if key == "" || f.KMSKey == "aws/s3" || object.IsKMSAlias(f.KMSKey) || object.SameKMSKey(key, f.KMSKey) {
 		return ""
 	}
 	return key
@@ -280,10 +288,16 @@ func retryAfter(v string) time.Duration {
 	return 0
 }
 
-// regionOf is the region that a redirect or a signature error names.
-func regionOf(f Failed, doc errorDocument) string {
-	if r := f.Header("X-Amz-Bucket-Region"); r != "" {
-		return r
+// regionOf is the region that a redirect or a signature error names, where it has
+// the form of one.
+func regionOf(f Failed, doc *errorDocument) string {
+	for _, region := range []string{f.Header("X-Amz-Bucket-Region"), doc.Region} {
+		if regionName.MatchString(region) {
+			return region
+		}
 	}
-	return doc.Region
+	return ""
 }
+
+// regionName is what AWS and others name regions with.
+var regionName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`)

@@ -98,6 +98,13 @@ func TestClassify(t *testing.T) {
 		{"an unknown 400", "CopyObject", 400, errorXML("SomethingNew", ""), nil, object.ClassInvalid},
 		{"not implemented", "CopyObject", 501, errorXML("NotImplemented", ""), nil, object.ClassUnsupported},
 		{"too large", "PutObject", 400, errorXML("EntityTooLarge", ""), nil, object.ClassTooLarge},
+		// A body that was lost on its way: the status alone tells too little.
+		{"404 that lost its body", "GetBucketEncryption", 404, "", nil, object.ClassTransient},
+		{"404 cut short", "ListObjectsV2", 404, "<?xml version=\"1.0\"?>\n<Error><Co", nil, object.ClassTransient},
+		{"an upload's 404 that lost its body", "CompleteMultipartUpload", 404, "", nil, object.ClassTransient},
+		{"403 that lost its body", "CopyObject", 403, "", nil, object.ClassTransient},
+		{"400 that lost its body", "CopyObject", 400, "\n", nil, object.ClassTransient},
+		{"a proxy's 403", "CopyObject", 403, "<html><body>Forbidden</body></html>", nil, object.ClassDenied},
 		{"HeadBucket 404", "HeadBucket", 404, "", nil, object.ClassNoBucket},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -203,5 +210,76 @@ func TestFailedToSend(t *testing.T) {
 		if object.MaybeApplied(e) != (tc.want == object.ClassTransient || tc.want == object.ClassCanceled) {
 			t.Errorf("%s: maybe applied: %v", tc.name, object.MaybeApplied(e))
 		}
+	}
+}
+
+// TestA1OnlySomeRefusalsAreSSEC: a HEAD without a code says that the object is
+// under SSE-C by its status 400 alone, and what GET answers then is believed.
+func TestA1OnlySomeRefusalsAreSSEC(t *testing.T) {
+	clean(t)
+	ref := object.Ref{Bucket: "b", Key: "k", VersionID: "none-can-have-this"}
+	get := ""
+	status := 0
+	s, _ := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(r *http.Request) *http.Response {
+		if r.Method == http.MethodHead {
+			return answered(status, "")
+		}
+		return answered(status, get)
+	})
+	for _, status = range []int{402, 406, 407, 411, 414, 418, 421, 426, 428, 431, 451, 499} {
+		_, err := s.Head(t.Context(), ref, object.CustomerKey{})
+		if object.WantsCustomerKey(err) || object.ClassOf(err) != object.ClassInvalid || !strings.Contains(fmt.Sprint(err), fmt.Sprint(status)) {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+	status = 400
+	for body, want := range map[string]bool{"": true, "<html>a proxy</html>": true, errorXML("InvalidRequest", "The object was stored using a form of Server Side Encryption."): true,
+		errorXML("InvalidArgument", "Requests specifying Server Side Encryption with Customer provided keys must provide a valid encryption algorithm."): true,
+		errorXML("InvalidArgument", "Invalid version id specified"):                                                                                      false, errorXML("SomethingNew", ""): false} {
+		get = body
+		if _, err := s.Head(t.Context(), ref, object.CustomerKey{}); object.WantsCustomerKey(err) != want {
+			t.Errorf("%s: %v, %v", body, !want, err)
+		}
+	}
+}
+
+// TestA3ConditionsThatAreNotImplemented: named in an element, or in words.
+func TestA3ConditionsThatAreNotImplemented(t *testing.T) {
+	for body, want := range map[string]string{
+		`<Error><Code>NotImplemented</Code><Message>A header you provided implies functionality that is not implemented</Message><Header>If-Match</Header></Error>`:                   "If-Match",
+		`<Error><Code>NotImplemented</Code><Message>x</Message><Header>if-none-match</Header><additionalMessage>y</additionalMessage></Error>`:                                        "If-None-Match",
+		`<Error><Code>NotImplemented</Code><Message>A header is not implemented</Message><additionalMessage>We don't accept If-Match header for this API</additionalMessage></Error>`: "If-Match",
+		`<Error><Code>NotImplemented</Code><Message>The header "x-amz-copy-source-if-match" is not implemented.</Message></Error>`:                                                    "x-amz-copy-source-if-match",
+		`<Error><Code>NotImplemented</Code><Message>A header you provided implies functionality that is not implemented</Message><Header>x-amz-tagging</Header></Error>`:              "",
+		`<Error><Code>PreconditionFailed</Code><Message>x</Message><Condition>If-Match</Condition></Error>`:                                                                           "",
+	} {
+		e := Classify(Failed{Op: "CopyObject", Status: 501, Header: http.Header{}.Get, Body: []byte(body)})
+		if e.Condition != want || want != "" && e.Class != object.ClassUnsupported {
+			t.Errorf("%q, %v for %s", e.Condition, e.Class, body)
+		}
+	}
+}
+
+// TestA4ADeleteMarkerWithoutItsHeader is what GetObjectTagging answers.
+func TestA4ADeleteMarkerWithoutItsHeader(t *testing.T) {
+	clean(t)
+	s, _ := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(*http.Request) *http.Response {
+		return answered(405, `<Error><Code>MethodNotAllowed</Code><Message>The specified method is not allowed against this resource.</Message><Method>GET</Method><ResourceType>DeleteMarker</ResourceType></Error>`)
+	})
+	if _, err := s.Tags(t.Context(), object.Ref{Bucket: "b", Key: "k"}); object.ClassOf(err) != object.ClassGone {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestM8APolicyIsCalledAPolicy: the key exists, and the store's KMS refuses it.
+func TestM8APolicyIsCalledAPolicy(t *testing.T) {
+	e := Classify(Failed{Op: "CopyObject", KMSKey: "keynew", Status: 403, Header: http.Header{}.Get,
+		Body: []byte(errorXML("kms:NotAuthorized", "insufficient permissions to perform KMS operation"))})
+	if e.Class != object.ClassKey || !strings.Contains(e.Hint, "policy") || !strings.Contains(e.Hint, "keynew") || strings.Contains(e.Hint, "exists") {
+		t.Errorf("%v", e)
+	}
+	e = Classify(Failed{Op: "CopyObject", KMSKey: "keynew", Status: 400, Header: http.Header{}.Get, Body: []byte(errorXML("kms:InvalidCiphertextException", ""))})
+	if e.Class.Fatal() {
+		t.Errorf("one object's data key stops the run: %v", e)
 	}
 }

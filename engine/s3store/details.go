@@ -50,6 +50,13 @@ func (s *Store) Tags(ctx context.Context, ref object.Ref) ([]object.Tag, error) 
 	if err != nil {
 		return nil, err
 	}
+	if len(rep.body) == 0 {
+		// Ceph says so that there are none, and so does whatever lost the body on its
+		// way: only twice in a row is it believed.
+		if rep, err = s.read(ctx, r); err != nil {
+			return nil, err
+		}
+	}
 	tags := []object.Tag{}
 	if len(rep.body) == 0 {
 		return tags, nil

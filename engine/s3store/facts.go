@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3store/patience"
 )
 
 // BucketFacts reads the settings that decide which calls every object needs. A
@@ -49,9 +50,20 @@ func (s *Store) BucketFacts(ctx context.Context, bucket string) (object.BucketFa
 // something else, or permission is missing (then denied). absent are the codes
 // that mean "there is none".
 func (s *Store) setting(ctx context.Context, op, bucket, sub, root string, v any, absent ...string) (found, known, denied bool, err error) {
-	err = patiently(ctx, bucket, func() error {
+	return s.settingPage(ctx, op, bucket, sub, nil, root, v, absent...)
+}
+
+// settingPage is setting with more in the query, for one that comes in pages.
+func (s *Store) settingPage(ctx context.Context, op, bucket, sub string, query map[string]string, root string, v any, absent ...string) (found, known, denied bool, err error) {
+	if object.IsAccessPoint(bucket) {
+		return false, false, false, nil
+	}
+	err = patience.Try(ctx, bucket, func() error {
 		r := newRequest(op, http.MethodGet, object.Ref{Bucket: bucket})
 		r.query.Set(sub, "")
+		for name, value := range query {
+			r.query.Set(name, value)
+		}
 		rep, err := s.call(ctx, r)
 		if err != nil {
 			return err
@@ -83,6 +95,11 @@ func (s *Store) setting(ctx context.Context, op, bucket, sub, root string, v any
 		}
 	}
 	return false, false, false, err
+}
+
+// Versioning is whether a bucket keeps versions at this moment.
+func (s *Store) Versioning(ctx context.Context, bucket string) (object.Versioning, error) {
+	return s.versioning(ctx, bucket)
 }
 
 func (s *Store) versioning(ctx context.Context, bucket string) (object.Versioning, error) {

@@ -48,6 +48,7 @@ func (s *Store) Failure(ctx context.Context, f Failed) *object.Error {
 	case e.Code == "RequestTimeTooSkewed":
 		e.Hint = "the store finds the time of the signature wrong, and its Date header tells no other: set the clock of this machine (NTP), or that of the store"
 	}
+	e.Hint = s.inPartition(e.Hint)
 	return e
 }
 
@@ -71,9 +72,10 @@ func (s *Store) askAgain(ctx context.Context, f *Failed, e *object.Error) *objec
 		e.Message, e.Hint = "HEAD was refused, and GET answered a moment later", "if that stays so, something on the way refuses HEAD requests"
 		return e
 	}
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxReply))
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxFailure))
 	again := Failed{Op: f.Op, Ref: f.Ref, Status: resp.StatusCode, Header: resp.Header.Get, Body: body, Signed: signedAt(resp)}
 	told := Classify(again)
+	s.secrets.CleanError(told, signatureOf(resp))
 	if told.Code == "" || resp.StatusCode != f.Status {
 		return e // an answer to another question
 	}
@@ -158,11 +160,4 @@ func local(err error) string {
 		return u.Err.Error()
 	}
 	return err.Error()
-}
-
-func noCredentials(err error) *object.Error {
-	e := &object.Error{Class: object.ClassCredentials, Op: "GetCredentials", NotSent: true, Err: err,
-		Message: "no credentials were found",
-		Hint:    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or --profile, or log in with aws sso login"}
-	return e
 }

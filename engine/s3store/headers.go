@@ -71,7 +71,7 @@ func (r *request) contentHeaders(a *object.Attributes) {
 	r.set("Content-Encoding", a.ContentEncoding)
 	r.set("Content-Language", a.ContentLanguage)
 	r.set("Expires", a.Expires)
-	for k, v := range a.Metadata {
+	for k, v := range object.SentMetadata(a.Metadata) {
 		r.header.Set(metaPrefix+k, v) // an empty value is a value
 	}
 }
@@ -80,13 +80,31 @@ func (r *request) contentHeaders(a *object.Attributes) {
 func (r *request) destination(c *object.CopyRequest) {
 	r.set("X-Amz-Storage-Class", c.StorageClass)
 	r.set("X-Amz-Website-Redirect-Location", c.WebsiteRedirect)
+	if !c.LocksLater() {
+		r.lock(c)
+	}
+	r.set("X-Amz-Checksum-Algorithm", c.ChecksumAlgorithm)
+	r.grants(c.Grants)
+}
+
+func (r *request) lock(c *object.CopyRequest) {
 	r.set("X-Amz-Object-Lock-Mode", c.LockMode)
 	r.set("X-Amz-Object-Lock-Retain-Until-Date", c.RetainUntil)
 	if c.LegalHold {
 		r.set("X-Amz-Object-Lock-Legal-Hold", "ON")
 	}
-	r.set("X-Amz-Checksum-Algorithm", c.ChecksumAlgorithm)
-	r.grants(c.Grants)
+	if c.EventHold {
+		r.set("X-Amz-Object-Lock-Event-Hold", "ON")
+		r.count("X-Amz-Object-Lock-Event-Hold-Duration-Days", c.EventHoldDays)
+		r.count("X-Amz-Object-Lock-Event-Hold-Duration-Years", c.EventHoldYears)
+	}
+}
+
+// count sends a number, none for 0.
+func (r *request) count(name string, n int) {
+	if n > 0 {
+		r.header.Set(name, strconv.Itoa(n))
+	}
 }
 
 // grants sends an ACL as headers. WRITE means nothing on an object and has no
@@ -180,12 +198,23 @@ func HeadOf(ref object.Ref, get func(string) string, each func(func(name, value 
 	h.RetainUntil, _ = time.Parse(time.RFC3339, get("X-Amz-Object-Lock-Retain-Until-Date"))
 	h.LegalHold = get("X-Amz-Object-Lock-Legal-Hold") == "ON"
 	h.Attributes = attributesOf(get, each)
-	for algorithm := range h.Checksums {
-		h.ChecksumAlgorithm = algorithm
+	if h.Encryption.Type == object.SSEUnknown {
+		h.UnknownEncryption = get("X-Amz-Server-Side-Encryption")
 	}
+	h.ChecksumAlgorithm = firstOf(h.Checksums)
 	h.ChecksumType = get("X-Amz-Checksum-Type")
-	h.ClientSide = object.ClientSide(h.Metadata)
+	h.ClientSide = object.ClientSideOf(h.Metadata)
 	return h
+}
+
+// firstOf is the same algorithm each time.
+func firstOf(checksums map[string]string) (first string) {
+	for algorithm := range checksums {
+		if first == "" || algorithm < first {
+			first = algorithm
+		}
+	}
+	return first
 }
 
 func attributesOf(get func(string) string, each func(func(name, value string))) object.Attributes {
@@ -198,10 +227,13 @@ func attributesOf(get func(string) string, each func(func(name, value string))) 
 		Expires:            get("Expires"),
 		KMSContext:         get("X-Amz-Server-Side-Encryption-Context"),
 		WebsiteRedirect:    get("X-Amz-Website-Redirect-Location"),
+		EventHold:          get("X-Amz-Object-Lock-Event-Hold") == "ON",
 		// ongoing-request="false", expiry-date="…": a restored copy is there now.
 		Restored: strings.Contains(get("X-Amz-Restore"), `ongoing-request="false"`),
 	}
 	a.MissingMetadata, _ = strconv.Atoi(get("X-Amz-Missing-Meta"))
+	a.EventHoldDays, _ = strconv.Atoi(get("X-Amz-Object-Lock-Event-Hold-Duration-Days"))
+	a.EventHoldYears, _ = strconv.Atoi(get("X-Amz-Object-Lock-Event-Hold-Duration-Years"))
 	a.TagCount, _ = strconv.Atoi(get("X-Amz-Tagging-Count"))
 	a.PartsCount, _ = strconv.Atoi(get("X-Amz-Mp-Parts-Count"))
 	each(func(name, value string) {

@@ -43,6 +43,13 @@ var actions = map[string]string{
 	"DescribeKey":                        "kms:DescribeKey",
 }
 
+// wrapActions are those on the keys where a client asks KMS itself about a data key.
+var wrapActions = map[string]string{
+	"ReEncrypt": "kms:ReEncryptTo on the new key, and kms:ReEncryptFrom on the one that the data key is under now",
+	"Encrypt":   "kms:Encrypt on the new key",
+	"Decrypt":   "kms:Decrypt on the key that the data key is under now",
+}
+
 // kmsActions are those on the keys, where an operation makes S3 call KMS.
 var kmsActions = map[string]string{
 	"PutObject":               "kms:GenerateDataKey",
@@ -100,6 +107,9 @@ func deniedHint(f Failed) string {
 	if f.Op == "DescribeKey" {
 		return "grant kms:DescribeKey on " + f.KMSKey
 	}
+	if a := wrapActions[f.Op]; a != "" {
+		return "grant " + a + " (in the key policy too)"
+	}
 	if f.KMSKey != "" {
 		if a := kmsActions[f.Op]; a != "" {
 			h += ", and " + a + " on " + f.KMSKey + " (in the key policy too)"
@@ -111,9 +121,20 @@ func deniedHint(f Failed) string {
 	return h + "; a bucket policy, an SCP, a block on SSE-C, or Requester Pays without --request-payer requester may deny it as well"
 }
 
+// inPartition is a text with the ARNs of arnOf as the store's partition has them.
+func (s *Store) inPartition(text string) string {
+	if p := object.PartitionOf(s.keyRegion()); p != "aws" {
+		return strings.ReplaceAll(text, "arn:aws:s3:::", "arn:"+p+":s3:::")
+	}
+	return text
+}
+
 func arnOf(ref object.Ref) string {
-	if strings.HasPrefix(ref.Bucket, "arn:") {
-		return ref.Bucket
+	if object.IsAccessPoint(ref.Bucket) {
+		if ref.Key == "" {
+			return ref.Bucket
+		}
+		return ref.Bucket + "/object/" + ref.Key
 	}
 	if ref.Key == "" {
 		return "arn:aws:s3:::" + ref.Bucket
@@ -130,6 +151,9 @@ func keyHint(code, key string) string {
 		return "enable " + key + " (aws kms enable-key) and run again"
 	case "KMS.KMSInvalidStateException", "KMS.InvalidStateException":
 		return key + " is pending deletion or unavailable: aws kms cancel-key-deletion, then enable it"
+	case notAuthorized:
+		return "a policy of the store's KMS forbids the store to use " + key + " (or the key that an object is under now): allow both in it " +
+			"(KES: /v1/key/generate/NAME and /v1/key/decrypt/NAME in the policy of the store's identity)"
 	case "KMS.InvalidKeyUsageException":
 		return key + " must be a symmetric key for ENCRYPT_DECRYPT"
 	}

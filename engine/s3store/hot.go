@@ -11,10 +11,21 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 )
 
-// Head asks for everything that one HEAD tells. key reads an SSE-C object.
+// Head asks for everything that one HEAD tells. key reads an SSE-C object. It asks
+// for checksums, and once more without where that is refused: S3 wants kms:Decrypt
+// for them, and some stores do not know the question.
 func (s *Store) Head(ctx context.Context, ref object.Ref, key object.CustomerKey) (object.Head, error) {
+	h, err := s.head(ctx, ref, key, true)
+	if object.RefusesChecksums(err) {
+		h, err = s.head(ctx, ref, key, false)
+		h.ChecksumsUntold = true
+	}
+	return h, err
+}
+
+func (s *Store) head(ctx context.Context, ref object.Ref, key object.CustomerKey, checksums bool) (object.Head, error) {
 	r := newRequest("HeadObject", http.MethodHead, ref).version()
-	r.set("X-Amz-Checksum-Mode", "ENABLED")
+	r.checksumMode(checksums)
 	r.customerKey("", key)
 	resp, err := s.do(ctx, r)
 	if err != nil {
@@ -66,7 +77,7 @@ func (c *copyResult) checksum() string {
 func (s *Store) Copy(ctx context.Context, c *object.CopyRequest) (object.CopyReply, error) {
 	r := newRequest("CopyObject", http.MethodPut, c.Dest)
 	r.ref.VersionID = "" // a copy always writes the current version
-	r.copyFrom(c.Source, c.SourceETag)
+	r.copyFrom(c.Source, c.SourceETag, c.SourceTwice)
 	r.condition(c.DestETag, c.DestAbsent)
 	r.encrypt(c.Target)
 	r.sourceKey(c.Target, c.SourceSSEC)
@@ -101,8 +112,12 @@ func (s *Store) copied(ctx context.Context, r *request, root string) (object.Cop
 		Encryption: EncryptionOf(rep.header.Get, false), Checksum: result.checksum(), RequestID: rep.id}, nil
 }
 
-func (r *request) copyFrom(source object.Ref, etag string) {
-	r.header.Set("X-Amz-Copy-Source", CopySource(source))
+func (r *request) copyFrom(source object.Ref, etag string, twice bool) {
+	name := CopySource
+	if twice {
+		name = CopySourceTwice
+	}
+	r.header.Set("X-Amz-Copy-Source", name(source))
 	if etag != "" {
 		r.header.Set("X-Amz-Copy-Source-If-Match", quote(etag))
 	}
@@ -124,7 +139,7 @@ func (s *Store) CopyPart(ctx context.Context, p *object.PartRequest) (object.Cop
 	r.ref.VersionID = ""
 	r.query.Set("partNumber", strconv.Itoa(p.Number))
 	r.query.Set("uploadId", p.UploadID)
-	r.copyFrom(p.Source, p.SourceETag)
+	r.copyFrom(p.Source, p.SourceETag, p.SourceTwice)
 	if p.Last >= p.First {
 		r.header.Set("X-Amz-Copy-Source-Range", fmt.Sprintf("bytes=%d-%d", p.First, p.Last))
 	}

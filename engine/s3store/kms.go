@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -33,6 +34,38 @@ type Key struct {
 	Manager string
 	// Region that the key is in, from its ARN; it must be the bucket's.
 	Region string
+	// Origin is where the material comes from, as KMS names it: AWS_KMS, EXTERNAL,
+	// AWS_CLOUDHSM, EXTERNAL_KEY_STORE. CustomStore is the ID of the key store of
+	// one's own that the key is in, empty for KMS's.
+	Origin, CustomStore string
+}
+
+// customStoreRate is what a key store of one's own, CloudHSM or external, takes at
+// most a second. It cannot be raised, and everybody who uses the store shares it.
+const customStoreRate = 1800
+
+// Ceiling is how many requests a second the key's store takes at most, all its
+// users together; 0 where that is the account's own quota.
+func (k Key) Ceiling() int {
+	if k.CustomStore != "" || k.Origin == string(types.OriginTypeAwsCloudhsm) || k.Origin == string(types.OriginTypeExternalKeyStore) {
+		return customStoreRate
+	}
+	return 0
+}
+
+// KeyElsewhere says that a key is in another region than a bucket of AWS, so that
+// no request under it can succeed: an error of ClassKey that names both.
+func (s *Store) KeyElsewhere(ctx context.Context, bucket string, k Key) error {
+	if !s.aws || k.Region == "" {
+		return nil
+	}
+	a, err := s.Address(ctx, bucket)
+	if err != nil || a.Region == "" || a.Region == k.Region {
+		return err
+	}
+	return &object.Error{Class: object.ClassKey, Op: "DescribeKey", Ref: object.Ref{Bucket: bucket}, NotSent: true,
+		Message: "the KMS key " + k.ARN + " is in " + k.Region + ", and the bucket is in " + a.Region,
+		Hint:    "name a key of " + a.Region + "; a multi-Region key has a replica there with an ARN of its own"}
 }
 
 // ErrNoKMS is the cause where no KMS can be asked: the store is not AWS's, and
@@ -52,15 +85,9 @@ func (s *Store) ResolveKey(ctx context.Context, idOrAlias string) (Key, error) {
 		fail.Hint = "name the key as the store itself names it, or set AWS_ENDPOINT_URL_KMS"
 		return Key{}, fail
 	}
-	client := kms.NewFromConfig(s.cfg, func(o *kms.Options) {
-		o.RetryMaxAttempts = 1
-		o.HTTPSignerV4 = byStoresClock{v4.NewSigner(), s}
-		o.Region = regionOfKey(idOrAlias, s.keyRegion())
-		o.Credentials = aws.NewCredentialsCache(aws.CredentialsProviderFunc(s.retrieve))
-	})
-	out, err := client.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: aws.String(idOrAlias)})
+	out, err := s.kmsClient(idOrAlias).DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: aws.String(idOrAlias)})
 	if err != nil {
-		return Key{}, kmsError(ctx, idOrAlias, err)
+		return Key{}, s.kmsError(ctx, "DescribeKey", idOrAlias, err)
 	}
 	m := out.KeyMetadata
 	if m == nil || aws.ToString(m.Arn) == "" {
@@ -68,7 +95,18 @@ func (s *Store) ResolveKey(ctx context.Context, idOrAlias string) (Key, error) {
 	}
 	return Key{ARN: *m.Arn, State: string(m.KeyState), Enabled: m.KeyState == types.KeyStateEnabled,
 		Symmetric: m.KeySpec == types.KeySpecSymmetricDefault && m.KeyUsage == types.KeyUsageTypeEncryptDecrypt,
-		Manager:   string(m.KeyManager), Region: regionOfKey(*m.Arn, "")}, nil
+		Manager:   string(m.KeyManager), Region: regionOfKey(*m.Arn, ""),
+		Origin: string(m.Origin), CustomStore: aws.ToString(m.CustomKeyStoreId)}, nil
+}
+
+// kmsClient asks the KMS of the region that a key names, else of the bucket's.
+func (s *Store) kmsClient(key string) *kms.Client {
+	return kms.NewFromConfig(s.cfg, func(o *kms.Options) {
+		o.RetryMaxAttempts = 1
+		o.HTTPSignerV4 = byStoresClock{v4.NewSigner(), s}
+		o.Region = regionOfKey(key, s.keyRegion())
+		o.Credentials = aws.NewCredentialsCache(aws.CredentialsProviderFunc(s.retrieve))
+	})
 }
 
 // byStoresClock signs with the store's time, where this machine's was refused.
@@ -102,33 +140,46 @@ func regionOfKey(key, otherwise string) string {
 }
 
 // kmsError brings an error of the KMS client into the one table.
-func kmsError(ctx context.Context, key string, err error) error {
-	var api smithy.APIError
+func (s *Store) kmsError(ctx context.Context, op, key string, err error) error {
+	signature := ""
 	var resp *awshttp.ResponseError
+	if errors.As(err, &resp) && resp.Response != nil {
+		signature = signatureOf(resp.Response.Response)
+	}
+	e := classifyKMS(ctx, op, key, err, resp)
+	s.secrets.CleanError(e, signature)
+	return e
+}
+
+func classifyKMS(ctx context.Context, op, key string, err error, resp *awshttp.ResponseError) *object.Error {
+	var api smithy.APIError
 	if !errors.As(err, &api) {
-		var op *net.OpError
-		var e *object.Error
-		if errors.As(err, &op) || ctx.Err() != nil {
-			e = FailedToSend("DescribeKey", object.Ref{}, ctx, err)
-		} else {
-			e = noCredentials(err)
-			e.Op, e.Message = "DescribeKey", local(err)
+		var network *net.OpError
+		var send *smithyhttp.RequestSendError
+		switch {
+		case errors.As(err, &network), errors.As(err, &send), ctx.Err() != nil:
+			return FailedToSend(op, object.Ref{}, ctx, err)
+		case resp != nil:
+			return &object.Error{Class: object.ClassTransient, Op: op, HTTPStatus: resp.HTTPStatusCode(), RequestID: resp.ServiceRequestID(), Message: "the answer of KMS is not whole"}
 		}
+		e := noCredentials(err)
+		e.Op = op
 		return e
 	}
 	code := api.ErrorCode()
-	f := Failed{Op: "DescribeKey", KMSKey: key, Status: http.StatusBadRequest, Header: func(string) string { return "" }}
+	f := Failed{Op: op, KMSKey: key, Status: http.StatusBadRequest, Header: func(string) string { return "" }}
 	id := ""
-	if errors.As(err, &resp) {
+	if resp != nil {
 		f.Status, id = resp.HTTPStatusCode(), resp.ServiceRequestID()
 	}
-	e := &object.Error{Op: f.Op, Code: code, Message: api.ErrorMessage(), HTTPStatus: f.Status, RequestID: id, Err: err}
+	e := &object.Error{Op: f.Op, Code: code, Message: object.Cut(api.ErrorMessage(), object.MaxMessage), HTTPStatus: f.Status, RequestID: id}
 	var known bool
 	if e.Class, known = codes[code]; !known {
 		if e.Class, known = codes["KMS."+code]; !known {
 			e.Class = byStatus(f.Status)
 		}
 	}
+	e.Message = withoutKeys(e.Message)
 	e.Hint = hint(e, f, "")
 	return e
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -52,7 +53,8 @@ type metadataItem struct {
 	Value   string `xml:",chardata"`
 }
 
-// ListPage asks for one page of current objects (ListObjectsV2).
+// ListPage asks for one page of current objects (ListObjectsV2). With an error that
+// is ErrUnreadable come the rows whose keys could be read; others are missing.
 func (s *Store) ListPage(ctx context.Context, q object.ListRequest) (object.ListReply, error) {
 	r := newRequest("ListObjectsV2", http.MethodGet, object.Ref{Bucket: q.Bucket})
 	r.query.Set("list-type", "2")
@@ -64,7 +66,9 @@ func (s *Store) ListPage(ctx context.Context, q object.ListRequest) (object.List
 	return s.list(ctx, r, q, "ListBucketResult")
 }
 
-// ListVersionsPage asks for one page of all versions and delete markers.
+// ListVersionsPage asks for one page of all versions and delete markers. With an
+// error that is ErrUnreadable come the rows whose keys could be read; others are
+// missing.
 func (s *Store) ListVersionsPage(ctx context.Context, q object.ListRequest) (object.ListReply, error) {
 	r := newRequest("ListObjectVersions", http.MethodGet, object.Ref{Bucket: q.Bucket})
 	r.query.Set("versions", "")
@@ -104,7 +108,16 @@ func (s *Store) list(ctx context.Context, r *request, q object.ListRequest, root
 		return out, err
 	}
 	var doc listing
-	if err := decode(r, rep, root, &doc); err != nil {
+	err = decode(r, rep, root, &doc)
+	if errors.Is(err, ErrUnreadable) {
+		// What XML cannot carry is replaced, and the keys without such a character are
+		// read. A key that held one is named in the error of the reply.
+		doc = listing{}
+		if again := (&reply{status: rep.status, header: rep.header, id: rep.id, body: legible(rep.body)}); decode(r, again, root, &doc) == nil {
+			err = nil
+		}
+	}
+	if err != nil {
 		return object.ListReply{}, err
 	}
 	return doc.reply(r, rep, q)
@@ -150,16 +163,43 @@ func (g *gathered) reply(doc *listing, r *request, rep *reply) (object.ListReply
 	for _, p := range doc.CommonPrefixes {
 		out.Prefixes = append(out.Prefixes, c.decode(p.Prefix))
 	}
-	for i := range out.Objects {
-		out.Objects[i].Key = c.decode(out.Objects[i].Key)
-	}
+	lost, behind := g.decodeKeys(&c, &out)
 	if c.err != nil {
 		e := r.fail(rep, object.ClassInvalid, c.err.Error())
+		if lost > 0 {
+			e = r.fail(rep, object.ClassInvalid, fmt.Sprintf("%d of the page's %d rows have a key that cannot be read, the first of them behind the key %q: %v",
+				lost, lost+len(out.Objects), behind, c.err))
+		}
 		e.Code, e.Err = "UnreadableXML", c.err
 		e.Hint = "this store's listing cannot be trusted for every key; give the keys as a list (--manifest)"
-		return object.ListReply{}, e
+		return out, e
 	}
 	return out, nil
+}
+
+// decodeKeys keeps the rows whose keys can be read. It counts the others, and says
+// which key the first of them stands behind.
+func (g *gathered) decodeKeys(c *codec, out *object.ListReply) (lost int, behind string) {
+	kept := out.Objects[:0]
+	for i := range out.Objects {
+		o := &out.Objects[i]
+		before := c.err
+		c.err = nil
+		o.Key = c.decode(o.Key)
+		if c.err == nil {
+			kept, c.err = append(kept, *o), before
+			continue
+		}
+		if lost++; lost == 1 {
+			if len(kept) > 0 {
+				behind = kept[len(kept)-1].Key
+			}
+			continue
+		}
+		c.err = before
+	}
+	out.Objects = kept
+	return lost, behind
 }
 
 // namesWalk: MinIO's positions, in Base64 where they are tokens, name the walk that
@@ -180,7 +220,7 @@ type codec struct {
 }
 
 func (c *codec) decode(s string) string {
-	if c.on {
+	if c.on && !strings.ContainsRune(s, '\uFFFD') {
 		d, err := url.QueryUnescape(s)
 		if err != nil && c.err == nil {
 			c.err = fmt.Errorf("%w: key %q is not URL-encoded as the page says", ErrUnreadable, s)
@@ -233,13 +273,13 @@ func (w *row) inspect(o *object.Object) {
 		}
 	}
 	o.Encryption = EncryptionOf(header.Get, true)
-	o.ClientSide = object.ClientSide(user)
+	o.ClientSide = object.ClientSideOf(user)
 	o.LockMode = header.Get("X-Amz-Object-Lock-Mode")
 	o.RetainUntil, _ = time.Parse(time.RFC3339, header.Get("X-Amz-Object-Lock-Retain-Until-Date"))
 	o.LegalHold = header.Get("X-Amz-Object-Lock-Legal-Hold") == "ON"
 	// SSE-C shows no key MD5 here, so such a row cannot settle what key it is.
 	o.Settled = o.Encryption.Type != object.SSEUnknown && o.Encryption.Type != object.SSEC
-	composite := o.ChecksumType == "COMPOSITE" || o.ChecksumAlgorithm != "" && o.ChecksumType == "" && o.MultipartUploaded
+	composite := o.ChecksumType == object.Composite || o.ChecksumAlgorithm != "" && o.ChecksumType == "" && o.MultipartUploaded
 	o.Plain = o.Settled && !o.Locked() && !composite &&
 		header.Get("Expires") == "" && header.Get("X-Amz-Website-Redirect-Location") == "" &&
 		header.Get("X-Amz-Server-Side-Encryption-Context") == ""
@@ -260,20 +300,33 @@ func (s *Store) ListInspected(ctx context.Context, bucket, prefix, startAfter st
 // store's own is another.
 func (s *Store) ListUploads(ctx context.Context, dest object.Ref) ([]object.PendingUpload, error) {
 	var out []object.PendingUpload
+	err := s.eachUpload(ctx, dest, func(u object.PendingUpload) {
+		if u.Key == dest.Key {
+			out = append(out, u)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// eachUpload is told of the open uploads whose keys begin with the one of from.
+func (s *Store) eachUpload(ctx context.Context, from object.Ref, visit func(object.PendingUpload)) error {
 	keyMarker, idMarker := "", ""
 	for {
-		r := newRequest("ListMultipartUploads", http.MethodGet, dest)
+		r := newRequest("ListMultipartUploads", http.MethodGet, from)
 		r.bucket = true
 		r.query.Set("uploads", "")
 		r.query.Set("encoding-type", "url")
-		r.query.Set("prefix", dest.Key)
+		r.query.Set("prefix", from.Key)
 		if keyMarker != "" {
 			r.query.Set("key-marker", keyMarker)
 			r.query.Set("upload-id-marker", idMarker)
 		}
 		rep, err := s.call(ctx, r)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		var doc struct {
 			EncodingType       string
@@ -283,7 +336,7 @@ func (s *Store) ListUploads(ctx context.Context, dest object.Ref) ([]object.Pend
 			Upload             []struct{ Key, UploadId, Initiated string }
 		}
 		if err := decode(r, rep, "ListMultipartUploadsResult", &doc); err != nil {
-			return nil, err
+			return err
 		}
 		ahead := time.Duration(0) // of the store's clock
 		if date, err := http.ParseTime(rep.header.Get("Date")); err == nil {
@@ -291,15 +344,12 @@ func (s *Store) ListUploads(ctx context.Context, dest object.Ref) ([]object.Pend
 		}
 		c := codec{on: doc.EncodingType == "url"}
 		for _, u := range doc.Upload {
-			if c.decode(u.Key) != dest.Key {
-				continue
-			}
 			t, _ := time.Parse(time.RFC3339Nano, u.Initiated)
-			out = append(out, object.PendingUpload{Key: dest.Key, ID: u.UploadId, Initiated: t.Add(-ahead).UTC()})
+			visit(object.PendingUpload{Key: c.decode(u.Key), ID: u.UploadId, Initiated: t.Add(-ahead).UTC(), Stamp: t.UTC()})
 		}
 		next := c.decode(doc.NextKeyMarker)
 		if !doc.IsTruncated || next == keyMarker && doc.NextUploadIDMarker == idMarker {
-			return out, nil
+			return nil
 		}
 		keyMarker, idMarker = next, doc.NextUploadIDMarker
 	}

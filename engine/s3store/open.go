@@ -34,8 +34,13 @@ type Store struct {
 	// clockOffset is added to this machine's clock when signing, in nanoseconds.
 	clockOffset atomic.Int64
 
-	// pages is the memory of listings that were read.
+	// pages is the memory of listings that were read; long is held while an
+	// unusually long reply is.
 	pages sync.Pool
+	long  sync.Mutex
+
+	// secrets are those that were sent.
+	secrets object.Secrets
 
 	mu struct {
 		sync.Mutex
@@ -120,9 +125,13 @@ func loadConfig(ctx context.Context, o Options) (aws.Config, error) {
 		load = append(load, config.WithCustomCABundle(f))
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, load...)
+	if known := configError(err); known != nil {
+		return aws.Config{}, known
+	}
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("AWS configuration: %w; check the profile, the shared config files and AWS_CA_BUNDLE", err)
 	}
+	requoted(&cfg, o)
 	return cfg, nil
 }
 
@@ -133,17 +142,23 @@ func transportOf(cfg aws.Config, o Options) *http.Transport {
 	if b, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
 		t = b.GetTransport()
 	}
+	if o.Dial != nil {
+		t.DialContext = o.Dial
+	}
 	n := o.MaxConnections
 	if n == 0 {
 		n = 256
 	}
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, n
 	t.DisableCompression = true
+	t.MaxResponseHeaderBytes = maxHeader
 	t.ForceAttemptHTTP2 = false
 	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	if t.TLSClientConfig == nil {
 		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
+	// The SDK's transport came with an offer of it, which servers may take.
+	t.TLSClientConfig.NextProtos = []string{"http/1.1"}
 	t.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(n)
 	return t
 }
@@ -194,6 +209,8 @@ func (s *Store) retrieve(ctx context.Context) (aws.Credentials, error) {
 		}
 		return c, noCredentials(err)
 	}
+	s.secrets.Add(c.SecretAccessKey)
+	s.secrets.Add(c.SessionToken)
 	return c, nil
 }
 

@@ -1,7 +1,9 @@
 package s3store
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/url"
 	"time"
 
@@ -31,10 +33,12 @@ type Options struct {
 	UserAgent string
 	// MaxConnections that are kept open to one host; 0 means 256.
 	MaxConnections int
-	// RequestTimeout bounds a request whose caller has set no deadline, but for one
-	// that streams an object: a store that hangs must not hang a canary. 0 means a
-	// minute.
+	// RequestTimeout bounds a request whose caller has not set a limit for this one
+	// attempt, but for one that streams an object: a store that hangs must not hang a
+	// canary. 0 means a minute.
 	RequestTimeout time.Duration
+	// Dial opens the connections; nil is this machine's network.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // Validate tells what is not usable about o.

@@ -49,12 +49,16 @@ func (s *Store) CheckRead(ctx context.Context, sample object.Ref, prefix string,
 		{"s3:GetBucketNotification", bucket, func() error { return s.ask(ctx, "GetBucketNotificationConfiguration", bucket, "notification") }},
 		{"s3:GetBucketWebsite", bucket, func() error { return s.ask(ctx, "GetBucketWebsite", bucket, "website") }},
 	}
+	if object.IsAccessPoint(sample.Bucket) {
+		checks = checks[:2] // it tells no settings
+	}
 	if sample.Key != "" {
 		checks = append(checks, check{"s3:GetObject", sample, func() error { _, err := s.Head(ctx, sample, key); return err }})
 		checks = append(checks, s.detailChecks(ctx, sample)...)
+		checks = append(checks, s.annotationChecks(ctx, sample)...)
 		checks = append(checks, check{"s3:GetObjectAttributes", sample, func() error { _, _, _, err := s.attributes(ctx, sample, key); return err }})
 	}
-	return ask(checks)
+	return s.askAll(checks)
 }
 
 // CheckDetails asks for the permissions without which a HEAD shows an object as
@@ -62,7 +66,7 @@ func (s *Store) CheckRead(ctx context.Context, sample object.Ref, prefix string,
 // grants. sample is an object that exists: for a key that does not, S3 refuses
 // without s3:ListBucket whatever else is granted.
 func (s *Store) CheckDetails(ctx context.Context, sample object.Ref) ([]Permission, error) {
-	return ask(s.detailChecks(ctx, sample))
+	return s.askAll(s.detailChecks(ctx, sample))
 }
 
 // detailChecks name the actions for a version where the sample is one.
@@ -79,6 +83,18 @@ func (s *Store) detailChecks(ctx context.Context, sample object.Ref) []check {
 	}
 }
 
+// annotationChecks name one that no object has: S3 tells a missing annotation from a
+// missing permission. Nobody but AWS is asked.
+func (s *Store) annotationChecks(ctx context.Context, sample object.Ref) []check {
+	if !s.aws {
+		return nil
+	}
+	return []check{
+		{"s3:ListObjectAnnotations", sample, func() error { _, err := s.Annotations(ctx, sample); return err }},
+		{"s3:GetObjectAnnotation", sample, func() error { _, err := s.Annotation(ctx, sample, "reseal-no-such-annotation"); return err }},
+	}
+}
+
 // check is a harmless request that needs a permission.
 type check struct {
 	action string
@@ -86,13 +102,13 @@ type check struct {
 	ask    func() error
 }
 
-// ask makes all checks at the same time.
-func ask(checks []check) ([]Permission, error) {
+// askAll makes all checks at the same time.
+func (s *Store) askAll(checks []check) ([]Permission, error) {
 	out := make([]Permission, len(checks))
 	var g errgroup.Group
 	for i, c := range checks {
 		p := &out[i]
-		p.Action, p.Resource = c.action, arnOf(c.ref)
+		p.Action, p.Resource = c.action, s.inPartition(arnOf(c.ref))
 		g.Go(func() error {
 			p.Granted, p.Err = granted(c.ask())
 			if p.Granted == object.Unknown {

@@ -2,238 +2,144 @@ package s3store
 
 import (
 	"context"
-	"errors"
+	"encoding/xml"
 	"net/http"
 	"time"
 
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3store/canary"
 )
 
 // ProbeOptions say what the job wants to know.
-type ProbeOptions struct {
-	// Bucket and Prefix that the job writes to. The throwaway objects' names begin
-	// with the prefix, so that a policy for it covers them.
-	Bucket, Prefix string
-	// Target of the job; its SourceKey too, where sources are under SSE-C.
-	Target object.Target
-	// Facts of the bucket.
-	Facts object.BucketFacts
-	// AcceptUnproven goes on with a store that does not seem to encrypt
-	// (--accept unproven-encryption). The findings are then "assumed".
-	AcceptUnproven bool
-	// Announce, where set, is told how the keys of all throwaway objects begin,
-	// before the first one is written; see Sweep. Its error ends the probe.
-	Announce func(name string) error
+type ProbeOptions = canary.Options
+
+// Probe finds out what the endpoint can do. AWS hosts are known, and nothing is sent,
+// unless ProbeOptions.Always. Any other endpoint, and an AWS name that no certificate
+// vouches for, is believed only after a canary: see the package canary.
+func (s *Store) Probe(ctx context.Context, o ProbeOptions) (object.Capabilities, error) {
+	if s.isProvedAWS() && !o.Always {
+		return canary.AWS(o.Target), nil
+	}
+	a, err := s.Address(ctx, o.Bucket)
+	if err != nil {
+		return object.Capabilities{}, err
+	}
+	if (o.Target.SSE == object.SSEC || !o.Target.SourceKey.IsZero()) && a.Scheme != "https" {
+		return object.Capabilities{}, plaintextKey("Probe", object.Ref{Bucket: o.Bucket})
+	}
+	return canary.Probe(ctx, probed{s}, o)
 }
 
-// Probe finds out what the endpoint can do.
-//
-// AWS hosts are known, and nothing is sent. Any other endpoint, and an AWS name
-// that no certificate vouches for, is believed only after a canary: small throwaway objects, the very requests of the job, and
-// everything read back: bytes, headers, tags, encryption. Sub-resources and
-// UpdateObjectEncryption go to throwaway objects of their own, which a store that
-// does not know them overwrites. Everything is deleted again, all versions, also
-// after an error or a cancelled context; what could not be deleted is an error.
-//
-// On a bucket with Object Lock the throwaway objects carry at most a governance
-// retention of a few seconds, which is bypassed or waited for.
-//
-// An error means that nothing is known: no connection, no permission to write, a
-// KMS key that cannot be used. A store that does not encrypt is no error; see
-// Capabilities.Encrypts and the Notes.
-func (s *Store) Probe(ctx context.Context, o ProbeOptions) (caps object.Capabilities, err error) {
-	if s.isProvedAWS() {
-		return knownAWS(o.Target), nil
-	}
-	c := newCanary(s, o)
-	defer func() {
-		caps = *c.caps
-		caps.Notes = c.notes
-	}()
-	if o.Announce != nil {
-		if err := o.Announce(c.name); err != nil {
-			return caps, err
-		}
-	}
-	// A request that is broken off may still make an object after everything was
-	// removed: once the context ends no other is sent, and the last are waited for.
-	c.wanted = func() error {
-		if err := ctx.Err(); err != nil {
-			return FailedToSend("Probe", object.Ref{Bucket: o.Bucket}, ctx, err)
-		}
-		return nil
-	}
-	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(lateRequest, cancel) })()
-	if err := c.prepare(asking); err != nil && len(c.litter.made) == 0 {
-		return caps, err
-	} else if err != nil {
-		return caps, errors.Join(err, c.clean(ctx))
-	}
-	err = c.probe(asking)
-	return caps, errors.Join(err, c.clean(ctx))
+// Sweep removes what a probe left whose process died; see canary.Sweep for how little
+// it believes.
+func (s *Store) Sweep(ctx context.Context, bucket, prefix, name string, facts object.BucketFacts) error {
+	return canary.Sweep(ctx, probed{s}, bucket, prefix, name, facts)
 }
 
-// knownAWS is what S3 itself does (general purpose buckets).
-func knownAWS(t object.Target) object.Capabilities {
-	return object.Capabilities{
-		Source: "aws", Encrypts: object.Yes,
-		Route: object.RouteSelfCopy, EncryptedRoute: object.RouteSelfCopy, Replace: object.Yes, Multipart: object.Yes,
-		Update:            object.Yes,
-		CopySourceIfMatch: object.Yes, PartSourceIfMatch: object.Yes, CopyIfMatch: object.Yes, CompleteIfMatch: object.Yes,
-		ListMetadata: object.No, CopyShowsEncryption: object.Yes, UploadShowsEncryption: object.Yes,
-		KeepsTags: object.Yes, KeepsLock: object.Yes, KeepsRedirect: object.Yes, KeepsExpires: object.Yes, KeepsClass: object.Yes,
-		PutTagging: object.Yes, PutRetention: object.Yes, PutACL: object.Yes,
-		GetTagging: object.Yes, GetACL: object.Yes, GetAttributes: object.Yes, GetRetention: object.Yes,
-		DSSE: object.Yes, BucketKey: object.Yes, Checksums: object.Yes, UploadChecksums: object.Yes, VersionsInReplies: object.Yes,
-		ShownKeyID: t.ShownKeyID,
+// IsCanary says whether name is what Probe may have announced for a bucket whose
+// objects begin with prefix.
+func IsCanary(prefix, name string) bool { return canary.IsCanary(prefix, name) }
+
+// CanaryPrefix is what the name of a probe begins with before its mark; empty for
+// a name that no probe makes.
+func CanaryPrefix(name string) string { return canary.Prefix(name) }
+
+// probed is the store as its canary sees it: with the requests that nobody else sends.
+type probed struct{ *Store }
+
+// PutUnder writes an object under an encryption that is named by its header's value.
+func (s probed) PutUnder(ctx context.Context, p *object.PutRequest, algorithm string) (object.CopyReply, error) {
+	r := newRequest("PutObject", http.MethodPut, p.Dest)
+	r.body = p.Body
+	r.md5(p.Body)
+	r.destination(&p.CopyRequest)
+	r.set("X-Amz-Server-Side-Encryption", algorithm)
+	rep, err := s.call(ctx, r)
+	if err != nil {
+		return object.CopyReply{}, err
 	}
+	return object.CopyReply{ETag: unquote(rep.header.Get("Etag")), VersionID: rep.header.Get("X-Amz-Version-Id")}, nil
 }
 
-// probe asks everything, cheapest and most decisive first.
-func (c *canary) probe(ctx context.Context) error {
-	if err := c.madeUpAlgorithm(ctx); err != nil {
-		return err
+// Remove deletes exactly what ref names: one version, or, without a version ID, what
+// is current; then it returns the version ID of the delete marker, if any.
+func (s probed) Remove(ctx context.Context, ref object.Ref, bypassGovernance bool) (string, error) {
+	r := newRequest("DeleteObject", http.MethodDelete, ref).version()
+	if bypassGovernance {
+		r.header.Set("X-Amz-Bypass-Governance-Retention", "true")
 	}
-	if c.caps.Encrypts == object.No && !c.o.AcceptUnproven {
-		return nil
+	rep, err := s.call(ctx, r)
+	if object.ClassOf(err) == object.ClassGone {
+		return "", nil
 	}
-	if c.o.AcceptUnproven && c.caps.Encrypts == object.No {
-		c.caps.Source, c.caps.Encrypts = "assumed", object.Unknown
+	if err != nil || ref.VersionID != "" {
+		return "", err
 	}
-	for _, ask := range []func(context.Context) error{c.direct, c.subResources, c.plainRoutes, c.encryptedRoute, c.particulars} {
-		if err := ask(ctx); err != nil {
-			return err
-		}
-		if c.caps.Encrypts == object.No && !c.o.AcceptUnproven {
-			return nil
-		}
-	}
-	return nil
+	return rep.header.Get("X-Amz-Version-Id"), nil
 }
 
-// particulars need the routes, and not one another.
-func (c *canary) particulars(ctx context.Context) error {
-	return c.together(ctx, (*canary).conditions, (*canary).update, (*canary).listMetadata, (*canary).redirect, (*canary).class,
-		(*canary).features, (*canary).locks)
-}
-
-// madeUpAlgorithm: a store that takes an encryption that does not exist does not
-// look at what it is asked for.
-func (c *canary) madeUpAlgorithm(ctx context.Context) error {
-	_, err := c.put(ctx, "algorithm", func(r *request) { r.set("X-Amz-Server-Side-Encryption", "reseal-made-up") })
-	switch {
-	case err == nil:
-		c.caps.Encrypts = object.No
-		c.note("PutObject with an encryption that does not exist answered 200: this store does not encrypt")
-	case undecided(err):
-		return err
-	case object.ClassOf(err) == object.ClassDenied:
-		return c.mayWrite(ctx)
+// RemoveAll is DeleteObjects.
+func (s probed) RemoveAll(ctx context.Context, bucket string, refs []object.Ref, bypassGovernance bool) error {
+	type entry struct {
+		Key       string
+		VersionID string `xml:"VersionId,omitempty"`
 	}
-	return nil
-}
-
-// mayWrite tells a missing permission to write from a refusal of the
-// algorithm that came as 403.
-func (c *canary) mayWrite(ctx context.Context) error {
-	_, err := c.put(ctx, "write", nil)
+	doc := struct {
+		XMLName xml.Name `xml:"Delete"`
+		XMLNS   string   `xml:"xmlns,attr"`
+		Object  []entry
+		Quiet   bool
+	}{XMLNS: s3Namespace, Quiet: true}
+	for _, ref := range refs {
+		doc.Object = append(doc.Object, entry{ref.Key, ref.VersionID})
+	}
+	r := newRequest("DeleteObjects", http.MethodPost, object.Ref{Bucket: bucket})
+	r.query.Set("delete", "")
+	if bypassGovernance {
+		r.header.Set("X-Amz-Bypass-Governance-Retention", "true")
+	}
+	_, err := s.call(ctx, r.payload(document(doc)))
 	return err
 }
 
-// direct writes an object under the target and reads it back, which shows
-// whether the store does the wanted encryption, and how it names the key.
-func (c *canary) direct(ctx context.Context) error {
-	ref, err := c.put(ctx, "direct", func(r *request) { r.encrypt(&c.target) })
+// ReleaseHold takes a legal hold off.
+func (s probed) ReleaseHold(ctx context.Context, ref object.Ref) error {
+	return s.putHold(ctx, ref, "OFF")
+}
+
+// Owner is the ID of the ACL's owner.
+func (s probed) Owner(ctx context.Context, ref object.Ref) (string, error) {
+	doc, err := s.accessControl(ctx, ref)
+	return doc.Owner.ID, err
+}
+
+// Attributes is GetObjectAttributes, for whether the right document comes.
+func (s probed) Attributes(ctx context.Context, ref object.Ref, key object.CustomerKey) error {
+	_, _, _, err := s.attributes(ctx, ref, key)
+	return err
+}
+
+// DefaultLock is the mode of the retention that every new object gets.
+func (s probed) DefaultLock(ctx context.Context, bucket string) (string, error) {
+	conf, err := s.ObjectLock(ctx, bucket)
+	return conf.Mode, err
+}
+
+// Ahead is how far the store's clock is ahead of this machine's; zero where it does
+// not tell.
+func (s probed) Ahead(ctx context.Context, bucket string) (time.Duration, error) {
+	resp, err := s.do(ctx, newRequest("HeadBucket", http.MethodHead, object.Ref{Bucket: bucket}))
 	if err != nil {
-		if undecided(err) {
-			return err
-		}
-		if c.target.SSE == object.DSSEKMS {
-			c.caps.DSSE = object.No
-		}
-		c.targetRefused = true
-		c.note("PutObject under %s was refused: %s", c.target.SSE, reason(err))
-		return nil
+		return 0, err
 	}
-	h, err := c.head(ctx, ref, c.target.CustomerKey)
+	resp.Body.Close()
+	t, err := http.ParseTime(resp.Header.Get("Date"))
 	if err != nil {
-		if undecided(err) {
-			return err
-		}
-		c.note("HeadObject after PutObject under %s failed: %s", c.target.SSE, reason(err))
-		return nil
+		return 0, nil
 	}
-	if h.Encryption.Type != c.target.SSE {
-		c.note("PutObject under %s answered 200, and HeadObject shows %s", c.target.SSE, h.Encryption.Type)
-		return nil
-	}
-	c.shownKey(h.Encryption.KMSKeyID)
-	if c.target.SSE == object.SSEC {
-		return c.keyIsNeeded(ctx, ref)
-	}
-	if c.met(h.Encryption) && c.caps.Encrypts == object.Unknown && c.caps.Source == "canary" {
-		c.caps.Encrypts = object.Yes
-	}
-	return nil
+	return time.Until(t), nil
 }
 
-// shownKey takes the store's name for the target's key, unless it is plainly
-// another key.
-func (c *canary) shownKey(shown string) {
-	if !c.target.SSE.KMS() || shown == "" {
-		return
-	}
-	asked := c.target.KMSKeyID
-	if asked == "" || isAlias(asked) || object.SameKMSKey(asked, shown) {
-		c.caps.ShownKeyID, c.target.ShownKeyID = shown, shown
-		return
-	}
-	c.note("asked for the key %s, the store shows %s", asked, shown)
-}
-
-// keyIsNeeded: under SSE-C nothing may be read without the key. Some stores take
-// the key, and give the object to everybody.
-func (c *canary) keyIsNeeded(ctx context.Context, ref object.Ref) error {
-	same, err := c.intact(ctx, ref, object.CustomerKey{})
-	switch {
-	case err == nil && same:
-		c.caps.Encrypts = object.No
-		c.note("an object under SSE-C can be read without its key: this store does not encrypt it")
-	case err != nil && undecided(err):
-		return err
-	case c.caps.Encrypts == object.Unknown && c.caps.Source == "canary":
-		c.caps.Encrypts = object.Yes
-	}
-	return nil
-}
-
-// reason is a refusal in short.
-func reason(err error) string {
-	var e *object.Error
-	if !errors.As(err, &e) {
-		return err.Error()
-	}
-	if e.Code != "" {
-		return e.Code
-	}
-	if e.HTTPStatus != 0 {
-		return http.StatusText(e.HTTPStatus)
-	}
-	return e.Message
-}
-
-// both is what two observations of one ability say together: one No is a No, and
-// nothing observed says nothing.
-func both(a, b object.Finding) object.Finding {
-	switch {
-	case a == object.No || b == object.No:
-		return object.No
-	case a == object.Unknown:
-		return b
-	case b == object.Unknown:
-		return a
-	}
-	return object.Yes
-}
+// Believed is what Probe answers for AWS without asking. With ProbeOptions.Always and
+// canary.Differences it can be compared with what is seen.
+func Believed(t object.Target) object.Capabilities { return canary.AWS(t) }

@@ -1,11 +1,16 @@
 package s3store
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
 	"reflect"
+	"runtime"
+	"runtime/debug"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +74,42 @@ func TestListings(t *testing.T) {
 	// One URL-encoded key may well be U+FFFD.
 	if r, err := list(`<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>%EF%BF%BD</Key></Contents></ListBucketResult>`); err != nil || r.Objects[0].Key != "\uFFFD" {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// TestM14WhatCanBeReadIsKept: one key that XML cannot carry does not take the page
+// with it, and the error says where it stands.
+func TestM14WhatCanBeReadIsKept(t *testing.T) {
+	clean(t)
+	version := func(key string) string {
+		return "<Version><Key>" + key + "</Key><VersionId>v</VersionId><IsLatest>true</IsLatest><Size>3</Size></Version>"
+	}
+	for name, tc := range map[string]struct {
+		encoding, rows string
+		keys           []string
+		behind         string // empty: no error
+	}{
+		"a control character":      {"", version("a") + version("b\x01c") + version("d") + version("\x02e"), []string{"a", "d"}, `2 of the page's 4 rows have a key that cannot be read, the first of them behind the key "a"`},
+		"a reference to one":       {"", version("a") + version("b&#x1;c"), []string{"a"}, `behind the key "a"`},
+		"encoded, as is said only": {"url", version("a+1") + version("b\x01c"), []string{"a 1"}, `behind the key "a 1"`},
+		"half encoded":             {"url", version("a") + version("100%") + version("d"), []string{"a", "d"}, `1 of the page's 3 rows`},
+		"encoded":                  {"url", version("a") + version("b%01c"), []string{"a", "b\x01c"}, ""},
+		"an owner of that name":    {"", version("a") + "<Version><Key>b</Key><Owner><DisplayName>\x01</DisplayName></Owner></Version>", []string{"a", "b"}, ""},
+	} {
+		s, _ := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(*http.Request) *http.Response {
+			return answered(200, "<ListVersionsResult><EncodingType>"+tc.encoding+"</EncodingType>"+tc.rows+"</ListVersionsResult>")
+		})
+		r, err := s.ListVersionsPage(t.Context(), object.ListRequest{Bucket: "b"})
+		if tc.behind == "" && err != nil || tc.behind != "" && (!errors.Is(err, ErrUnreadable) || !strings.Contains(err.Error(), tc.behind)) {
+			t.Errorf("%s: %v", name, err)
+		}
+		keys := []string{}
+		for _, o := range r.Objects {
+			keys = append(keys, o.Key)
+		}
+		if !reflect.DeepEqual(keys, tc.keys) {
+			t.Errorf("%s: %q", name, keys)
+		}
 	}
 }
 
@@ -140,7 +181,8 @@ func TestHeadReply(t *testing.T) {
 			"X-Amz-Mp-Parts-Count", "3", "X-Amz-Checksum-Sha256", "s==", "X-Amz-Checksum-Type", "COMPOSITE", "X-Amz-Storage-Class", "GLACIER",
 			"X-Amz-Restore", `ongoing-request="false", expiry-date="x"`, "X-Amz-Version-Id", "v1", "X-Amz-Server-Side-Encryption", "aws:kms:dsse",
 			"X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", "arn:k", "X-Amz-Object-Lock-Mode", "COMPLIANCE", "X-Amz-Object-Lock-Retain-Until-Date", "2030-01-01T00:00:00Z",
-			"X-Amz-Object-Lock-Legal-Hold", "ON", "X-Amz-Website-Redirect-Location", "/r", "X-Amz-Archive-Status", "ARCHIVE_ACCESS", "X-Amz-Meta-X-Amz-Key-V2", "k")
+			"X-Amz-Object-Lock-Legal-Hold", "ON", "X-Amz-Website-Redirect-Location", "/r", "X-Amz-Archive-Status", "ARCHIVE_ACCESS", "X-Amz-Meta-X-Amz-Key-V2", "k",
+			"X-Amz-Object-Lock-Event-Hold", "ON", "X-Amz-Object-Lock-Event-Hold-Duration-Days", "30", "X-Amz-Object-Lock-Event-Hold-Duration-Years", "2")
 		return r
 	})
 	ref := object.Ref{Bucket: "b", Key: "k"}
@@ -150,15 +192,84 @@ func TestHeadReply(t *testing.T) {
 	}
 	want := object.Head{Object: object.Object{Ref: ref, Size: 12, ETag: "e-3", LastModified: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		StorageClass: "GLACIER", ArchiveTier: "ARCHIVE_ACCESS", Encryption: object.Encryption{Type: object.DSSEKMS, KMSKeyID: "arn:k"}, Settled: true,
-		MultipartUploaded: true, ChecksumAlgorithm: "SHA256", ChecksumType: "COMPOSITE", ClientSide: true, LockMode: "COMPLIANCE",
+		MultipartUploaded: true, ChecksumAlgorithm: "SHA256", ChecksumType: "COMPOSITE", ClientSide: object.SomeEnvelope, LockMode: "COMPLIANCE",
 		RetainUntil: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), LegalHold: true},
 		Attributes: object.Attributes{ContentType: "t/p", Expires: "not a date at all", MissingMetadata: 2, TagCount: 3, PartsCount: 3,
 			Metadata:  map[string]string{"a-b": " v ", "empty": "", "x-amz-key-v2": "k"},
-			Checksums: map[string]string{"SHA256": "s=="}, WebsiteRedirect: "/r", Restored: true}, ShownVersionID: "v1"}
+			Checksums: map[string]string{"SHA256": "s=="}, WebsiteRedirect: "/r", Restored: true,
+			EventHold: true, EventHoldDays: 30, EventHoldYears: 2}, ShownVersionID: "v1"}
 	if !reflect.DeepEqual(h, want) {
 		t.Errorf("got  %+v\nwant %+v", h, want)
 	}
 }
+
+// TestA6NewKindsAreKnownByName: ten checksum algorithms, and an encryption that is
+// none of ours and never taken for one.
+func TestA6NewKindsAreKnownByName(t *testing.T) {
+	clean(t)
+	var answer *http.Response
+	s, _ := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(*http.Request) *http.Response { return answer })
+	ref := object.Ref{Bucket: "b", Key: "k"}
+	for _, algorithm := range []string{"CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256", "SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128"} {
+		answer = answered(200, "", "ETag", `"e"`, "X-Amz-Checksum-"+algorithm, "v==", "X-Amz-Checksum-Type", "COMPOSITE")
+		h, err := s.Head(t.Context(), ref, object.CustomerKey{})
+		if err != nil || h.ChecksumAlgorithm != algorithm || h.Checksums[algorithm] != "v==" || len(h.Checksums) != 1 {
+			t.Errorf("%s: %v %q, %v", algorithm, h.Checksums, h.ChecksumAlgorithm, err)
+		}
+	}
+	answer = answered(200, "", "ETag", `"e"`, "X-Amz-Server-Side-Encryption", "aws:backup", "X-Amz-Storage-Class", "AWS_BACKUP_WARM")
+	h, err := s.Head(t.Context(), ref, object.CustomerKey{})
+	if err != nil || h.Encryption.Type != object.SSEUnknown || h.UnknownEncryption != "aws:backup" || !h.Reserved() {
+		t.Errorf("%#v, %v", h, err)
+	}
+}
+
+// TestS7AListingIsBounded, and of two that are longer than any is one in memory.
+func TestS7AListingIsBounded(t *testing.T) {
+	clean(t)
+	defer debug.SetGCPercent(debug.SetGCPercent(10)) // what counts is what is held, not what waits for a collection
+	var reading, most, read atomic.Int64
+	s, _ := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(*http.Request) *http.Response {
+		resp, own := answered(200, ""), 0
+		resp.Body = io.NopCloser(readerFunc(func(p []byte) (int, error) {
+			read.Add(int64(len(p)))
+			if own += len(p); own > usualReply {
+				now := reading.Add(1)
+				defer reading.Add(-1)
+				for old := most.Load(); now > old && !most.CompareAndSwap(old, now); old = most.Load() {
+				}
+			}
+			copy(p, bytes.Repeat([]byte("<ListBucketResult><Contents>"), len(p)/28+1))
+			return len(p), nil
+		}))
+		return resp
+	})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if _, err := s.ListPage(t.Context(), object.ListRequest{Bucket: "b"}); object.ClassOf(err) != object.ClassOther || !strings.Contains(err.Error(), "longer") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	all.Wait()
+	runtime.ReadMemStats(&after)
+	if got := read.Load(); got > 4*2*maxListing {
+		t.Errorf("%d bytes were read", got)
+	}
+	if grown := after.Sys - before.Sys; after.Sys > before.Sys && grown > 200<<20 {
+		t.Errorf("%d MiB of memory", grown>>20)
+	}
+	if most.Load() > 1 {
+		t.Errorf("%d were read at the same time", most.Load())
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // A HEAD without an ETag is no object's: it must not pass for an unencrypted one.
 func TestHeadWithoutAnETag(t *testing.T) {
@@ -244,17 +355,20 @@ func TestAskedAgain(t *testing.T) {
 	}
 }
 
-// TestUploadsAreDatedByThisClock: whoever looks for the upload of a moment ago
-// compares with this machine's clock.
-func TestUploadsAreDatedByThisClock(t *testing.T) {
+// TestA5WritesOfDetailsCarryAnMD5, which S3 asks for where a lock may be written.
+func TestA5WritesOfDetailsCarryAnMD5(t *testing.T) {
 	clean(t)
-	stores := time.Now().Add(-20 * time.Minute).UTC()
-	s, _ := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(*http.Request) *http.Response {
-		return answered(200, `<ListMultipartUploadsResult><Upload><Key>k</Key><UploadId>u</UploadId><Initiated>`+stores.Add(-time.Minute).Format(time.RFC3339Nano)+
-			`</Initiated></Upload></ListMultipartUploadsResult>`, "Date", stores.Format(http.TimeFormat))
-	})
-	open, err := s.ListUploads(t.Context(), object.Ref{Bucket: "b", Key: "k"})
-	if err != nil || len(open) != 1 || (time.Since(open[0].Initiated)-time.Minute).Abs() > 3*time.Second {
-		t.Errorf("%v, %v", open, err)
+	s, p := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(*http.Request) *http.Response { return answered(200, "") })
+	ref := object.Ref{Bucket: "b", Key: "k"}
+	if err := errors.Join(s.PutTags(t.Context(), ref, []object.Tag{{Key: "a", Value: "b"}}), s.PutLock(t.Context(), ref, "GOVERNANCE", time.Now(), true)); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.seen) != 3 {
+		t.Fatalf("%d requests", len(p.seen))
+	}
+	for _, r := range p.seen {
+		if r.Header.Get("Content-Md5") == "" {
+			t.Errorf("%s has none", r.URL)
+		}
 	}
 }

@@ -20,11 +20,17 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 )
 
-// Replies are read whole and bounded: a listing of a few thousand long keys with
-// metadata stays well below maxListing, every other document below maxReply.
+// Replies are read whole and bounded. A thousand rows of a listing, each with a key
+// and metadata as long as S3 allows and percent-encoded, stay below maxListing,
+// every other document below maxReply, and an error below maxFailure.
 const (
 	maxReply   = 4 << 20
-	maxListing = 128 << 20
+	maxListing = 16 << 20
+	maxFailure = 1 << 20
+	maxHeader  = 256 << 10
+	// usualReply is what any number of workers may read at the same time; longer
+	// ones are read one after another.
+	usualReply = 1 << 20
 )
 
 // emptySHA256 is the payload hash of a request without a body.
@@ -39,6 +45,8 @@ type request struct {
 	query  url.Values
 	header http.Header
 	body   []byte
+	// lent is the body instead, where it is too large to be copied.
+	lent *lentBody
 	// kmsKey is set where the store will use that key for the request.
 	kmsKey string
 	// customer is set where the request carries customer key material.
@@ -88,18 +96,18 @@ func (r *request) payload(doc []byte) *request {
 
 // fail is the error of a reply that said success and is none.
 func (r *request) fail(rep *reply, class object.Class, message string) *object.Error {
-	return &object.Error{Class: class, Op: r.op, Ref: r.ref, HTTPStatus: rep.status, RequestID: rep.id, Message: message}
+	return &object.Error{Class: class, Op: r.op, Ref: r.ref, HTTPStatus: rep.status, RequestID: rep.id, Message: object.Cut(message, object.MaxMessage)}
 }
 
 // call sends r once and reads the whole answer. Anything but a 2xx is an error.
-// It takes no longer than the caller's deadline, or than RequestTimeout.
+// It takes no longer than the limit of the caller's attempt, or than RequestTimeout.
 func (s *Store) call(ctx context.Context, r *request) (*reply, error) {
-	if _, ok := ctx.Deadline(); !ok {
+	if !limited(ctx) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, s.opts.RequestTimeout)
 		defer cancel()
 	}
-	resp, err := s.do(ctx, r)
+	resp, err := s.doOnce(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -112,28 +120,117 @@ func (s *Store) call(ctx context.Context, r *request) (*reply, error) {
 	if into == nil {
 		into = new(bytes.Buffer)
 	}
-	if _, err := into.ReadFrom(io.LimitReader(resp.Body, limit+1)); err != nil {
+	if err := s.readBody(resp.Body, into, limit); err != nil {
 		return nil, FailedToSend(r.op, r.ref, ctx, err)
 	}
 	body := into.Bytes()
-	rep := &reply{status: resp.StatusCode, header: resp.Header, body: body, id: requestID(resp.Header.Get)}
+	rep := &reply{status: resp.StatusCode, header: resp.Header, body: body, id: s.secrets.Clean(requestID(resp.Header.Get), object.MaxRequestID)}
 	if int64(len(body)) > limit {
 		return nil, r.fail(rep, object.ClassOther, "the answer is longer than any answer should be")
 	}
 	if isError(body) { // within a 200, also where a success has no body to decode
-		return nil, s.Failure(ctx, Failed{Op: r.op, Ref: r.ref, KMSKey: r.kmsKey, CustomerKey: r.customer,
-			Status: rep.status, Header: rep.header.Get, Body: body, Signed: signedAt(resp)})
+		return nil, s.failed(ctx, r, resp, body)
+	}
+	if leaks(s, resp, body) {
+		return nil, r.leaked(rep)
 	}
 	return rep, nil
+}
+
+// readBody reads one byte more than limit at most.
+func (s *Store) readBody(body io.Reader, into *bytes.Buffer, limit int64) error {
+	n, err := into.ReadFrom(io.LimitReader(body, min(limit+1, usualReply)))
+	if err != nil || n < usualReply {
+		return err
+	}
+	s.long.Lock()
+	defer s.long.Unlock()
+	_, err = into.ReadFrom(io.LimitReader(body, limit+1-n))
+	return err
+}
+
+// failed makes the error of a reply that is none of success. Nothing that it says
+// repeats what was sent in confidence.
+func (s *Store) failed(ctx context.Context, r *request, resp *http.Response, body []byte) error {
+	e := s.Failure(ctx, Failed{Op: r.op, Ref: r.ref, KMSKey: r.kmsKey, CustomerKey: r.customer,
+		Status: resp.StatusCode, Header: resp.Header.Get, Body: body, Signed: signedAt(resp)})
+	s.secrets.CleanError(e, signatureOf(resp))
+	return e
+}
+
+// signatureOf is that of the request behind a reply, in hex.
+func signatureOf(resp *http.Response) string {
+	if resp.Request == nil {
+		return ""
+	}
+	_, signature, _ := strings.Cut(resp.Request.Header.Get("Authorization"), "Signature=")
+	return signature
+}
+
+// leaks says whether a text of a reply repeats what was sent in confidence. A
+// signature, which is good for one request and a quarter of an hour, is looked for
+// in all its forms only where that costs nothing.
+func leaks[T string | []byte](s *Store, resp *http.Response, text T) bool {
+	if object.Repeats(&s.secrets, text) {
+		return true
+	}
+	signature := signatureOf(resp)
+	if len(text) > maxErrorBody {
+		return signature != "" && bytes.Contains([]byte(text), []byte(signature))
+	}
+	return object.RepeatsSignature(string(text), signature)
+}
+
+// headerLeaks is leaks for the headers that are read.
+func (s *Store) headerLeaks(resp *http.Response) bool {
+	for name, values := range resp.Header {
+		for _, value := range values {
+			if isRead(name) && leaks(s, resp, value) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// leaked refuses a reply of success that repeats a secret in anything that is read
+// of it: it would go into the checkpoint, into reports, or as metadata into the
+// next object. What the request was to do may be done.
+func (r *request) leaked(rep *reply) error {
+	e := r.fail(&reply{status: rep.status}, object.ClassTransient, object.ErrLeak.Error())
+	e.Hint, e.Err = object.LeakHint, object.ErrLeak
+	return e
+}
+
+// isRead says whether anything reads a header of a reply. What a proxy adds under
+// names of its own goes nowhere.
+func isRead(name string) bool {
+	switch name {
+	case "Etag", "Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires":
+		return true
+	case "X-Amz-Security-Token", "X-Amz-Server-Side-Encryption-Customer-Key", "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key":
+		return false
+	}
+	return strings.HasPrefix(name, "X-Amz-")
+}
+
+// limited says whether the context bounds this one request, as a retry loop's does.
+// Any other deadline may be that of a whole night, which a request that gets no
+// answer would use up.
+func limited(ctx context.Context) bool {
+	_, attempt := ctx.(interface {
+		Limit() (context.Context, time.Time)
+	})
+	return attempt
 }
 
 // do sends r once; the caller closes the body. Anything but a 2xx was read,
 // closed and turned into an error.
 //
-// Without a deadline of the caller's, RequestTimeout bounds the wait for the
-// answer's head; a body that is streamed takes as long as it takes.
+// Where the caller's attempt has no limit of its own, RequestTimeout bounds the wait
+// for the answer's head; a body that is streamed takes as long as it takes.
 func (s *Store) do(ctx context.Context, r *request) (*http.Response, error) {
-	if _, ok := ctx.Deadline(); !ok {
+	if !limited(ctx) {
 		hung, cancel := context.WithCancelCause(ctx)
 		timer := time.AfterFunc(s.opts.RequestTimeout, func() { cancel(context.DeadlineExceeded) })
 		defer timer.Stop()
@@ -155,13 +252,15 @@ func (s *Store) doOnce(ctx context.Context, r *request) (*http.Response, error) 
 	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode/100 == 2 {
+	if resp.StatusCode/100 == 2 && !s.headerLeaks(resp) {
 		return resp, nil
 	}
 	defer resp.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxReply)) // the status alone is an answer
-	return nil, s.Failure(ctx, Failed{Op: r.op, Ref: r.ref, KMSKey: r.kmsKey, CustomerKey: r.customer,
-		Status: resp.StatusCode, Header: resp.Header.Get, Body: body, Signed: signedAt(resp)})
+	if resp.StatusCode/100 == 2 {
+		return nil, r.leaked(&reply{status: resp.StatusCode})
+	}
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxFailure)) // the status alone is an answer
+	return nil, s.failed(ctx, r, resp, body)
 }
 
 // signedAt is the time that the request behind a reply was signed with.
@@ -194,12 +293,22 @@ func (s *Store) sendTo(ctx context.Context, r *request, a Address) (*http.Respon
 	if err := s.sign(ctx, creds, req, hash, a); err != nil {
 		return nil, &object.Error{Class: object.ClassCredentials, Op: r.op, Ref: r.ref, Message: err.Error(), Err: err}
 	}
+	for _, name := range secretHeaders {
+		s.secrets.Add(req.Header.Get(name))
+	}
+	if r.lent != nil {
+		r.lent.sent = true
+	}
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return nil, FailedToSend(r.op, r.ref, ctx, err)
 	}
 	return resp, nil
 }
+
+// secretHeaders are those that no reply may repeat, beside the credentials that
+// retrieve brings and the signature, which is another one each time.
+var secretHeaders = [...]string{"X-Amz-Server-Side-Encryption-Customer-Key", "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key"}
 
 // sign signs req. The SDK's signer keeps a tab within a header value where MinIO,
 // as most SDKs, takes it for a space and finds the signature wrong: it is signed
@@ -251,7 +360,9 @@ func (s *Store) build(ctx context.Context, r *request, a Address) (*http.Request
 		req.Header = http.Header{}
 	}
 	hash := emptySHA256
-	if len(r.body) > 0 {
+	if r.lent != nil {
+		req.Body, req.ContentLength, hash = r.lent, r.lent.Size(), r.lent.sha256
+	} else if len(r.body) > 0 {
 		sum := sha256.Sum256(r.body)
 		hash = hex.EncodeToString(sum[:])
 		req.Body = io.NopCloser(strings.NewReader(string(r.body)))

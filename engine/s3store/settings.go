@@ -47,13 +47,15 @@ type ObjectLock struct {
 	// means that there is none.
 	Mode        string
 	Days, Years int
+	// Default is whether there is any rule about new objects, known here or not.
+	Default bool
 }
 
 // ObjectLock reads the lock configuration.
 func (s *Store) ObjectLock(ctx context.Context, bucket string) (ObjectLock, error) {
 	var doc struct {
 		ObjectLockEnabled string
-		Rule              struct {
+		Rule              *struct {
 			DefaultRetention struct {
 				Mode        string
 				Days, Years int
@@ -65,8 +67,12 @@ func (s *Store) ObjectLock(ctx context.Context, bucket string) (ObjectLock, erro
 	if err != nil || !known {
 		return ObjectLock{}, err
 	}
-	d := doc.Rule.DefaultRetention
-	return ObjectLock{Enabled: object.Found(found && doc.ObjectLockEnabled == "Enabled"), Mode: d.Mode, Days: d.Days, Years: d.Years}, nil
+	lock := ObjectLock{Enabled: object.Found(found && doc.ObjectLockEnabled == "Enabled"), Default: doc.Rule != nil}
+	if doc.Rule != nil {
+		d := doc.Rule.DefaultRetention
+		lock.Mode, lock.Days, lock.Years = d.Mode, d.Days, d.Years
+	}
+	return lock, nil
 }
 
 // filter is the part of a lifecycle or replication rule that says which objects

@@ -89,7 +89,7 @@ func inXML(c rune) bool {
 
 // isError says whether a body is S3's <Error>, whatever its status.
 func isError(body []byte) bool {
-	start, err := firstElement(xml.NewDecoder(bytes.NewReader(body)))
+	start, err := firstElement(xml.NewDecoder(bytes.NewReader(body[:min(len(body), maxErrorBody)])))
 	return err == nil && start.Name.Local == "Error"
 }
 

@@ -21,7 +21,7 @@ func (s *Server) bucketOf(q *request) (*bucket, *s3Error) {
 	if b := s.buckets[q.bucket]; b != nil {
 		return b, nil
 	}
-	return nil, fail(http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist")
+	return nil, errNoSuchBucket(q.bucket)
 }
 
 // guard refuses what the bucket's owner does not allow: another expected owner,
@@ -40,6 +40,9 @@ func (s *Server) guard(q *request, action string) *s3Error {
 	if q.signed != nil && q.signed.service == "s3" && q.signed.region != s.region(b) && q.op != "GetBucketLocation" && q.op != "HeadBucket" {
 		e := fail(http.StatusBadRequest, "AuthorizationHeaderMalformed", "The authorization header is malformed; the region '"+q.signed.region+"' is wrong; expecting '"+s.region(b)+"'")
 		e.extra = map[string]string{"x-amz-bucket-region": s.region(b)}
+		return e
+	}
+	if e := s.elsewhere(q, b); e != nil && q.op != "GetBucketLocation" {
 		return e
 	}
 	if action != "" && !s.allowed(b, action, q.key) {
@@ -288,6 +291,10 @@ func (s *Server) putBucketEncryption(q *request) (*reply, *s3Error) {
 			return nil, errMalformedXML()
 		}
 		d.Type, d.KMSKeyID = t, rule.Default.KMSMasterKeyID
+		if d.KMSKeyID != "" && !t.KMS() {
+			return nil, errInvalidArgument("a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse").
+				with("ArgumentName", "ApplyServerSideEncryptionByDefault")
+		}
 	}
 	d.BucketKey = rule.BucketKeyEnabled
 	b.cfg.DefaultEncryption = d

@@ -37,7 +37,7 @@ func (c *comparison) forgive(o, now *Object) {
 	if c.Target.StampMtime {
 		now.Metadata = withoutStamp(o.Metadata, now.Metadata)
 	}
-	if maps.EqualFunc(o.Metadata, now.Metadata, func(x, y string) bool { return encodeWords(x) == encodeWords(y) }) {
+	if maps.EqualFunc(o.Metadata, now.Metadata, func(x, y string) bool { return decodeWords(x) == decodeWords(y) }) {
 		now.Metadata = o.Metadata
 	}
 	enforced := c.before.Config.Ownership == "" || c.before.Config.Ownership == "BucketOwnerEnforced"
@@ -45,10 +45,13 @@ func (c *comparison) forgive(o, now *Object) {
 		now.Grants = o.Grants
 	}
 	if o.LockMode == "" && now.LockMode != "" && now.LockMode == c.before.Config.DefaultLockMode || c.accepts(object.ReasonLock) {
-		now.LockMode, now.RetainUntil = o.LockMode, o.RetainUntil
+		now.LockMode, now.RetainUntil, now.EventHold = o.LockMode, o.RetainUntil, o.EventHold
 	}
 	if c.accepts(object.ReasonLock) {
 		now.LegalHold = o.LegalHold
+	}
+	if o.EventHold.On && now.EventHold == o.EventHold { // the date moves on while the hold lasts
+		now.RetainUntil = o.RetainUntil
 	}
 	if c.accepts(object.ReasonTags) {
 		now.Tags = o.Tags
@@ -81,7 +84,7 @@ func (c *comparison) forgiveChecksum(o, now *Object) {
 	switch {
 	case o.Checksum == Checksum{}:
 		now.Checksum = o.Checksum
-	case o.Checksum.Type == composite && c.accepts(object.ReasonComposite):
+	case (o.Checksum.Type == composite || now.Checksum.Type == composite) && c.accepts(object.ReasonComposite):
 		now.Checksum = o.Checksum
 	case o.Checksum.Type == composite && len(o.Parts) == len(now.Parts):
 		ps := slices.Clone(now.Parts)

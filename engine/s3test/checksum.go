@@ -1,8 +1,10 @@
 package s3test
 
 import (
+	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"hash"
 	"hash/crc32"
@@ -12,8 +14,8 @@ import (
 	"sync"
 )
 
-// Checksum is the additional checksum of an object: Algorithm is CRC32, CRC32C,
-// CRC64NVME, SHA1 or SHA256, Type FULL_OBJECT or COMPOSITE, Value base64 (with
+// Checksum is the additional checksum of an object: Algorithm is one of the ten
+// that S3 knows (CRC32, SHA256, XXHASH128 …), Type FULL_OBJECT or COMPOSITE, Value base64 (with
 // "-N" for a composite one).
 type Checksum struct{ Algorithm, Type, Value string }
 
@@ -39,11 +41,21 @@ func newHash(algorithm string) hash.Hash {
 		return sha1.New()
 	case "SHA256":
 		return sha256.New()
+	case "SHA512":
+		return sha512.New()
+	case "MD5":
+		return md5.New()
+	case "XXHASH64":
+		return newXXH64()
+	case "XXHASH3":
+		return newXXH3()
+	case "XXHASH128":
+		return newXXH128()
 	}
 	return nil
 }
 
-var checksumAlgorithms = []string{"CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"}
+var checksumAlgorithms = []string{"CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256", "SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128"}
 
 // checksum is the base64 value over the content.
 func (c *Content) checksum(algorithm string) string {
@@ -83,7 +95,7 @@ func typeFor(algorithm, wanted string) (typ string, ok bool) {
 	switch algorithm {
 	case "CRC64NVME":
 		return fullObject, wanted != composite
-	case "SHA1", "SHA256":
+	case "SHA1", "SHA256", "SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128":
 		return composite, wanted != fullObject
 	case "CRC32", "CRC32C":
 		if wanted == "" {

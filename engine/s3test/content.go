@@ -18,7 +18,7 @@ type Content struct {
 	size int64
 
 	mu      sync.Mutex
-	digests map[string]string // by algorithm, base64; "MD5" as hex
+	digests map[string]string // by algorithm, base64; "ETag" as hex
 }
 
 // segment is either real bytes or a stretch of a synthetic stream.
@@ -188,7 +188,7 @@ func (c *Content) description() string {
 
 // md5Hex is the MD5 as ETags show it.
 func (c *Content) md5Hex() string {
-	return c.digest("MD5", func() string {
+	return c.digest("ETag", func() string {
 		h := md5.New()
 		c.hashInto(h)
 		return hex.EncodeToString(h.Sum(nil))

@@ -1,7 +1,6 @@
 package s3test
 
 import (
-	"net/http"
 	"net/url"
 	"strings"
 
@@ -31,13 +30,18 @@ func (s *Server) sourceOf(q *request) (src copySource, err *s3Error) {
 	if bad != nil {
 		return src, errInvalidArgument("Invalid copy source encoding.")
 	}
-	name, key, ok := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	if !ok || name == "" || key == "" {
+	if s.profile.PartCopyDecodesTwice && q.op == "UploadPartCopy" {
+		if path, bad = url.PathUnescape(path); bad != nil {
+			return src, errAborted
+		}
+	}
+	name, key, ok := s.sourceName(path)
+	if !ok {
 		return src, errInvalidArgument("Invalid copy source object key")
 	}
 	b := s.buckets[name]
 	if b == nil {
-		return src, fail(http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist")
+		return src, errNoSuchBucket(name)
 	}
 	if own := q.h("x-amz-source-expected-bucket-owner"); own != "" && own != s.owner(b) && !s.profile.IgnoresExpectedOwner {
 		return src, errAccessDenied("")
@@ -49,9 +53,9 @@ func (s *Server) sourceOf(q *request) (src copySource, err *s3Error) {
 	_, v := b.find(key, id)
 	switch {
 	case v == nil && id != "":
-		return src, errNoSuchVersion()
+		return src, s.unknownVersion(b, key, id)
 	case v == nil || v.marker && id == "":
-		return src, errNoSuchKey()
+		return src, errNoSuchKey(key)
 	case v.marker:
 		return src, errInvalidRequest("The source of a copy request may not specifically refer to a delete marker by version id.")
 	}
@@ -70,10 +74,10 @@ func (s *Server) sourceOf(q *request) (src copySource, err *s3Error) {
 func (s *Server) mayCopy(q *request, src copySource, ignoresConditions bool) *s3Error {
 	a := src.version.attrs
 	if a.archived() {
-		return errInvalidState()
+		return errInvalidState(a)
 	}
-	if s.profile.CustomerSourceFails && a.Encryption.Type == object.SSEC {
-		return errInvalidRequest("The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.")
+	if s.profile.CustomerSourceFails && q.op == "UploadPartCopy" && a.Encryption.Type == object.SSEC {
+		return errInvalidArgument("")
 	}
 	if e := s.mayRead(q, a, hSourceSSEC); e != nil {
 		return e
@@ -81,8 +85,8 @@ func (s *Server) mayCopy(q *request, src copySource, ignoresConditions bool) *s3
 	if !ignoresConditions {
 		c := conditions{q.h(hCopySource + "-if-match"), q.h(hCopySource + "-if-none-match"),
 			q.h(hCopySource + "-if-modified-since"), q.h(hCopySource + "-if-unmodified-since")}
-		if failed, _ := c.failed(src.version); failed {
-			return errPrecondition()
+		if failed, _ := c.failed(src.version); failed != "" {
+			return errPrecondition(hCopySource + "-" + failed)
 		}
 	}
 	return s.readable(a.Encryption)
@@ -110,6 +114,9 @@ func (s *Server) copyObject(q *request) (*reply, *s3Error) {
 		return nil, errInvalidRequest("The specified copy source is larger than the maximum allowable size for a copy source: 5368709120")
 	}
 	if s.profile.CopyEncrypted501 && src.version.attrs.Encryption.Type != object.SSENone {
+		if e := s.selfCopy(q, b, src, &encryption{explicit: true}); e != nil {
+			return nil, e
+		}
 		return nil, errNotImplemented()
 	}
 	a, e := s.copiedAttrs(q, b, src)
@@ -166,8 +173,14 @@ func (s *Server) copiedAttrs(q *request, b *bucket, src copySource) (*Attrs, *s3
 	if s.profile.CopyKeepsSSE {
 		a.Encryption, a.Context, a.customerKey, a.echo = from.Encryption, from.Context, from.customerKey, from.echo
 	}
+	if s.profile.CopyKeepsKMSKey && a.Encryption.Type == object.SSEKMS && from.Encryption.Type == object.SSEKMS {
+		a.Encryption.KMSKeyID = from.Encryption.KMSKeyID
+	}
 	if s.profile.KeepsLock && a.LockMode == "" {
 		a.LockMode, a.RetainUntil, a.LegalHold = from.LockMode, from.RetainUntil, from.LegalHold
+	}
+	if e := s.copiedAnnotations(q, b, src, a); e != nil {
+		return nil, e
 	}
 	if a.Checksum, e = s.copiedChecksum(q, src.version); e != nil {
 		return nil, e
@@ -222,7 +235,7 @@ func (s *Server) dropOnCopy(a *Attrs) {
 	if p.CopyDropsLock {
 		a.LockMode, a.LegalHold = "", false
 	}
-	if p.CopyDropsRedirect {
+	if p.CopyDropsRedirect || p.DropsRedirect {
 		a.Redirect = ""
 	}
 	if p.DropsExpires {
@@ -234,22 +247,38 @@ func (s *Server) dropOnCopy(a *Attrs) {
 }
 
 // selfCopy refuses a copy of the current version onto itself that changes
-// nothing. An explicit encryption header counts as a change whatever it says,
-// and so does a configured bucket default.
+// nothing. An explicit encryption or storage class header counts as a change
+// whatever it says, and so do a configured bucket default and a source that is
+// not under SSE-S3, which every copy without a word of encryption changes.
 func (s *Server) selfCopy(q *request, b *bucket, src copySource, enc *encryption) *s3Error {
 	if src.bucket != b || src.key != q.key || src.named {
 		return nil
 	}
 	a := src.version.attrs
-	changed := q.h("x-amz-metadata-directive") == "REPLACE" || q.has("x-amz-website-redirect-location") ||
-		q.has("x-amz-storage-class") && !object.SameClass(q.h("x-amz-storage-class"), a.StorageClass)
-	if !s.profile.SelfCopyNeedsReplace {
-		changed = changed || enc.explicit || b.cfg.DefaultEncryption.Type != object.SSEUnknown
+	changed := q.h("x-amz-metadata-directive") == "REPLACE" || q.has("x-amz-website-redirect-location") && !s.profile.DropsRedirect
+	if s.profile.SelfCopyByVersions {
+		changed = changed || b.cfg.Versioning == "Enabled"
+	} else if s.profile.SelfCopyNeedsReplace {
+		changed = changed || q.has("x-amz-storage-class") && !object.SameClass(q.h("x-amz-storage-class"), a.StorageClass)
+	} else {
+		changed = changed || q.has("x-amz-storage-class") || enc.explicit || b.cfg.DefaultEncryption.Type != object.SSEUnknown ||
+			a.Encryption.Type != object.SSES3 && !s.profile.NoImplicitSSE
 	}
 	if !changed {
 		return errInvalidRequest("This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
 	}
 	return nil
+}
+
+// showSource tells the version that was copied; a null version of a bucket whose
+// versioning is suspended is not told.
+func (s *Server) showSource(r *reply, src copySource) {
+	versioning := src.bucket.cfg.Versioning
+	if versioning == "Enabled" || versioning != "" && src.version.id != "null" {
+		if !s.profile.NoCopySourceID {
+			r.set(hCopySource+"-version-id", src.version.id)
+		}
+	}
 }
 
 func (s *Server) copyReply(b *bucket, src copySource, v *version) *reply {
@@ -266,9 +295,7 @@ func (s *Server) copyReply(b *bucket, src copySource, v *version) *reply {
 	r := x.reply()
 	if !s.profile.NoVersionsInReply {
 		s.showVersion(r, b, v)
-		if src.bucket.cfg.Versioning != "" && !s.profile.NoCopySourceID {
-			r.set(hCopySource+"-version-id", src.version.id)
-		}
+		s.showSource(r, src)
 	}
 	if !s.profile.CopyShowsNoSSE && s.profile.Encryption != EncryptNothing {
 		showEncryption(r, v.attrs)

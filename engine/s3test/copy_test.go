@@ -85,7 +85,7 @@ func TestSelfCopyRule(t *testing.T) {
 		{"replace", func(in *s3.CopyObjectInput) { in.MetadataDirective = "REPLACE" }, s3test.BucketConfig{}, ""},
 		{"redirect", func(in *s3.CopyObjectInput) { in.WebsiteRedirectLocation = aws.String("/x") }, s3test.BucketConfig{}, ""},
 		{"other class", func(in *s3.CopyObjectInput) { in.StorageClass = "STANDARD_IA" }, s3test.BucketConfig{}, ""},
-		{"same class", func(in *s3.CopyObjectInput) { in.StorageClass = "STANDARD" }, s3test.BucketConfig{}, "InvalidRequest"},
+		{"same class, explicit", func(in *s3.CopyObjectInput) { in.StorageClass = "STANDARD" }, s3test.BucketConfig{}, ""},
 		{"made-up algorithm", func(in *s3.CopyObjectInput) { in.ServerSideEncryption = "rot13" }, s3test.BucketConfig{}, "InvalidArgument"},
 		{"SSE-C over http", func(in *s3.CopyObjectInput) {
 			in.SSECustomerAlgorithm, in.SSECustomerKey = aws.String("AES256"), aws.String(strings.Repeat("k", 32))
@@ -133,7 +133,8 @@ func TestCopyConditions(t *testing.T) {
 		{"if-none-match on something", func(i *in) { i.Key, i.IfNoneMatch = aws.String("limit"), aws.String("*") }, "PreconditionFailed"},
 		{"if-none-match on nothing", func(i *in) { i.IfNoneMatch = aws.String("*") }, ""},
 		{"version", func(i *in) { i.CopySource = aws.String("b/k?versionId=" + v1) }, ""},
-		{"no such version", func(i *in) { i.CopySource = aws.String("b/k?versionId=nope") }, "NoSuchVersion"},
+		{"malformed version", func(i *in) { i.CopySource = aws.String("b/k?versionId=nope") }, "InvalidArgument"},
+		{"no such version", func(i *in) { i.CopySource = aws.String("b/k?versionId=v0123456789abcdef0123456789abcde") }, "NoSuchVersion"},
 		{"no such key", func(i *in) { i.CopySource = aws.String("b/nothing") }, "NoSuchKey"},
 		{"no such bucket", func(i *in) { i.CopySource = aws.String("c/k") }, "NoSuchBucket"},
 		{"delete marker", func(i *in) { i.CopySource = aws.String("b/gone") }, "NoSuchKey"},

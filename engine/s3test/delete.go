@@ -14,13 +14,20 @@ func (s *Server) deleteObject(q *request) (*reply, *s3Error) {
 	if m := q.h("If-Match"); m != "" && !s.profile.IgnoresDeleteIfMatch {
 		_, v := b.find(q.key, "")
 		if v == nil || v.marker {
-			return nil, errNoSuchKey()
+			return nil, errNoSuchKey(q.key)
 		}
 		if !etagMatches(m, v.etag) {
-			return nil, errPrecondition()
+			return nil, errPrecondition("If-Match")
 		}
 	}
-	d, e := s.remove(b, q.key, q.q("versionId"), q.h("x-amz-bypass-governance-retention") == "true")
+	bypass, e := bypasses(q, b)
+	if e != nil {
+		return nil, e
+	}
+	d, e := s.remove(b, q.key, q.q("versionId"), bypass)
+	if e != nil && e.code == "NoSuchVersion" { // one that is not there any more is as good as deleted
+		d, e = deleted{id: q.q("versionId")}, nil
+	}
 	if e != nil {
 		return nil, e
 	}
@@ -30,6 +37,16 @@ func (s *Server) deleteObject(q *request) (*reply, *s3Error) {
 	}
 	r.set("x-amz-version-id", d.id)
 	return r, nil
+}
+
+// bypasses says whether governance is to be bypassed, which a bucket without locks
+// does not understand, not even when it is not.
+func bypasses(q *request, b *bucket) (bool, *s3Error) {
+	const header = "x-amz-bypass-governance-retention"
+	if q.has(header) && !b.cfg.ObjectLock {
+		return false, errInvalidArgument(header+" is only applicable to Object Lock enabled buckets.").with("ArgumentName", header)
+	}
+	return q.h(header) == "true", nil
 }
 
 // deleted is what a removal did: a marker made or removed, a version removed.
@@ -56,8 +73,11 @@ func (s *Server) remove(b *bucket, key, id string, bypass bool) (deleted, *s3Err
 		return deleted{}, errAccessDenied("")
 	}
 	e, v := b.find(key, id)
+	if v == nil && id != "" {
+		return deleted{}, s.unknownVersion(b, key, id)
+	}
 	if v == nil {
-		return deleted{id: id}, nil
+		return deleted{}, nil
 	}
 	if id != "" && v.attrs.locked(s.now()) && !(bypass && v.attrs.LockMode == "GOVERNANCE" && !v.attrs.LegalHold) {
 		return deleted{}, errAccessDenied("Access Denied because object protected by object lock.")
@@ -79,9 +99,16 @@ func (s *Server) deleteObjects(q *request) (*reply, *s3Error) {
 	if xml.Unmarshal(q.body, &in) != nil || len(in.Object) == 0 || len(in.Object) > 1000 {
 		return nil, errMalformedXML()
 	}
+	bypass, e := bypasses(q, b)
+	if e != nil {
+		return nil, e
+	}
 	x := newXML("DeleteResult")
 	for _, o := range in.Object {
-		d, e := s.remove(b, o.Key, o.VersionId, q.h("x-amz-bypass-governance-retention") == "true")
+		d, e := s.remove(b, o.Key, o.VersionId, bypass)
+		if e != nil && e.code == "InvalidArgument" { // a batch finds no fault with the form of an ID
+			e = errNoSuchVersion(o.Key, o.VersionId)
+		}
 		switch {
 		case e != nil:
 			x.open("Error")

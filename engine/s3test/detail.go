@@ -16,6 +16,9 @@ func (s *Server) versionOf(q *request) (*bucket, *version, *s3Error) {
 	if e != nil {
 		return nil, nil, e
 	}
+	if _, v := b.find(q.key, q.q("versionId")); v != nil && v.marker {
+		return b, nil, errMarker(q.http.Method)
+	}
 	v, e := s.lookup(q, b)
 	return b, v, e
 }
@@ -185,7 +188,11 @@ func (s *Server) getRetention(q *request) (*reply, *s3Error) {
 	}
 	x := newXML("Retention")
 	x.el("Mode", v.attrs.LockMode)
-	x.time("RetainUntilDate", v.attrs.RetainUntil)
+	x.time("RetainUntilDate", v.attrs.retainedUntil(s.now()))
+	if v.attrs.EventHold.On {
+		x.el("EventHold", "ON")
+		v.attrs.EventHold.write(x, "EventHoldDuration")
+	}
 	return x.reply(), nil
 }
 
@@ -194,11 +201,23 @@ func (s *Server) putRetention(q *request) (*reply, *s3Error) {
 	if e != nil {
 		return nil, e
 	}
-	var in struct{ Mode, RetainUntilDate string }
+	var in struct {
+		Mode, RetainUntilDate, EventHold string
+		EventHoldDuration                struct{ Days, Years int }
+	}
 	if xml.Unmarshal(q.body, &in) != nil {
 		return nil, errMalformedXML()
 	}
+	event := EventHold{On: in.EventHold == "ON", Days: in.EventHoldDuration.Days, Years: in.EventHoldDuration.Years}
 	until, err := time.Parse(time.RFC3339Nano, in.RetainUntilDate)
+	switch held := v.attrs.EventHold; {
+	case event.On && !event.valid():
+		return nil, errMalformedXML()
+	case event.On && in.RetainUntilDate == "":
+		until, err = event.until(s.now()), nil
+	case in.EventHold == "OFF" && in.RetainUntilDate == "": // released: the duration begins
+		until, err = held.until(s.now()), nil
+	}
 	if in.Mode != "" && (err != nil || in.Mode != "GOVERNANCE" && in.Mode != "COMPLIANCE") {
 		return nil, errMalformedXML()
 	}
@@ -208,7 +227,15 @@ func (s *Server) putRetention(q *request) (*reply, *s3Error) {
 	if active && weaker && (a.LockMode == "COMPLIANCE" || q.h("x-amz-bypass-governance-retention") != "true") {
 		return nil, errAccessDenied("Access Denied because object protected by object lock.")
 	}
-	v.with(func(a *Attrs) { a.LockMode, a.RetainUntil = in.Mode, until.UTC() })
+	v.with(func(a *Attrs) {
+		a.LockMode, a.RetainUntil = in.Mode, until.UTC()
+		if in.EventHold != "" {
+			a.EventHold = event
+			if !event.On {
+				a.EventHold = EventHold{}
+			}
+		}
+	})
 	return &reply{}, nil
 }
 
@@ -217,11 +244,11 @@ func (s *Server) getLegalHold(q *request) (*reply, *s3Error) {
 	if e != nil {
 		return nil, e
 	}
-	if !v.attrs.LegalHold {
+	if v.attrs.holdStatus() == "" {
 		return nil, errNoLock()
 	}
 	x := newXML("LegalHold")
-	x.el("Status", "ON")
+	x.el("Status", v.attrs.holdStatus())
 	return x.reply(), nil
 }
 
@@ -234,7 +261,7 @@ func (s *Server) putLegalHold(q *request) (*reply, *s3Error) {
 	if xml.Unmarshal(q.body, &in) != nil || in.Status != "ON" && in.Status != "OFF" {
 		return nil, errMalformedXML()
 	}
-	v.with(func(a *Attrs) { a.LegalHold = in.Status == "ON" })
+	v.with(func(a *Attrs) { a.LegalHold, a.heldOnce = in.Status == "ON", true })
 	return &reply{}, nil
 }
 
@@ -253,6 +280,9 @@ func (s *Server) getLockConfig(q *request) (*reply, *s3Error) {
 		x.open("DefaultRetention")
 		x.el("Mode", b.cfg.DefaultLockMode)
 		x.int("Days", int64(b.cfg.DefaultLockDays))
+		if b.cfg.DefaultEventHold.On {
+			b.cfg.DefaultEventHold.write(x, "DefaultEventHold")
+		}
 		x.close("DefaultRetention")
 		x.close("Rule")
 	}
@@ -269,6 +299,8 @@ func (s *Server) putLockConfig(q *request) (*reply, *s3Error) {
 			DefaultRetention struct {
 				Mode        string
 				Days, Years int
+
+				DefaultEventHold struct{ Days, Years int }
 			}
 		}
 	}
@@ -280,5 +312,8 @@ func (s *Server) putLockConfig(q *request) (*reply, *s3Error) {
 	}
 	d := in.Rule.DefaultRetention
 	b.cfg.ObjectLock, b.cfg.DefaultLockMode, b.cfg.DefaultLockDays = true, d.Mode, d.Days+365*d.Years
+	hold := EventHold{Days: d.DefaultEventHold.Days, Years: d.DefaultEventHold.Years}
+	hold.On = hold.valid()
+	b.cfg.DefaultEventHold = hold
 	return &reply{}, nil
 }

@@ -104,7 +104,7 @@ func (s *Server) resolveKey(name string, b *bucket, e *encryption) *s3Error {
 			name = "alias/aws/s3"
 		}
 	}
-	arn, err := s.KMS.use(name)
+	arn, err := s.KMS.use(name, "GenerateDataKey")
 	switch {
 	case err != nil && err.code == "KMS.NotFoundException" && s.profile.UnknownKeyIs403:
 		return fail(http.StatusForbidden, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.")
@@ -159,16 +159,20 @@ func (s *Server) customerKey(q *request, prefix string) (key, sum string, err *s
 	if !q.tls && !s.profile.SSECOverHTTP {
 		return "", "", errInvalidRequest("Requests specifying Server Side Encryption with Customer provided keys must be made over a secure connection.")
 	}
-	if q.h(prefix+"algorithm") != "AES256" {
-		return "", "", errInvalidArgument("The Encryption request you specified is not valid. Supported value: AES256.")
+	if a := q.h(prefix + "algorithm"); a != "AES256" {
+		return "", "", fail(http.StatusBadRequest, "InvalidEncryptionAlgorithmError", "The Encryption request you specified is not valid. Supported value: AES256.").
+			with("ArgumentName", hSSE).with("ArgumentValue", a)
 	}
 	key, sum = q.h(prefix+"key"), q.h(prefix+"key-md5")
+	if key == "" {
+		return "", "", errInvalidArgument("Requests specifying Server Side Encryption with Customer provided keys must provide an appropriate secret key.").with("ArgumentName", hSSE)
+	}
 	raw, bad := base64.StdEncoding.DecodeString(key)
-	if bad != nil || len(raw) != 32 {
-		return "", "", errInvalidArgument("The secret key was invalid for the specified algorithm.")
+	if bad != nil || len(raw) != 32 || sum == "" {
+		return "", "", errInvalidArgument("The secret key was invalid for the specified algorithm.").with("ArgumentName", hSSE)
 	}
 	if got := md5.Sum(raw); base64.StdEncoding.EncodeToString(got[:]) != sum {
-		return "", "", errInvalidArgument("The calculated MD5 hash of the key did not match the hash that was provided.")
+		return "", "", errInvalidArgument("The calculated MD5 hash of the key did not match the hash that was provided.").with("ArgumentName", hSSE)
 	}
 	return key, sum, nil
 }
@@ -188,12 +192,16 @@ func (s *Server) mayRead(q *request, a *Attrs, prefix string) *s3Error {
 	if !sent {
 		return errInvalidRequest("The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.")
 	}
+	const wrong = "Requests specifying Server Side Encryption with Customer provided keys must provide the correct secret key."
+	if q.h(prefix+"algorithm") == "AES256" && q.h(prefix+"key") != "" && q.h(prefix+"key-md5") == "" {
+		return errAccessDenied(wrong) // a write without the digest is refused as malformed instead
+	}
 	key, _, err := s.customerKey(q, prefix)
 	if err != nil {
 		return err
 	}
 	if key != a.customerKey {
-		return errAccessDenied("")
+		return errAccessDenied(wrong)
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func (s *Server) foreign(q *request) (rep *reply, err *s3Error, done bool) {
 		}
 	} else if slices.Contains(p.RefusedObject, q.sub) {
 		return nil, fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "The specified method is not allowed against this resource."), true
-	} else if !slices.Contains(p.ForeignObject, q.sub) && !(p.OverwritesUnknown && q.op == "Unknown") {
+	} else if !slices.Contains(p.ForeignObject, q.sub) && !(p.OverwritesUnknown && (q.op == "Unknown" || q.sub == "annotation")) {
 		return nil, nil, false
 	}
 	plain := *q

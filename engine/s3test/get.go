@@ -27,18 +27,22 @@ func (s *Server) getObject(q *request) (*reply, *s3Error) {
 	if e := s.mayRead(q, a, hCustomer); e != nil {
 		return nil, e
 	}
-	if failed, unmodified := (conditions{q.h("If-Match"), q.h("If-None-Match"), q.h("If-Modified-Since"), q.h("If-Unmodified-Since")}).failed(v); failed {
+	if failed, unmodified := (conditions{q.h("If-Match"), q.h("If-None-Match"), q.h("If-Modified-Since"), q.h("If-Unmodified-Since")}).failed(v); failed != "" {
 		if !unmodified {
-			return nil, errPrecondition()
+			return nil, errPrecondition(failed)
 		}
 		r := &reply{status: http.StatusNotModified}
 		r.set("ETag", s.quote(v.etag))
 		return r, nil
 	}
-	if !head {
-		if a.archived() {
-			return nil, errInvalidState()
-		}
+	if !head && a.unreadable {
+		return nil, fail(http.StatusInternalServerError, "InternalError", "We encountered an internal error, please try again.")
+	}
+	if !head && a.archived() {
+		return nil, errInvalidState(a)
+	}
+	// The checksum of what is under KMS is under KMS as well.
+	if !head || q.h("x-amz-checksum-mode") == "ENABLED" && a.Checksum.Value != "" && !s.profile.NoImplicitSSE {
 		if e := s.readable(a.Encryption); e != nil {
 			return nil, e
 		}
@@ -90,10 +94,11 @@ func (s *Server) showObject(q *request, b *bucket, v *version, r *reply) {
 func (s *Server) showLock(q *request, b *bucket, a *Attrs, r *reply) {
 	if a.LockMode != "" && s.allowed(b, "s3:GetObjectRetention", q.key) {
 		r.set("x-amz-object-lock-mode", a.LockMode)
-		r.set("x-amz-object-lock-retain-until-date", a.RetainUntil.UTC().Format(timeForm))
+		r.set("x-amz-object-lock-retain-until-date", a.retainedUntil(s.now()).UTC().Format(timeForm))
+		a.EventHold.show(r)
 	}
-	if b.cfg.ObjectLock && s.allowed(b, "s3:GetObjectLegalHold", q.key) && a.LegalHold {
-		r.set("x-amz-object-lock-legal-hold", "ON")
+	if b.cfg.ObjectLock && s.allowed(b, "s3:GetObjectLegalHold", q.key) {
+		r.set("x-amz-object-lock-legal-hold", a.holdStatus())
 	}
 }
 
@@ -101,6 +106,9 @@ func (s *Server) showLock(q *request, b *bucket, a *Attrs, r *reply) {
 func (s *Server) cutRange(q *request, v *version, r *reply) *s3Error {
 	off, n := int64(0), v.size()
 	partial := false
+	if q.q("partNumber") != "" && q.h("Range") != "" {
+		return errInvalidRequest("Cannot specify both Range header and partNumber query parameter")
+	}
 	if p := q.q("partNumber"); p != "" {
 		i, err := strconv.Atoi(p)
 		parts := v.attrs.Parts
@@ -113,12 +121,16 @@ func (s *Server) cutRange(q *request, v *version, r *reply) *s3Error {
 			}
 			n = parts[i-1].Size
 			r.set("x-amz-mp-parts-count", itoa(len(parts)))
+			v.attrs.Checksum.ofPart(q, parts[i-1], len(parts), r)
 		}
 		partial = true
 	} else if h := q.h("Range"); h != "" {
 		var ok bool
 		if off, n, partial, ok = parseRange(h, v.size()); !ok {
 			return fail(http.StatusRequestedRangeNotSatisfiable, "InvalidRange", "The requested range is not satisfiable")
+		}
+		if partial {
+			v.attrs.Checksum.hide(r)
 		}
 	}
 	if partial {
@@ -132,6 +144,24 @@ func (s *Server) cutRange(q *request, v *version, r *reply) *s3Error {
 		r.set("Content-Length", itoa(n))
 	}
 	return nil
+}
+
+// hide takes the whole object's checksum out of a reply that is a stretch of it.
+func (c Checksum) hide(r *reply) {
+	r.header.Del(checksumHeader(c.Algorithm))
+	r.header.Del("x-amz-checksum-type")
+}
+
+// ofPart shows the checksum of one part instead: its own where the object's is
+// made of theirs, none where it is of the whole, unless the part is the whole.
+func (c Checksum) ofPart(q *request, p Part, parts int, r *reply) {
+	if c.Type == composite {
+		if q.h("x-amz-checksum-mode") == "ENABLED" {
+			r.set(checksumHeader(c.Algorithm), p.Checksum)
+		}
+	} else if parts > 1 {
+		c.hide(r)
+	}
 }
 
 // parseRange reads a single bytes range. Anything else than one is ignored, as

@@ -1,7 +1,6 @@
 package s3test
 
 import (
-	"encoding/base64"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,11 +18,7 @@ var classes = []string{"STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE
 func (s *Server) attrsOf(q *request, b *bucket) (*Attrs, *s3Error) {
 	a := &Attrs{Owner: q.account(s.cfg.Account)}
 	a.readMetadata(q)
-	size := 0
-	for k, v := range a.Metadata {
-		size += len(k) + len(v)
-	}
-	if size > 2048 {
+	if q.metadataSize() > 2048 {
 		return nil, fail(http.StatusBadRequest, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size")
 	}
 	var err *s3Error
@@ -58,20 +53,9 @@ func (a *Attrs) readMetadata(q *request) {
 			if a.Metadata == nil {
 				a.Metadata = map[string]string{}
 			}
-			a.Metadata[strings.ToLower(m)] = strings.Join(vs, ",")
+			a.Metadata[strings.ToLower(m)] = decodeWords(strings.Join(vs, ","))
 		}
 	}
-}
-
-// encodeWords is what S3 shows of metadata that came as bare UTF-8: words of RFC
-// 2047. What came as such words stays as it came.
-func encodeWords(v string) string {
-	for i := range len(v) {
-		if v[i] >= 0x80 {
-			return "=?UTF-8?B?" + base64.StdEncoding.EncodeToString([]byte(v)) + "?="
-		}
-	}
-	return v
 }
 
 func (s *Server) readPlacement(q *request, a *Attrs) *s3Error {
@@ -125,9 +109,13 @@ func checkTags(tags []object.Tag) *s3Error {
 
 func (s *Server) readLock(q *request, b *bucket, a *Attrs) *s3Error {
 	mode, until, hold := q.h("x-amz-object-lock-mode"), q.h("x-amz-object-lock-retain-until-date"), q.h("x-amz-object-lock-legal-hold")
-	if mode == "" && until == "" && hold == "" {
+	event, err := eventHoldOf(q)
+	if err != nil {
+		return err
+	}
+	if mode == "" && until == "" && hold == "" && !event.On {
 		if b.cfg.ObjectLock && b.cfg.DefaultLockMode != "" {
-			a.LockMode = b.cfg.DefaultLockMode
+			a.LockMode, a.EventHold = b.cfg.DefaultLockMode, b.cfg.DefaultEventHold
 			a.RetainUntil = s.now().AddDate(0, 0, b.cfg.DefaultLockDays)
 		}
 		return nil
@@ -138,15 +126,22 @@ func (s *Server) readLock(q *request, b *bucket, a *Attrs) *s3Error {
 	if !b.cfg.ObjectLock {
 		return errInvalidRequest("Bucket is missing Object Lock Configuration")
 	}
-	a.LegalHold = hold == "ON"
+	a.LegalHold, a.heldOnce, a.EventHold = hold == "ON", hold != "", event
+	if event.On && until == "" {
+		if mode != "GOVERNANCE" && mode != "COMPLIANCE" {
+			return errInvalidArgument("An event hold needs x-amz-object-lock-mode.")
+		}
+		a.LockMode, a.RetainUntil = mode, event.until(s.now())
+		return nil
+	}
 	if mode == "" && until == "" {
 		if hold != "" && b.cfg.DefaultLockMode != "" {
 			a.LockMode, a.RetainUntil = b.cfg.DefaultLockMode, s.now().AddDate(0, 0, b.cfg.DefaultLockDays)
 		}
 		return nil
 	}
-	t, err := time.Parse(time.RFC3339Nano, until)
-	if err != nil || mode != "GOVERNANCE" && mode != "COMPLIANCE" {
+	t, bad := time.Parse(time.RFC3339Nano, until)
+	if bad != nil || mode != "GOVERNANCE" && mode != "COMPLIANCE" {
 		return errInvalidArgument("x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied")
 	}
 	if !t.After(s.now()) {

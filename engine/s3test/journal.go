@@ -14,6 +14,7 @@ type Request struct {
 	Time   time.Time
 	Op     string // S3's name of the operation; Unknown, KMS.DescribeKey, STS
 	Method string
+	Host   string // as the client addressed it
 	Bucket string
 	Key    string
 	// Sub is the sub-resource (encryption, tagging …), empty for none.
@@ -21,7 +22,9 @@ type Request struct {
 	Query map[string][]string
 	// Header holds what was sent, without Authorization and customer keys.
 	Header http.Header
-	Body   []byte
+	// Withheld are the names of the headers that were sent and are not kept.
+	Withheld []string
+	Body     []byte
 	// Status and Code of the answer; Applied is whether the request succeeded,
 	// whatever the client was told. Fault is the rule that interfered.
 	Status  int
@@ -53,13 +56,15 @@ type journal struct {
 }
 
 func (j *journal) begin(q *request, at time.Time) *Request {
-	r := &Request{Time: at, Op: q.op, Method: q.http.Method, Bucket: q.bucket, Key: q.key, Sub: q.sub}
+	r := &Request{Time: at, Op: q.op, Method: q.http.Method, Host: q.http.Host, Bucket: q.bucket, Key: q.key, Sub: q.sub}
 	if !j.off {
 		r.Query, r.Body = maps.Clone(q.query), q.body
 		r.Header = make(http.Header, len(q.http.Header))
 		for k, v := range q.http.Header {
 			if k != "Authorization" && k != "X-Amz-Security-Token" && !strings.HasSuffix(k, "-Customer-Key") {
 				r.Header[k] = v
+			} else {
+				r.Withheld = append(r.Withheld, k)
 			}
 		}
 	}

@@ -1,13 +1,11 @@
 package s3test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
-	"sort"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -25,10 +23,13 @@ const (
 	KeyWrongUsage      KeyState = "WrongUsage" // a key for signing
 )
 
-// KMS is the registry of keys that S3 uses, and answers KMS's own requests
-// (DescribeKey, ListAliases) on the server's endpoint.
+// KMS is the registry of keys that S3 uses, and answers KMS's own requests on the
+// server's endpoint, which is what AWS_ENDPOINT_URL_KMS has to name. It keeps a
+// journal of every use, so that a test can assert that there was none.
 type KMS struct {
 	region, account string
+	now             func() time.Time
+	quiet           bool // no journal
 
 	mu struct {
 		sync.Mutex
@@ -36,46 +37,118 @@ type KMS struct {
 		aliases map[string]string  // alias/NAME → ID
 		n       int
 		calls   map[string]int
+		journal []KMSCall
 	}
+}
+
+// KMSCall is one use of KMS.
+type KMSCall struct {
+	// Op is GenerateDataKey, Decrypt …; Key the ARN, or what was asked for where
+	// there is no such key.
+	Op, Key string
+	// ByS3 is whether S3 made it for a request of its own, not a client.
+	ByS3    bool
+	Context map[string]string
+	DryRun  bool
+	Code    string // of the error; empty for none
+}
+
+// KeyOptions are what a key may be beside ordinary.
+type KeyOptions struct {
+	// ID of the key; made up in order of creation where empty.
+	ID      string
+	Aliases []string // alias/NAME
+	// Account and Region are KMS's own where empty. S3 takes only keys of its region.
+	Account, Region string
+	// Origin is AWS_KMS where empty; CustomKeyStoreID names the key store of
+	// AWS_CLOUDHSM and EXTERNAL_KEY_STORE.
+	Origin, CustomKeyStoreID string
+	MultiRegion              bool
 }
 
 type kmsKey struct {
-	id, arn string
+	KeyOptions
+	arn     string
 	state   KeyState
 	manager string
+	created time.Time
+	denied  map[string]bool // actions
+	// materials are the generations of key material, the current one last.
+	materials []keyMaterial
+	used      keyUse
 }
 
-func newKMS(region, account string) *KMS {
-	k := &KMS{region: region, account: account}
+// keyUse is the last successful cryptographic operation.
+type keyUse struct {
+	op, request string
+	at          time.Time
+}
+
+func newKMS(cfg Config) *KMS {
+	k := &KMS{region: cfg.Region, account: cfg.Account, now: cfg.Now, quiet: cfg.NoLog}
 	k.mu.keys, k.mu.aliases, k.mu.calls = map[string]*kmsKey{}, map[string]string{}, map[string]int{}
-	k.add("aaaaaaaa-0000-4000-8000-000000000000", "AWS", "alias/aws/s3")
+	k.add("AWS", KeyOptions{ID: "aaaaaaaa-0000-4000-8000-000000000000", Aliases: []string{"alias/aws/s3"}})
 	return k
 }
 
-func (k *KMS) add(id, manager string, aliases ...string) string {
-	arn := fmt.Sprintf("arn:aws:kms:%s:%s:key/%s", k.region, k.account, id)
-	k.mu.keys[id] = &kmsKey{id: id, arn: arn, state: KeyEnabled, manager: manager}
-	for _, a := range aliases {
-		k.mu.aliases[a] = id
+func arnOf(region, account, rest string) string {
+	return "arn:" + partitionOf(region) + ":kms:" + region + ":" + account + ":" + rest
+}
+
+// partitionOf is the partition that a region lies in.
+func partitionOf(region string) string {
+	for prefix, partition := range map[string]string{"cn-": "aws-cn", "us-gov-": "aws-us-gov", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b",
+		"eu-isoe-": "aws-iso-e", "us-isof-": "aws-iso-f", "eusc-": "aws-eusc"} {
+		if strings.HasPrefix(region, prefix) {
+			return partition
+		}
 	}
-	return arn
+	return "aws"
+}
+
+// REQUIRES: k.mu, but for the constructor.
+func (k *KMS) add(manager string, o KeyOptions) string {
+	if o.Region == "" {
+		o.Region = k.region
+	}
+	if o.Account == "" {
+		o.Account = k.account
+	}
+	if o.Origin == "" {
+		o.Origin = "AWS_KMS"
+	}
+	f := &kmsKey{KeyOptions: o, arn: arnOf(o.Region, o.Account, "key/"+o.ID), state: KeyEnabled, manager: manager,
+		created: k.now().UTC(), denied: map[string]bool{}}
+	f.rotate(k.now().UTC())
+	k.mu.keys[o.ID] = f
+	for _, a := range o.Aliases {
+		k.mu.aliases[a] = o.ID
+	}
+	return f.arn
 }
 
 // CreateKey makes an enabled key with these aliases ("alias/NAME") and gives
 // its ARN. IDs are the same in every server, in order of creation.
 func (k *KMS) CreateKey(aliases ...string) (arn string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.mu.n++
-	return k.add(fmt.Sprintf("bbbbbbbb-0000-4000-8000-%012d", k.mu.n), "CUSTOMER", aliases...)
+	return k.CreateKeyWith(KeyOptions{Aliases: aliases})
 }
 
 // CreateNamedKey makes an enabled key whose ID is the name, as MinIO and Ceph
 // have them.
-func (k *KMS) CreateNamedKey(id string) (arn string) {
+func (k *KMS) CreateNamedKey(id string) (arn string) { return k.CreateKeyWith(KeyOptions{ID: id}) }
+
+// CreateKeyWith makes an enabled key and gives its ARN.
+func (k *KMS) CreateKeyWith(o KeyOptions) (arn string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.add(id, "CUSTOMER")
+	if o.ID == "" {
+		k.mu.n++
+		o.ID = fmt.Sprintf("bbbbbbbb-0000-4000-8000-%012d", k.mu.n)
+		if o.MultiRegion {
+			o.ID = fmt.Sprintf("mrk-%032x", k.mu.n)
+		}
+	}
+	return k.add("CUSTOMER", o)
 }
 
 // SetKeyState changes the state of a key, named by ID, ARN or alias.
@@ -84,6 +157,19 @@ func (k *KMS) SetKeyState(key string, state KeyState) {
 	defer k.mu.Unlock()
 	if f := k.find(key); f != nil {
 		f.state = state
+	}
+}
+
+// Deny refuses actions ("kms:Decrypt") on a key from now on, as its policy would;
+// none lifts all of it.
+func (k *KMS) Deny(key string, actions ...string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if f := k.find(key); f != nil {
+		f.denied = map[string]bool{}
+		for _, a := range actions {
+			f.denied[a] = true
+		}
 	}
 }
 
@@ -105,10 +191,32 @@ func (k *KMS) Calls() map[string]int {
 	return out
 }
 
+// Journal are all uses in order; those of the named operations only where some
+// are named. A server without a log has none.
+func (k *KMS) Journal(ops ...string) []KMSCall {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var out []KMSCall
+	for _, c := range k.mu.journal {
+		if len(ops) == 0 || named(ops, c.Op) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// note writes a use down.
+// REQUIRES: k.mu.
+func (k *KMS) note(c KMSCall) {
+	if !k.quiet {
+		k.mu.journal = append(k.mu.journal, c)
+	}
+}
+
 // find knows a key by ID, ARN, alias or alias ARN.
 // REQUIRES: k.mu.
 func (k *KMS) find(name string) *kmsKey {
-	if rest, ok := strings.CutPrefix(name, "arn:aws:kms:"); ok {
+	if _, rest, ok := strings.Cut(name, ":kms:"); ok && strings.HasPrefix(name, "arn:aws") {
 		if _, id, ok := strings.Cut(rest, ":key/"); ok {
 			if f := k.mu.keys[id]; f != nil && f.arn == name {
 				return f
@@ -116,7 +224,10 @@ func (k *KMS) find(name string) *kmsKey {
 			return nil
 		}
 		if _, a, ok := strings.Cut(rest, ":alias/"); ok {
-			return k.mu.keys[k.mu.aliases["alias/"+a]]
+			if f := k.mu.keys[k.mu.aliases["alias/"+a]]; f != nil && name == arnOf(f.Region, f.Account, "alias/"+a) {
+				return f
+			}
+			return nil
 		}
 		return k.mu.keys[rest] // MinIO's form: arn:aws:kms:NAME
 	}
@@ -126,34 +237,86 @@ func (k *KMS) find(name string) *kmsKey {
 	return k.mu.keys[name]
 }
 
-// use resolves the key that a request names and checks that it can be used.
-// Every use is one KMS call.
-func (k *KMS) use(name string) (arn string, err *s3Error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	f := k.find(name)
-	if f == nil {
-		return "", fail(http.StatusBadRequest, "KMS.NotFoundException", kmsNotFound(name))
+// in is the key of that name in a region, nil where there is none.
+// REQUIRES: k.mu.
+func (k *KMS) in(region, name string) *kmsKey {
+	if f := k.find(name); f != nil && f.Region == region {
+		return f
 	}
-	k.mu.calls[f.arn]++
-	switch f.state {
-	case KeyDisabled:
-		return "", fail(http.StatusBadRequest, "KMS.DisabledException", f.arn+" is disabled.")
-	case KeyPendingDeletion:
-		return "", fail(http.StatusBadRequest, "KMS.KMSInvalidStateException", f.arn+" is pending deletion.")
-	case KeyWrongUsage:
-		return "", fail(http.StatusBadRequest, "KMS.InvalidKeyUsageException", f.arn+" key usage is SIGN_VERIFY which is not valid for GenerateDataKey.")
-	case KeyDenied:
-		return "", errAccessDenied("User is not authorized to perform: kms:GenerateDataKey on resource: " + f.arn + " because no resource-based policy allows the kms:GenerateDataKey action")
-	}
-	return f.arn, nil
+	return nil
 }
 
-func kmsNotFound(name string) string {
-	if strings.HasPrefix(name, "arn:") {
+// use resolves the key that a request to S3 names and checks that it can be used
+// for the operation. Every use is one KMS call.
+func (k *KMS) use(name, op string) (arn string, err *s3Error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f := k.in(k.region, name)
+	if f == nil {
+		err = fail(http.StatusBadRequest, "NotFoundException", notFound(k.region, k.account, name))
+		k.note(KMSCall{Op: op, Key: name, ByS3: true, Code: err.code})
+	} else {
+		arn, err = f.arn, f.usable(op)
+		k.mu.calls[arn]++
+		k.note(KMSCall{Op: op, Key: arn, ByS3: true, Code: codeOf(err, fault{})})
+	}
+	switch {
+	case err == nil:
+		f.used = keyUse{op: op, at: k.now().UTC()}
+		return arn, nil
+	case err.code == "AccessDeniedException":
+		return "", errAccessDenied(err.message)
+	}
+	return "", fail(http.StatusBadRequest, "KMS."+err.code, err.message)
+}
+
+// usable checks that the key can be used for the operation, in KMS's words.
+func (f *kmsKey) usable(op string) *s3Error {
+	switch f.state {
+	case KeyDisabled:
+		return fail(http.StatusBadRequest, "DisabledException", f.arn+" is disabled.")
+	case KeyPendingDeletion:
+		return fail(http.StatusBadRequest, "KMSInvalidStateException", f.arn+" is pending deletion.")
+	case KeyWrongUsage:
+		return fail(http.StatusBadRequest, "InvalidKeyUsageException", f.arn+" key usage is SIGN_VERIFY which is not valid for "+op+".")
+	}
+	return f.allowed(op)
+}
+
+func (f *kmsKey) allowed(op string) *s3Error {
+	action := "kms:" + op
+	if f.state == KeyDenied || f.denied[action] || strings.HasPrefix(op, "ReEncrypt") && f.denied["kms:ReEncrypt*"] {
+		return fail(http.StatusBadRequest, "AccessDeniedException", "User is not authorized to perform: "+action+" on resource: "+f.arn+
+			" because no resource-based policy allows the "+action+" action")
+	}
+	return nil
+}
+
+// notFound is what KMS says of a key that it does not have: by ARN or by UUID
+// its whole name, of another region the region, and else the name as it came.
+func notFound(region, account, name string) string {
+	fields := strings.Split(name, ":")
+	switch {
+	case len(fields) == 6 && fields[3] != region:
+		return "Invalid arn " + fields[3]
+	case strings.HasPrefix(name, "arn:"):
 		return "Key '" + name + "' does not exist"
+	case isUUID(name):
+		return "Key '" + arnOf(region, account, "key/"+name) + "' does not exist"
 	}
 	return "Invalid keyId '" + name + "'"
+}
+
+func isUUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i, c := range s {
+		if dash := i == 8 || i == 13 || i == 18 || i == 23; dash != (c == '-') || !dash && !strings.ContainsRune("0123456789abcdefABCDEF", c) {
+			return false
+		}
+	}
+	return true
 }
 
 // readable checks that S3 may decrypt what is under e.
@@ -161,88 +324,6 @@ func (s *Server) readable(e object.Encryption) *s3Error {
 	if !e.Type.KMS() || s.profile.Encryption != EncryptAWS {
 		return nil
 	}
-	_, err := s.KMS.use(e.KMSKeyID)
+	_, err := s.KMS.use(e.KMSKeyID, "Decrypt")
 	return err
-}
-
-// serve answers the JSON protocol of KMS.
-func (k *KMS) serve(q *request) (*reply, *s3Error) {
-	var in struct{ KeyId string }
-	if err := json.Unmarshal(q.body, &in); err != nil {
-		return nil, fail(http.StatusBadRequest, "SerializationException", "The body is not JSON.")
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	switch q.op {
-	case "KMS.DescribeKey":
-		f := k.find(in.KeyId)
-		if f == nil {
-			return nil, fail(http.StatusBadRequest, "NotFoundException", kmsNotFound(in.KeyId))
-		}
-		if f.state == KeyDenied {
-			return nil, fail(http.StatusBadRequest, "AccessDeniedException", "User is not authorized to perform: kms:DescribeKey on resource: "+f.arn)
-		}
-		return jsonReply(map[string]any{"KeyMetadata": k.metadata(f)}), nil
-	case "KMS.ListAliases":
-		return jsonReply(map[string]any{"Aliases": k.aliasList(in.KeyId), "Truncated": false}), nil
-	}
-	return nil, fail(http.StatusBadRequest, "UnknownOperationException", "")
-}
-
-func (k *KMS) metadata(f *kmsKey) map[string]any {
-	state, usage := string(f.state), "ENCRYPT_DECRYPT"
-	if f.state == KeyWrongUsage {
-		state, usage = string(KeyEnabled), "SIGN_VERIFY"
-	}
-	return map[string]any{"KeyId": f.id, "Arn": f.arn, "AWSAccountId": k.account, "Enabled": f.state == KeyEnabled || f.state == KeyWrongUsage,
-		"KeyState": state, "KeyUsage": usage, "KeyManager": f.manager, "KeySpec": "SYMMETRIC_DEFAULT", "Origin": "AWS_KMS", "MultiRegion": false}
-}
-
-func (k *KMS) aliasList(key string) []map[string]any {
-	out := []map[string]any{}
-	for a, id := range k.mu.aliases {
-		if key == "" || k.find(key) == k.mu.keys[id] {
-			out = append(out, map[string]any{"AliasName": a, "TargetKeyId": id,
-				"AliasArn": fmt.Sprintf("arn:aws:kms:%s:%s:%s", k.region, k.account, a)})
-		}
-	}
-	sort.Slice(out, func(i, j int) bool { return out[i]["AliasName"].(string) < out[j]["AliasName"].(string) })
-	return slices.Clip(out)
-}
-
-func jsonReply(v any) *reply {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // maps of strings: cannot happen
-	}
-	r := &reply{body: b}
-	r.set("Content-Type", "application/x-amz-json-1.1")
-	return r
-}
-
-// kmsError is an error in KMS's own protocol.
-func kmsError(e *s3Error) *reply {
-	r := jsonReply(map[string]string{"__type": e.code, "message": e.message})
-	r.status = e.status
-	return r
-}
-
-// callerIdentity answers STS GetCallerIdentity.
-func (s *Server) callerIdentity(q *request) (*reply, *s3Error) {
-	if !strings.Contains(string(q.body), "Action=GetCallerIdentity") {
-		return nil, fail(http.StatusBadRequest, "InvalidAction", "Could not find the operation.")
-	}
-	account := q.account(s.cfg.Account)
-	var x xmlDoc
-	x.buf.WriteString(`<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>`)
-	x.el("Arn", "arn:aws:iam::"+account+":user/s3test")
-	x.el("UserId", "AIDAS3TEST")
-	x.el("Account", account)
-	x.close("GetCallerIdentityResult")
-	x.buf.WriteString("<ResponseMetadata>")
-	x.el("RequestId", q.id)
-	x.buf.WriteString("</ResponseMetadata></GetCallerIdentityResponse>")
-	r := &reply{body: x.buf.Bytes()}
-	r.set("Content-Type", "text/xml")
-	return r, nil
 }

@@ -16,6 +16,7 @@ type listing struct {
 	max               int
 	encode            bool
 	metadata, restore bool
+	v1                bool // ListObjects, the first version
 
 	rows      []*entry
 	prefixes  []string
@@ -53,8 +54,8 @@ func (s *Server) newListing(q *request) (*listing, *s3Error) {
 // for all that is below it.
 func (l *listing) fill(after string, inclusive bool) {
 	start := max(after, l.prefix)
-	if after != "" && strings.HasPrefix(after, l.prefix) && l.common(after) == after {
-		start = after + "\xff"
+	if p := l.passed(after); p != "" && (p == after || l.v1) {
+		start = p + "\xff"
 	}
 	l.each(start, func(e *entry) (string, bool, bool) {
 		if !strings.HasPrefix(e.key, l.prefix) {
@@ -181,6 +182,7 @@ func (s *Server) listObjects(q *request) (*reply, *s3Error) {
 	if e != nil {
 		return nil, e
 	}
+	l.v1 = true
 	l.fill(q.q("marker"), false)
 	x := newXML("ListBucketResult")
 	x.el("Name", q.bucket)

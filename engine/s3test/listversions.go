@@ -65,8 +65,8 @@ func (l *listing) versionRow(x *xmlDoc, r versionRow) {
 func (l *listing) versions(key, id string) []versionRow {
 	var rows []versionRow
 	start := max(key, l.prefix)
-	if id == "" && key != "" && strings.HasPrefix(key, l.prefix) && l.common(key) == key {
-		start = key + "\xff"
+	if p := l.passed(key); id == "" && p != "" {
+		start = p + "\xff"
 	}
 	l.b.keys.from(start, func(e *entry) (string, bool, bool) {
 		if !strings.HasPrefix(e.key, l.prefix) {
@@ -111,6 +111,14 @@ func (l *listing) after(e *entry, id string) []*version {
 		return e.vs[i+1:]
 	}
 	return e.vs // the marker is gone: better twice than never
+}
+
+// passed is the common prefix that a marker lies in or is: it was given already.
+func (l *listing) passed(marker string) string {
+	if marker == "" || !strings.HasPrefix(marker, l.prefix) {
+		return ""
+	}
+	return l.common(marker)
 }
 
 // common is the common prefix that a key falls under, empty for none.

@@ -29,13 +29,14 @@ var objectOps = map[string]string{
 	"GET tagging": "GetObjectTagging", "PUT tagging": "PutObjectTagging", "DELETE tagging": "DeleteObjectTagging",
 	"GET retention": "GetObjectRetention", "PUT retention": "PutObjectRetention",
 	"GET legal-hold": "GetObjectLegalHold", "PUT legal-hold": "PutObjectLegalHold",
+	"PUT annotation": "PutObjectAnnotation", "GET annotation": "GetObjectAnnotation", "DELETE annotation": "DeleteObjectAnnotation",
 	"GET attributes": "GetObjectAttributes", "PUT encryption": "UpdateObjectEncryption",
 	"POST uploads": "CreateMultipartUpload", "POST restore": "RestoreObject",
 }
 
 // aliases are the short names that fault rules may use for operations.
 var aliases = map[string]string{
-	"Copy": "CopyObject", "CopyPart": "UploadPartCopy", "Head": "HeadObject", "Get": "GetObject", "Put": "PutObject",
+	"Copy": "CopyObject", "CopyPart": "UploadPartCopy", "Part": "UploadPart", "Head": "HeadObject", "Get": "GetObject", "Put": "PutObject",
 	"Delete": "DeleteObject", "List": "ListObjectsV2", "ListVersions": "ListObjectVersions", "Update": "UpdateObjectEncryption",
 	"CreateUpload": "CreateMultipartUpload", "Complete": "CompleteMultipartUpload", "Abort": "AbortMultipartUpload",
 }
@@ -75,7 +76,11 @@ func operations() map[string]operation {
 		"PutObjectRetention":            {(*Server).putRetention, true, "s3:PutObjectRetention"},
 		"GetObjectLegalHold":            {(*Server).getLegalHold, false, "s3:GetObjectLegalHold"},
 		"PutObjectLegalHold":            {(*Server).putLegalHold, true, "s3:PutObjectLegalHold"},
-		"GetObjectAttributes":           {(*Server).getAttributes, false, "s3:GetObjectAttributes"},
+		"GetObjectAttributes":           {(*Server).getAttributes, false, ""},
+		"PutObjectAnnotation":           {(*Server).putAnnotation, true, "s3:PutObjectAnnotation"},
+		"GetObjectAnnotation":           {(*Server).getAnnotation, false, ""},
+		"ListObjectAnnotations":         {(*Server).listAnnotations, false, ""},
+		"DeleteObjectAnnotation":        {(*Server).deleteAnnotation, true, "s3:DeleteObjectAnnotation"},
 		"UpdateObjectEncryption":        {(*Server).updateEncryption, true, "s3:UpdateObjectEncryption"},
 		"RestoreObject":                 {(*Server).restoreObject, true, "s3:RestoreObject"},
 		"CreateMultipartUpload":         {(*Server).createUpload, true, "s3:PutObject"},
@@ -137,6 +142,11 @@ func (s *Server) document(q *request) (*reply, *s3Error) {
 	}
 	body, ok := b.cfg.Documents[q.sub]
 	switch {
+	case q.sub == "inventory" && len(q.query["id"]) == 0: // ListBucketInventoryConfigurations
+		x := newXML("ListInventoryConfigurationsResult")
+		x.buf.WriteString(body)
+		x.bool("IsTruncated", false)
+		return x.reply(), nil
 	case ok:
 		return &reply{body: []byte(body), xml: d.element != ""}, nil
 	case d.code != "":

@@ -31,6 +31,7 @@ type Profile struct {
 	IgnoresBucketKey     bool
 	KMSETagIsMD5         bool
 	CopyShowsNoSSE       bool // CopyObject's reply
+	CreateShowsNoSSE     bool // CreateMultipartUpload's
 	SSECOverHTTP         bool
 	HeadRefusesSSE       bool // not used by AWS either: HEAD with an SSE request header is 400
 	// NoImplicitSSE: what asks for no encryption stays plain (before 2023, and
@@ -41,29 +42,49 @@ type Profile struct {
 	CopyIgnoresSSE bool
 	// CopyKeepsSSE: CopyObject answers 200 and leaves the source's encryption.
 	CopyKeepsSSE bool
+	// CopyKeepsKMSKey: a copy from under one KMS key to another answers 200 and
+	// leaves the source's key.
+	CopyKeepsKMSKey bool
 	// UpdateDoesNothing: UpdateObjectEncryption answers 200 and changes nothing.
 	UpdateDoesNothing bool
 	// CopyEncrypted501: CopyObject refuses encrypted sources.
 	CopyEncrypted501 bool
 	// SelfCopyNeedsReplace: a changed encryption does not make a self-copy legal.
 	SelfCopyNeedsReplace bool
+	// SelfCopyByVersions: it is legal where versions are kept, and else by REPLACE alone.
+	SelfCopyByVersions bool
 	// SelfCopyInPlace edits the current version, no new one.
 	SelfCopyInPlace bool
 	// CopyTakesCurrent copies the current version whatever the source names.
 	CopyTakesCurrent bool
 	NoMultipartCopy  bool // UploadPartCopy is 501
 	PartCopy411      bool // UploadPartCopy is MissingContentLength
-	// CustomerSourceFails: SSE-C sources cannot be copied at all (400).
+	// PartCopyKMS501: UploadPartCopy refuses sources under KMS.
+	PartCopyKMS501 bool
+	// PartCopyDecodesTwice: UploadPartCopy decodes the name of its source twice, so
+	// that it copies another key's bytes; a name that cannot be decoded again kills
+	// the server, and the connection with it.
+	PartCopyDecodesTwice bool
+	// CustomerSourceFails: SSE-C sources cannot be copied in parts (400).
 	CustomerSourceFails bool
-	PlusIsLiteral       bool // a raw + in x-amz-copy-source is a plus
+	// CustomerPartCopyBroken: what was copied in parts to under a customer key is shown as
+	// it should be, and reading it is a 500.
+	CustomerPartCopyBroken bool
+	PlusIsLiteral          bool // a raw + in x-amz-copy-source is a plus
 
 	IgnoresCopySourceConditions bool
 	IgnoresPartSourceConditions bool
 	IgnoresCopyIfMatch          bool // destination, CopyObject
 	IgnoresCompleteIfMatch      bool
-	IgnoresPutIfMatch           bool
-	IgnoresDeleteIfMatch        bool
-	IgnoresExpectedOwner        bool
+	// SimpleComplete: a second Complete is NoSuchUpload, and its condition compares
+	// ETags alone.
+	SimpleComplete    bool
+	IgnoresPutIfMatch bool
+	// PutIfMatchUnquoted: an ETag in quotes is taken with them, so that it is nobody's;
+	// the bare one is compared.
+	PutIfMatchUnquoted   bool
+	IgnoresDeleteIfMatch bool
+	IgnoresExpectedOwner bool
 
 	// What does not arrive.
 	CopyDropsTags      bool // also those sent with REPLACE
@@ -76,6 +97,7 @@ type Profile struct {
 	CopyDropsExpires   bool // a copy by the COPY directive; REPLACE and uploads keep it
 	DropsHeaders       bool // CacheControl, ContentLanguage, ContentEncoding, Expires on copies
 	CopyDropsRedirect  bool // even when sent
+	DropsRedirect      bool // always
 	ClassAlwaysDefault bool
 	OnlyStandard       bool // any other storage class is 400
 	KeepsLock          bool // a copy carries the lock even when it is not sent
@@ -99,6 +121,7 @@ type Profile struct {
 
 	// Replies.
 	UnquotedETags     bool
+	EmptyCompleteETag bool // <ETag></ETag> after an upload that was completed
 	EmptyCopyReply    bool // an empty 200 after a copy that was done
 	EmptyCopyUndone   bool // the same, not done
 	NoVersionsInReply bool
@@ -118,7 +141,12 @@ type Profile struct {
 	ListMetadata      bool // metadata=true, as MinIO has it
 	ControlCharsAsFFD bool
 
+	// HeadersAreMetadata: more than 8 KB of headers are told as MetadataTooLarge.
+	HeadersAreMetadata bool
+
 	NoVersioning bool
+	// AnyVersionID: an ID that no version has is NoSuchVersion, whatever its form.
+	AnyVersionID bool
 	NoAuth       bool // nothing is checked
 	Server       string
 }

@@ -6,23 +6,24 @@ func AWS() Profile { return Profile{Name: "AWS"} }
 // MinIO as measured: community source 20260212.
 func MinIO() Profile {
 	return Profile{
-		Name: "MinIO", Server: "MinIO", NoImplicitSSE: true, KeyMinIO: true, UnknownKeyIsMinIO: true, NoDSSE: true,
+		Name: "MinIO", Server: "MinIO", NoImplicitSSE: true, SimpleComplete: true, AnyVersionID: true, KeyMinIO: true, UnknownKeyIsMinIO: true, NoDSSE: true,
 		IgnoresBucketKey: true, CopyShowsNoSSE: true, IgnoresCopyIfMatch: true, IgnoresExpectedOwner: true,
 		CopyDropsExpires: true, CopyDropsRedirect: true, ForeignObject: []string{"encryption"}, OverwritesUnknown: true,
-		ListMetadata: true, ExtraEmptyPage: true,
+		ListMetadata: true, ExtraEmptyPage: true, HeadersAreMetadata: true,
 	}
 }
 
 // Ceph16 is Ceph RGW 16.2.15: only a multipart copy encrypts.
 func Ceph16() Profile {
 	return Profile{
-		Name: "Ceph16", Server: "Ceph", NoImplicitSSE: true, PutIgnoresAES256: true, KMSNeedsKey: true, UnknownKeyIs403: true,
+		Name: "Ceph16", Server: "Ceph", NoImplicitSSE: true, SimpleComplete: true, AnyVersionID: true, PutIgnoresAES256: true, KMSNeedsKey: true, UnknownKeyIs403: true,
 		KeyAsGiven: true, NoDSSE: true, IgnoresBucketKey: true, KMSETagIsMD5: true, SSECOverHTTP: true, HeadRefusesSSE: true,
 		CopyIgnoresSSE: true, CopyEncrypted501: true, SelfCopyNeedsReplace: true, CopyShowsNoSSE: true, CustomerSourceFails: true,
 		IgnoresCopySourceConditions: true, IgnoresPartSourceConditions: true, IgnoresCopyIfMatch: true,
 		IgnoresCompleteIfMatch: true, IgnoresDeleteIfMatch: true, IgnoresExpectedOwner: true,
 		CopyDropsTags: true, UploadDropsTags: true, LostTagsAnswerNil: true, CopyDropsLock: true, UploadDropsLock: true,
-		NoChecksums: true, OnlyStandard: true, PlusIsLiteral: true, UnquotedETags: true, NoVersionsInReply: true,
+		PartCopyDecodesTwice: true,
+		NoChecksums:          true, OnlyStandard: true, PlusIsLiteral: true, UnquotedETags: true, NoVersionsInReply: true, EmptyCompleteETag: true, PutIfMatchUnquoted: true,
 		ForeignObject: []string{"encryption", "attributes"}, OverwritesUnknown: true,
 		ForeignBucket: []string{"encryption", "inventory"}, EncodesSlash: true,
 	}
@@ -31,7 +32,7 @@ func Ceph16() Profile {
 // Versitygw is versitygw 1.8.0 over posix: it encrypts nothing.
 func Versitygw() Profile {
 	return Profile{
-		Name: "Versitygw", Server: "VERSITYGW", Encryption: EncryptNothing, NoImplicitSSE: true, SelfCopyNeedsReplace: true,
+		Name: "Versitygw", Server: "VERSITYGW", Encryption: EncryptNothing, NoImplicitSSE: true, SimpleComplete: true, AnyVersionID: true, SelfCopyNeedsReplace: true,
 		SelfCopyInPlace: true, IgnoresCopyIfMatch: true, ClassAlwaysDefault: true, NoACL: true, KeepsLock: true, NoCopySourceID: true,
 		ForeignObject: []string{"encryption"}, OverwritesUnknown: true,
 		RefusedBucket:  []string{"encryption", "inventory", "lifecycle", "replication", "notification", "website"},
@@ -42,7 +43,7 @@ func Versitygw() Profile {
 // SeaweedFS is SeaweedFS 3.39: it encrypts nothing and honours no condition.
 func SeaweedFS() Profile {
 	return Profile{
-		Name: "SeaweedFS", Server: "SeaweedFS S3", Encryption: EncryptNothing, NoImplicitSSE: true, SelfCopyNeedsReplace: true,
+		Name: "SeaweedFS", Server: "SeaweedFS S3", Encryption: EncryptNothing, NoImplicitSSE: true, SimpleComplete: true, AnyVersionID: true, SelfCopyNeedsReplace: true,
 		IgnoresCopySourceConditions: true, IgnoresPartSourceConditions: true, IgnoresCopyIfMatch: true,
 		IgnoresCompleteIfMatch: true, IgnoresPutIfMatch: true, IgnoresDeleteIfMatch: true, IgnoresExpectedOwner: true,
 		DropsHeaders: true, NoChecksums: true, NoVersioning: true, AcceptsLockHeaders: true, UnquotedETags: true,
@@ -51,10 +52,21 @@ func SeaweedFS() Profile {
 	}
 }
 
+// SeaweedFS2026 is SeaweedFS of November 2026, with a KMS: it encrypts, but a copy
+// does not change the KMS key, and an upload does not read what is under one. Two
+// copies do, by way of SSE-S3.
+func SeaweedFS2026() Profile {
+	return Profile{
+		Name: "SeaweedFS2026", Server: "SeaweedFS S3", NoImplicitSSE: true, SimpleComplete: true, AnyVersionID: true, SelfCopyNeedsReplace: true,
+		CopyKeepsKMSKey: true, PartCopyKMS501: true, CustomerPartCopyBroken: true, KeyAsGiven: true, KMSNeedsKey: true, NoDSSE: true, IgnoresBucketKey: true,
+		CopyShowsNoSSE: true, CreateShowsNoSSE: true, SelfCopyByVersions: true, DropsRedirect: true, IgnoresExpectedOwner: true, ForeignObject: []string{"encryption"}, OverwritesUnknown: true,
+	}
+}
+
 // GoFakeS3 is gofakes3 1.2.0: it shows whatever encryption it was asked for.
 func GoFakeS3() Profile {
 	return Profile{
-		Name: "GoFakeS3", Server: "AmazonS3", Encryption: EncryptEcho, NoImplicitSSE: true, CopyTakesCurrent: true,
+		Name: "GoFakeS3", Server: "AmazonS3", Encryption: EncryptEcho, NoImplicitSSE: true, SimpleComplete: true, AnyVersionID: true, CopyTakesCurrent: true,
 		PartCopy411: true, IgnoresCopySourceConditions: true, IgnoresPartSourceConditions: true, IgnoresCopyIfMatch: true,
 		IgnoresCompleteIfMatch: true, IgnoresDeleteIfMatch: true, IgnoresExpectedOwner: true, DropsHeaders: true,
 		NoAuth: true, AcceptsLockHeaders: true,
@@ -67,7 +79,7 @@ func GoFakeS3() Profile {
 // S3rver is s3rver 3.7.1: no encryption, no multipart copy, keys out of order.
 func S3rver() Profile {
 	return Profile{
-		Name: "S3rver", Server: "", Encryption: EncryptNothing, NoImplicitSSE: true, SelfCopyNeedsReplace: true,
+		Name: "S3rver", Server: "", Encryption: EncryptNothing, NoImplicitSSE: true, SimpleComplete: true, AnyVersionID: true, SelfCopyNeedsReplace: true,
 		NoMultipartCopy: true, IgnoresCopySourceConditions: true, IgnoresPartSourceConditions: true, IgnoresCopyIfMatch: true,
 		IgnoresCompleteIfMatch: true, IgnoresPutIfMatch: true, IgnoresDeleteIfMatch: true, IgnoresExpectedOwner: true,
 		PutDropsTags: true, NoACL: true, NoChecksums: true, NoVersioning: true, OverwritesUnknown: true,
@@ -77,7 +89,7 @@ func S3rver() Profile {
 
 // Stores are the stores that were measured.
 func Stores() []Profile {
-	return []Profile{AWS(), MinIO(), Ceph16(), Versitygw(), SeaweedFS(), GoFakeS3(), S3rver()}
+	return []Profile{AWS(), MinIO(), Ceph16(), Versitygw(), SeaweedFS(), SeaweedFS2026(), GoFakeS3(), S3rver()}
 }
 
 // Quirks are AWS with one difference each, so that a test shows which one a
@@ -88,6 +100,9 @@ func Quirks() []Profile {
 		{Name: "echoes any algorithm", Encryption: EncryptEcho},
 		{Name: "copy answers 200 and encrypts nothing", CopyIgnoresSSE: true, CopyShowsNoSSE: true},
 		{Name: "copy answers 200 and keeps the old encryption", CopyKeepsSSE: true, CopyShowsNoSSE: true},
+		{Name: "copy keeps the KMS key", CopyKeepsKMSKey: true},
+		{Name: "part copy refuses KMS sources", PartCopyKMS501: true},
+		{Name: "part copy decodes its source twice", PartCopyDecodesTwice: true},
 		{Name: "update answers 200 and does nothing", UpdateDoesNothing: true},
 		{Name: "copy refuses encrypted sources", CopyEncrypted501: true},
 		{Name: "self-copy needs REPLACE", SelfCopyNeedsReplace: true},
@@ -100,9 +115,11 @@ func Quirks() []Profile {
 		{Name: "ignores If-Match on CopyObject", IgnoresCopyIfMatch: true},
 		{Name: "ignores If-Match on Complete", IgnoresCompleteIfMatch: true},
 		{Name: "ignores If-Match on PutObject", IgnoresPutIfMatch: true},
+		{Name: "If-Match on PutObject must be unquoted", PutIfMatchUnquoted: true},
+		{Name: "completed uploads show no ETag", EmptyCompleteETag: true},
 		{Name: "ignores If-Match on DeleteObject", IgnoresDeleteIfMatch: true},
 		{Name: "ignores expected owners", IgnoresExpectedOwner: true},
-		{Name: "ignores every condition", IgnoresCopySourceConditions: true, IgnoresPartSourceConditions: true, IgnoresCopyIfMatch: true, IgnoresCompleteIfMatch: true},
+		{Name: "ignores every condition", IgnoresCopySourceConditions: true, IgnoresPartSourceConditions: true, IgnoresCopyIfMatch: true, IgnoresCompleteIfMatch: true, IgnoresPutIfMatch: true},
 		{Name: "copy drops tags", CopyDropsTags: true},
 		{Name: "upload drops tags", UploadDropsTags: true},
 		{Name: "lost tags are an empty 200", CopyDropsTags: true, UploadDropsTags: true, LostTagsAnswerNil: true},
@@ -110,6 +127,8 @@ func Quirks() []Profile {
 		{Name: "drops Expires", DropsExpires: true},
 		{Name: "copy drops Expires", CopyDropsExpires: true},
 		{Name: "drops the redirect", CopyDropsRedirect: true},
+		{Name: "never has a redirect", DropsRedirect: true},
+		{Name: "copied parts under a customer key cannot be read", CustomerPartCopyBroken: true},
 		{Name: "drops content headers on copy", DropsHeaders: true},
 		{Name: "update overwrites the object", ForeignObject: []string{"encryption"}},
 		{Name: "tagging overwrites the object", ForeignObject: []string{"tagging"}},

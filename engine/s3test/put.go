@@ -36,7 +36,7 @@ func (s *Server) putObject(q *request) (*reply, *s3Error) {
 	s.store(b, q.key, v)
 	r := &reply{}
 	r.set("ETag", s.quote(v.etag))
-	s.showVersion(r, b, v)
+	s.showNewVersion(r, b, v)
 	if s.profile.Encryption == EncryptAWS {
 		showEncryption(r, a)
 	}
@@ -50,6 +50,9 @@ func (s *Server) dropOnPut(a *Attrs) {
 	}
 	if s.profile.DropsExpires {
 		a.Expires = ""
+	}
+	if s.profile.DropsRedirect {
+		a.Redirect = ""
 	}
 	if s.profile.DropsHeaders {
 		a.CacheControl, a.ContentLanguage, a.Expires = "", "", ""
@@ -95,6 +98,14 @@ func (s *Server) showVersion(r *reply, b *bucket, v *version) {
 	}
 }
 
+// showNewVersion is what PutObject and CompleteMultipartUpload show: nothing
+// where versioning is suspended, while CopyObject shows "null".
+func (s *Server) showNewVersion(r *reply, b *bucket, v *version) {
+	if b.cfg.Versioning == "Enabled" {
+		r.set("x-amz-version-id", v.id)
+	}
+}
+
 func (s *Server) quote(etag string) string {
 	if s.profile.UnquotedETags {
 		return etag
@@ -105,25 +116,30 @@ func (s *Server) quote(etag string) string {
 // destination checks If-Match and If-None-Match against the current version.
 func (s *Server) destination(q *request, b *bucket) *s3Error {
 	match, none := q.h("If-Match"), q.h("If-None-Match")
-	if match == "" && none == "" {
+	switch {
+	case match == "" && none == "":
 		return nil
+	case match != "" && none != "":
+		return errCondition("If-Match,If-None-Match", "Multiple conditional request headers present in the request")
+	case match == "*":
+		return errCondition("If-Match", "We don't accept the provided value of If-Match header for this API")
+	case none != "" && none != "*":
+		return errCondition("If-None-Match", "We don't accept the provided value of If-None-Match header for this API")
 	}
 	_, v := b.find(q.key, "")
 	exists := v != nil && !v.marker
-	if none != "" {
-		if none != "*" {
-			return errNotImplemented()
-		}
-		if exists {
-			return errPrecondition()
-		}
+	bare := s.profile.PutIfMatchUnquoted && q.op == "PutObject"
+	switch {
+	case none != "" && exists:
+		return errPrecondition("If-None-Match")
+	case none != "":
 		return nil
-	}
-	if !exists {
-		return errNoSuchKey()
-	}
-	if !etagMatches(match, v.etag) {
-		return errPrecondition()
+	case !exists && !bare:
+		return errNoSuchKey(q.key)
+	case bare && (!exists || strings.Contains(match, `"`)):
+		return errPrecondition("If-Match")
+	case !etagMatches(match, v.etag):
+		return errPrecondition("If-Match")
 	}
 	return nil
 }
@@ -142,25 +158,26 @@ func etagMatches(cond, etag string) bool {
 // conditions are the four of GET, HEAD and of the source of a copy.
 type conditions struct{ match, none, modified, unmodified string }
 
-// failed says whether one does not hold, and whether that one was of the kind
-// that GET answers with 304. A true if-match overrules if-unmodified-since, a
-// false if-none-match overrules if-modified-since, as RFC 9110 has it.
-func (c conditions) failed(v *version) (failed, notModified bool) {
+// failed names the one that does not hold, empty for none, and whether that one
+// was of the kind that GET answers with 304. A true if-match overrules
+// if-unmodified-since, a false if-none-match overrules if-modified-since, as
+// RFC 9110 has it.
+func (c conditions) failed(v *version) (name string, notModified bool) {
 	if c.match != "" {
 		if !etagMatches(c.match, v.etag) {
-			return true, false
+			return "If-Match", false
 		}
 	} else if t, err := http.ParseTime(c.unmodified); err == nil && v.modified.Truncate(time.Second).After(t) {
-		return true, false
+		return "If-Unmodified-Since", false
 	}
 	if c.none != "" {
 		if etagMatches(c.none, v.etag) {
-			return true, true
+			return "If-None-Match", true
 		}
 	} else if t, err := http.ParseTime(c.modified); err == nil && !v.modified.Truncate(time.Second).After(t) {
-		return true, true
+		return "If-Modified-Since", true
 	}
-	return false, false
+	return "", false
 }
 
 // lookup finds the version that a read names.
@@ -169,21 +186,38 @@ func (s *Server) lookup(q *request, b *bucket) (*version, *s3Error) {
 	_, v := b.find(q.key, id)
 	switch {
 	case v == nil && id != "":
-		return nil, errNoSuchVersion()
+		return nil, s.unknownVersion(b, q.key, id)
 	case v == nil && !s.allowed(b, "s3:ListBucket", q.key):
 		return nil, errAccessDenied("") // who may not list may not know
 	case v == nil:
-		return nil, errNoSuchKey()
+		return nil, errNoSuchKey(q.key)
 	case v.marker && id != "":
-		e := fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "The specified method is not allowed against this resource.")
+		e := errMarker(q.http.Method)
 		e.extra = map[string]string{"x-amz-delete-marker": "true", "x-amz-version-id": v.id, "Last-Modified": v.modified.Format(http.TimeFormat)}
 		return nil, e
 	case v.marker:
-		e := errNoSuchKey()
+		e := errNoSuchKey(q.key)
 		e.extra = map[string]string{"x-amz-delete-marker": "true", "x-amz-version-id": v.id}
 		return nil, e
 	}
 	return v, nil
+}
+
+// unknownVersion is the answer to an ID that no version of the key has: S3 knows
+// its own, so that any other, and any at all in a bucket that never had versions,
+// is an invalid argument.
+func (s *Server) unknownVersion(b *bucket, key, id string) *s3Error {
+	if id != "null" && !s.profile.AnyVersionID && (b.cfg.Versioning == "" || !wellFormed(id)) {
+		return errVersionID(id)
+	}
+	return errNoSuchVersion(key, id)
+}
+
+// wellFormed says whether an ID can be one of S3's: 32 characters.
+func wellFormed(id string) bool {
+	return len(id) == 32 && strings.IndexFunc(id, func(r rune) bool {
+		return r != '.' && r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}) < 0
 }
 
 func afterKey(arn string) string {

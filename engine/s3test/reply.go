@@ -36,8 +36,15 @@ type s3Error struct {
 	message string
 	// retry is the Retry-After header, in seconds.
 	retry string
-	// extra are headers that come with it.
-	extra map[string]string
+	// extra are headers that come with it, fields elements of the document.
+	extra  map[string]string
+	fields [][2]string
+}
+
+// with adds an element to the document of a new error.
+func (e *s3Error) with(name, value string) *s3Error {
+	e.fields = append(e.fields, [2]string{name, value})
+	return e
 }
 
 func fail(status int, code, message string) *s3Error {
@@ -65,29 +72,55 @@ func errNotImplemented() *s3Error {
 	return fail(http.StatusNotImplemented, "NotImplemented", "A header you provided implies functionality that is not implemented")
 }
 
-func errPrecondition() *s3Error {
-	return fail(http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+// errCondition refuses a condition that the operation does not know.
+func errCondition(header, why string) *s3Error {
+	return errNotImplemented().with("Header", header).with("additionalMessage", why)
 }
 
-func errNoSuchKey() *s3Error {
-	return fail(http.StatusNotFound, "NoSuchKey", "The specified key does not exist.")
+func errPrecondition(condition string) *s3Error {
+	return fail(http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold").with("Condition", condition)
 }
 
-func errNoSuchVersion() *s3Error {
-	return fail(http.StatusNotFound, "NoSuchVersion", "The specified version does not exist.")
+func errNoSuchBucket(name string) *s3Error {
+	return fail(http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist").with("BucketName", name)
 }
 
-func errNoSuchUpload() *s3Error {
-	return fail(http.StatusNotFound, "NoSuchUpload", "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.")
+func errNoSuchKey(key string) *s3Error {
+	return fail(http.StatusNotFound, "NoSuchKey", "The specified key does not exist.").with("Key", key)
+}
+
+func errNoSuchVersion(key, id string) *s3Error {
+	return fail(http.StatusNotFound, "NoSuchVersion", "The specified version does not exist.").with("Key", key).with("VersionId", id)
+}
+
+func errVersionID(id string) *s3Error {
+	return errInvalidArgument("Invalid version id specified").with("ArgumentName", "versionId").with("ArgumentValue", id)
+}
+
+func errNoSuchUpload(id string) *s3Error {
+	return fail(http.StatusNotFound, "NoSuchUpload", "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.").with("UploadId", id)
+}
+
+// errMarker refuses what a delete marker has not.
+func errMarker(method string) *s3Error {
+	return fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "The specified method is not allowed against this resource.").
+		with("Method", method).with("ResourceType", "DeleteMarker")
 }
 
 func errMalformedXML() *s3Error {
 	return fail(http.StatusBadRequest, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
 }
 
-func errInvalidState() *s3Error {
-	return fail(http.StatusForbidden, "InvalidObjectState", "The operation is not valid for the object's storage class")
+func errInvalidState(a *Attrs) *s3Error {
+	e := fail(http.StatusForbidden, "InvalidObjectState", "The operation is not valid for the object's storage class").with("StorageClass", a.StorageClass)
+	if a.ArchiveTier != "" {
+		e.with("AccessTier", a.ArchiveTier)
+	}
+	return e
 }
+
+// errAborted is no answer: the server died of the request.
+var errAborted = fail(http.StatusInternalServerError, "Aborted", "")
 
 var errExpired = fail(http.StatusBadRequest, "ExpiredToken", "The provided token has expired.")
 
@@ -98,6 +131,9 @@ func (e *s3Error) document(q *request) []byte {
 	x.open("Error")
 	x.el("Code", e.code)
 	x.el("Message", e.message)
+	for _, f := range e.fields {
+		x.el(f[0], f[1])
+	}
 	if q != nil {
 		x.el("Resource", q.path)
 		x.el("RequestId", q.id)

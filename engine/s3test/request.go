@@ -85,6 +85,9 @@ func (s *Server) parse(r *http.Request) (*request, *s3Error) {
 		return q, nil
 	}
 	q.classify()
+	if h, ok := ParseAWSHost(r.Host); ok && h.Service == "s3-accesspoint" {
+		return q, s.enterAccessPoint(q)
+	}
 	return q, nil
 }
 
@@ -96,6 +99,9 @@ func afterDot(s string) string {
 }
 
 func (s *Server) virtualBucket(host string) string {
+	if h, ok := ParseAWSHost(host); ok {
+		return h.Bucket
+	}
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
@@ -115,7 +121,8 @@ var plainQuery = []string{"x-id", "versionId", "partNumber", "uploadId", "list-t
 	"marker", "max-keys", "start-after", "continuation-token", "encoding-type", "fetch-owner", "key-marker",
 	"version-id-marker", "metadata", "max-parts", "part-number-marker", "max-uploads", "upload-id-marker",
 	"response-content-type", "response-content-language", "response-expires", "response-cache-control",
-	"response-content-disposition", "response-content-encoding", "max-buckets", "bucket-region", "id"}
+	"response-content-disposition", "response-content-encoding", "max-buckets", "bucket-region", "id",
+	"annotationName", "annotation-prefix", "max-annotation-results"}
 
 func (q *request) subresource() string {
 	sub := ""
@@ -168,6 +175,9 @@ func (q *request) bucketOp(m string) string {
 
 func (q *request) objectOp(m string) string {
 	if q.sub != "" {
+		if q.sub == "annotation" && m == http.MethodGet && !q.hasQuery("annotationName") {
+			return "ListObjectAnnotations"
+		}
 		if op, ok := objectOps[m+" "+q.sub]; ok {
 			return op
 		}

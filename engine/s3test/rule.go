@@ -39,7 +39,7 @@ func ParseRules(text string) ([]*Rule, error) {
 // ParseRule reads (If CONDITION EFFECT).
 //
 //	CONDITION
-//	  an operation: CopyObject …, or short Copy CopyPart Head Get Put Delete List
+//	  an operation: CopyObject …, or short Copy CopyPart Part Head Get Put Delete List
 //	    ListVersions Update CreateUpload Complete Abort; Mutation, Read, Any
 //	  (And C…) (Or C…) (Not C)
 //	  (Key "glob") (Bucket "glob") (Sub name)      * crosses slashes

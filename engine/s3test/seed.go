@@ -140,6 +140,13 @@ func Uploaded(body *Content, algorithm, typ string, sizes ...int64) PutOption {
 	}
 }
 
+// Backup makes the object one that AWS Backup keeps: under its encryption, in one
+// of its classes (AWS_BACKUP_WARM, AWS_BACKUP_LOW_COST_WARM), which no request
+// leads to.
+func Backup(class string) PutOption {
+	return func(a *Attrs) { a.StorageClass, a.echo = class, [2]string{"aws:backup", ""} }
+}
+
 // Summed gives the object the full-object checksum of the algorithm.
 func Summed(body *Content, algorithm string) PutOption {
 	return func(a *Attrs) { a.Checksum = body.full(algorithm) }

@@ -43,6 +43,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		rep, e = s.execute(q)
 		entry.Applied = e == nil
 	}
+	if e == errAborted {
+		f.kind = replyLost
+	}
 	entry.Fault = f.rule
 	rep = f.spoil(rep, e, q)
 	entry.Status, entry.Code = rep.statusCode(), codeOf(e, f)
@@ -78,6 +81,9 @@ func (s *Server) execute(q *request) (*reply, *s3Error) {
 		return nil, e
 	}
 	if e := s.auth.verify(q); e != nil {
+		return nil, e
+	}
+	if e := s.checkHeaders(q.http.Header); e != nil {
 		return nil, e
 	}
 	if e := s.checkBody(q); e != nil {

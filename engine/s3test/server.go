@@ -19,10 +19,14 @@ import (
 type Config struct {
 	// Profile is the store to play; the zero value is AWS.
 	Profile Profile
-	// TLS serves HTTPS under a certificate made in memory (see Server.CAPEM).
+	// TLS serves HTTPS under a certificate made in memory (see Server.CAPEM), and
+	// under AWS's host names to whoever connects to one; see awsface.
 	TLS bool
 	// Addr to listen on; 127.0.0.1 and a free port where empty.
 	Addr string
+	// Listener is listened on instead of Addr where it is set; Restart cannot open
+	// it again.
+	Listener net.Listener
 	// Domain makes "bucket.Domain" a virtual host beside "bucket.localhost".
 	Domain string
 	// Region of the store; us-east-1 where empty. Account is the owner of the
@@ -114,7 +118,7 @@ func Start(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, profile: cfg.Profile, buckets: map[string]*bucket{}, ops: operations()}
 	cfg.NoAuth = cfg.NoAuth || cfg.Profile.NoAuth
 	s.auth = newAuth(cfg)
-	s.KMS = newKMS(cfg.Region, cfg.Account)
+	s.KMS = newKMS(cfg)
 	s.ids.state.Store(cfg.Seed)
 	s.journal.off = cfg.NoLog
 	s.SetLatency(cfg.Latency)
@@ -136,9 +140,11 @@ func Start(cfg Config) (*Server, error) {
 }
 
 func (s *Server) listen(addr string) error {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return fmt.Errorf("s3test: %w", err)
+	l, err := s.cfg.Listener, error(nil)
+	if l == nil {
+		if l, err = net.Listen("tcp", addr); err != nil {
+			return fmt.Errorf("s3test: %w", err)
+		}
 	}
 	h := &http.Server{Handler: http.HandlerFunc(s.serve), ErrorLog: log.New(io.Discard, "", 0), MaxHeaderBytes: 1 << 20}
 	s.lifecycle.Lock()
@@ -148,7 +154,7 @@ func (s *Server) listen(addr string) error {
 	done := s.lifecycle.done
 	s.lifecycle.Unlock()
 	if s.cert != nil {
-		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{s.cert.pair}, MinVersion: tls.VersionTLS12})
+		l = tls.NewListener(l, &tls.Config{GetCertificate: (&awsCertificates{authority: s.cert}).get, MinVersion: tls.VersionTLS12})
 	}
 	go func() {
 		defer close(done)

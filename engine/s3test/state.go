@@ -34,6 +34,7 @@ type Attrs struct {
 	echo [2]string
 	// customerKey is the key of an SSE-C object, kept to check it.
 	customerKey  string
+	unreadable   bool   // GET is a 500
 	StorageClass string // empty for STANDARD
 	ArchiveTier  string // of INTELLIGENT_TIERING
 	// Restore is the x-amz-restore header of an archived object.
@@ -41,7 +42,13 @@ type Attrs struct {
 	LockMode    string
 	RetainUntil time.Time
 	LegalHold   bool
-	Checksum    Checksum
+	EventHold   EventHold
+	// Annotations by name; annotatedAt is when each was written.
+	Annotations map[string]string
+	annotatedAt map[string]time.Time
+	// heldOnce: a legal hold was set and taken away again, which is shown as OFF.
+	heldOnce bool
+	Checksum Checksum
 	// Parts that the object was completed from; nil for a single PUT or copy.
 	Parts []Part
 }
@@ -109,8 +116,19 @@ func (a *Attrs) archived() bool {
 	return a.Restore == "" || a.Restore == restoring
 }
 
+// holdStatus is the legal hold as it is shown: empty where none was ever set.
+func (a *Attrs) holdStatus() string {
+	switch {
+	case a.LegalHold:
+		return "ON"
+	case a.heldOnce:
+		return "OFF"
+	}
+	return ""
+}
+
 func (a *Attrs) locked(now time.Time) bool {
-	return a.LegalHold || a.LockMode != "" && a.RetainUntil.After(now)
+	return a.LegalHold || a.EventHold.On || a.LockMode != "" && a.RetainUntil.After(now)
 }
 
 func (v *version) object(key string, latest bool) Object {
@@ -135,9 +153,14 @@ type BucketConfig struct {
 	ObjectLock        bool
 	DefaultLockMode   string
 	DefaultLockDays   int
+	// DefaultEventHold is on for new objects whose writers send no lock.
+	DefaultEventHold EventHold
 	// Ownership is BucketOwnerEnforced where empty.
 	Ownership     string
 	RequesterPays bool
+	// AccessPoints are the names of its access points, which have AWS's host names
+	// only; see awsface.
+	AccessPoints []string
 	// Documents are the bodies of sub-resources that change nothing here:
 	// lifecycle, replication, notification, website, policy, tagging, cors,
 	// logging, publicAccessBlock, accelerate, inventory.
@@ -156,6 +179,17 @@ type bucket struct {
 	cfg     BucketConfig
 	keys    index
 	uploads map[string]*upload
+	// completed are the uploads that were, by ID, since Complete may come again.
+	completed map[string]*completed
+}
+
+// disturb tells the uploads of the key that it was written or deleted meanwhile.
+func (b *bucket) disturb(key string) {
+	for _, u := range b.uploads {
+		if u.key == key {
+			u.disturbed = true
+		}
+	}
 }
 
 // find gives the version that id names (the current one for ""), nil if there
@@ -178,6 +212,7 @@ func (b *bucket) find(key, id string) (e *entry, v *version) {
 
 // push makes v the current version of key as the bucket's versioning wants it.
 func (b *bucket) push(key string, v *version) {
+	b.disturb(key)
 	if v.id == "" {
 		v.id = "null"
 	}
@@ -202,6 +237,7 @@ func (b *bucket) push(key string, v *version) {
 
 // drop removes one version; the key goes with its last one.
 func (b *bucket) drop(e *entry, v *version) {
+	b.disturb(e.key)
 	for i := range e.vs {
 		if e.vs[i] == v {
 			e.vs = append(e.vs[:i:i], e.vs[i+1:]...)

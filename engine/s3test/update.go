@@ -13,7 +13,11 @@ import (
 // updateEncryption serves UpdateObjectEncryption: a new key under the same
 // bytes. Nothing else of the version changes, and the reply tells nothing.
 func (s *Server) updateEncryption(q *request) (*reply, *s3Error) {
-	b, v, e := s.versionOf(q)
+	b, e := s.bucketOf(q)
+	if e != nil {
+		return nil, e
+	}
+	v, e := s.lookup(q, b)
 	if e != nil {
 		return nil, e
 	}
@@ -41,16 +45,17 @@ func (s *Server) updateEncryption(q *request) (*reply, *s3Error) {
 		return nil, errAccessDenied("")
 	}
 	arn := in.KMS.KMSKeyArn
-	if !strings.HasPrefix(arn, "arn:aws:kms:") || !strings.Contains(arn, ":key/") {
+	fields := strings.Split(arn, ":") // arn:aws-us-gov:kms:REGION:ACCOUNT:key/ID
+	if len(fields) != 6 || fields[0] != "arn" || !strings.HasPrefix(fields[1], "aws") || fields[2] != "kms" || !strings.HasPrefix(fields[5], "key/") {
 		return nil, errInvalidRequest("The KMS key must be given by its full ARN.")
 	}
-	if account := strings.Split(arn, ":")[4]; account != s.owner(b) {
+	if fields[4] != s.owner(b) {
 		return nil, errAccessDenied("")
 	}
 	if e := s.readable(a.Encryption); e != nil {
 		return nil, e
 	}
-	if _, e := s.KMS.use(arn); e != nil {
+	if _, e := s.KMS.use(arn, "GenerateDataKey"); e != nil {
 		return nil, e
 	}
 	if s.profile.UpdateDoesNothing {
@@ -77,12 +82,16 @@ func (q *request) digested() bool {
 
 // restoreObject serves RestoreObject; the restore is done at once.
 func (s *Server) restoreObject(q *request) (*reply, *s3Error) {
-	_, v, e := s.versionOf(q)
+	b, e := s.bucketOf(q)
+	if e != nil {
+		return nil, e
+	}
+	v, e := s.lookup(q, b)
 	if e != nil {
 		return nil, e
 	}
 	if !v.attrs.archived() {
-		return nil, errInvalidState()
+		return nil, errInvalidState(v.attrs)
 	}
 	until := s.now().AddDate(0, 0, 1).Format(http.TimeFormat)
 	v.with(func(a *Attrs) { a.Restore = `ongoing-request="false", expiry-date="` + until + `"` })
@@ -91,7 +100,20 @@ func (s *Server) restoreObject(q *request) (*reply, *s3Error) {
 
 // getAttributes serves GetObjectAttributes.
 func (s *Server) getAttributes(q *request) (*reply, *s3Error) {
-	b, v, e := s.versionOf(q)
+	b, e := s.bucketOf(q)
+	if e != nil {
+		return nil, e
+	}
+	actions := []string{"s3:GetObjectAttributes", "s3:GetObject"}
+	if q.q("versionId") != "" {
+		actions = []string{"s3:GetObjectVersionAttributes", "s3:GetObjectVersion"}
+	}
+	for _, action := range actions {
+		if !s.allowed(b, action, q.key) {
+			return nil, errAccessDenied("")
+		}
+	}
+	v, e := s.lookup(q, b)
 	if e != nil {
 		return nil, e
 	}
@@ -141,7 +163,7 @@ func (s *Server) getAttributes(q *request) (*reply, *s3Error) {
 }
 
 // writeParts tells how many parts there were, and each of them only for an
-// object with an additional checksum: without one, AWS does not list them.
+// object with a composite checksum: under any other, AWS does not list them.
 func writeParts(x *xmlDoc, q *request, a *Attrs) *s3Error {
 	limit, marker := 1000, 0
 	if h := q.h("x-amz-max-parts"); h != "" {
@@ -156,7 +178,7 @@ func writeParts(x *xmlDoc, q *request, a *Attrs) *s3Error {
 	}
 	x.open("ObjectParts")
 	x.int("PartsCount", int64(len(a.Parts)))
-	if a.Checksum.Value != "" {
+	if a.Checksum.Type == composite {
 		x.int("PartNumberMarker", int64(marker))
 		x.int("MaxParts", int64(limit))
 		rest := a.Parts[min(marker, len(a.Parts)):]

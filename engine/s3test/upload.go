@@ -17,6 +17,10 @@ type upload struct {
 	algorithm string // empty: nobody named one
 	typ       string
 	parts     map[int]*uploadedPart
+	// disturbed: the key was written or deleted since the upload was created.
+	disturbed bool
+	// copied: a part of it was.
+	copied bool
 }
 
 type uploadedPart struct {
@@ -40,7 +44,11 @@ func (s *Server) createUpload(q *request) (*reply, *s3Error) {
 		return nil, e
 	}
 	u.enc.into(a)
-	if u.algorithm = strings.ToUpper(q.h("x-amz-checksum-algorithm")); u.algorithm != "" {
+	if u.algorithm = strings.ToUpper(q.h("x-amz-checksum-algorithm")); u.algorithm == "" {
+		if q.has("x-amz-checksum-type") {
+			return nil, errInvalidRequest("The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
+		}
+	} else {
 		var ok bool
 		if u.typ, ok = typeFor(u.algorithm, q.h("x-amz-checksum-type")); !ok {
 			return nil, errInvalidRequest("The " + q.h("x-amz-checksum-type") + " checksum type cannot be used with the " + u.algorithm + " checksum algorithm.")
@@ -57,7 +65,7 @@ func (s *Server) createUpload(q *request) (*reply, *s3Error) {
 	x.el("Key", q.key)
 	x.el("UploadId", u.id)
 	r := x.reply()
-	if s.profile.Encryption == EncryptAWS {
+	if s.profile.Encryption == EncryptAWS && !s.profile.CreateShowsNoSSE {
 		showEncryption(r, a)
 	}
 	r.set("x-amz-checksum-algorithm", u.algorithm)
@@ -75,7 +83,7 @@ func (s *Server) dropOnUpload(a *Attrs) {
 	if s.profile.DropsExpires {
 		a.Expires = ""
 	}
-	if s.profile.CopyDropsRedirect {
+	if s.profile.CopyDropsRedirect || s.profile.DropsRedirect {
 		a.Redirect = ""
 	}
 }
@@ -87,7 +95,7 @@ func (s *Server) uploadOf(q *request) (*bucket, *upload, *s3Error) {
 	}
 	u := b.uploads[q.q("uploadId")]
 	if u == nil || u.key != q.key {
-		return nil, nil, errNoSuchUpload()
+		return nil, nil, errNoSuchUpload(q.q("uploadId"))
 	}
 	return b, u, nil
 }
@@ -99,16 +107,23 @@ func (s *Server) partNumber(q *request, u *upload) (int, *s3Error) {
 		return 0, errInvalidArgument("Part number must be an integer between 1 and 10000, inclusive")
 	}
 	if u.enc.customerKey == "" {
+		if q.has(hCustomer+"algorithm") && s.profile.Encryption == EncryptAWS {
+			return 0, errPartEncryption()
+		}
 		return n, nil
 	}
 	key, _, e := s.customerKey(q, hCustomer)
 	if e != nil {
-		return 0, errInvalidRequest("The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate encryption parameters.")
+		return 0, errPartEncryption()
 	}
 	if key != u.enc.customerKey {
 		return 0, errInvalidRequest("The provided encryption parameters did not match the ones used originally.")
 	}
 	return n, nil
+}
+
+func errPartEncryption() *s3Error {
+	return errInvalidRequest("The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate encryption parameters.")
 }
 
 // keep stores a part and gives its ETag and checksum.
@@ -165,11 +180,15 @@ func (s *Server) uploadPartCopy(q *request) (*reply, *s3Error) {
 	if e := s.mayCopy(q, src, s.profile.IgnoresPartSourceConditions); e != nil {
 		return nil, e
 	}
-	c, e := copiedRange(q.h(hCopySource+"-range"), src.version.body, s.cfg.MinPartSize)
+	if s.profile.PartCopyKMS501 && src.version.attrs.Encryption.Type.KMS() {
+		return nil, errNotImplemented()
+	}
+	c, e := copiedRange(q.h(hCopySource+"-range"), src.version.body)
 	if e != nil {
 		return nil, e
 	}
 	p := s.keep(u, n, c)
+	u.copied = true
 	x := newXML("CopyPartResult")
 	x.time("LastModified", p.modified)
 	x.el("ETag", s.quote(p.ETag))
@@ -177,18 +196,16 @@ func (s *Server) uploadPartCopy(q *request) (*reply, *s3Error) {
 		x.el(checksumElement(u.algorithm), p.Checksum)
 	}
 	r := x.reply()
-	if src.bucket.cfg.Versioning != "" {
-		r.set(hCopySource+"-version-id", src.version.id)
-	}
+	s.showSource(r, src)
 	if !s.profile.CopyShowsNoSSE {
 		showEncryption(r, u.attrs)
 	}
 	return r, nil
 }
 
-// copiedRange is the stretch of the source that a part takes. A range needs a
-// source above 5 MB and must lie within it.
-func copiedRange(h string, c *Content, minimum int64) (*Content, *s3Error) {
+// copiedRange is the stretch of the source that a part takes. It must lie within
+// the source, which may be of any size, whatever the documentation says.
+func copiedRange(h string, c *Content) (*Content, *s3Error) {
 	if h == "" {
 		if c.size > maxCopy {
 			return nil, errInvalidRequest("The specified copy source is larger than the maximum allowable size for a copy source: 5368709120")
@@ -201,8 +218,8 @@ func copiedRange(h string, c *Content, minimum int64) (*Content, *s3Error) {
 	if !ok || err1 != nil || err2 != nil || a > z || !strings.HasPrefix(h, "bytes=") {
 		return nil, errInvalidArgument("The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy")
 	}
-	if c.size <= minimum {
-		return nil, errInvalidRequest("The specified copy source is not supported as a byte-range copy source")
+	if a >= c.size {
+		return nil, errInvalidRequest("The specified copy range is invalid for the source object size")
 	}
 	if z >= c.size {
 		return nil, errInvalidArgument("Range specified is not valid for source object of size: " + itoa(c.size))

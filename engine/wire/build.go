@@ -10,14 +10,14 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 )
 
-// buildHead fills q with a HeadObject.
-func (c *Client) buildHead(q *request, h *host, ref object.Ref, key object.CustomerKey) {
-	q.reset("HEAD")
+// buildRead fills q with a HeadObject or a GetObject.
+func (c *Client) buildRead(q *request, h *host, method string, ref object.Ref, key object.CustomerKey, checksums bool) {
+	q.reset(method)
 	q.setPath(h, ref.Key)
 	if ref.VersionID != "" {
 		q.param("versionId", ref.VersionID)
 	}
-	if !c.opt.NoChecksums {
+	if checksums {
 		q.add("x-amz-checksum-mode", "ENABLED")
 	}
 	q.addCustomerKey("x-amz-server-side-encryption-customer-", key)
@@ -28,31 +28,54 @@ func (c *Client) buildHead(q *request, h *host, ref object.Ref, key object.Custo
 func (c *Client) buildCopy(q *request, h *host, r *object.CopyRequest) {
 	q.reset("PUT")
 	q.setPath(h, r.Dest.Key)
-	q.addSource(r.Source, r.SourceETag)
+	q.addSource(r.Source, r.SourceETag, r.SourceTwice)
+	if r.Target != nil && r.SourceSSEC {
+		q.addCustomerKey("x-amz-copy-source-server-side-encryption-customer-", r.Target.SourceKey)
+	}
+	q.addDirectives(r)
+	q.addDest(r)
+	q.addSet("x-amz-checksum-algorithm", r.ChecksumAlgorithm)
+	c.addBucketHeaders(q, r.Dest.Bucket, r.Source.Bucket)
+}
+
+// addDest writes what a copy and a PutObject have in common: the conditions on what
+// is there now, the encryption, and what is sent along beside headers and tags.
+func (q *request) addDest(r *object.CopyRequest) {
 	if r.DestETag != "" {
 		q.addETag("if-match", r.DestETag)
 	}
 	if r.DestAbsent {
 		q.add("if-none-match", "*")
 	}
-	t := r.Target
-	if t != nil {
-		if r.SourceSSEC {
-			q.addCustomerKey("x-amz-copy-source-server-side-encryption-customer-", t.SourceKey)
-		}
-		q.addTarget(t)
+	if r.Target != nil {
+		q.addTarget(r.Target)
 	}
 	q.addSet("x-amz-storage-class", r.StorageClass)
-	q.addAttributes(r)
 	q.addGrants(r.Grants)
+	if !r.LocksLater() {
+		q.addLock(r)
+	}
+	q.addSet("x-amz-website-redirect-location", r.WebsiteRedirect)
+}
+
+func (q *request) addLock(r *object.CopyRequest) {
 	q.addSet("x-amz-object-lock-mode", r.LockMode)
 	q.addSet("x-amz-object-lock-retain-until-date", r.RetainUntil)
 	if r.LegalHold {
 		q.add("x-amz-object-lock-legal-hold", "ON")
 	}
-	q.addSet("x-amz-website-redirect-location", r.WebsiteRedirect)
-	q.addSet("x-amz-checksum-algorithm", r.ChecksumAlgorithm)
-	c.addBucketHeaders(q, r.Dest.Bucket, r.Source.Bucket)
+	if r.EventHold {
+		q.add("x-amz-object-lock-event-hold", "ON")
+		q.addCount("x-amz-object-lock-event-hold-duration-days", r.EventHoldDays)
+		q.addCount("x-amz-object-lock-event-hold-duration-years", r.EventHoldYears)
+	}
+}
+
+// addCount writes a number, none for 0.
+func (q *request) addCount(name string, n int) {
+	if n > 0 {
+		q.add(name, strconv.Itoa(n))
+	}
 }
 
 // buildPart fills q with an UploadPartCopy.
@@ -61,7 +84,7 @@ func (c *Client) buildPart(q *request, h *host, r *object.PartRequest) {
 	q.setPath(h, r.Dest.Key)
 	q.param("partNumber", strconv.Itoa(r.Number))
 	q.param("uploadId", r.UploadID)
-	q.addSource(r.Source, r.SourceETag)
+	q.addSource(r.Source, r.SourceETag, r.SourceTwice)
 	if r.Last >= r.First {
 		q.begin("x-amz-copy-source-range")
 		q.vals = append(q.vals, "bytes="...)
@@ -114,8 +137,8 @@ func (q *request) setPath(h *host, key string) {
 }
 
 // addSource writes x-amz-copy-source as S3 decodes it: percent-encoded, with the
-// version appended as a query.
-func (q *request) addSource(ref object.Ref, etag string) {
+// version appended as a query; the key twice, for a store that decodes it twice.
+func (q *request) addSource(ref object.Ref, etag string, twice bool) {
 	q.begin("x-amz-copy-source")
 	if strings.HasPrefix(ref.Bucket, "arn:") { // of an access point
 		q.vals = append(q.vals, ref.Bucket...)
@@ -124,7 +147,11 @@ func (q *request) addSource(ref object.Ref, etag string) {
 		q.vals = appendPath(q.vals, ref.Bucket)
 		q.vals = append(q.vals, '/')
 	}
-	q.vals = appendPath(q.vals, ref.Key)
+	if twice {
+		q.vals = appendPath(q.vals, string(appendPath(nil, ref.Key)))
+	} else {
+		q.vals = appendPath(q.vals, ref.Key)
+	}
 	if ref.VersionID != "" {
 		q.vals = append(q.vals, "?versionId="...)
 		q.vals = appendQuery(q.vals, ref.VersionID)
@@ -169,41 +196,51 @@ func (q *request) addCustomerKey(prefix string, key object.CustomerKey) {
 	q.add(prefix+"key-md5", key.MD5())
 }
 
-// addAttributes resends what the directives REPLACE drop.
-func (q *request) addAttributes(r *object.CopyRequest) {
-	a := r.Attributes
+// addDirectives resends what the directives REPLACE drop.
+func (q *request) addDirectives(r *object.CopyRequest) {
 	if r.Replace {
 		q.add("x-amz-metadata-directive", "REPLACE")
-		if a != nil {
-			q.addSet("content-type", a.ContentType)
-			q.addSet("cache-control", a.CacheControl)
-			q.addSet("content-disposition", a.ContentDisposition)
-			q.addSet("content-encoding", a.ContentEncoding)
-			q.addSet("content-language", a.ContentLanguage)
-			q.addSet("expires", a.Expires)
-			for name, value := range a.Metadata {
-				q.add("x-amz-meta-"+strings.ToLower(name), value)
-				if !tokenName(name) && q.err == nil {
-					q.err = &badValueError{"x-amz-meta-"}
-				}
-			}
-		}
+		q.addHeaders(r.Attributes)
 	}
 	if r.ReplaceTags {
 		q.add("x-amz-tagging-directive", "REPLACE")
-		if a != nil && len(a.Tags) > 0 {
-			q.begin("x-amz-tagging")
-			for i, t := range a.Tags {
-				if i > 0 {
-					q.vals = append(q.vals, '&')
-				}
-				q.vals = appendQuery(q.vals, t.Key)
-				q.vals = append(q.vals, '=')
-				q.vals = appendQuery(q.vals, t.Value)
-			}
-			q.end()
+		q.addTags(r.Attributes)
+	}
+}
+
+// addHeaders writes the object's own headers and its user metadata.
+func (q *request) addHeaders(a *object.Attributes) {
+	if a == nil {
+		return
+	}
+	q.addSet("content-type", a.ContentType)
+	q.addSet("cache-control", a.CacheControl)
+	q.addSet("content-disposition", a.ContentDisposition)
+	q.addSet("content-encoding", a.ContentEncoding)
+	q.addSet("content-language", a.ContentLanguage)
+	q.addSet("expires", a.Expires)
+	for name, value := range object.SentMetadata(a.Metadata) {
+		q.add("x-amz-meta-"+strings.ToLower(name), value)
+		if !tokenName(name) && q.err == nil {
+			q.err = &badValueError{"x-amz-meta-"}
 		}
 	}
+}
+
+func (q *request) addTags(a *object.Attributes) {
+	if a == nil || len(a.Tags) == 0 {
+		return
+	}
+	q.begin("x-amz-tagging")
+	for i, t := range a.Tags {
+		if i > 0 {
+			q.vals = append(q.vals, '&')
+		}
+		q.vals = appendQuery(q.vals, t.Key)
+		q.vals = append(q.vals, '=')
+		q.vals = appendQuery(q.vals, t.Value)
+	}
+	q.end()
 }
 
 // addGrants writes one header a permission, in a stable order of grantees. WRITE

@@ -13,7 +13,7 @@ import (
 )
 
 // Client sends the hot requests. It is safe for concurrent use and implements
-// engine.Hot.
+// store.Hot.
 type Client struct {
 	opt     Options
 	tls     *tls.Config
@@ -21,6 +21,8 @@ type Client struct {
 	hostsMu sync.Mutex
 	seed    maphash.Seed
 	dials   atomic.Int64
+	// secrets are those that were sent.
+	secrets object.Secrets
 }
 
 // New checks the options and makes a client. It connects to nothing yet.
@@ -52,12 +54,22 @@ func (c *Client) Close() {
 // Dials is how many connections were opened so far.
 func (c *Client) Dials() int64 { return c.dials.Load() }
 
-// Head sends HeadObject.
+// Head sends HeadObject. It asks for checksums, and once more without where that is
+// refused: S3 wants kms:Decrypt for them, and some stores do not know the question.
 func (c *Client) Head(ctx context.Context, ref object.Ref, key object.CustomerKey) (object.Head, error) {
+	head, err := c.head(ctx, ref, key, !c.opt.NoChecksums)
+	if !c.opt.NoChecksums && object.RefusesChecksums(err) {
+		head, err = c.head(ctx, ref, key, false)
+		head.ChecksumsUntold = true
+	}
+	return head, err
+}
+
+func (c *Client) head(ctx context.Context, ref object.Ref, key object.CustomerKey, checksums bool) (object.Head, error) {
 	x := exchange{c: c, op: "HeadObject", ref: ref, hash: c.hash(ref.Key), silence: c.opt.HeadTimeout,
 		idempotent: true, customer: key}
 	var head object.Head
-	err := x.do(ctx, func(q *request, h *host) { c.buildHead(q, h, ref, key) },
+	err := x.do(ctx, func(q *request, h *host) { c.buildRead(q, h, "HEAD", ref, key, checksums) },
 		func(k *conn, r *reply) error { return k.parseHead(r, ref, &head) })
 	return head, err
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +61,7 @@ func TestEveryAttributeOfAHead(t *testing.T) {
 			"x-amz-object-lock-mode: GOVERNANCE\r\nx-amz-object-lock-retain-until-date: 2027-01-01T00:00:00.000Z\r\nx-amz-object-lock-legal-hold: ON\r\n" +
 			"x-amz-website-redirect-location: /x\r\nx-amz-tagging-count: 3\r\nx-amz-mp-parts-count: 12\r\nx-amz-version-id: v9\r\nx-amz-id-2: id2\r\n" +
 			"x-amz-checksum-crc64nvme: AAAAAAAAAAA=\r\nx-amz-checksum-type: FULL_OBJECT\r\nx-amz-checksum-algorithm: CRC64NVME\r\nx-amz-checksum-mode: ENABLED\r\n" +
+			"x-amz-object-lock-event-hold: ON\r\nx-amz-object-lock-event-hold-duration-days: 30\r\nx-amz-object-lock-event-hold-duration-years: 2\r\n" +
 			"x-amz-server-side-encryption-customer-algorithm: AES256\r\nx-amz-server-side-encryption-customer-key-MD5: md5==\r\n\r\n"
 	}))
 	c := open(t, s, nil)
@@ -71,15 +73,16 @@ func TestEveryAttributeOfAHead(t *testing.T) {
 	want := object.Head{
 		Object: object.Object{Ref: someRef, Size: 5368709121, ETag: "d41d8-12", LastModified: signedAt, StorageClass: "INTELLIGENT_TIERING",
 			ArchiveTier: "ARCHIVE_ACCESS", Encryption: object.Encryption{Type: object.SSEC, CustomerKeyMD5: "md5=="}, Settled: true,
-			MultipartUploaded: true, ChecksumAlgorithm: "CRC64NVME", ChecksumType: "FULL_OBJECT", ClientSide: true,
+			MultipartUploaded: true, ChecksumAlgorithm: "CRC64NVME", ChecksumType: "FULL_OBJECT", ClientSide: object.SomeEnvelope,
 			LockMode: "GOVERNANCE", RetainUntil: until, LegalHold: true},
 		Attributes: object.Attributes{ContentType: "text/plain", CacheControl: "no-store", ContentDisposition: "inline", ContentEncoding: "gzip",
 			ContentLanguage: "de", Expires: "never", Metadata: map[string]string{"foo": "bar,baz", "x-amz-key-v2": "k", "empty": ""},
-			MissingMetadata: 2, WebsiteRedirect: "/x", TagCount: 3, PartsCount: 12, Checksums: map[string]string{"CRC64NVME": "AAAAAAAAAAA="}, Restored: true},
+			MissingMetadata: 2, WebsiteRedirect: "/x", TagCount: 3, PartsCount: 12, Checksums: map[string]string{"CRC64NVME": "AAAAAAAAAAA="}, Restored: true,
+			EventHold: true, EventHoldDays: 30, EventHoldYears: 2},
 		ShownVersionID: "v9", RequestID: "id2",
 	}
-	if got, want := fmt.Sprintf("%+v", h), fmt.Sprintf("%+v", want); got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
+	if !reflect.DeepEqual(h, want) { // not printed: a Head prints as its Ref
+		t.Errorf("got  %#v\nwant %#v", h, want)
 	}
 }
 
@@ -209,5 +212,24 @@ func TestCustomerKeysTravelOverTLSOnly(t *testing.T) {
 	}
 	if _, requests := s.seen(); requests != 0 {
 		t.Error("the key was sent")
+	}
+}
+
+// TestA6NewKindsAreKnownByName: ten checksum algorithms, and an encryption that is
+// none of ours and never taken for one.
+func TestA6NewKindsAreKnownByName(t *testing.T) {
+	header := ""
+	c := open(t, serve(t, answers(func(*http.Request) string { return withLength("ETag: \"e\"\r\n"+header, "") })), nil)
+	for _, algorithm := range []string{"CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256", "SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128"} {
+		header = "x-amz-checksum-" + strings.ToLower(algorithm) + ": v==\r\nx-amz-checksum-type: COMPOSITE\r\n"
+		h, err := c.Head(t.Context(), someRef, object.CustomerKey{})
+		if err != nil || h.ChecksumAlgorithm != algorithm || h.Checksums[algorithm] != "v==" || len(h.Checksums) != 1 || h.ChecksumType != "COMPOSITE" {
+			t.Errorf("%s: %v %q %q, %v", algorithm, h.Checksums, h.ChecksumAlgorithm, h.ChecksumType, err)
+		}
+	}
+	header = "x-amz-server-side-encryption: aws:backup\r\nx-amz-storage-class: AWS_BACKUP_LOW_COST_WARM\r\n"
+	h, err := c.Head(t.Context(), someRef, object.CustomerKey{})
+	if err != nil || h.Encryption.Type != object.SSEUnknown || h.UnknownEncryption != "aws:backup" || !h.Reserved() {
+		t.Errorf("%#v, %v", h, err)
 	}
 }

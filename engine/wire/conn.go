@@ -16,6 +16,7 @@ type conn struct {
 	buf   []byte // read, not taken: buf[r:w]
 	r, w  int
 	body  []byte // a chunked body, put together
+	sink  *sink  // takes the body of a GET; nil for everything else
 	reply reply
 	req   request
 	words interned
@@ -121,6 +122,56 @@ func (k *conn) setDeadline(t time.Time) error {
 	}
 	k.deadline = t
 	return k.SetReadDeadline(t) // a request fits into the socket's buffer
+}
+
+// writeOut writes the request and reports how much of it went out. An object's
+// bytes may not fit into the socket's buffer, so that a store which does not take
+// them has to be given up too.
+func (k *conn) writeOut(now time.Time) (int64, error) {
+	data := k.req.data
+	k.req.data = nil // lent
+	if len(data) == 0 {
+		n, err := k.Write(k.req.out)
+		return int64(n), err
+	}
+	until := now.Add(k.silence + time.Duration(len(data)/slowest)*time.Second)
+	if !k.limit.IsZero() && k.limit.Before(until) {
+		until = k.limit
+	}
+	if err := k.setWriteDeadline(until); err != nil {
+		return 0, err
+	}
+	both := net.Buffers{k.req.out, data}
+	n, err := both.WriteTo(k.Conn)
+	if err == nil {
+		err = k.setWriteDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// slowest is how many bytes a second a store takes at least.
+const slowest = 64 << 10
+
+// earlyReply is the refusal that a store gave before it had taken the whole
+// request, after which it may close the connection; nil where there is none.
+func (k *conn) earlyReply(cause error) *reply {
+	if k.req.method != "PUT" || isTimeout(cause) {
+		return nil
+	}
+	r, err := k.readReply(k.req.method)
+	if err != nil || r.status/100 == 2 {
+		return nil
+	}
+	return r
+}
+
+func (k *conn) setWriteDeadline(t time.Time) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.mu.interrupted {
+		return os.ErrDeadlineExceeded
+	}
+	return k.SetWriteDeadline(t)
 }
 
 // fill reads more into buf, growing it as needed; the callers bound what they

@@ -1,5 +1,6 @@
 // Package wire sends the requests that every object costs (HeadObject,
-// CopyObject, UpdateObjectEncryption, UploadPartCopy) at the least cost in CPU.
+// CopyObject, UpdateObjectEncryption, UploadPartCopy, and GetObject and PutObject of
+// a whole small object) at the least cost in CPU.
 // It promises: a request is written at most once, unless not one byte of it left
 // this process or it changes nothing; an error says whether the request may have
 // been applied (Error.NotSent); and a success has shown its proof, so that a 200

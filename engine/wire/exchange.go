@@ -22,6 +22,8 @@ type exchange struct {
 	kmsKey  string // that the store is asked to use
 	// customer is the key that a HEAD carries.
 	customer object.CustomerKey
+	// sink takes the body of a GET.
+	sink *sink
 	// idempotent requests change nothing, so one that met a connection which the
 	// store had just closed may be sent again.
 	idempotent bool
@@ -117,14 +119,19 @@ func (x *exchange) send(ctx, below context.Context, k *conn, h *host, key *signi
 	if q.secret && !h.tls {
 		return false, x.notSent(object.ClassInvalid, errPlainKey, "use an https endpoint")
 	}
+	x.c.remember(q)
 	q.sign(key, h, signing)
 	x.signed = signing
 	if err := k.begin(below, x.limit, x.silence, now); err != nil {
 		return false, x.ended(err)
 	}
-	if n, err := k.Write(q.out); err != nil {
+	k.sink = x.sink
+	if n, err := k.writeOut(now); err != nil {
 		if n == 0 && !k.fresh && x.over(ctx) == nil {
 			return true, nil
+		}
+		if r := k.earlyReply(err); r != nil {
+			return false, x.judge(ctx, k, r, h, key, parse)
 		}
 		return false, x.broken(ctx, err, n == 0)
 	}
@@ -150,12 +157,15 @@ var errPlainKey = errors.New("a customer key is sent over TLS only")
 // judge turns the reply into the result or into an error.
 func (x *exchange) judge(ctx context.Context, k *conn, r *reply, h *host, key *signingKey, parse func(*conn, *reply) error) error {
 	if r.status/100 != 2 {
-		return x.refused(ctx, r, h, key)
+		return x.refused(ctx, k, r, h, key)
 	}
 	if root, _ := rootElement(r.body); string(root) == "Error" {
-		return x.refused(ctx, r, h, key)
+		return x.refused(ctx, k, r, h, key)
 	}
-	err := parse(k, r)
+	err := object.ErrLeak
+	if !x.c.leaks(r, k.req.signature()) {
+		err = parse(k, r)
+	}
 	if err == nil {
 		return nil
 	}
@@ -165,13 +175,18 @@ func (x *exchange) judge(ctx context.Context, k *conn, r *reply, h *host, key *s
 	if errors.As(err, &root) {
 		e.Class = object.ClassUnsupported
 	}
+	if errors.Is(err, object.ErrLeak) {
+		e.Hint = object.LeakHint
+	}
+	x.c.secrets.CleanError(e, string(k.req.signature()))
 	return e
 }
 
 // refused asks the table of errors what the reply means.
-func (x *exchange) refused(ctx context.Context, r *reply, h *host, key *signingKey) error {
+func (x *exchange) refused(ctx context.Context, k *conn, r *reply, h *host, key *signingKey) error {
 	e := x.c.opt.Classify(ctx, Failed{Op: x.op, Ref: x.ref, KMSKey: x.kmsKey, CustomerKey: x.customer,
 		Status: r.status, Header: r.header, Body: r.body, Signed: x.signed})
+	x.c.secrets.CleanError(e, string(k.req.signature()))
 	if e.Class == object.ClassCredentials {
 		h.keys.drop(key)
 	}
@@ -222,6 +237,12 @@ func (x *exchange) noHost(ctx context.Context, err error) error {
 func (x *exchange) noCredentials(ctx context.Context, err error) error {
 	if cause := x.over(ctx); cause != nil {
 		return x.ended(cause)
+	}
+	var known *object.Error
+	if errors.As(err, &known) {
+		e := *known
+		e.Op, e.Ref, e.NotSent = x.op, x.ref, true
+		return &e
 	}
 	return x.notSent(object.ClassCredentials, err, "check the profile or renew the credentials")
 }

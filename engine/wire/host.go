@@ -56,7 +56,7 @@ func (c *Client) newHost(a Address) (*host, error) {
 	u := &url.URL{Scheme: a.Scheme, Host: a.Host, Path: "/"}
 	h := &host{header: hostHeader(u), addr: hostPort(u), name: u.Hostname(), prefix: a.Path + "/", tls: a.Scheme == "https"}
 	h.unsigned = "user-agent: " + c.opt.UserAgent + "\r\n"
-	h.keys.fetch, h.keys.region, h.keys.service = c.opt.Credentials, a.Region, a.Service
+	h.keys.fetch, h.keys.region, h.keys.service = c.credentials, a.Region, a.Service
 	proxy, err := c.opt.Proxy(u)
 	if err != nil || proxy == nil {
 		return h, err
@@ -65,6 +65,7 @@ func (c *Client) newHost(a Address) (*host, error) {
 		return nil, errProxyScheme
 	}
 	h.proxy, h.proxyAuth = proxy, basicAuth(proxy.User)
+	c.secrets.Add(h.proxyAuth)
 	if !h.tls {
 		h.target = "http://" + h.header
 		if h.proxyAuth != "" {

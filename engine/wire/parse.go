@@ -164,7 +164,10 @@ func (k *conn) parseHead(r *reply, ref object.Ref, h *object.Head) error {
 			k.attribute(f, h)
 		}
 	}
-	h.ClientSide = object.ClientSide(h.Metadata)
+	if h.Encryption.Type == object.SSEUnknown {
+		h.UnknownEncryption = string(r.get("x-amz-server-side-encryption"))
+	}
+	h.ClientSide = object.ClientSideOf(h.Metadata)
 	return nil
 }
 
@@ -208,6 +211,12 @@ func (k *conn) amzAttribute(name, v []byte, h *object.Head) {
 		h.RetainUntil, _ = time.Parse(time.RFC3339, string(v))
 	case "object-lock-legal-hold":
 		h.LegalHold = string(v) == "ON"
+	case "object-lock-event-hold":
+		h.EventHold = string(v) == "ON"
+	case "object-lock-event-hold-duration-days":
+		h.EventHoldDays, _ = strconv.Atoi(string(v))
+	case "object-lock-event-hold-duration-years":
+		h.EventHoldYears, _ = strconv.Atoi(string(v))
 	case "server-side-encryption-context":
 		h.KMSContext = string(v)
 	case "website-redirect-location":
@@ -246,8 +255,8 @@ func addChecksum(h *object.Head, algorithm, value string) {
 		h.Checksums = make(map[string]string, 1)
 	}
 	h.Checksums[algorithm] = value
-	if h.ChecksumAlgorithm == "" {
-		h.ChecksumAlgorithm = algorithm
+	if h.ChecksumAlgorithm == "" || algorithm < h.ChecksumAlgorithm {
+		h.ChecksumAlgorithm = algorithm // the same one each time
 	}
 }
 

@@ -11,9 +11,11 @@ import (
 
 const (
 	// maxHeader bounds a reply's header, maxBody its body. The longest reply that
-	// the hot requests have is an error of a few KiB.
-	maxHeader = 256 << 10
-	maxBody   = 1 << 20
+	// the hot requests have is an error of a few KiB; of one that is longer only
+	// maxFailure are taken, since its status is an answer by itself.
+	maxHeader  = 256 << 10
+	maxBody    = 1 << 20
+	maxFailure = 64 << 10
 	// keepBuffer is the largest buffer that a connection keeps between replies.
 	keepBuffer = 64 << 10
 )
@@ -163,15 +165,22 @@ func (k *conn) readBody(r *reply, method string) error {
 	switch {
 	case method == "HEAD" || r.status == http.StatusNoContent || r.status == http.StatusNotModified:
 		return nil
+	case k.sink != nil && r.status == http.StatusOK:
+		return k.readObject(r)
 	case r.chunked:
 		if r.length >= 0 {
 			r.reusable = false // two answers to where it ends: trust neither for long
 		}
 		return k.readChunked(r)
-	case r.length >= 0:
-		if r.length > maxBody {
+	case r.length > r.most():
+		if r.status/100 == 2 {
 			return errTooLong
 		}
+		r.reusable = false
+		body, err := k.take(maxFailure)
+		r.body = body
+		return err
+	case r.length >= 0:
 		body, err := k.take(int(r.length))
 		r.body = body
 		return err
@@ -179,13 +188,25 @@ func (k *conn) readBody(r *reply, method string) error {
 	return k.readToEnd(r)
 }
 
+// most is how long the body may be.
+func (r *reply) most() int64 {
+	if r.status/100 == 2 {
+		return maxBody
+	}
+	return maxFailure
+}
+
 // readToEnd takes what comes until the store closes the connection.
 func (k *conn) readToEnd(r *reply) error {
 	r.reusable = false
 	for {
 		err := k.fill()
-		if k.w-k.r > maxBody {
-			return errTooLong
+		if int64(k.w-k.r) > r.most() {
+			if r.status/100 == 2 {
+				return errTooLong
+			}
+			r.body = k.buf[k.r : k.r+maxFailure]
+			return nil
 		}
 		if errors.Is(err, io.EOF) {
 			r.body, k.r = k.buf[k.r:k.w], k.w
@@ -212,8 +233,11 @@ func (k *conn) readChunked(r *reply) error {
 		if n == 0 {
 			break
 		}
-		if len(k.body)+int(n) > maxBody {
-			return errTooLong
+		if int64(len(k.body))+int64(n) > r.most() {
+			if r.status/100 == 2 {
+				return errTooLong
+			}
+			return k.cutChunk(r)
 		}
 		data, err := k.take(int(n) + 2)
 		if err != nil {
@@ -234,6 +258,17 @@ func (k *conn) readChunked(r *reply) error {
 			return nil
 		}
 	}
+}
+
+// cutChunk takes as much of a chunk as an error may be long.
+func (k *conn) cutChunk(r *reply) error {
+	r.reusable = false
+	data, err := k.take(maxFailure - len(k.body))
+	if err != nil {
+		return err
+	}
+	r.body = append(k.body, data...)
+	return nil
 }
 
 // line takes one line, without its CRLF.

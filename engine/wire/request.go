@@ -23,6 +23,7 @@ type request struct {
 	vals    []byte
 	fields  []field
 	body    []byte
+	data    []byte // an object's bytes: the body instead, lent for the exchange
 	out     []byte // the request as sent
 	canon   []byte // the canonical request
 	scratch []byte
@@ -36,7 +37,7 @@ type request struct {
 func (q *request) reset(method string) {
 	q.method = method
 	q.path, q.query, q.vals = q.path[:0], q.query[:0], q.vals[:0]
-	q.fields, q.body, q.err = q.fields[:0], q.body[:0], nil
+	q.fields, q.body, q.data, q.err = q.fields[:0], q.body[:0], nil, nil
 	q.secret = false
 }
 
@@ -104,14 +105,14 @@ func (q *request) sign(k *signingKey, h *host, now time.Time) {
 	q.setDate(now)
 	q.add("host", h.header)
 	q.begin("x-amz-content-sha256")
-	if len(q.body) == 0 {
+	if body := q.payload(); len(body) == 0 {
 		q.vals = append(q.vals, emptySHA256...)
 	} else {
-		sum := sha256.Sum256(q.body)
+		sum := sha256.Sum256(body)
 		q.vals = hex.AppendEncode(q.vals, sum[:])
 		q.end()
 		q.begin("content-length")
-		q.vals = strconv.AppendInt(q.vals, int64(len(q.body)), 10)
+		q.vals = strconv.AppendInt(q.vals, int64(len(body)), 10)
 	}
 	q.end()
 	q.begin("x-amz-date")
@@ -128,6 +129,20 @@ func (q *request) sign(k *signingKey, h *host, now time.Time) {
 	q.out, q.scratch = k.appendSignature(q.out, q.date[:], q.canon, q.scratch)
 	q.out = append(q.out, "\r\n\r\n"...)
 	q.out = append(q.out, q.body...)
+	if len(q.data) <= oneWrite {
+		q.out, q.data = append(q.out, q.data...), nil
+	}
+}
+
+// oneWrite is the length up to which an object's bytes are put behind the header
+// instead of being written after it.
+const oneWrite = 16 << 10
+
+func (q *request) payload() []byte {
+	if q.data != nil {
+		return q.data
+	}
+	return q.body
 }
 
 // sortFields is an insertion sort: there are about ten, and nearly in order.
@@ -156,7 +171,7 @@ func (q *request) writeHead(h *host) {
 		o = append(o, "\r\n"...)
 	}
 	o = append(o, h.unsigned...)
-	if len(q.body) == 0 && q.method == "PUT" {
+	if len(q.payload()) == 0 && q.method == "PUT" {
 		o = append(o, "content-length: 0\r\n"...)
 	}
 	q.out = o

@@ -11,11 +11,11 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/resealhq/reseal/engine"
 	"github.com/resealhq/reseal/engine/object"
+	wanted "github.com/resealhq/reseal/engine/store"
 )
 
-var _ engine.Hot = (*Client)(nil)
+var _ wanted.Hot = (*Client)(nil)
 
 // store is a server whose every byte the test decides.
 type store struct {

@@ -135,7 +135,7 @@ func TestSignatureEqualsTheSDKs(t *testing.T) {
 			for _, k := range keyShapes {
 				for _, version := range []string{"", "null", "3/L4kqtJl40Nr8X8gdRQBpUMLUo+=&"} {
 					ref := object.Ref{Bucket: "bucket", Key: k, VersionID: version}
-					head := built(t, a, creds, Options{}, func(c *Client, q *request, h *host) { c.buildHead(q, h, ref, object.CustomerKey{}) })
+					head := built(t, a, creds, Options{}, func(c *Client, q *request, h *host) { c.buildRead(q, h, "HEAD", ref, object.CustomerKey{}, true) })
 					checkSignature(t, head, a, creds)
 					copied := built(t, a, creds, Options{}, func(c *Client, q *request, h *host) {
 						c.buildCopy(q, h, &object.CopyRequest{Source: ref, Dest: ref, Target: kms, SourceETag: "e"})
@@ -147,7 +147,7 @@ func TestSignatureEqualsTheSDKs(t *testing.T) {
 			}
 			ref := object.Ref{Bucket: "bucket", Key: "dir/some key.bin", VersionID: "v1"}
 			more := map[string]func(c *Client, q *request, h *host){
-				"head with key": func(c *Client, q *request, h *host) { c.buildHead(q, h, ref, key) },
+				"head with key": func(c *Client, q *request, h *host) { c.buildRead(q, h, "HEAD", ref, key, true) },
 				"full copy":     func(c *Client, q *request, h *host) { r := full; r.Source, r.Dest = ref, ref; c.buildCopy(q, h, &r) },
 				"customer copy": func(c *Client, q *request, h *host) {
 					c.buildCopy(q, h, &object.CopyRequest{Source: ref, Dest: ref, Target: customer, SourceSSEC: true, DestAbsent: true})
@@ -160,6 +160,20 @@ func TestSignatureEqualsTheSDKs(t *testing.T) {
 				},
 				"whole part": func(c *Client, q *request, h *host) {
 					c.buildPart(q, h, &object.PartRequest{Source: ref, Dest: ref, UploadID: "u", Number: 1, Last: -1, Target: kms})
+				},
+				"get": func(c *Client, q *request, h *host) {
+					c.buildRead(q, h, "GET", ref, key, true)
+					q.addETag("if-match", "e")
+				},
+				"full put": func(c *Client, q *request, h *host) {
+					c.buildPut(q, h, &object.PutRequest{CopyRequest: full, Body: []byte("bytes")})
+				},
+				"put with a checksum": func(c *Client, q *request, h *host) {
+					c.buildPut(q, h, &object.PutRequest{CopyRequest: object.CopyRequest{Dest: ref, Target: customer, DestETag: "e", ChecksumAlgorithm: "CRC32"},
+						Body: []byte("bytes"), Checksum: "AAAAAA=="})
+				},
+				"empty put": func(c *Client, q *request, h *host) {
+					c.buildPut(q, h, &object.PutRequest{CopyRequest: object.CopyRequest{Dest: ref, Target: kms}, Body: []byte{}})
 				},
 				"access point": func(c *Client, q *request, h *host) {
 					s := ref
@@ -250,7 +264,7 @@ func TestValuesThatNoHeaderCanCarry(t *testing.T) {
 	}
 	var q request
 	q.reset("PUT")
-	q.addAttributes(&object.CopyRequest{Replace: true, Attributes: &object.Attributes{Metadata: map[string]string{"bad name": "v"}}})
+	q.addDirectives(&object.CopyRequest{Replace: true, Attributes: &object.Attributes{Metadata: map[string]string{"bad name": "v"}}})
 	if q.err == nil {
 		t.Error("a metadata name with a space was taken")
 	}

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dustin/go-humanize/english"
-
 	"github.com/resealhq/reseal/engine/object"
 )
 
@@ -44,13 +42,24 @@ type Finding struct {
 // Known, were not told.
 type Facts struct {
 	Bucket, Prefix string
-	Target         object.Target
-	Caps           object.Capabilities
-	Settings       object.BucketFacts
+	// Endpoint that answered; empty for AWS.
+	Endpoint string
+	// Owner is the account that the bucket belongs to, where somebody has told.
+	Owner  string
+	Target object.Target
+	Caps   object.Capabilities
+	// Unlike are sentences on what AWS is believed to do and was seen not to do.
+	Unlike   []string
+	Settings object.BucketFacts
 	// Dest is where --dest leads; nil in place.
 	Dest *Dest
 	// CopyOnly is --operation copy.
 	CopyOnly bool
+	// Rewrap is set where only envelopes of client-side encryption change.
+	Rewrap *Rewrap
+	// Reupload is set where objects are written again by another encryption client or
+	// by none: v3, v2 or none.
+	Reupload string
 	// What follows up to Notifications is of the bucket that is written: that of
 	// Dest, where there is one. Default is its default encryption; DefaultKnown
 	// whether it was told.
@@ -108,6 +117,11 @@ type Key struct {
 	ARN, State, Region string
 	Enabled, Symmetric bool
 	Problem            string
+	// Store is the key store that is not KMS's own, by its ID or kind, where StoreRate
+	// is above 0: so many requests a second it takes, all its users together, and so
+	// many a job sends where nothing else is said.
+	Store                  string
+	StoreRate, DefaultRate int
 }
 
 // Permission is one that the job needs.
@@ -119,9 +133,17 @@ type Permission struct {
 // Examine judges. The findings come in the order in which they would hurt.
 func Examine(f *Facts) []Finding {
 	var fs findings
-	for _, judge := range []func(*Facts, *findings){
-		store, key, permissions, encryption, replication, lifecycle, lock, versions, notifications, costs,
-	} {
+	judges := []func(*Facts, *findings){throughAccessPoint, store, key, updates, permissions, encryption, replication, lifecycle, lock, versions, notifications, costs}
+	if f.Rewrap != nil { // no object comes under another encryption of the server
+		judges = []func(*Facts, *findings){throughAccessPoint, store, permissions, envelopes, replication, lifecycle, lock, notifications}
+	}
+	if f.Reupload != "" {
+		judges = []func(*Facts, *findings){store, key, permissions, reuploads, replication, lifecycle, lock, versions, notifications, costs}
+		if f.Target.SSE == object.SSEUnknown { // an object keeps its own
+			judges = []func(*Facts, *findings){store, permissions, reuploads, replication, lifecycle, lock, notifications}
+		}
+	}
+	for _, judge := range judges {
 		judge(f, &fs)
 	}
 	return fs.bySeverity()
@@ -199,14 +221,21 @@ func store(f *Facts, fs *findings) {
 		fs.add(Serious, "store", "This store was not seen to encrypt under "+f.Target.SSE.String(), "try another --sse, or ask the store's operator")
 	case c.Route == object.RouteNone && c.EncryptedRoute == object.RouteNone && c.Update != object.Yes:
 		fs.add(Serious, "store", "No operation re-encrypts an object here", "rewrite the objects through a client instead")
+	case c.CopyIfMatch != object.Yes && c.PutIfMatch == object.Yes:
+		fs.add(Note, "store", "CopyObject ignores the condition on its destination, so objects are read and written again on one up to 512 KiB, and larger ones copied in parts",
+			"--accept concurrent-writes allows the plain copy, which overwrites a write that somebody makes in its very moment")
 	case c.CopySourceIfMatch == object.No:
 		fs.add(Serious, "store", "This store ignores the condition that guards a copy against other writers",
 			"see to it that nobody writes while the job runs, and say so with --accept concurrent-writes")
 	case c.CopyIfMatch == object.No && c.CompleteIfMatch == object.Yes:
-		fs.add(Note, "store", "CopyObject ignores the condition on its destination; a multipart copy honours it",
-			"--guard strict copies through multipart uploads, so that no concurrent write can be overwritten")
+		fs.add(Note, "store", "CopyObject ignores the condition on its destination, so objects are copied in parts, which ends on one",
+			"--accept concurrent-writes allows the plain copy, which overwrites a write that somebody makes in its very moment")
 	}
-	if c.KeepsExpires == object.No {
+	if len(f.Unlike) > 0 {
+		fs.add(Serious, "store", "This endpoint is AWS's and was seen to do less than a job relies on: "+strings.Join(f.Unlike, "; "),
+			"run no job here before it is understood, and report it with this output")
+	}
+	if c.KeepsExpires == object.No && c.PutIfMatch != object.Yes {
 		fs.add(Note, "store", "A plain copy drops the Expires header here, so every object costs a HEAD to look for one",
 			"--accept expires saves it, where no object has such a header")
 	}
@@ -216,6 +245,10 @@ func key(f *Facts, fs *findings) {
 	k := f.Key
 	if k == nil || !f.Target.SSE.KMS() {
 		return
+	}
+	if k.StoreRate > 0 {
+		fs.add(Warning, "key", fmt.Sprintf("The KMS key is in the key store %s, which takes %d requests a second of all its users together; more cannot be asked for", k.Store, k.StoreRate),
+			fmt.Sprintf("a job sends it at most %d a second by itself; --max-kms-requests-per-second leaves more to others, and --bucket-key on spares most of them", k.DefaultRate))
 	}
 	switch {
 	case k.Problem != "":
@@ -227,6 +260,25 @@ func key(f *Facts, fs *findings) {
 	case k.Region != "" && f.written().Region != "" && k.Region != f.written().Region:
 		fs.add(Serious, "key", "The KMS key is in "+k.Region+", and the objects are written in "+f.written().Region, "name a key in the bucket's region")
 	}
+}
+
+// updates tells, where the accounts are known, that S3 takes only the keys of the
+// bucket's own for an update.
+func updates(f *Facts, fs *findings) {
+	account := accountOf(f.Target.KMSKeyID)
+	if f.copies() || f.Owner == "" || account == "" || account == f.Owner {
+		return
+	}
+	fs.add(Serious, "key", "The KMS key is of the account "+account+", and the bucket of "+f.Owner+": S3 refuses UpdateObjectEncryption, and what the plan would update is copied",
+		"name a key of the bucket's account, or expect copies: new dates, and old versions where the bucket keeps them")
+}
+
+// accountOf is the account in an ARN; empty where it names none.
+func accountOf(arn string) string {
+	if f := strings.SplitN(arn, ":", 6); len(f) == 6 {
+		return f[4]
+	}
+	return ""
 }
 
 // needed are the permissions without which objects fail or lose something, and
@@ -242,6 +294,8 @@ var needed = map[string]string{
 	"s3:GetObjectVersion":                 "no version can be inspected",
 	"s3:GetBucketVersioning":              "it is not known whether old versions survive a copy",
 	"s3:GetObjectAttributes":              "the part boundaries of composite checksums cannot be read",
+	"s3:ListObjectAnnotations":            "annotations cannot be told, so what is copied in parts or rewritten is left",
+	"s3:GetObjectAnnotation":              "a copy of an object with annotations is refused, and what is copied in parts or rewritten is left",
 	"s3:PutObject":                        "nothing can be written",
 	"kms:GenerateDataKey":                 "nothing can be written under the key",
 	"s3:GetBucketObjectLockConfiguration": "it is not known whether objects can be locked, so each is asked",
@@ -291,155 +345,3 @@ func (f *Facts) concerns(action string) bool {
 	}
 	return true
 }
-
-func encryption(f *Facts, fs *findings) {
-	if f.Target.SSE == object.SSEC && f.written().BlocksSSEC == object.Yes {
-		fs.add(Serious, "default-encryption", f.writeBucket()+" refuses SSE-C writes", "use a KMS key, or `reseal bucket-encryption set --block-sse-c off`")
-	}
-	if !f.DefaultKnown {
-		if len(f.Unread) == 0 && f.Caps.Source != "aws" {
-			return // a store without the setting has none to differ
-		}
-		return
-	}
-	if f.Target.SSE == object.SSEC || f.Default.Type == object.SSENone && f.Target.SSE == object.SSES3 && f.Caps.Source == "aws" {
-		return // no default can be SSE-C; without one AWS takes SSE-S3
-	}
-	if !f.Target.MetBy(f.Default) {
-		fs.add(Warning, "default-encryption", "New objects arrive under "+named(f.Default)+", not as this job leaves the old ones",
-			"`reseal bucket-encryption set` makes new objects arrive the same way")
-	}
-}
-
-func named(e object.Encryption) string {
-	if e.Type == object.SSENone {
-		return "no default encryption"
-	}
-	if e.KMSKeyID != "" {
-		return e.Type.String() + " with " + e.KMSKeyID
-	}
-	return e.Type.String()
-}
-
-func replication(f *Facts, fs *findings) {
-	for _, r := range f.Replication {
-		if !overlaps(r.Prefix, f.writePrefix()) {
-			continue
-		}
-		name := fmt.Sprintf("The replication rule %q to %s", r.ID, r.Destination)
-		if f.Target.SSE.KMS() && !r.KMSObjects {
-			fs.add(Serious, "replication", name+" does not replicate objects under SSE-KMS: after this job they silently stop being replicated",
-				"enable SseKmsEncryptedObjects with a ReplicaKmsKeyID in the rule first")
-			continue
-		}
-		fs.add(Warning, "replication", f.ofCopied()+" as a new object, which "+strings.ToLower(name[:1])+name[1:]+" replicates again; an update replicates nothing",
-			"expect the traffic, and re-encrypt the replica bucket by a run of its own where updates are used")
-	}
-}
-
-func lifecycle(f *Facts, fs *findings) {
-	for _, r := range f.Lifecycle {
-		if !overlaps(r.Prefix, f.writePrefix()) {
-			continue
-		}
-		name := fmt.Sprintf("lifecycle rule %q", r.ID)
-		if r.ExpireDays > 0 || len(r.TransitionDays) > 0 {
-			fs.add(Warning, "lifecycle", f.ofCopied()+", which renews its date: the clock of "+name+" ("+clock(r)+") starts again",
-				"expect transitions and expirations later by the object's age, or --stamp-mtime to keep the old date in the metadata")
-		}
-		if f.Dest == nil && f.Settings.Versioning == object.VersioningEnabled && (r.NoncurrentExpireDays > 0 || r.NewerNoncurrent > 0) {
-			fs.add(Warning, "lifecycle", f.ofCopied()+", and the version before becomes noncurrent: "+name+" will delete it",
-				"be sure of the new versions (`reseal verify`) before the rule removes the old ones")
-		}
-		if r.AbortUploadDays == 1 {
-			fs.add(Note, "lifecycle", "The "+name+" ends multipart uploads after a day; a paused copy of a large object starts over then",
-				"do not leave a run stopped for longer while large objects are in the middle")
-		}
-	}
-}
-
-func clock(r LifecycleRule) string {
-	var parts []string
-	for _, d := range r.TransitionDays {
-		parts = append(parts, "transition after "+english.Plural(d, "day", ""))
-	}
-	if r.ExpireDays > 0 {
-		parts = append(parts, "expiration after "+english.Plural(r.ExpireDays, "day", ""))
-	}
-	return strings.Join(parts, ", ")
-}
-
-func lock(f *Facts, fs *findings) {
-	if f.Dest != nil {
-		if f.LockMode != "" {
-			fs.add(Warning, "lock", f.writeBucket()+" locks whatever is written to it, by a default retention of mode "+f.LockMode, "be sure of the target before the run: no copy can be deleted until its retention ends")
-		}
-		return
-	}
-	if f.Settings.ObjectLock != object.Yes {
-		return
-	}
-	what := "The bucket has Object Lock: a locked object is copied to a new version with the same lock, and its old version stays, undeletable, under the old encryption"
-	do := "keep the old key for as long as the longest retention"
-	if f.LockMode == "COMPLIANCE" {
-		fs.add(Serious, "lock", what+"; the default retention is COMPLIANCE, so every copy is locked from then on, and nobody can undo it", do)
-		return
-	}
-	fs.add(Warning, "lock", what, do)
-}
-
-func versions(f *Facts, fs *findings) {
-	switch f.written().Versioning {
-	case object.VersioningEnabled:
-		if f.copies() && f.Dest == nil { // a destination's objects are never overwritten
-			fs.add(Warning, "versioning", "The bucket keeps versions: each copy leaves the old version behind, under its old encryption, and the storage doubles until it expires",
-				"plan for it, and keep the old key until the old versions are gone (`reseal report` counts them)")
-		}
-	case object.VersioningOff, object.VersioningSuspended:
-		if f.Caps.Source != "" && f.Caps.CopySourceIfMatch != object.Yes && f.copies() {
-			fs.add(Warning, "versioning", f.writeBucket()+" keeps no versions, and the store was not seen to guard copies: an overwritten object would be gone",
-				"stop other writers, or turn versioning on for the time of the job")
-		}
-	}
-}
-
-func notifications(f *Facts, fs *findings) {
-	for _, n := range f.Notifications {
-		if n.Copies {
-			fs.add(Warning, "notifications", fmt.Sprintf("%s, and %s is told of each as if it were new", f.ofCopied(), n.Target),
-				"tell its owners, or have it pass over s3:ObjectCreated:Copy and CompleteMultipartUpload for the time of the job")
-		}
-	}
-}
-
-func costs(f *Facts, fs *findings) {
-	if f.RequesterPays == object.Yes && !f.PayerGiven {
-		// S3 told so without the consent, hence the requests come from the owner's
-		// account; from any other one they would all have been refused.
-		fs.add(Note, "requester-pays", "The bucket is Requester Pays: its owner's requests pass as they are, those from any other account are refused",
-			"give --request-payer requester where the job runs under another account")
-	}
-	if f.Settings.ACLsDisabled == object.No {
-		fs.add(Note, "ownership", "ACLs are in force: the grants of every object are read and sent again, one request more for each",
-			"BucketOwnerEnforced saves it, where nobody relies on ACLs")
-	}
-	if f.Settings.Website == object.Yes {
-		fs.add(Note, "website", "The bucket is a website: every object is inspected for a redirect, which a copy would drop", "nothing; it is carried over")
-	}
-	for _, s := range f.Unread {
-		fs.add(Warning, "permission", "The setting "+s+" could not be read for want of "+reading(s)+", so what it would do is not known", "grant it, and ask again")
-	}
-}
-
-// reading names the permission to read a setting.
-func reading(setting string) string {
-	for action, s := range settings {
-		if s == setting {
-			return action
-		}
-	}
-	return "a permission"
-}
-
-// overlaps says whether a rule for keys under a can concern keys under b.
-func overlaps(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) }

@@ -31,7 +31,12 @@ func TestNothingIsInvented(t *testing.T) {
 	if got := Examine(plain()); len(got) > 0 {
 		t.Errorf("a plain bucket: %+v", got)
 	}
-	f := plain() // rules that cannot reach the job's objects
+	f := plain()
+	f.Owner = "111122223333"
+	if got := Examine(f); len(got) > 0 {
+		t.Errorf("a key of the bucket's account: %+v", got)
+	}
+	f = plain() // rules that cannot reach the job's objects
 	f.Lifecycle = []LifecycleRule{{ID: "tmp", Prefix: "tmp/", ExpireDays: 1}}
 	f.Replication = []ReplicationRule{{ID: "r", Prefix: "other/"}}
 	f.Notifications = []Notification{{Target: "queue"}}
@@ -68,6 +73,7 @@ func TestTraps(t *testing.T) {
 		"object lock":         {func(f *Facts) { f.Settings.ObjectLock = object.Yes }, Warning, "lock", "old encryption"},
 		"disabled key":        {func(f *Facts) { f.Key.Enabled, f.Key.State = false, "Disabled" }, Serious, "key", "Disabled"},
 		"key elsewhere":       {func(f *Facts) { f.Key.Region = "us-east-1" }, Serious, "key", "us-east-1"},
+		"W1 key of others":    {func(f *Facts) { f.Owner = "999988887777" }, Serious, "key", "is copied"},
 		"missing permission":  {func(f *Facts) { f.Permissions[0].Granted = object.No }, Serious, "permission", "s3:GetObject"},
 		"lock hidden": {func(f *Facts) {
 			f.Settings.ObjectLock = object.Yes

@@ -17,6 +17,9 @@ type Needs struct {
 	Target   object.Target
 	// Region narrows the KMS statements; empty for any.
 	Region string
+	// Configured is the region of the environment or the profile. It narrows
+	// nothing: it tells the partition where neither a key's ARN nor Region does.
+	Configured string
 	// SourceKeys are the KMS keys that the objects are under; empty for any key,
 	// used through S3 only. NoSourceKeys is whether none is under a KMS key.
 	SourceKeys   []string
@@ -29,11 +32,29 @@ type Needs struct {
 	ACLs, Locks object.Finding
 	// Update says whether UpdateObjectEncryption may be used.
 	Update bool
+	// Prune: old versions are to be deleted afterwards. Nothing else needs to delete.
+	Prune bool
+	// Rewrap is what a job that rewraps asks of KMS itself; nil for other jobs.
+	Rewrap *RewrapNeeds
+	// Reupload is what a job asks of KMS itself that changes client-side encryption by
+	// writing objects again; nil for other jobs.
+	Reupload *ReuploadNeeds
+}
+
+// RewrapNeeds are the keys that wrap data keys of client-side encryption; empty where a
+// raw key does. SourceKey may be any where it is not told.
+type RewrapNeeds struct {
+	Key, SourceKey string
+	// RawKey and RawSource: a raw key wraps, or wrapped, so that KMS has to give or
+	// take data keys.
+	RawKey, RawSource bool
+	// Unwrap opens the new wraps.
+	Unwrap bool
 }
 
 // updates says whether the job can have use for UpdateObjectEncryption.
 func (n *Needs) updates() bool {
-	return n.Update && n.DestBucket == "" && n.Target.SSE == object.SSEKMS
+	return n.Update && n.DestBucket == "" && n.Target.SSE == object.SSEKMS && n.Reupload == nil
 }
 
 // Document is an IAM policy.
@@ -54,7 +75,7 @@ type Statement struct {
 // Policy is the least policy that lets the job run, with everything that it
 // would carry over for the objects.
 func Policy(n Needs) Document {
-	p := policy{partition: partition(n.Region)}
+	p := policy{partition: n.partition()}
 	writeBucket, writePrefix := n.Bucket, n.Prefix
 	if n.DestBucket != "" {
 		writeBucket, writePrefix = n.DestBucket, n.DestPrefix
@@ -64,11 +85,12 @@ func Policy(n Needs) Document {
 	if n.DestBucket != "" {
 		p.listing("TellWhatIsFree", n.DestBucket, n.DestPrefix, "s3:ListBucket") // S3 denies what is not there to whoever may not list
 	}
-	p.add("BucketSettings", unique(p.bucket(n.Bucket), p.bucket(writeBucket)), "s3:GetBucketVersioning",
-		"s3:GetEncryptionConfiguration", "s3:GetBucketOwnershipControls", "s3:GetBucketObjectLockConfiguration", "s3:GetBucketWebsite",
-		"s3:GetLifecycleConfiguration", "s3:GetReplicationConfiguration", "s3:GetBucketNotification", "s3:GetBucketRequestPayment")
+	p.settings(n.Bucket, writeBucket)
 	p.add("ReadObjects", []string{p.objects(n.Bucket, n.Prefix)}, reads(n)...)
 	p.add("WriteObjects", []string{p.objects(writeBucket, writePrefix)}, writes(n)...)
+	if n.Prune {
+		p.add("PruneVersions", []string{p.objects(n.Bucket, n.Prefix)}, "s3:DeleteObjectVersion", "s3:GetObjectVersion", "s3:GetObjectRetention", "s3:GetObjectLegalHold")
+	}
 	p.add("FindUploads", []string{p.bucket(writeBucket)}, "s3:ListBucketMultipartUploads")
 	p.manifest(n.Manifest)
 	p.keys(n)
@@ -88,16 +110,48 @@ func (p *policy) add(sid string, on []string, actions ...string) *Statement {
 	return &p.statements[len(p.statements)-1]
 }
 
-func (p *policy) bucket(name string) string { return "arn:" + p.partition + ":s3:::" + name }
+func (p *policy) bucket(name string) string {
+	if object.IsAccessPoint(name) {
+		return name
+	}
+	return "arn:" + p.partition + ":s3:::" + literal(name)
+}
 
-func (p *policy) objects(bucket, prefix string) string { return p.bucket(bucket) + "/" + prefix + "*" }
+func (p *policy) objects(bucket, prefix string) string {
+	if object.IsAccessPoint(bucket) {
+		return bucket + "/object/" + literal(prefix) + "*"
+	}
+	return p.bucket(bucket) + "/" + literal(prefix) + "*"
+}
+
+// literal is a text that means itself in a policy, where *, ? and ${…} are
+// patterns and variables: without it a prefix could allow more than it says, or
+// something else.
+func literal(text string) string { return patterns.Replace(text) }
+
+var patterns = strings.NewReplacer("*", "${*}", "?", "${?}", "$", "${$}")
 
 // listing allows to list the prefix only. S3 takes the key of a HEAD for the
 // prefix when it decides whether to tell that there is nothing.
 func (p *policy) listing(sid, bucket, prefix string, actions ...string) {
 	s := p.add(sid, []string{p.bucket(bucket)}, actions...)
 	if prefix != "" {
-		s.Condition = map[string]map[string]any{"StringLike": {"s3:prefix": []string{prefix + "*"}}}
+		s.Condition = map[string]map[string]any{"StringLike": {"s3:prefix": []string{literal(prefix) + "*"}}}
+	}
+}
+
+// settings allows to read those of the buckets. An access point tells none.
+func (p *policy) settings(buckets ...string) {
+	var on []string
+	for _, b := range buckets {
+		if !object.IsAccessPoint(b) {
+			on = append(on, p.bucket(b))
+		}
+	}
+	if len(on) > 0 {
+		p.add("BucketSettings", unique(on...), "s3:GetBucketVersioning", "s3:GetEncryptionConfiguration", "s3:GetBucketOwnershipControls",
+			"s3:GetBucketObjectLockConfiguration", "s3:GetBucketWebsite", "s3:GetLifecycleConfiguration", "s3:GetReplicationConfiguration",
+			"s3:GetBucketNotification", "s3:GetBucketRequestPayment")
 	}
 }
 
@@ -123,7 +177,9 @@ func folder(key string) string { return key[:strings.LastIndex(key, "/")+1] }
 // it asks for the null version that a copy would overwrite, and proves its copies
 // by the versions that they became.
 func reads(n Needs) []string {
-	a := []string{"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectAttributes"}
+	// A copy takes annotations along only for who may read and write them. Those that an
+	// operation would drop are listed and read before it, and written again after it.
+	a := []string{"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectAttributes", "s3:GetObjectAnnotation", "s3:ListObjectAnnotations"}
 	if n.NameVersions {
 		a = append(a, "s3:GetObjectVersionTagging", "s3:GetObjectVersionAttributes")
 	}
@@ -140,7 +196,7 @@ func reads(n Needs) []string {
 }
 
 func writes(n Needs) []string {
-	a := []string{"s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"}
+	a := []string{"s3:PutObject", "s3:PutObjectTagging", "s3:PutObjectAnnotation", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"}
 	if n.updates() {
 		a = append(a, "s3:UpdateObjectEncryption")
 	}
@@ -159,6 +215,18 @@ func writes(n Needs) []string {
 // keys allows the target's key for writing and the sources' for reading. A key
 // that is not known by its ARN is allowed through S3 only.
 func (p *policy) keys(n Needs) {
+	if n.Rewrap != nil {
+		p.rewrap(n.Rewrap, n.Region)
+		p.add("KeepServerSideEncryption", []string{p.anyKey(n.Region)}, "kms:GenerateDataKey", "kms:Decrypt").Condition = p.viaS3(n.Region)
+		return
+	}
+	if n.Reupload != nil {
+		p.reupload(n.Reupload, n.Region)
+		if n.Target.SSE == object.SSEUnknown {
+			p.add("KeepServerSideEncryption", []string{p.anyKey(n.Region)}, "kms:GenerateDataKey", "kms:Decrypt").Condition = p.viaS3(n.Region)
+			return
+		}
+	}
 	if n.Target.SSE.KMS() {
 		actions := []string{"kms:GenerateDataKey", "kms:Decrypt"}
 		if n.updates() {
@@ -191,6 +259,33 @@ func (p *policy) keys(n Needs) {
 	}
 }
 
+// rewrap allows what a rewrap asks KMS itself. From KMS to KMS that is no more than a
+// ReEncrypt: neither data nor data keys can be read with it.
+func (p *policy) rewrap(r *RewrapNeeds, region string) {
+	named := func(key string) []string {
+		if !strings.HasPrefix(key, "arn:") || strings.Contains(key, ":alias/") {
+			return []string{p.anyKey(region)}
+		}
+		return []string{key}
+	}
+	if r.Key != "" {
+		actions := []string{"kms:ReEncryptTo"}
+		if r.RawSource {
+			actions = append(actions, "kms:Encrypt")
+		}
+		if r.Unwrap {
+			actions = append(actions, "kms:Decrypt")
+		}
+		p.add("WrapUnderNewKey", named(r.Key), append(actions, "kms:DescribeKey")...)
+	}
+	switch {
+	case r.RawKey && (r.SourceKey != "" || !r.RawSource):
+		p.add("UnwrapUnderOldKey", named(r.SourceKey), "kms:Decrypt")
+	case r.Key != "":
+		p.add("UnwrapUnderOldKey", named(r.SourceKey), "kms:ReEncryptFrom")
+	}
+}
+
 func (p *policy) anyKey(region string) string {
 	if region == "" {
 		region = "*"
@@ -202,22 +297,35 @@ func (p *policy) viaS3(region string) map[string]map[string]any {
 	if region == "" {
 		region = "*"
 	}
-	domain := ".amazonaws.com"
-	if p.partition == "aws-cn" {
-		domain += "*" // .cn, where services name themselves by their endpoint
+	// Where the domain is another, services name themselves by their endpoint in some
+	// partitions and not in others.
+	domain := ".*"
+	if p.partition == "aws" || p.partition == "aws-us-gov" {
+		domain = ".amazonaws.com"
 	}
 	return map[string]map[string]any{"StringLike": {"kms:ViaService": "s3." + region + domain}}
 }
 
-// partition of AWS that a region is in.
-func partition(region string) string {
-	switch {
-	case strings.HasPrefix(region, "cn-"):
-		return "aws-cn"
-	case strings.HasPrefix(region, "us-gov-"):
-		return "aws-us-gov"
+// partition is that of the target's key, or of a source's, since a key is where
+// its bucket is; else that of the region.
+func (n *Needs) partition() string {
+	keys := append([]string{n.Bucket, n.DestBucket, n.Target.KMSKeyID}, n.SourceKeys...)
+	if n.Rewrap != nil {
+		keys = append(keys, n.Rewrap.Key, n.Rewrap.SourceKey)
 	}
-	return "aws"
+	if n.Reupload != nil {
+		keys = append(keys, n.Reupload.Key, n.Reupload.SourceKey)
+	}
+	for _, key := range keys {
+		if f := strings.SplitN(key, ":", 3); len(f) == 3 && f[0] == "arn" && f[1] != "" {
+			return f[1]
+		}
+	}
+	region := n.Region
+	if region == "" {
+		region = n.Configured
+	}
+	return object.PartitionOf(region)
 }
 
 func unique(names ...string) []string {

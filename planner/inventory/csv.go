@@ -19,24 +19,42 @@ type csvRows struct {
 }
 
 func (s *Source) csvRows(r io.Reader) (rowReader, error) {
-	in := bufio.NewReaderSize(r, 256<<10)
-	head, err := in.Peek(2)
+	text, err := unzip(r)
+	if err != nil {
+		return nil, err
+	}
+	rows := &csvRows{rower: s.rower(s.schema, !s.table)}
+	if rows.lines = csvline.NewReader(text); s.table {
+		_, err = rows.lines.Next() // the names of the columns
+	}
+	if err != nil && err != io.EOF {
+		return nil, withoutLine(err)
+	}
+	return rows, nil
+}
+
+// unzip is the text of a file, compressed or not, without a byte order mark.
+func unzip(r io.Reader) (*bufio.Reader, error) {
+	text := bufio.NewReaderSize(r, 256<<10)
+	head, err := text.Peek(2)
 	if err == io.EOF && len(head) == 0 {
 		return nil, errors.New("it is empty, and not even a compressed file of no rows")
 	}
-	var text io.Reader = in
 	if isGzip(head) {
-		z, err := gzip.NewReader(in)
+		z, err := gzip.NewReader(text)
 		if err != nil {
 			return nil, fmt.Errorf("it is no gzip: %w", err)
 		}
-		text = &unzipped{z}
+		text = bufio.NewReaderSize(&unzipped{z}, 64<<10)
 	}
-	return &csvRows{lines: csvline.NewReader(text), rower: s.rower(s.schema, true)}, nil
+	if head, _ := text.Peek(3); string(head) == "\ufeff" {
+		_, _ = text.Discard(len(head)) // it is there
+	}
+	return text, nil
 }
 
 func (s *Source) rower(schema *schema, encoded bool) rower {
-	return rower{schema: schema, bucket: s.bucket, encoded: encoded, versions: s.opt.AllVersions}
+	return rower{schema: schema, bucket: s.bucket, encoded: encoded, versions: s.opt.AllVersions, table: s.table}
 }
 
 // unzipped says in words what gzip says about a file that ends too early.

@@ -8,6 +8,9 @@
 //	Check   reads every file to its end: MD5, structure, every row
 //	Read    Check, unless an earlier process did, then the rows
 //
+// OpenTable reads what Athena wrote of the live inventory of S3 Metadata, one
+// Parquet file or CSV with a header, and promises the same.
+//
 // Columns are found by name, in any order and subset; Bucket and Key must be
 // there. A column that is not known is refused: it may change what a row means.
 package inventory

@@ -62,11 +62,18 @@ func (s *Source) parquetRows(r io.ReaderAt, size int64) (rowReader, error) {
 	p := &parquetRows{groups: f.RowGroups(), buf: make([]parquet.Row, 256)}
 	var names []string
 	for _, c := range f.Root().Columns() {
-		if !c.Leaf() || c.Repeated() {
+		if c.Leaf() && !c.Repeated() {
+			names = append(names, c.Name())
+			p.units = append(p.units, timeUnit(c.Type()))
+			continue
+		}
+		if !ignored(c.Name()) {
 			return nil, fmt.Errorf("its column %q is no plain column", c.Name())
 		}
-		names = append(names, c.Name())
-		p.units = append(p.units, timeUnit(c.Type()))
+		for range leaves(c) { // of tags and metadata, which are maps
+			names = append(names, c.Name())
+			p.units = append(p.units, 0)
+		}
 	}
 	sch, err := newSchema(names)
 	if err != nil {
@@ -74,6 +81,17 @@ func (s *Source) parquetRows(r io.ReaderAt, size int64) (rowReader, error) {
 	}
 	p.rower = s.rower(sch, false)
 	return p, nil
+}
+
+// leaves counts the columns that hold the values of one that has parts.
+func leaves(c *parquet.Column) (n int) {
+	if c.Leaf() {
+		return 1
+	}
+	for _, part := range c.Columns() {
+		n += leaves(part)
+	}
+	return n
 }
 
 // timeUnit is what one tick of a timestamp column is; 0 for other columns.
@@ -124,6 +142,9 @@ func (p *parquetRows) next(o *object.Object) (bool, error) {
 
 func (p *parquetRows) set(o *object.Object, i int, v parquet.Value) error {
 	col := p.rower.schema.cols[i]
+	if col == colIgnored {
+		return nil
+	}
 	switch v.Kind() {
 	case parquet.ByteArray, parquet.FixedLenByteArray:
 		return p.rower.set(o, col, v.ByteArray())

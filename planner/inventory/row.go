@@ -34,6 +34,7 @@ const (
 	colLegalHold
 	colTier
 	colChecksum
+	colKMSKey
 	numColumns
 )
 
@@ -47,6 +48,20 @@ var columns = map[string]column{
 	"objectlocklegalholdstatus": colLegalHold, "intelligenttieringaccesstier": colTier, "checksumalgorithm": colChecksum,
 	"replicationstatus": colIgnored, "objectaccesscontrollist": colIgnored, "objectowner": colIgnored,
 	"lifecycleexpirationdate": colIgnored,
+	// Those of the live inventory of S3 Metadata that have other names, or no like.
+	"ismultipart": colMultipart, "isbucketkeyenabled": colBucketKey, "kmskeyarn": colKMSKey,
+	"sequencenumber": colIgnored, "objecttags": colIgnored, "usermetadata": colIgnored,
+}
+
+func columnOf(name string) (col column, known bool) {
+	col, known = columns[strings.ToLower(strings.ReplaceAll(name, "_", ""))]
+	return col, known
+}
+
+// ignored says whether a column is known, and of no use.
+func ignored(name string) bool {
+	col, known := columnOf(name)
+	return known && col == colIgnored
 }
 
 const schemaFix = "leave the column out of the inventory configuration, or use a newer reseal"
@@ -61,7 +76,7 @@ func newSchema(names []string) (*schema, error) {
 	s := &schema{}
 	for _, name := range names {
 		name = strings.TrimSpace(name)
-		col, known := columns[strings.ToLower(strings.ReplaceAll(name, "_", ""))]
+		col, known := columnOf(name)
 		switch {
 		case !known:
 			return nil, fmt.Errorf("the column %q is not known", name)
@@ -85,10 +100,12 @@ type rower struct {
 	encoded bool
 	// versions keeps the version ID of current versions.
 	versions bool
-	words    map[string]string // interned: there are few, and rows many
-	latest   bool              // of the row at hand, where told
-	told     bool              // whether it is the latest version
-	seen     bool              // the bucket of the row at hand
+	// table: of the live inventory, where no version ID means the current version.
+	table  bool
+	words  map[string]string // interned: there are few, and rows many
+	latest bool              // of the row at hand, where told
+	told   bool              // whether it is the latest version
+	seen   bool              // the bucket of the row at hand
 }
 
 // foreignError is a row of another bucket.
@@ -126,8 +143,8 @@ func (r *rower) set(o *object.Object, col column, text []byte) (err error) {
 	switch col {
 	case colIgnored:
 	case colBucket:
-		if string(text) != r.bucket {
-			return &foreignError{string(text), r.bucket}
+		if string(text) != r.bucket || len(text) == 0 { // else without an allocation
+			return r.setBucket(o, string(text))
 		}
 		r.seen = true
 	case colKey:
@@ -159,7 +176,7 @@ func (r *rower) set(o *object.Object, col column, text []byte) (err error) {
 	case colEncryption:
 		o.Encryption.Type, err = encryption(text)
 	case colBucketKey:
-		o.Encryption.BucketKey = string(text) == "ENABLED"
+		o.Encryption.BucketKey = string(text) == "ENABLED" || string(text) == "true"
 	case colRetainUntil:
 		o.RetainUntil, err = date(text)
 	case colLockMode:
@@ -170,8 +187,22 @@ func (r *rower) set(o *object.Object, col column, text []byte) (err error) {
 		o.ArchiveTier = r.tier(text)
 	case colChecksum:
 		o.ChecksumAlgorithm = r.intern(text)
+	case colKMSKey:
+		o.Encryption.KMSKeyID = r.intern(text)
 	}
 	return err
+}
+
+// setBucket compares the row's bucket. The first row of a table tells it.
+func (r *rower) setBucket(o *object.Object, bucket string) error {
+	if r.bucket == "" && bucket != "" {
+		o.Bucket, r.bucket = bucket, bucket
+	}
+	if bucket != r.bucket || bucket == "" {
+		return &foreignError{bucket, r.bucket}
+	}
+	r.seen = true
+	return nil
 }
 
 // setString is set for decoders that make strings.
@@ -179,10 +210,7 @@ func (r *rower) setString(o *object.Object, col column, text string) error {
 	switch col {
 	case colIgnored:
 	case colBucket:
-		if text != r.bucket {
-			return &foreignError{text, r.bucket}
-		}
-		r.seen = true
+		return r.setBucket(o, text)
 	case colKey:
 		o.Key = text
 	case colVersionID:
@@ -253,7 +281,7 @@ func (r *rower) finish(o *object.Object) (ok bool, err error) {
 		return false, nil
 	}
 	s := r.schema
-	if s.has[colVersionID] && o.VersionID == "" {
+	if s.has[colVersionID] && o.VersionID == "" && !r.table {
 		o.VersionID = "null" // how reports write the null version
 	}
 	switch {
@@ -273,7 +301,10 @@ func (r *rower) finish(o *object.Object) (ok bool, err error) {
 	}
 	switch o.Encryption.Type {
 	case object.SSENone, object.SSES3:
+		o.Encryption.KMSKeyID, o.Encryption.BucketKey = "", false
 		o.Settled = o.ETag != "" && o.Size >= 0
+	case object.SSEKMS, object.DSSEKMS:
+		o.Settled = o.Encryption.KMSKeyID != "" && s.has[colBucketKey] && o.ETag != "" && o.Size >= 0
 	}
 	return true, nil
 }
@@ -347,54 +378,4 @@ func encryption(text []byte) (object.SSE, error) {
 		return object.SSEUnknown, nil // a kind of tomorrow: it is inspected
 	}
 	return e, nil
-}
-
-// date reads 2006-01-02T15:04:05.000Z.
-func date(text []byte) (time.Time, error) {
-	if len(text) == 0 {
-		return time.Time{}, nil
-	}
-	if t, ok := quickDate(text); ok {
-		return t, nil
-	}
-	t, err := time.Parse(time.RFC3339Nano, string(text))
-	if err != nil {
-		return t, fmt.Errorf("%q is no time", text)
-	}
-	return t.UTC(), nil
-}
-
-// quickDate reads the one form that S3 writes, which takes a third of the time.
-func quickDate(b []byte) (time.Time, bool) {
-	if len(b) < 20 || b[4] != '-' || b[7] != '-' || b[10] != 'T' || b[13] != ':' || b[16] != ':' || b[len(b)-1] != 'Z' {
-		return time.Time{}, false
-	}
-	num := func(from, to int) int {
-		n := 0
-		for _, c := range b[from:to] {
-			if c < '0' || c > '9' {
-				return -1
-			}
-			n = n*10 + int(c-'0')
-		}
-		return n
-	}
-	year, month, day, hour, minute, sec := num(0, 4), num(5, 7), num(8, 10), num(11, 13), num(14, 16), num(17, 19)
-	nanos := 0
-	switch {
-	case len(b) == 20:
-	case len(b) == 24 && b[19] == '.':
-		nanos = num(20, 23) * int(time.Millisecond)
-	default:
-		return time.Time{}, false
-	}
-	if year < 0 || month < 1 || month > 12 || day < 1 || day > 28 && day > daysIn(year, month) ||
-		hour < 0 || hour > 23 || minute < 0 || minute > 59 || sec < 0 || sec > 59 || nanos < 0 {
-		return time.Time{}, false
-	}
-	return time.Date(year, time.Month(month), day, hour, minute, sec, nanos, time.UTC), true
-}
-
-func daysIn(year, month int) int {
-	return time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }

@@ -43,6 +43,7 @@ type Source struct {
 	digest  string  // of the manifest
 	schema  *schema // of CSV; the others carry their own
 	files   []file
+	table   bool // of the live inventory, see OpenTable
 
 	mu struct {
 		sync.Mutex
@@ -71,6 +72,40 @@ func (s *Source) Files() (n int, bytes int64) {
 		bytes += s.files[i].size
 	}
 	return len(s.files), bytes
+}
+
+// DataFile is one file of a report.
+type DataFile struct {
+	Key  string
+	Size int64
+}
+
+// DataFiles are the files that are read, in the manifest's order.
+func (s *Source) DataFiles() []DataFile {
+	out := make([]DataFile, len(s.files))
+	for i := range s.files {
+		out[i] = DataFile{s.files[i].key, s.files[i].size}
+	}
+	return out
+}
+
+// Only leaves out all files but those named. One that the report does not have is a
+// *planner.UnusableError.
+func (s *Source) Only(keys []string) error {
+	all := make(map[string]file, len(s.files))
+	for _, f := range s.files {
+		all[f.key] = f
+	}
+	kept := make([]file, 0, len(keys))
+	for _, key := range keys {
+		f, ok := all[key]
+		if !ok {
+			return &planner.UnusableError{Where: s.uri, What: fmt.Sprintf("it does not name the file %q", key), Fix: "give the report that the job was divided by"}
+		}
+		kept = append(kept, f)
+	}
+	s.files = kept
+	return nil
 }
 
 // Rows counts the rows, delete markers included; known after Check.

@@ -207,3 +207,33 @@ func TestNoFiles(t *testing.T) {
 		t.Errorf("%d rows of an empty bucket", len(k.rows))
 	}
 }
+
+// TestOnlySomeFiles: the parts of a divided report hold every row once, and a part of
+// another report is refused.
+func TestOnlySomeFiles(t *testing.T) {
+	cols := []string{"Bucket", "Key", "Size"}
+	r := newReport(t, CSV, cols, encode(t, CSV, cols, manyRecords(0, 10)), encode(t, CSV, cols, manyRecords(10, 7)), encode(t, CSV, cols, manyRecords(17, 5)))
+	for _, c := range []struct {
+		files []int
+		rows  uint64
+	}{{[]int{0}, 10}, {[]int{2, 1}, 12}} {
+		s := open(t, r.uri, Options{})
+		all := s.DataFiles()
+		var keys []string
+		for _, i := range c.files {
+			keys = append(keys, all[i].Key)
+		}
+		if err := s.Only(keys); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n, known := s.Rows(); n != c.rows || !known || len(s.DataFiles()) != len(keys) {
+			t.Errorf("files %v have %d rows, want %d", c.files, n, c.rows)
+		}
+	}
+	if err := open(t, r.uri, Options{}).Only([]string{"data/of-another.csv.gz"}); !unusable(err) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}

@@ -66,6 +66,12 @@ func TestLists(t *testing.T) {
 		{"rows", Rows, Options{}, "b,a\nb,x%20y\nb,x+y%2Bz\n", "[s3://b/a s3://b/x y s3://b/x y+z]"},
 		{"quoted rows", Rows, Options{Bucket: "b"}, "\"b\",\"a\",\"v1\"\r\n\"b\",\"c%2Cd\",\"\"\r\n", "[s3://b/a?versionId=v1 s3://b/c,d]"},
 		{"a header", Rows, Options{}, "Bucket,Key,VersionId\nb,k,v\n", "[s3://b/k?versionId=v]"},
+		// W10: as Athena writes it.
+		{"a header in lower case", Rows, Options{}, "\"bucket\",\"key\"\n\"b\",\"k\"\n", "[s3://b/k]"},
+		{"a header in capitals", Rows, Options{}, "BUCKET,KEY,VERSION_ID\nb,k,v\n", "[s3://b/k?versionId=v]"},
+		{"a header behind a byte order mark", Rows, Options{}, "\ufeff\"bucket\",\"key\"\nb,k\n", "[s3://b/k]"},
+		{"a bucket called bucket", Rows, Options{}, "bucket,key\nbucket,a\n", "[s3://bucket/key s3://bucket/a]"},
+		{"a bucket called bucket, alone", Rows, Options{}, "bucket,key\n", "[s3://bucket/key]"},
 		{"no line end", Rows, Options{}, "b,a", "[s3://b/a]"},
 		{"keys", Keys, Options{Bucket: "b"}, "a\nx y\nx%20y\n\nline,ñ \n/lead", "[s3://b/a s3://b/x y s3://b/x%20y s3://b/line,ñ  s3://b//lead]"},
 		{"keys from Windows", Keys, Options{Bucket: "b"}, "a\r\nb\r\n", "[s3://b/a s3://b/b]"},

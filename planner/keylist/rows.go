@@ -28,7 +28,8 @@ type tableReader struct {
 	lines  *csvline.Reader
 	kind   Kind
 	bucket string
-	cols   int // of the first row
+	cols   int      // of the first row
+	held   [][]byte // the row after one that was taken for a header
 }
 
 func newTableReader(r io.Reader, kind Kind, bucket string) *tableReader {
@@ -38,10 +39,7 @@ func newTableReader(r io.Reader, kind Kind, bucket string) *tableReader {
 func (t *tableReader) line() int { return t.lines.Line() }
 
 func (t *tableReader) next() (o object.Object, wanted bool, err error) {
-	f, err := t.lines.Next()
-	if err == nil && t.cols == 0 && header(f) {
-		f, err = t.lines.Next()
-	}
+	f, err := t.read()
 	if err != nil {
 		var bad *csvline.SyntaxError
 		if errors.As(err, &bad) {
@@ -70,6 +68,37 @@ func (t *tableReader) next() (o object.Object, wanted bool, err error) {
 	return o, t.kind == Rows || Failed(f), nil
 }
 
+// read is the next line that is no header. A bucket may be called "bucket", and
+// then a first line of these two words is a row, unless rows of another bucket
+// follow: nothing is passed over that could be meant.
+func (t *tableReader) read() ([][]byte, error) {
+	if f := t.held; f != nil {
+		t.held = nil
+		return f, nil
+	}
+	f, err := t.lines.Next()
+	if err != nil || t.cols > 0 || !Header(f) {
+		return f, err
+	}
+	if string(f[0]) != "bucket" || string(f[1]) != "key" {
+		return t.lines.Next()
+	}
+	first := make([][]byte, len(f))
+	for i := range f {
+		first[i] = bytes.Clone(f[i])
+	}
+	f, err = t.lines.Next()
+	switch {
+	case err != nil && err != io.EOF:
+		return nil, err
+	case err == nil && string(f[0]) != "bucket":
+		return f, nil
+	case err == nil:
+		t.held = f // valid until the next line is read
+	}
+	return first, nil
+}
+
 // shape refuses rows that have another number of columns than the first.
 func (t *tableReader) shape(f [][]byte) error {
 	low, high := 2, 3
@@ -87,10 +116,11 @@ func (t *tableReader) shape(f [][]byte) error {
 	return nil
 }
 
-// header says whether a first line names the columns. No bucket is called
-// Bucket: upper case is not allowed.
-func header(f [][]byte) bool {
-	return len(f) >= 2 && string(f[0]) == "Bucket" && string(f[1]) == "Key"
+// Header says whether a first line names the columns, as Athena writes them or as
+// the documentation does. In lower case it may be the object "key" of a bucket that
+// is called "bucket"; the reader of the rows finds out.
+func Header(f [][]byte) bool {
+	return len(f) >= 2 && bytes.EqualFold(f[0], []byte("bucket")) && bytes.EqualFold(f[1], []byte("key"))
 }
 
 // Failed says whether the row of a completion report is that of a task that has

@@ -19,7 +19,7 @@ type busyStore struct {
 }
 
 func (b *busyStore) ListPage(ctx context.Context, q object.ListRequest) (object.ListReply, error) {
-	if err := b.wait(ctx); err != nil {
+	if err := b.wait(ctx, q.StartAfter+q.ContinuationToken+q.KeyMarker+q.VersionIDMarker); err != nil {
 		return object.ListReply{}, err
 	}
 	b.mu.Lock()

@@ -169,33 +169,37 @@ const wholeID = "list/whole"
 // tiling is what the cursors of an earlier process say: the ranges, which
 // together tile the key space, and where the listing went on page after page,
 // how far.
-func restore(cursors []object.Cursor) (tiles []*span, whole *span, err error) {
+func (s *Source) restore(cursors []object.Cursor) (tiles []*span, whole *span, err error) {
 	for _, c := range cursors {
 		p, err := decodePlace(c.Position)
 		if err != nil {
 			return nil, nil, fmt.Errorf("range %s: %w", c.Range, err)
 		}
-		s := &span{id: c.Range, place: p, finished: c.Finished}
+		t := &span{id: c.Range, place: p, finished: c.Finished}
 		if c.Range == wholeID {
-			whole = s
+			whole = t
 			continue
 		}
-		if s.number, err = parseRangeID(c.Range); err != nil {
+		if t.number, err = parseRangeID(c.Range); err != nil {
 			return nil, nil, err
 		}
-		tiles = append(tiles, s)
+		tiles = append(tiles, t)
 	}
+	open := s.Through == ""
 	if len(tiles) == 0 {
-		tiles = []*span{{id: rangeID(0), place: place{Open: true, seen: seen{Before: time.Now().Unix()}}}}
+		tiles = []*span{{id: rangeID(0), place: place{From: s.After, Pos: s.After, To: s.Through, Open: open, seen: seen{Before: time.Now().Unix()}}}}
 	}
 	// Ranges that do not tile the key space would miss keys without a trace.
 	slices.SortFunc(tiles, func(a, b *span) int { return cmp.Compare(a.From, b.From) })
-	border := ""
-	for i, s := range tiles {
-		if s.From != border || s.Open != (i == len(tiles)-1) {
+	border := s.After
+	for i, t := range tiles {
+		if t.From != border || t.Open != (open && i == len(tiles)-1) {
 			return nil, nil, fmt.Errorf("%w: no range covers the keys after %q", ErrCursor, border)
 		}
-		border = s.To
+		border = t.To
+	}
+	if border != s.Through {
+		return nil, nil, fmt.Errorf("%w: the ranges end at %q, and what is read at %q", ErrCursor, border, s.Through)
 	}
 	return tiles, whole, nil
 }

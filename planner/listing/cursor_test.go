@@ -27,7 +27,7 @@ func FuzzPlace(f *testing.F) {
 		if again := p.encode(); !bytes.Equal(again, b) {
 			t.Errorf("%x was read as %+v, which is written as %x", b, p, again)
 		}
-		_, _, _ = restore([]object.Cursor{{Range: rangeID(3), Position: b}})
+		_, _, _ = new(Source).restore([]object.Cursor{{Range: rangeID(3), Position: b}})
 	})
 }
 
@@ -49,11 +49,11 @@ func TestRestoreRefusesWhatDoesNotTile(t *testing.T) {
 		"something behind": {{Range: rangeID(0), Position: append((&place{Open: true}).encode(), 0)}},
 		"backwards":        {{Range: rangeID(0), Position: (&place{From: "b", Pos: "a", Open: true}).encode()}},
 	} {
-		if _, _, err := restore(cursors); !errors.Is(err, ErrCursor) {
+		if _, _, err := new(Source).restore(cursors); !errors.Is(err, ErrCursor) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	tiles, whole, err := restore([]object.Cursor{cursor(7, second, false), cursor(2, first, true),
+	tiles, whole, err := new(Source).restore([]object.Cursor{cursor(7, second, false), cursor(2, first, true),
 		{Range: wholeID, Position: (&place{Pos: "d", Open: true}).encode()}})
 	if err != nil || len(tiles) != 2 || !tiles[0].finished || tiles[1].number != 7 || tiles[1].Pos != "m" || whole.Pos != "d" {
 		t.Errorf("%+v, %+v, %v", tiles, whole, err)

@@ -3,6 +3,7 @@ package listing
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"hash/maphash"
 	"math/rand/v2"
 	"slices"
@@ -64,13 +65,18 @@ func (s *fakeStore) behind(key string) int {
 	return sort.Search(len(s.rows), func(i int) bool { return s.less(key, s.rows[i].Key) })
 }
 
-func (s *fakeStore) wait(ctx context.Context) error {
+// wait is how long a request takes: no two that begin at different keys take quite the
+// same time, so that by a virtual clock the order of the replies is the same in every
+// run.
+func (s *fakeStore) wait(ctx context.Context, begin string) error {
 	s.requests.Add(1)
 	if s.delay == 0 {
 		return ctx.Err()
 	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(begin))
 	select {
-	case <-time.After(s.delay):
+	case <-time.After(s.delay + s.delay*time.Duration(h.Sum32()%10_000)/1_000_000):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -78,7 +84,7 @@ func (s *fakeStore) wait(ctx context.Context) error {
 }
 
 func (s *fakeStore) ListPage(ctx context.Context, q object.ListRequest) (object.ListReply, error) {
-	if err := s.wait(ctx); err != nil {
+	if err := s.wait(ctx, q.StartAfter+q.ContinuationToken+q.KeyMarker+q.VersionIDMarker); err != nil {
 		return object.ListReply{}, err
 	}
 	return s.pageOf(q)
@@ -139,7 +145,7 @@ func (s *fakeStore) pageOf(q object.ListRequest) (object.ListReply, error) {
 
 // ListVersionsPage lists rows as versions; a key's newest comes first.
 func (s *fakeStore) ListVersionsPage(ctx context.Context, q object.ListRequest) (object.ListReply, error) {
-	if err := s.wait(ctx); err != nil {
+	if err := s.wait(ctx, q.StartAfter+q.ContinuationToken+q.KeyMarker+q.VersionIDMarker); err != nil {
 		return object.ListReply{}, err
 	}
 	at := 0

@@ -21,6 +21,9 @@ type Source struct {
 	Lister Lister
 	Bucket string
 	Prefix string
+	// After and Through bound what is read: the keys behind After, up to and with
+	// Through. Empty is the beginning and the end of the listing.
+	After, Through string
 	// Versions lists all versions and delete markers instead of current objects.
 	Versions bool
 	// Metadata asks for rows with their encryption, where the store was seen to
@@ -57,7 +60,7 @@ func (s *Source) pageSize() int {
 // Read lists every key once, in pages of one range each. The cursors of all
 // ranges together, finished ones too, are the position to resume from.
 func (s *Source) Read(ctx context.Context, resume []object.Cursor, emit func(object.Page) error) error {
-	tiles, whole, err := restore(resume)
+	tiles, whole, err := s.restore(resume)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,8 @@ import (
 )
 
 // readWhole lists page after page from the beginning, by the store's own tokens,
-// for a store that loses keys when asked to begin in the middle. What the ranges
+// for a store that loses keys when asked to begin in the middle. A part of a listing
+// takes its own keys out of the whole. What the ranges
 // have passed on already is passed over: each of them passed what lies between
 // its beginning and its position, and nothing else. That claim is put to the test: a
 // store that hides keys from a range may give them here, and they must not be taken
@@ -35,7 +36,7 @@ func (s *Source) readWhole(ctx context.Context, whole *span, tiles []*span, emit
 		if err != nil {
 			return err
 		}
-		rows, err := passed.filter(b.rows)
+		rows, err := passed.filter(s.within(b.rows))
 		if err != nil {
 			return fmt.Errorf("listing s3://%s: %w", s.Bucket, err)
 		}
@@ -54,6 +55,17 @@ func (s *Source) readWhole(ctx context.Context, whole *span, tiles []*span, emit
 			return nil
 		}
 	}
+}
+
+// within takes the rows out that lie within After and Through. They are in byte order:
+// a careful walker insists on it.
+func (s *Source) within(rows []object.Object) []object.Object {
+	from := sort.Search(len(rows), func(i int) bool { return rows[i].Key > s.After })
+	to := len(rows)
+	if s.Through != "" {
+		to = sort.Search(len(rows), func(i int) bool { return rows[i].Key > s.Through })
+	}
+	return rows[from:max(from, to)]
 }
 
 // passedOver knows what earlier readings have passed on.

@@ -9,9 +9,10 @@
 // Open reads little; src.Read checks everything before it gives out the first
 // row. What cannot be used is a *planner.UnusableError (exit code 2).
 //
-// Standard input can be read once. It is written to SpoolDir (the job's
-// directory) in full before the first row is given out, and a resumed job reads
-// it there; once the plan is complete nobody needs it any more.
+// Standard input can be read once, and so can a pipe, /dev/fd/63 among them. Such a
+// list is written to SpoolDir (the job's directory) in full before the first row
+// is given out, and a resumed job reads it there; once the plan is complete nobody
+// needs it any more.
 package manifest
 
 import (
@@ -49,7 +50,7 @@ const (
 // Stdin is the URI of standard input.
 const Stdin = "-"
 
-// Spooled is the name of the file in SpoolDir that keeps standard input.
+// Spooled is the name of the file in SpoolDir that keeps what can be read once.
 const Spooled = "manifest.stdin"
 
 // Options say what to open.
@@ -66,9 +67,11 @@ type Options struct {
 	// Stdin is read for "-" unless SpoolDir has it already; nil where there is none,
 	// as in a resumed job.
 	Stdin io.Reader
-	// SpoolDir keeps standard input; empty for a temporary file.
+	// SpoolDir keeps what can be read once; empty for a temporary file.
 	SpoolDir string
 	// AllVersions, TempDir, Parallel and PageRows are those of inventory.Options.
+	// Files, where set, are the data files of a report that are read; others are not.
+	Files       []string
 	AllVersions bool
 	TempDir     string
 	Parallel    int
@@ -96,6 +99,14 @@ type Opened struct {
 	Format Format
 }
 
+// DataFiles are those of a report that is read file by file; nil for every other kind.
+func (o *Opened) DataFiles() []inventory.DataFile {
+	if s, ok := o.Source.(*inventory.Source); ok && o.Format == Inventory {
+		return s.DataFiles()
+	}
+	return nil
+}
+
 // Open finds out what the URI names and opens it.
 func Open(ctx context.Context, o Options) (*Opened, error) {
 	if o.Format == "" {
@@ -109,13 +120,13 @@ func Open(ctx context.Context, o Options) (*Opened, error) {
 		r, _, err := where.Open(ctx, o.URI)
 		return r, err
 	}
-	name := o.URI
-	if o.URI == Stdin {
+	name, once := o.URI, o.readOnce()
+	if once {
 		var err error
-		if open, err = o.spool(); err != nil {
+		if open, err = o.spool(ctx); err != nil {
 			return nil, err
 		}
-		name = "standard input"
+		name = o.onceName()
 	}
 	head, err := peek(ctx, open, name)
 	if err != nil {
@@ -128,17 +139,19 @@ func Open(ctx context.Context, o Options) (*Opened, error) {
 	parts := []keylist.Part{{Name: name, Open: open}}
 	switch kind {
 	case isInventory:
-		if o.URI == Stdin {
+		if once {
 			return nil, &planner.UnusableError{Where: name, What: "an inventory manifest names files beside it", Fix: "give the URI of the manifest.json instead"}
 		}
 		return o.inventory(inventory.Open(ctx, where, o.URI, o.forInventory()))
 	case isCompletion:
-		if parts, err = completionParts(ctx, where, open, name); err != nil {
+		if parts, err = completionParts(ctx, where, open, name, once); err != nil {
 			return nil, err
 		}
 		return o.list(ctx, keylist.Results, parts, "failed tasks of a Batch Operations job")
 	case isResults:
 		return o.list(ctx, keylist.Results, parts, "failed tasks of a Batch Operations job")
+	case isTable:
+		return o.table(inventory.OpenTable(ctx, open, name, o.forInventory()))
 	case isKeys:
 		return o.list(ctx, keylist.Keys, parts, "key list")
 	}
@@ -156,6 +169,11 @@ func (o *Options) inventory(s *inventory.Source, err error) (*Opened, error) {
 	if o.Format != Auto && o.Format != Inventory {
 		return nil, &planner.UnusableError{Where: s.URI(), What: fmt.Sprintf("this is an inventory report, and --manifest-format says %s", o.Format), Fix: "leave --manifest-format out"}
 	}
+	if len(o.Files) > 0 {
+		if err := s.Only(o.Files); err != nil {
+			return nil, err
+		}
+	}
 	n, _ := s.Files()
 	files := english.Plural(n, string(s.Format())+" file", "")
 	what := "S3 Inventory report, " + files
@@ -163,6 +181,13 @@ func (o *Options) inventory(s *inventory.Source, err error) (*Opened, error) {
 		what = fmt.Sprintf("S3 Inventory report of %s, %s", s.Created().Format("2006-01-02"), files)
 	}
 	return o.opened(s, s.URI(), what, Inventory)
+}
+
+func (o *Options) table(s *inventory.Source, err error) (*Opened, error) {
+	if err != nil {
+		return nil, err
+	}
+	return o.opened(s, o.URI, "live inventory of S3 Metadata, one "+string(s.Format())+" file", Inventory)
 }
 
 func (o *Options) list(ctx context.Context, kind keylist.Kind, parts []keylist.Part, what string) (*Opened, error) {
@@ -193,7 +218,11 @@ func peek(ctx context.Context, open func(context.Context) (io.ReadCloser, error)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &planner.UnusableError{Where: name, What: "there is no such file", Fix: "give a manifest or a list of objects with --manifest"}
 	}
-	if err != nil {
+	var unusable *planner.UnusableError
+	switch {
+	case errors.As(err, &unusable):
+		return nil, unusable
+	case err != nil:
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
 	defer r.Close()
@@ -229,10 +258,12 @@ const (
 	isResults
 	isCompletion
 	isInventory
+	isTable
 )
 
 // detect looks at the beginning of the content.
 //
+//	Parquet, or names columns, kms_key_arn among them  live inventory
 //	begins with {, names sourceBucket or fileSchema    inventory
 //	begins with {, names Results and TaskExecutionStatus  completion report: manifest
 //	4 to 7 columns, the fourth a task status           completion report: rows
@@ -245,7 +276,12 @@ func (o *Options) detect(head []byte, name string) (kind, error) {
 	switch o.Format {
 	case Keys:
 		return isKeys, nil
-	case Inventory:
+	case Inventory, Auto:
+		if inventory.IsTable(bytes.TrimPrefix(head, []byte("\ufeff"))) {
+			return isTable, nil
+		}
+	}
+	if o.Format == Inventory {
 		return isInventory, nil
 	}
 	head = bytes.TrimPrefix(head, []byte("\ufeff")) // as the reader of the list does
@@ -260,7 +296,7 @@ func (o *Options) detect(head []byte, name string) (kind, error) {
 	}
 	fields, err := csvline.NewReader(bytes.NewReader(bytes.Clone(head))).Next()
 	switch {
-	case err == nil && o.Format == Auto && o.Bucket != "" && string(fields[0]) != o.Bucket && string(fields[0]) != "Bucket":
+	case err == nil && o.Format == Auto && o.Bucket != "" && string(fields[0]) != o.Bucket && !keylist.Header(fields):
 		return isKeys, nil // keys may hold commas; rows would begin with the bucket
 	case err == nil && len(fields) >= 4 && len(fields) <= 7 && taskStatus(fields[3]):
 		return isResults, nil
@@ -286,7 +322,7 @@ func taskStatus(f []byte) bool {
 
 // completionParts are the files of failed tasks that the manifest of a
 // completion report names.
-func completionParts(ctx context.Context, where inventory.Where, open func(context.Context) (io.ReadCloser, error), name string) ([]keylist.Part, error) {
+func completionParts(ctx context.Context, where inventory.Where, open func(context.Context) (io.ReadCloser, error), name string, once bool) ([]keylist.Part, error) {
 	r, err := open(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
@@ -305,8 +341,9 @@ func completionParts(ctx context.Context, where inventory.Where, open func(conte
 		if strings.EqualFold(res.TaskExecutionStatus, "succeeded") {
 			continue
 		}
-		uri := "s3://" + strings.TrimPrefix(res.Bucket, "arn:aws:s3:::") + "/" + res.Key
-		if name != Stdin && !inventory.Remote(name) {
+		bucket := res.Bucket[strings.LastIndexByte(res.Bucket, ':')+1:] // an ARN, of any partition, or the name
+		uri := "s3://" + bucket + "/" + res.Key
+		if !once && !inventory.Remote(name) {
 			uri = filepath.Join(filepath.Dir(name), "results", filepath.Base(res.Key))
 			if _, err := os.Stat(uri); err != nil {
 				uri = filepath.Join(filepath.Dir(name), filepath.Base(res.Key))
@@ -321,86 +358,4 @@ func completionParts(ctx context.Context, where inventory.Where, open func(conte
 		return nil, &planner.UnusableError{Where: name, What: "the job that it reports on has no failed tasks", Fix: "there is nothing to do"}
 	}
 	return parts, nil
-}
-
-// spool keeps standard input, unless an earlier process has, and opens the copy.
-func (o *Options) spool() (func(context.Context) (io.ReadCloser, error), error) {
-	if o.SpoolDir == "" {
-		return o.spoolAside()
-	}
-	path := filepath.Join(o.SpoolDir, Spooled)
-	open := func(context.Context) (io.ReadCloser, error) { return os.Open(path) }
-	if _, err := os.Stat(path); err == nil {
-		return open, nil
-	}
-	if o.Stdin == nil {
-		return nil, errNoStdin()
-	}
-	if left, err := filepath.Glob(path + ".*"); err == nil { // of processes that died while they wrote it
-		for _, l := range left {
-			os.Remove(l)
-		}
-	}
-	f, err := os.CreateTemp(o.SpoolDir, Spooled+".*")
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	if err := o.fill(f); err != nil {
-		return nil, err
-	}
-	// Whole, or not there: a crash before this leaves a job without a source, which
-	// asks for standard input again.
-	if err := os.Rename(f.Name(), path); err != nil {
-		return nil, err
-	}
-	d, err := os.Open(o.SpoolDir)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	return open, d.Sync()
-}
-
-func errNoStdin() error {
-	return &planner.UnusableError{Where: "standard input", What: "the list of objects came from standard input, and the job did not get to keep it",
-		Fix: "give it again with --manifest -"}
-}
-
-func (o *Options) fill(f *os.File) error {
-	n, err := io.Copy(f, o.Stdin)
-	if err != nil {
-		return fmt.Errorf("keeping standard input in %s: %w", f.Name(), err)
-	}
-	if n == 0 {
-		return &planner.UnusableError{Where: "standard input", What: "it is empty", Fix: "pipe a list of objects into it, or name a file with --manifest"}
-	}
-	return f.Sync()
-}
-
-// spoolAside keeps standard input in a file without a name.
-func (o *Options) spoolAside() (func(context.Context) (io.ReadCloser, error), error) {
-	if o.Stdin == nil {
-		return nil, errNoStdin()
-	}
-	f, err := os.CreateTemp(o.TempDir, Spooled+".*")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		f.Close()
-		return nil, err
-	}
-	if err := o.fill(f); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return func(context.Context) (io.ReadCloser, error) {
-		st, err := f.Stat()
-		if err != nil {
-			return nil, err
-		}
-		return io.NopCloser(io.NewSectionReader(f, 0, st.Size())), nil
-	}, nil
 }

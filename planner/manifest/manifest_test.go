@@ -76,6 +76,8 @@ func TestDetection(t *testing.T) {
 	b["s3://l/rows.csv"] = "b,x%20y\n"
 	b["s3://l/rows3.csv"] = "b,x,v\n"
 	b["s3://l/keys.txt"] = "x y\n"
+	b["s3://l/live.csv"] = "\"bucket\",\"key\",\"kms_key_arn\"\n\"b\",\"x%20y+z\",\n"
+	b["s3://l/athena.csv"] = "\"bucket\",\"key\"\n\"b\",\"x\"\n"
 	b["s3://l/commas.txt"] = "a,b\n"
 	b["s3://l/result.csv"] = "b,x,,failed,500,InternalError,x\nb,y,,succeeded,200,,x\n"
 	b["s3://rep/job-1/results/f.csv"] = b["s3://l/result.csv"]
@@ -93,6 +95,10 @@ func TestDetection(t *testing.T) {
 	}{
 		{Options{URI: "s3://l/rows.csv"}, CSV, "b", "[x y]", ""},
 		{Options{URI: "s3://l/rows.csv", Bucket: "b"}, CSV, "b", "[x y]", ""},
+		{Options{URI: "s3://l/live.csv"}, Inventory, "b", "[x%20y+z]", ""},
+		{Options{URI: "s3://l/live.csv", Bucket: "b"}, Inventory, "b", "[x%20y+z]", ""},
+		{Options{URI: "s3://l/athena.csv"}, CSV, "b", "[x]", ""},
+		{Options{URI: "s3://l/athena.csv", Bucket: "b"}, CSV, "b", "[x]", ""},
 		{Options{URI: "s3://l/rows3.csv", Format: CSV}, CSV, "b", "[x]", ""},
 		{Options{URI: "s3://l/keys.txt", Bucket: "k"}, Keys, "k", "[x y]", ""},
 		{Options{URI: "s3://l/commas.txt", Bucket: "k"}, Keys, "k", "[a,b]", ""},

@@ -21,28 +21,37 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"github.com/resealhq/reseal/engine"
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/store"
 )
 
 // Store is all that the engine and the planner ask of a store.
 type Store interface {
-	engine.Hot
-	engine.Uploads
-	engine.Details
-	engine.Reader
+	store.Hot
+	store.Uploads
+	store.Details
+	store.Reader
+	PutGrants(ctx context.Context, ref object.Ref, grants []object.Grant) error
 	ListPage(ctx context.Context, q object.ListRequest) (object.ListReply, error)
 	ListVersionsPage(ctx context.Context, q object.ListRequest) (object.ListReply, error)
 }
 
 // WithHot puts another sender of the hot requests before a store.
-func WithHot(hot engine.Hot, rest Store) Store { return together{rest, hot} }
+func WithHot(hot store.Hot, rest Store) Store { return together{rest, hot} }
 
 // together prefers the hot one: its methods are declared here, and only embedded
 // there.
 type together struct {
 	Store
-	hot engine.Hot
+	hot store.Hot
+}
+
+func (s together) Get(ctx context.Context, r *object.GetRequest) (object.GetReply, error) {
+	return s.hot.Get(ctx, r)
+}
+
+func (s together) Put(ctx context.Context, r *object.PutRequest) (object.CopyReply, error) {
+	return s.hot.Put(ctx, r)
 }
 
 func (s together) Head(ctx context.Context, ref object.Ref, key object.CustomerKey) (object.Head, error) {
@@ -83,7 +92,7 @@ type bucketOptions struct {
 func checks() []check {
 	var all []check
 	for _, part := range [][]check{keyChecks, headChecks, encryptionChecks, customerKeyChecks, conditionChecks,
-		keptChecks, versionChecks, multipartChecks, detailChecks, listingChecks, errorChecks, faultChecks} {
+		keptChecks, rewriteChecks, versionChecks, multipartChecks, detailChecks, listingChecks, errorChecks, faultChecks} {
 		all = append(all, part...)
 	}
 	return all

@@ -20,7 +20,6 @@ var (
 	onEmbedded = []string{embedded, embeddedTLS}
 	onMinIO    = []string{minio, minioKES}
 	onKES      = []string{minioKES}
-	everywhere = []string{embedded, embeddedTLS, minio, minioKES}
 )
 
 // differences are all that is known. The engine must live with every one.
@@ -57,6 +56,11 @@ var differences = differenceList{
 	{onMinIO, "copy conditions: destination absent, and it is there", "done", "CopyObject ignores If-None-Match; an upload's end honours it"},
 	{onMinIO, "copy conditions: destination ETag, and it is not there", "done", "CopyObject ignores If-Match"},
 
+	{onKES, "rewrite customer keys: into it", "invalid", otherKey},
+	{onKES, "rewrite customer keys: out of it", "invalid", otherKey},
+	{onKES, "rewrite customer keys: into it, overwritten meanwhile", "invalid", otherKey},
+	{onKES, "rewrite customer keys: from key to key, overwritten meanwhile", "invalid", otherKey},
+
 	// What arrives.
 	{onMinIO, "kept by copy: Expires", "lost", "it does not count Expires among the metadata to copy; resent it is kept"},
 	{onMinIO, "kept by copy: storage class", "kept", "a copy without the header keeps the class"},
@@ -68,6 +72,8 @@ var differences = differenceList{
 	{onMinIO, "multipart boundaries: with a checksum", "invalid", noPartChecksums},
 	{onMinIO, "multipart boundaries: composite checksum by the same parts", "lost", noPartChecksums},
 	{onMinIO, "multipart boundaries: composite checksum by copy", "lost", "the checksum was lost a step before, by the upload"},
+	{onMinIO, "kept by rewrite: redirect", "was not stored", "as above"},
+	{onMinIO, "kept grants by rewrite: read", "owner alone", "no ACLs: one in a PUT is dropped"},
 	{onMinIO, "kept grants: read", "owner alone", "no ACLs: one in a PUT is dropped"},
 	{onMinIO, "grants: put", "invalid", "no ACLs but private"},
 
@@ -83,13 +89,15 @@ var differences = differenceList{
 	{onMinIO, "list with metadata: encryption of a plain object", "none", "its extension: metadata=true shows what HEAD shows"},
 
 	// Errors.
-	{everywhere, "errors: copy of a version whose ID is malformed", "gone", "404 NoSuchVersion for AWS's 400 InvalidArgument"},
+	{onMinIO, "errors: copy of a version whose ID is malformed", "gone", "404 NoSuchVersion for AWS's 400 InvalidArgument"},
 	{onEmbedded, "errors: head of a key of 1025 bytes", "gone", "looked up like any other key"},
 }
 
 const (
 	contextLost = "its COPY directive carries the old KMS context along while the new data key is sealed without it: " +
 		"nobody can open the object again. HEAD shows the context; a copy that sends one, REPLACE, or an upload is safe"
+	otherKey = "If-Match of a PUT is compared by reading what is there with the customer key of the PUT, or none: " +
+		"where the one there is under another encryption, the PUT is refused"
 	noPartChecksums = "UploadPartCopy computes no checksum, so an upload that was created with an algorithm takes no copied part"
 )
 

@@ -52,7 +52,7 @@ func headFacts(e *env) {
 	} {
 		e.fact(f.name, f.want, f.got)
 	}
-	if !h.ClientSide {
+	if !h.ClientSide.Encrypted() {
 		e.Error("an object with x-amz-key-v2 is not seen as client-side encrypted")
 	}
 	if h.LastModified.Before(before) || h.LastModified.After(time.Now().Add(time.Minute)) || h.LastModified.Location() != time.UTC {

@@ -199,7 +199,7 @@ func metadata(e *env) {
 	values := map[string]string{
 		"ascii":     "value",
 		"utf-8":     "žluťoučký kůň 鍵 🔐",
-		"encoded":   "=?UTF-8?Q?k=C5=AF=C5=88?=",
+		"encoded":   "=?UTF-8?Q?my_k=C5=AF=C5=88?=",
 		"quotes":    `"a", 'b'`,
 		"equals":    "a=b; c=d, e",
 		"long":      strings.Repeat("v", 1000),

@@ -54,7 +54,7 @@ func TestDifferencesAreNamedOnce(t *testing.T) {
 			} else {
 				seen[id] = true
 			}
-			if !slices.Contains(everywhere, server) {
+			if !slices.Contains(onEmbedded, server) && !slices.Contains(onMinIO, server) {
 				t.Errorf("%s: no server is called %q", d.fact, server)
 			}
 		}

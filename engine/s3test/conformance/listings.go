@@ -9,8 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
-	"github.com/resealhq/reseal/engine"
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/store"
 )
 
 var listingChecks = []check{
@@ -135,7 +135,7 @@ func listMetadata(e *env) {
 		e.Errorf("under %+v", page.Objects[0].Encryption)
 	}
 	e.fact("encryption of a plain object", "unknown", page.Objects[1].Encryption.Type.String())
-	bulk, ok := e.store.(engine.BulkLister)
+	bulk, ok := e.store.(store.BulkLister)
 	if !ok || page.Objects[0].Encryption.Type == object.SSEUnknown {
 		return
 	}

@@ -35,13 +35,18 @@ func httpClient(caFile string) (*http.Client, error) {
 // Client is an SDK client of the server, for seeding and for looking at what came
 // of it independently of what is under test.
 func (s *Server) Client() *s3.Client {
-	return s3.New(s3.Options{
+	o := s3.Options{
 		BaseEndpoint: aws.String(s.Endpoint),
 		Region:       Region,
 		Credentials:  credentials.NewStaticCredentialsProvider(AccessKey, SecretKey, ""),
 		UsePathStyle: true,
 		HTTPClient:   s.client,
-	})
+	}
+	if s.noChecksums {
+		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
+		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+	}
+	return s3.New(o)
 }
 
 // answers sends a signed request: MinIO listens, and answers 503, before it has
@@ -50,3 +55,6 @@ func (s *Server) answers(ctx context.Context) error {
 	_, err := s.Client().ListBuckets(ctx, &s3.ListBucketsInput{}, func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
 	return err
 }
+
+// Transport reaches the server and trusts its certificate.
+func (s *Server) Transport() http.RoundTripper { return s.client.Transport }

@@ -1,7 +1,8 @@
 // Package realserver starts real S3 servers on loopback for tests and
 // benchmarks: MinIO with one KMS key over HTTP, or MinIO over TLS with KES and
-// several keys behind it. The binaries are the pinned ones of bench/tools, built
-// on first use; nothing is skipped where they are missing.
+// several keys behind it; SeaweedFS and Ceph's gateway, over TLS, with a KMS of
+// their own. The binaries are the pinned ones of bench/tools, built on first use, and
+// for Ceph those of Debian's packages; nothing is skipped where they are missing.
 //
 // A started server answers signed requests when Start returns, keeps its address
 // and its data over Kill and Restart, and dies with the process that started it
@@ -18,6 +19,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,16 +39,16 @@ type Options struct {
 	// SSE-S3 uses too. Empty: key-a, and with KES also key-b.
 	Keys []string
 	// KES puts a KES server behind MinIO, which then takes several keys, and serves
-	// over TLS, which SSE-C needs. Without it there can be only one key.
+	// over TLS, which SSE-C needs. Without it there can be only one key. MinIO only.
 	KES bool
 	// DataDir holds the objects; empty takes a temporary folder, in memory where
-	// there is room for it, and removes it in the end.
+	// there is room for it, and removes it in the end. Not for Ceph.
 	DataDir string
-	// Env adds to MinIO's environment (NAME=value).
+	// Env adds to the server's environment (NAME=value).
 	Env []string
 }
 
-// Server is one running MinIO, with its KES where one was asked for.
+// Server is one running MinIO, SeaweedFS or Ceph, with what it needs behind it.
 type Server struct {
 	// Endpoint is the URL, without a trailing slash.
 	Endpoint string
@@ -59,8 +61,11 @@ type Server struct {
 	data   string
 	free   func() error // removes dir
 	kes    *kesServer
-	minio  *process
+	front  *process   // what answers S3
+	behind []*process // what it needs, the first started first
 	client *http.Client
+	// noChecksums: it refuses what the SDK adds to a request where nobody asks for it.
+	noChecksums bool
 }
 
 // ShownKey is how MinIO shows a KMS key in its answers.
@@ -69,13 +74,19 @@ func ShownKey(name string) string { return "arn:aws:kms:" + name }
 // StartMinIO starts a server that ends with the test.
 func StartMinIO(tb testing.TB, o Options) *Server {
 	tb.Helper()
-	s, err := Start(tb.Context(), o)
+	return started(tb, "MinIO", o, Start)
+}
+
+// started is a server that ends with the test.
+func started(tb testing.TB, name string, o Options, start func(context.Context, Options) (*Server, error)) *Server {
+	tb.Helper()
+	s, err := start(tb.Context(), o)
 	if err != nil {
-		tb.Fatalf("starting a real MinIO: %v", err)
+		tb.Fatalf("starting a real %s: %v", name, err)
 	}
 	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			tb.Errorf("stopping MinIO: %v", err)
+			tb.Errorf("stopping %s: %v", name, err)
 		}
 	})
 	return s
@@ -142,14 +153,14 @@ func (s *Server) startMinIO(ctx context.Context, bin, certs string, extra []stri
 		if s.kes != nil {
 			s.Endpoint = "https://" + addr
 		}
-		s.minio = &process{
+		s.front = &process{
 			name: "minio",
 			path: bin,
 			args: []string{"server", "--quiet", "--address", addr, "--certs-dir", certs, s.data},
 			env:  env,
 			log:  filepath.Join(s.dir, "minio.log"),
 		}
-		return s.minio.start(ctx, s.answers)
+		return s.front.start(ctx, s.answers)
 	})
 }
 
@@ -200,17 +211,17 @@ func (s *Server) layCerts(dir string) error {
 	return nil
 }
 
-// Kill ends MinIO as a power cut would: SIGKILL, at once.
-func (s *Server) Kill() { s.minio.kill() }
+// Kill ends the server as a power cut would: SIGKILL, at once.
+func (s *Server) Kill() { s.front.kill() }
 
-// Stop ends MinIO politely.
-func (s *Server) Stop(ctx context.Context) error { return s.minio.stop(ctx) }
+// Stop ends the server politely.
+func (s *Server) Stop(ctx context.Context) error { return s.front.stop(ctx) }
 
-// Restart starts MinIO again after Kill or Stop (and kills it before, where it
+// Restart starts the server again after Kill or Stop (and kills it before, where it
 // still runs): the same address, the same data.
 func (s *Server) Restart(ctx context.Context) error {
-	s.minio.kill()
-	return s.minio.start(ctx, s.answers)
+	s.front.kill()
+	return s.front.start(ctx, s.answers)
 }
 
 // KillKMS takes KES away from under MinIO; RestartKMS brings it back. Only with
@@ -223,14 +234,14 @@ func (s *Server) RestartKMS(ctx context.Context) error {
 	return s.kes.proc.start(ctx, s.kes.answers)
 }
 
-// PID is MinIO's process, for those who measure it.
-func (s *Server) PID() int { return s.minio.pid() }
+// PID is the server's process, for those who measure it.
+func (s *Server) PID() int { return s.front.pid() }
 
-// DataDir is where MinIO keeps its files.
+// DataDir is where MinIO and SeaweedFS keep their files.
 func (s *Server) DataDir() string { return s.data }
 
-// Log is what MinIO has printed.
-func (s *Server) Log() string { return s.minio.output() }
+// Log is what the server has printed.
+func (s *Server) Log() string { return s.front.output() }
 
 // Env is what a child process needs to use the server as its S3: credentials,
 // region, endpoint and CA, by the names that every AWS tool knows.
@@ -250,8 +261,11 @@ func (s *Server) Env() []string {
 
 // Close kills what runs and removes what is temporary.
 func (s *Server) Close() error {
-	if s.minio != nil {
-		s.minio.kill()
+	if s.front != nil {
+		s.front.kill()
+	}
+	for _, p := range slices.Backward(s.behind) {
+		p.kill()
 	}
 	if s.kes != nil {
 		s.kes.proc.kill()

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/resealhq/reseal/engine/job"
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/report"
+)
+
+// eventLog is written for programs, one JSON object a line: plan once the plan is
+// complete, progress every ten seconds, object for every object, pace when that
+// changed, waiting when the run begins to wait and when it goes on, error for what
+// stopped it, end with the summary. They never hold up the work: what cannot be
+// written in time is counted, and the end says how many were lost.
+type eventLog struct {
+	w    io.Writer
+	file *os.File // nil for standard output
+	job  string
+
+	queue chan any
+	lost  atomic.Uint64
+	wrote sync.WaitGroup
+	row   atomic.Pointer[func(uint64) (object.Task, *object.Outcome, error)]
+
+	// What was told last; look alone uses it.
+	planned bool
+	pace    job.Setting
+	waiting string
+}
+
+// event is what all of them have.
+type event struct {
+	Event string    `json:"event"`
+	At    time.Time `json:"at"`
+	Job   string    `json:"job"`
+}
+
+// settled is an object on its way to the file.
+type settled struct {
+	event
+	outcome object.Outcome
+}
+
+// eventQueue is how many events may wait to be written.
+const eventQueue = 8192
+
+// openEvents begins to write to a file, to which they are appended, or to standard
+// output for "-"; nil for no name.
+func (a *app) openEvents(name, dir string) (*eventLog, error) {
+	if name == "" {
+		return nil, nil
+	}
+	e := &eventLog{w: a.stdout, job: dir, queue: make(chan any, eventQueue)}
+	if name != "-" {
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, unusableBecause(err, "--events "+name, "name a file that you can write to, or - for standard output")
+		}
+		e.w, e.file = f, f
+	}
+	e.wrote.Go(e.write)
+	return e, nil
+}
+
+func (e *eventLog) write() {
+	for v := range e.queue {
+		if caughtUp, ok := v.(chan struct{}); ok {
+			close(caughtUp)
+			continue
+		}
+		if s, ok := v.(*settled); ok {
+			row := e.row.Load()
+			if row == nil {
+				continue
+			}
+			task, _, err := (*row)(s.outcome.Seq)
+			if err != nil {
+				e.lost.Add(1)
+				continue
+			}
+			v = struct {
+				event
+				report.Row
+			}{s.event, report.RowOf(&task, &s.outcome)}
+		}
+		data, err := json.Marshal(v)
+		if err == nil {
+			_, err = e.w.Write(append(data, '\n'))
+		}
+		if err != nil {
+			e.lost.Add(1)
+		}
+	}
+}
+
+func (e *eventLog) of(kind string) event { return event{kind, time.Now().UTC(), e.job} }
+
+func (e *eventLog) tell(v any) {
+	select {
+	case e.queue <- v:
+	default:
+		e.lost.Add(1)
+	}
+}
+
+// Requested is the observer's; requests are for the metrics.
+func (e *eventLog) Requested(*object.Call, object.Result) {}
+
+// Settled tells of an object.
+func (e *eventLog) Settled(o *object.Outcome) { e.tell(&settled{e.of("object"), *o}) }
+
+// lookEvery and progressEvery are how often changes are looked for, and how often
+// progress is told.
+const (
+	lookEvery     = time.Second
+	progressEvery = 10
+)
+
+// follow makes a job tell it what happens. A nil *eventLog follows nothing.
+func (e *eventLog) follow(o *job.Options) {
+	if e == nil {
+		return
+	}
+	o.Observers = append(o.Observers, e)
+	others := o.Watch
+	o.Watch = func(r *job.Running) (func(), error) {
+		end, err := others(r)
+		if err != nil {
+			return nil, err
+		}
+		endOurs := e.watch(r)
+		return func() { endOurs(); end() }, nil
+	}
+}
+
+// watch tells of the work while it lasts.
+func (e *eventLog) watch(r *job.Running) (end func()) {
+	e.row.Store(&r.Row)
+	stop := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		ticks := time.NewTicker(lookEvery)
+		defer ticks.Stop()
+		for n := 0; ; n++ {
+			e.look(r, n%progressEvery == 0)
+			select {
+			case <-ticks.C:
+			case <-stop:
+				e.look(r, true)
+				return
+			}
+		}
+	})
+	return sync.OnceFunc(func() {
+		close(stop)
+		watching.Wait()
+		caughtUp := make(chan struct{}) // rows are read while the checkpoint is open
+		e.queue <- caughtUp
+		<-caughtUp
+		e.row.Store(nil)
+	})
+}
+
+func (e *eventLog) look(r *job.Running, progress bool) {
+	s := r.Progress.Snapshot(time.Now())
+	if s.PlanComplete && !e.planned {
+		e.planned = true
+		e.tell(struct {
+			event
+			Planned uint64 `json:"planned"`
+			Bytes   int64  `json:"planned_bytes"`
+		}{e.of("plan"), s.Planned, s.PlannedBytes})
+	}
+	if now := *r.Setting(); now != e.pace {
+		e.pace = now
+		e.tell(struct {
+			event
+			Pace job.Setting `json:"pace"`
+		}{e.of("pace"), now})
+	}
+	if waits := waitsFor(s); waits != e.waiting {
+		e.waiting = waits
+		e.tell(struct {
+			event
+			For string `json:"for"` // empty: it goes on
+			Why string `json:"why,omitempty"`
+		}{e.of("waiting"), waits, s.Why})
+	}
+	if progress {
+		e.tell(struct {
+			Event string `json:"event"`
+			*report.Snapshot
+		}{"progress", s})
+	}
+}
+
+func waitsFor(s *report.Snapshot) string {
+	switch {
+	case s.Paused:
+		return job.CausePaused
+	case !s.PausedUntil.IsZero():
+		return job.CauseWindow
+	}
+	return s.WaitingFor
+}
+
+// end tells how the run ended, and closes the file. A nil *eventLog is none.
+func (e *eventLog) end(sum *report.Summary, err error, code int) {
+	if e == nil {
+		return
+	}
+	if err != nil {
+		e.queue <- struct {
+			event
+			jsonError
+		}{e.of("error"), asJSON(err, code)}
+	}
+	e.queue <- struct {
+		event
+		ExitCode int             `json:"exit_code"`
+		Lost     uint64          `json:"events_lost"`
+		Summary  *report.Summary `json:"summary"`
+	}{e.of("end"), code, e.lost.Load(), sum}
+	close(e.queue)
+	e.wrote.Wait()
+	if e.file != nil {
+		_ = e.file.Close()
+	}
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/resealhq/reseal/engine/job"
+	"github.com/resealhq/reseal/engine/object"
+)
+
+func newExplain(a *app) *cobra.Command {
+	var dir, proof string
+	var shard shardFlag
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "explain --job DIR s3://BUCKET/KEY",
+		Short:   "One object: what was planned, what happened, why, what to do",
+		Example: "  reseal explain --job ~/jobs/bucket s3://bucket/path/to/object",
+		Args:    atMost(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			bucket, key, err := oneObject(args)
+			if err != nil {
+				return err
+			}
+			if proof != "" {
+				return a.proveOne(proof, bucket, key)
+			}
+			j, err := shardOfJob(dir, &shard)
+			if err != nil {
+				return err
+			}
+			rows, err := j.Explain(bucket, key)
+			if err != nil {
+				return err
+			}
+			if len(rows) == 0 {
+				return unusablef("compare how the key is written with `reseal report --job "+j.Dir+" --key PREFIX`",
+					"the job in %s has no object s3://%s/%s", j.Dir, bucket, object.Printable(key))
+			}
+			if asJSON {
+				return a.printJSON(map[string]any{"objects": rows})
+			}
+			for i := range rows {
+				if err := a.printExplained(&rows[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	addJobDir(cmd.Flags(), &dir)
+	shard.addOne(cmd.Flags())
+	cmd.Flags().StringVar(&proof, "proof", "", "make a proof of the object from this folder of evidence instead")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object")
+	return cmd
+}
+
+// oneObject understands the address of one object.
+func oneObject(args []string) (bucket, key string, err error) {
+	if len(args) == 1 {
+		if rest, ok := strings.CutPrefix(args[0], "s3://"); ok {
+			if bucket, key, ok = strings.Cut(rest, "/"); ok && bucket != "" && key != "" {
+				return bucket, key, nil
+			}
+		}
+	}
+	return "", "", unusable("explain: an object is missing", "name it as s3://BUCKET/KEY")
+}
+
+func (a *app) printExplained(e *job.Explained) error {
+	w := table(a.stdout)
+	line := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "%s\t%s\n", name, object.Printable(value))
+		}
+	}
+	line("object", "s3://"+e.Bucket+"/"+e.Key)
+	line("version", e.VersionID)
+	line("state", e.State)
+	line("planned", e.Planned)
+	line("done by", e.Operation)
+	line("reason", string(e.Reason))
+	line("before", underKey(e.SSEBefore, e.KMSKeyBefore))
+	line("after", underKey(e.SSEAfter, e.KMSKeyAfter))
+	line("message", e.Message)
+	line("error", e.ErrorCode)
+	line("request", e.RequestID)
+	line("finished", e.FinishedAt)
+	line("new version", e.NewVersionID)
+	if e.OldVersionKept {
+		line("old version", "it is still there, under its old encryption")
+	}
+	line("what to do", e.Hint)
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("writing to standard output: %w", err)
+	}
+	_, err := fmt.Fprintln(a.stdout)
+	return err
+}
+
+func underKey(sse, key string) string {
+	if key == "" {
+		return sse
+	}
+	return sse + " under " + key
+}

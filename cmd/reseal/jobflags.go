@@ -1,0 +1,108 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/resealhq/reseal/engine/job"
+)
+
+// jobFlags are what plan and run take: the whole of a job.
+type jobFlags struct {
+	dir       string
+	source    sourceFlags
+	target    targetFlags
+	selection selectionFlags
+	conn      connection
+	how       howFlags
+	out       outputFlags
+}
+
+func (f *jobFlags) AddFlags(set *pflag.FlagSet) {
+	addJobDir(set, &f.dir)
+	f.source.AddFlags(set)
+	f.target.AddFlags(set)
+	f.selection.AddFlags(set)
+	f.conn.AddFlags(set)
+	f.how.AddPlanFlags(set)
+	f.how.AddPaceFlags(set)
+	f.out.AddFlags(set)
+}
+
+func addJobDir(set *pflag.FlagSet, dir *string) {
+	set.StringVar(dir, "job", "", "the job's directory")
+}
+
+// Validate understands the command line against the job directory, and takes up
+// the job that is there or prepares a new one. It writes nothing but a probe of the
+// directory.
+func (f *jobFlags) Validate(cmd *cobra.Command, args []string) (*job.Job, job.Limits, error) {
+	if f.dir == "" {
+		return nil, job.Limits{}, unusable(cmd.Name()+": --job is missing", "name a directory for the job with --job DIR; it will be created")
+	}
+	existing, err := job.Open(f.dir)
+	if err != nil && !errors.Is(err, job.ErrNone) {
+		return nil, job.Limits{}, err
+	}
+	var recorded *job.Policy
+	if existing != nil {
+		args = f.fill(&existing.Spec, args, cmd.Flags().Changed)
+		recorded = &existing.Policy
+	}
+	var spec job.Spec
+	if spec.Source, err = f.source.Source(args); err != nil {
+		return nil, job.Limits{}, err
+	}
+	if !spec.Source.Given() {
+		return nil, job.Limits{}, unusablef("name SOURCE and --sse to begin one", "%s: there is no job in %s", cmd.Name(), f.dir)
+	}
+	if spec.Target, err = f.target.Target(); err != nil {
+		return nil, job.Limits{}, err
+	}
+	spec.Selection, spec.Connection = f.selection.Selection(), f.conn.Connection
+	limits, err := f.how.Limits()
+	if err != nil {
+		return nil, limits, err
+	}
+	j, err := job.Create(f.dir, spec, f.how.Policy(recorded))
+	return j, limits, asTyped(err)
+}
+
+// asTyped makes another job's refusal speak of the command line.
+func asTyped(err error) error {
+	var other *job.DifferentError
+	if !errors.As(err, &other) {
+		return err
+	}
+	var diff []string
+	for _, d := range other.Differences {
+		diff = append(diff, fmt.Sprintf("%s: the job has %s, the command line %s", flagOf(d.Field), orNothing(d.Have), orNothing(d.Want)))
+	}
+	return unusablef(fmt.Sprintf("resume it with `reseal run --job %s`, or name another directory for a new job. They differ in\n  %s", other.Dir, strings.Join(diff, "\n  ")),
+		"the job in %s is another one than the command line asks for", other.Dir)
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "nothing"
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// fill takes from an existing job what the command line did not say. A command
+// line that names both SOURCE and what to bring it under is whole: what it leaves out of the
+// selection and the target is meant to be left out.
+func (f *jobFlags) fill(spec *job.Spec, args []string, given func(string) bool) []string {
+	whole := (len(args) > 0 || given("manifest")) && (given("sse") || given("cse-kms-key-id") || given("cse-key-file") || given("client-side"))
+	f.conn.fill(&spec.Connection, given, whole)
+	if whole {
+		return args
+	}
+	f.target.fill(&spec.Target, given)
+	f.selection.fill(&spec.Selection, given)
+	return f.source.fill(&spec.Source, args, given)
+}

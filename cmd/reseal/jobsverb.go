@@ -1,0 +1,113 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/resealhq/reseal/engine/job"
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// jobLine is what `jobs` says of one job.
+type jobLine struct {
+	Job    string      `json:"job"`
+	Error  string      `json:"error,omitempty"`
+	Status *job.Status `json:"status,omitempty"`
+}
+
+func newJobs(a *app) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "jobs DIR",
+		Short:   "The jobs below a place, a line each",
+		Example: "  reseal jobs ~/jobs",
+		Args:    atMost(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return unusable("jobs: a directory is missing", "name the directory that the jobs lie below")
+			}
+			lines, err := jobsBelow(args[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return a.printJSON(map[string]any{"jobs": lines})
+			}
+			return a.printJobs(lines)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object")
+	return cmd
+}
+
+// jobsBelow finds the jobs in dir and in its folders. One that cannot be read is
+// told of, and hides none of the others.
+func jobsBelow(dir string) ([]jobLine, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, unusableBecause(err, "the directory "+dir, "name the directory that the jobs lie below")
+	}
+	places := []string{dir}
+	for _, e := range entries {
+		if e.IsDir() {
+			places = append(places, filepath.Join(dir, e.Name()))
+		}
+	}
+	lines := []jobLine{}
+	for _, place := range places {
+		line := jobLine{Job: place}
+		if _, err := os.Lstat(filepath.Join(place, "job.json")); err != nil {
+			if _, err := os.Lstat(filepath.Join(place, "checkpoint")); err == nil {
+				line.Error = "it has a checkpoint, and its job.json is missing; restore that file"
+				lines = append(lines, line)
+			}
+			continue
+		}
+		j, err := job.Open(place)
+		if err == nil {
+			line.Status, err = j.Status()
+		}
+		if err != nil && (line.Status == nil || !errors.Is(err, job.ErrNone)) {
+			line.Error = err.Error()
+		}
+		lines = append(lines, line)
+	}
+	return lines, nil
+}
+
+func (a *app) printJobs(lines []jobLine) error {
+	w := table(a.stdout)
+	fmt.Fprintln(w, "JOB\tSTATE\tPLANNED\tDONE\tALREADY\tLEFT\tFAILED\tREMAINING")
+	for _, l := range lines {
+		name := object.Printable(l.Job)
+		if l.Error != "" {
+			fmt.Fprintf(w, "%s\tcannot be read: %s\n", name, object.Printable(l.Error))
+			continue
+		}
+		s := l.Status
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", name, oneWord(s), s.Planned, s.Done, s.Already, s.Left, s.Failed, s.Remaining)
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("writing to standard output: %w", err)
+	}
+	return nil
+}
+
+// oneWord is where a job stands.
+func oneWord(s *job.Status) string {
+	switch {
+	case s.Shards != nil:
+		return s.State
+	case s.Running:
+		return "running"
+	case s.Complete:
+		return "finished"
+	case s.Totals.PlanComplete && s.Remaining == s.Planned:
+		return "planned"
+	}
+	return "stopped"
+}

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/resealhq/reseal/engine/job"
+	"github.com/resealhq/reseal/planner/doctor"
+)
+
+// kubernetesFlags are what the printed Job is made of.
+type kubernetesFlags struct {
+	dir, image, name, namespace string
+	account, roleARN, claim     string
+	mount, cpu, memory          string
+	parallelism, user           int
+}
+
+func newKubernetes(a *app) *cobra.Command {
+	var f kubernetesFlags
+	cmd := &cobra.Command{
+		Use:   "kubernetes --job DIR --parallelism N",
+		Short: "Print the Indexed Job that works on a job's shards",
+		Long: `kubernetes prints an Indexed Job of Kubernetes for a job that ` + "`reseal plan --shards N`" + ` has
+divided: an index a shard, so many pods at a time, and what becomes of a pod by the exit
+codes of reseal. The service account stands before it, and the least IAM policy above
+that, as a comment. Nothing is sent to any cluster.
+
+The job directory lies on a volume that every pod mounts (ReadWriteMany) and that has
+locks which hold between machines; docs/shards.md says what that takes.`,
+		Example: "  reseal kubernetes --job /jobs/bucket --parallelism 16 --image registry.example/reseal:1 | kubectl apply -f -",
+		Args:    atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if strings.HasPrefix(f.dir, "s3://") {
+				return unusablef("name a directory on a volume that every pod mounts, divided by `reseal plan --shards N`", "kubernetes --job %s: a job cannot lie in a bucket yet", f.dir)
+			}
+			j, err := existingJob(f.dir)
+			if err != nil {
+				return err
+			}
+			if j.Division == nil {
+				return unusablef("divide a new one with `reseal plan SOURCE --sse TYPE --job DIR --shards N`", "kubernetes: the job in %s has no shards, and each pod works on one", j.Dir)
+			}
+			if err := f.validate(j); err != nil {
+				return err
+			}
+			policy, err := f.policy(cmd, j)
+			if err != nil {
+				return err
+			}
+			_, err = a.stdout.Write(visible([]byte(f.manifest(j, policy))))
+			return err
+		},
+	}
+	set := cmd.Flags()
+	addJobDir(set, &f.dir)
+	set.IntVar(&f.parallelism, "parallelism", 0, "how many pods work at a time; all shards, and at most 16, by default")
+	set.StringVar(&f.image, "image", "reseal:"+readVersion().Version, "the image, whose entry point is reseal")
+	set.StringVar(&f.name, "name", "reseal", "the name of the Job")
+	set.StringVar(&f.namespace, "namespace", "", "the namespace; the current one by default")
+	set.StringVar(&f.account, "service-account", "reseal", "the service account, which is printed too")
+	set.StringVar(&f.roleARN, "role-arn", "", "the IAM role of the service account, on EKS")
+	set.StringVar(&f.claim, "claim", "reseal-jobs", "the claim of the volume that the job directory lies on")
+	set.StringVar(&f.mount, "mount", "", "where it is mounted; the directory above the job's by default")
+	set.StringVar(&f.cpu, "cpu", "1", "the CPU that a pod asks for")
+	set.StringVar(&f.memory, "memory", "1Gi", "the memory that a pod asks for, and is held to")
+	set.IntVar(&f.user, "user", podUser(), "the user that pods run as, which the job directory has to belong to")
+	return cmd
+}
+
+// podUser is who the job directory belongs to, or somebody who is not root.
+func podUser() int {
+	if u := os.Getuid(); u > 0 {
+		return u
+	}
+	return 65532
+}
+
+var (
+	label    = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$`)
+	quantity = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?(m|[KMGT]i?)?$`)
+)
+
+// maxParallelism is what Kubernetes takes.
+const maxParallelism = 100_000
+
+func (f *kubernetesFlags) validate(j *job.Job) error {
+	for _, n := range []struct{ flag, value string }{{"--name", f.name}, {"--namespace", f.namespace}, {"--service-account", f.account}, {"--claim", f.claim}} {
+		if n.value != "" && !label.MatchString(n.value) {
+			return unusablef("use lower-case letters, digits and dashes, at most 52 of them", "%s %q is no name in Kubernetes", n.flag, n.value)
+		}
+	}
+	for _, q := range []struct{ flag, value string }{{"--cpu", f.cpu}, {"--memory", f.memory}} {
+		if !quantity.MatchString(q.value) {
+			return unusablef("write it as 500m, 2 or 1Gi", "%s %q is no quantity in Kubernetes", q.flag, q.value)
+		}
+	}
+	if f.parallelism == 0 {
+		f.parallelism = min(16, len(j.Division.Shards))
+	}
+	if f.parallelism < 0 || f.parallelism > maxParallelism {
+		return unusablef(fmt.Sprintf("give a number from 1 to %d", maxParallelism), "--parallelism %d", f.parallelism)
+	}
+	if f.user <= 0 {
+		return unusablef("name one that is not root, and let the job directory belong to it", "--user %d", f.user)
+	}
+	if f.mount == "" {
+		f.mount = filepath.Dir(j.Dir)
+	}
+	if rel, err := filepath.Rel(f.mount, j.Dir); err != nil || !filepath.IsAbs(f.mount) || f.mount == "/" || strings.HasPrefix(rel, "..") {
+		return unusablef("name a directory above it other than /, by its full path", "--mount %s does not hold the job in %s", f.mount, j.Dir)
+	}
+	return nil
+}
+
+// policy is the least IAM policy of the job, as a comment.
+func (f *kubernetesFlags) policy(cmd *cobra.Command, j *job.Job) (string, error) {
+	n := needsOf(&order{spec: j.Spec, policy: j.Policy})
+	var err error
+	if n.Configured, err = configuredRegion(cmd.Context(), &j.Spec.Connection); err != nil {
+		return "", err
+	}
+	text, err := doctor.Policy(n).JSON()
+	if err != nil {
+		return "", err
+	}
+	return "# " + strings.ReplaceAll(strings.TrimSpace(string(text)), "\n", "\n# ") + "\n", nil
+}
+
+// grace is how long a pod may take to end: the longest request that may be on its way,
+// its repetition, and room for the rest of the drain.
+func grace(p *job.Policy) int64 {
+	const perSecond, timeout = 4 << 20, 60
+	return max(300, 60+2*(timeout+max(p.MultipartThreshold, p.PartSize)/perSecond))
+}
+
+// yamlString is a text as YAML takes it, whatever stands in it.
+func yamlString(s string) string {
+	data, _ := json.Marshal(s) // a string
+	return string(data)
+}
+
+func (f *kubernetesFlags) manifest(j *job.Job, policy string) string {
+	namespace := ""
+	if f.namespace != "" {
+		namespace = "  namespace: " + f.namespace + "\n"
+	}
+	role := "  # annotations: {eks.amazonaws.com/role-arn: the ARN of a role with the policy above}\n"
+	if f.roleARN != "" {
+		role = "  annotations:\n    eks.amazonaws.com/role-arn: " + yamlString(f.roleARN) + "\n"
+	}
+	return strings.NewReplacer(
+		"POLICY\n", policy, "NAMESPACE\n", namespace, "ROLE\n", role, "NAME", f.name, "ACCOUNT", f.account, "CLAIM", f.claim,
+		"COMPLETIONS", fmt.Sprint(len(j.Division.Shards)), "PARALLELISM", fmt.Sprint(f.parallelism), "GRACE", fmt.Sprint(grace(&j.Policy)),
+		"USER", fmt.Sprint(f.user), "IMAGE", yamlString(f.image), "JOB", yamlString(j.Dir), "MOUNT", yamlString(f.mount), "CPU", yamlString(f.cpu), "MEMORY", yamlString(f.memory),
+	).Replace(kubernetesJob)
+}
+
+// kubernetesJob is the manifest; words in capitals are replaced. By exit codes: 2, nothing
+// can be done as it is, ends the Job; 3, objects were left or failed, ends the index, and
+// the report names them; 4 and 130, stopped on purpose or by a signal, and pods that the
+// cluster took away, count as no failure; what else ends a pod is tried again.
+const kubernetesJob = `# The least IAM policy of this job, for the role of the service account:
+POLICY
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: ACCOUNT
+NAMESPACE
+ROLE
+automountServiceAccountToken: false
+---
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: NAME
+NAMESPACE
+  labels: {app.kubernetes.io/name: reseal}
+spec:
+  completionMode: Indexed
+  completions: COMPLETIONS
+  parallelism: PARALLELISM
+  backoffLimitPerIndex: 3
+  podFailurePolicy:
+    rules:
+    - action: Ignore
+      onPodConditions:
+      - {type: DisruptionTarget, status: "True"}
+    - action: FailJob
+      onExitCodes: {containerName: reseal, operator: In, values: [2]}
+    - action: FailIndex
+      onExitCodes: {containerName: reseal, operator: In, values: [3]}
+    - action: Ignore
+      onExitCodes: {containerName: reseal, operator: In, values: [4, 130]}
+  template:
+    metadata:
+      labels: {app.kubernetes.io/name: reseal}
+    spec:
+      restartPolicy: Never
+      serviceAccountName: ACCOUNT
+      automountServiceAccountToken: false
+      terminationGracePeriodSeconds: GRACE
+      # No fsGroup: it lets a group write, and a job directory that others may write is refused.
+      securityContext:
+        runAsNonRoot: true
+        runAsUser: USER
+        runAsGroup: USER
+        seccompProfile: {type: RuntimeDefault}
+      containers:
+      - name: reseal
+        image: IMAGE
+        args: [run, --job, JOB, --shard, auto, --no-progress]
+        resources:
+          requests: {cpu: CPU, memory: MEMORY}
+          limits: {memory: MEMORY}
+        securityContext:
+          allowPrivilegeEscalation: false
+          readOnlyRootFilesystem: true
+          capabilities: {drop: [ALL]}
+        volumeMounts:
+        - {name: jobs, mountPath: MOUNT}
+        - {name: tmp, mountPath: /tmp}
+      volumes:
+      - name: jobs
+        persistentVolumeClaim: {claimName: CLAIM}
+      - name: tmp
+        emptyDir: {}
+`

@@ -1,0 +1,122 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/resealhq/reseal/checkpoint"
+)
+
+// UnusableError is a specification, a manifest, a store or a job directory that
+// cannot be used as it is. Nothing was touched. Its words name fields of this
+// package, such as Target.KMSKeyID.
+type UnusableError struct {
+	// What is wrong, and with what; and what the caller can do about it.
+	What, Fix string
+	// Err is the cause, where there is one.
+	Err error
+
+	told error // a cause that What tells already
+}
+
+// Error has the three parts of every message: what failed, on what, what to do.
+func (e *UnusableError) Error() string {
+	s := e.What
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	if e.Fix != "" {
+		s += "; " + e.Fix
+	}
+	return s
+}
+
+// Unwrap gives the cause.
+func (e *UnusableError) Unwrap() error {
+	if e.Err == nil {
+		return e.told
+	}
+	return e.Err
+}
+
+func unusable(what, fix string) error { return &UnusableError{What: what, Fix: fix} }
+
+// unusablef is unusable with a formatted first part.
+func unusablef(fix, format string, args ...any) error {
+	return &UnusableError{What: fmt.Sprintf(format, args...), Fix: fix}
+}
+
+// unusableBecause carries the cause along.
+func unusableBecause(err error, what, fix string) error {
+	return &UnusableError{What: what, Fix: fix, Err: err}
+}
+
+// ErrNone is wrapped by the error of Open where there is no job.
+var ErrNone = errors.New("there is no job")
+
+// DifferentError is a job directory that holds another job than the one that was
+// asked for.
+type DifferentError struct {
+	Dir         string
+	Differences []Difference
+}
+
+// Difference is one field in which the recorded specification and the one that
+// was asked for differ, spelled for people; empty for nothing.
+type Difference struct{ Field, Have, Want string }
+
+// String is the difference in words.
+func (d Difference) String() string {
+	return fmt.Sprintf("%s: the job has %s, and asked for is %s", d.Field, quoted(d.Have), quoted(d.Want))
+}
+
+// Error names every difference.
+func (e *DifferentError) Error() string {
+	words := make([]string, 0, len(e.Differences))
+	for _, d := range e.Differences {
+		words = append(words, d.String())
+	}
+	return fmt.Sprintf("the job in %s is another one than was asked for; open it as it is, or name another directory for a new job. They differ in\n  %s",
+		e.Dir, strings.Join(words, "\n  "))
+}
+
+func quoted(s string) string {
+	if s == "" {
+		return "nothing"
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// Why a run ended before its end, though nothing failed.
+var (
+	// ErrInterrupted: Options.Stop was closed, and everything in flight was finished.
+	ErrInterrupted = errors.New("interrupted, and everything in flight was finished; run the same command again to go on")
+	// ErrGivenUp: the context ended in the middle.
+	ErrGivenUp = fmt.Errorf("interrupted at once: what was in flight is in doubt, and the next run asks about it first; run the same command again to go on: %w", context.Canceled)
+	// ErrStopAfter: Limits.StopAfter has passed.
+	ErrStopAfter = errors.New("Limits.StopAfter has passed")
+)
+
+// jobUnusable makes the checkpoint's refusals wrong usage: nothing was touched.
+func jobUnusable(err error) error {
+	var (
+		locked   *checkpoint.LockedError
+		mismatch *checkpoint.JobMismatchError
+		format   *checkpoint.FormatError
+		disk     *checkpoint.DiskError
+		unfit    *checkpoint.DirError
+	)
+	if errors.As(err, &unfit) {
+		what := "the job directory " + unfit.Dir + " cannot be used: " + unfit.What
+		return &UnusableError{What: what, Fix: unfit.Fix, Err: unfit.Err}
+	}
+	switch {
+	case errors.As(err, &locked):
+		return &UnusableError{What: err.Error(), told: locked}
+	case errors.As(err, &mismatch), errors.As(err, &format), errors.As(err, &disk), errors.Is(err, checkpoint.ErrNoStore):
+		return &UnusableError{What: err.Error(), Err: nil}
+	}
+	return err
+}

@@ -1,0 +1,217 @@
+package job
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3store"
+	"github.com/resealhq/reseal/planner/doctor"
+)
+
+// Examine asks everything that planner/doctor judges: settings, key, permissions,
+// and what the endpoint does. On AWS it changes nothing unless a probe is asked for;
+// any other endpoint gets throwaway objects, which are deleted again. What the probe
+// saw is nil where none was asked for.
+func Examine(ctx context.Context, spec Spec, policy Policy, opt ExamineOptions) (facts *doctor.Facts, seen *Probed, err error) {
+	if err := cmp.Or(spec.Validate(), policy.Validate(), opt.validate()); err != nil {
+		return nil, nil, err
+	}
+	if spec.Source.Bucket == "" {
+		return nil, nil, unusable("the manifest does not say which bucket to look at", "name the bucket")
+	}
+	opt.setDefaults()
+	s := &session{job: &Job{Spec: spec, Policy: policy}, opt: &opt.Options, log: opt.Log, doctor: true, examine: &opt}
+	if opt.ProbePrefix != "" {
+		s.probed = new(Probed)
+	}
+	defer func() { err = withClose(err, s.Close()) }()
+	if err := s.openStore(ctx); err != nil {
+		return nil, nil, err
+	}
+	if err := s.ownDir(ctx); err != nil {
+		return nil, nil, err
+	}
+	k, err := s.survey(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	f := s.facts()
+	f.Endpoint = s.store.Endpoint()
+	if k != nil {
+		f.Key = &k.Key
+	}
+	if s.probed != nil && s.learnt.Caps.IsAWS() {
+		for _, d := range s.probed.Missing() {
+			f.Unlike = append(f.Unlike, d.String())
+		}
+	}
+	return f, s.probed, s.readAround(ctx, f)
+}
+
+// deadAfter is an age at which no doctor can still be probing.
+const deadAfter = time.Hour
+
+// ownDir gives a session without a job a folder for the note on its throwaway
+// objects, which is there for as long as they are. Others of the same bucket may
+// be probing at this moment and keep theirs; what a process left that died is
+// swept.
+func (s *session) ownDir(ctx context.Context) error {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = os.TempDir()
+	}
+	place := sha256.Sum256([]byte(s.store.Endpoint() + " " + s.job.Spec.Source.Bucket))
+	base := filepath.Join(cache, "reseal", "doctor", hex.EncodeToString(place[:8]))
+	if err := os.MkdirAll(base, 0o700); err != nil {
+		return unusableBecause(err, "a folder for notes on throwaway objects", "set XDG_CACHE_HOME to a folder that can be written")
+	}
+	if err := s.sweepAllDead(ctx, base); err != nil {
+		return err
+	}
+	if s.dir, err = os.MkdirTemp(base, "probe-"); err != nil {
+		return unusableBecause(err, "a folder for notes on throwaway objects", "set XDG_CACHE_HOME to a folder that can be written")
+	}
+	s.closers = append(s.closers, func() error {
+		_ = os.Remove(s.dir) // not empty: the note is still needed
+		return nil
+	})
+	return nil
+}
+
+func (s *session) sweepAllDead(ctx context.Context, base string) error {
+	dirs, err := os.ReadDir(base)
+	if err != nil {
+		return err
+	}
+	for _, d := range dirs {
+		info, err := d.Info()
+		if err != nil || time.Since(info.ModTime()) < deadAfter {
+			continue
+		}
+		dir := filepath.Join(base, d.Name())
+		if err := s.sweepDead(ctx, filepath.Join(dir, probeName)); err != nil {
+			return err
+		}
+		_ = os.Remove(dir)
+	}
+	return nil
+}
+
+// facts are those that the session has learnt.
+func (s *session) facts() *doctor.Facts {
+	spec := &s.job.Spec
+	f := &doctor.Facts{Bucket: s.learnt.Bucket, Prefix: spec.Source.Prefix, Settings: s.learnt.Facts, Caps: s.learnt.Caps, Target: s.target(),
+		Owner: spec.Connection.ExpectedBucketOwner, CopyOnly: s.job.Policy.Operation == CopyOnly, PayerGiven: spec.Connection.RequestPayer != "", AllVersions: spec.Selection.Versions == "all"}
+	if c := &spec.Target.ClientSide; c.remakes() {
+		f.Reupload = c.Format
+	} else if c.Given() {
+		f.Rewrap = &doctor.Rewrap{Unwrap: s.job.Policy.Verify == VerifyUnwrap}
+	}
+	if s.learnt.Dest != nil {
+		f.Dest = &doctor.Dest{Bucket: spec.Target.DestBucket, Prefix: spec.Target.DestPrefix, Settings: *s.learnt.Dest}
+	}
+	return f
+}
+
+// readAround reads the settings that a run does not need and others rely on, of
+// the bucket that is written.
+func (s *session) readAround(ctx context.Context, f *doctor.Facts) error {
+	bucket := f.Bucket
+	if f.Dest != nil {
+		bucket = f.Dest.Bucket
+	}
+	var (
+		enc                                   s3store.BucketEncryption
+		lock                                  s3store.ObjectLock
+		lifecycle                             []s3store.LifecycleRule
+		replication                           []s3store.ReplicationRule
+		told                                  []s3store.Notification
+		lifecycleSet, replicationSet, toldSet s3store.Setting
+	)
+	var g errgroup.Group
+	g.Go(func() (err error) { enc, err = s.store.BucketEncryption(ctx, bucket); return err })
+	g.Go(func() (err error) { lock, err = s.store.ObjectLock(ctx, bucket); return err })
+	g.Go(func() (err error) { lifecycle, lifecycleSet, err = s.store.Lifecycle(ctx, bucket); return err })
+	g.Go(func() (err error) { replication, replicationSet, err = s.store.Replication(ctx, bucket); return err })
+	g.Go(func() (err error) { told, toldSet, err = s.store.Notifications(ctx, bucket); return err })
+	g.Go(func() (err error) { f.RequesterPays, err = s.store.RequesterPays(ctx, f.Bucket); return err })
+	g.Go(func() (err error) { return s.checkPermissions(ctx, f) })
+	err := g.Wait()
+	f.Default, f.DefaultKnown, f.LockMode = enc.Default, enc.Known, lock.Mode
+	for _, r := range lifecycle {
+		if r.Enabled {
+			f.Lifecycle = append(f.Lifecycle, doctor.LifecycleRule{ID: r.ID, Prefix: r.Prefix, ExpireDays: r.ExpireDays, TransitionDays: r.TransitionDays,
+				NoncurrentExpireDays: r.NoncurrentExpireDays, NewerNoncurrent: r.NewerNoncurrent, AbortUploadDays: r.AbortUploadDays})
+		}
+	}
+	for _, r := range replication {
+		if r.Enabled {
+			f.Replication = append(f.Replication, doctor.ReplicationRule{ID: r.ID, Prefix: r.Prefix, Destination: r.Destination, KMSObjects: r.KMSObjects})
+		}
+	}
+	for _, n := range told {
+		f.Notifications = append(f.Notifications, doctor.Notification{Target: n.Target, Copies: n.Copies})
+	}
+	for _, set := range []struct {
+		name string
+		s3store.Setting
+	}{{"default encryption", enc.Setting}, {"lifecycle", lifecycleSet}, {"replication", replicationSet}, {"notifications", toldSet}} {
+		if set.Denied {
+			f.Unread = append(f.Unread, set.name)
+		}
+	}
+	return err
+}
+
+// checkPermissions asks for them on the first object, where there is one.
+func (s *session) checkPermissions(ctx context.Context, f *doctor.Facts) error {
+	sample := object.Ref{Bucket: f.Bucket}
+	page, err := s.store.ListPage(ctx, object.ListRequest{Bucket: f.Bucket, Prefix: f.Prefix, MaxKeys: 1})
+	if err == nil && len(page.Objects) > 0 {
+		sample.Key = page.Objects[0].Key
+	}
+	found, err := s.store.CheckRead(ctx, sample, f.Prefix, f.Target.SourceKey)
+	if err != nil {
+		return err
+	}
+	if f.Dest != nil && f.Dest.Bucket != f.Bucket {
+		there, err := s.store.CheckRead(ctx, object.Ref{Bucket: f.Dest.Bucket}, f.Dest.Prefix, object.CustomerKey{})
+		if err != nil {
+			return err
+		}
+		found = append(found, there...)
+	}
+	for _, p := range found {
+		f.Permissions = append(f.Permissions, doctor.Permission{Action: p.Action, Resource: p.Resource, Granted: p.Granted})
+	}
+	return nil
+}
+
+// warnSerious tells, at the beginning of a job, what doctor would call serious.
+// What cannot be read is no reason not to run.
+func (s *session) warnSerious(ctx context.Context) {
+	f := s.facts()
+	// A warning is no reason to wait long for a store that hangs.
+	within, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	err := s.readAround(within, f)
+	if ctx.Err() != nil {
+		return // whoever interrupts knows why
+	}
+	if err != nil {
+		s.log.Warn("the bucket's settings could not all be read; `reseal doctor` tells more", "error", err)
+	}
+	for _, found := range doctor.Examine(f) {
+		if found.Level == doctor.Serious {
+			s.log.Warn(found.What, "topic", found.Topic, "do", found.Do)
+		}
+	}
+}

@@ -1,0 +1,44 @@
+package job
+
+import (
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/report"
+)
+
+// Explained is one object of a job: its row, and what a person can do about it.
+type Explained struct {
+	report.Row
+	// Planned is what the plan chose; empty where the worker decided.
+	Planned string `json:"planned"`
+	// OldVersionKept: a copy left the version before it behind.
+	OldVersionKept bool   `json:"old_version_kept,omitempty"`
+	Hint           string `json:"hint,omitempty"`
+}
+
+// Explain finds every row of one key: one a version. It walks the whole plan, and
+// may be called while the job runs.
+func (j *Job) Explain(bucket, key string) ([]Explained, error) {
+	points, err := j.openRecords()
+	if err != nil {
+		return nil, jobUnusable(err)
+	}
+	defer points.Close()
+	points.only = &object.Ref{Bucket: bucket, Key: key}
+	var found []Explained
+	err = points.Rows(func(t *object.Task, o *object.Outcome) error {
+		if t.Object.Key != key || t.Object.Bucket != bucket {
+			return nil
+		}
+		e := Explained{Row: report.RowOf(t, o)}
+		if t.Operation.Changes() {
+			e.Planned = t.Operation.String()
+		}
+		if o != nil {
+			e.OldVersionKept = o.OldVersionKept
+			e.Hint = report.Hint(o.State, o.Reason)
+		}
+		found = append(found, e)
+		return nil
+	})
+	return found, err
+}

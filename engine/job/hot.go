@@ -1,0 +1,41 @@
+package job
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3store"
+	"github.com/resealhq/reseal/engine/wire"
+)
+
+// hotClient sends the requests that every object costs to where the store is:
+// the same addresses, credentials, clock, certificates, proxies and table of
+// errors, at a fraction of the cost.
+func hotClient(s *s3store.Store) (*wire.Client, error) {
+	t, o := s.Transport(), s.Options()
+	return wire.New(wire.Options{
+		Resolve: func(ctx context.Context, bucket string) (wire.Address, error) {
+			a, err := s.Address(ctx, bucket)
+			return wire.Address(a), err
+		},
+		Credentials: func(ctx context.Context) (wire.Credentials, error) {
+			id, secret, token, expires, err := s.Credentials(ctx)
+			return wire.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: token, Expires: expires}, err
+		},
+		Classify: func(ctx context.Context, f wire.Failed) *object.Error { return s.Failure(ctx, s3store.Failed(f)) },
+		TLS:      t.TLSClientConfig,
+		Proxy: func(u *url.URL) (*url.URL, error) {
+			if t.Proxy == nil {
+				return nil, nil
+			}
+			return t.Proxy(&http.Request{URL: u})
+		},
+		Dial:                o.Dial,
+		UserAgent:           o.UserAgent,
+		RequestPayer:        o.RequestPayer != "",
+		ExpectedBucketOwner: o.ExpectedBucketOwner,
+		Now:                 s.Now,
+	})
+}

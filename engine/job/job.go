@@ -1,0 +1,205 @@
+package job
+
+import (
+	"crypto/sha256"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/resealhq/reseal/engine"
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/pace"
+	"github.com/resealhq/reseal/engine/report"
+)
+
+// Job is one job in its directory. Its fields are for reading. Plan, Run and
+// Verify take the directory for as long as they work; a Job is used by one
+// goroutine at a time.
+type Job struct {
+	Dir    string // absolute
+	ID     string
+	Begun  time.Time
+	Spec   Spec
+	Policy Policy
+	// Division is how the job is divided into shards; nil where it is not.
+	Division *Division
+	// Part is what this shard has of a divided job; nil where it is a whole job.
+	Part *Part
+
+	whole   *Job // that this is a shard of
+	digest  [sha256.Size]byte
+	begun   bool // job.json is there
+	madeDir bool // the directory was made for this job
+	claim   *claim
+	ground  Ground
+}
+
+// Options are what one process brings to a job. The zero value of each is useful.
+type Options struct {
+	Limits
+	// Log gets what a person should know while the job works.
+	Log *slog.Logger
+	// LogFile makes the handler of the job's own log, reseal.log; text from info on
+	// where it is nil.
+	LogFile func(io.Writer) slog.Handler
+	// Observers are told of every request and every object.
+	Observers []engine.Observer
+	// Committed is told how long each commit of the checkpoint took.
+	Committed func(time.Duration)
+	// Watch is called when the work begins, with what can be looked at while it
+	// lasts; what it returns is called when the work ends.
+	Watch func(*Running) (end func(), err error)
+	// Stop, when closed, lets what is in flight finish and begins nothing new.
+	Stop <-chan struct{}
+	// Stdin is what a manifest "-" is read from.
+	Stdin io.Reader
+	// Version of the program, for job.json and the user agent.
+	Version string
+	// Free takes of a divided job the shards that are free, one after another, and
+	// leaves those alone that other processes are at work on.
+	Free bool
+	// Await waits for a shard that another process is at work on, until it is free.
+	Await bool
+
+	crew *crew // of the shards that this process works on
+}
+
+// Running is a job at work.
+type Running struct {
+	Progress *report.Progress
+	// Log is the job's own.
+	Log *slog.Logger
+	// Pace, Setting and Totals may be asked at any time, by any goroutine.
+	Pace    func() pace.State
+	Setting func() *Setting
+	Totals  func() object.Totals
+	// OfShards: this is one shard of a divided job. Watch is called for each, and but for
+	// Row, which finds those of the one at work, all of this is of all shards together.
+	OfShards bool
+	// Row finds an object of the plan, and what became of it.
+	Row func(seq uint64) (object.Task, *object.Outcome, error)
+}
+
+func (o *Options) setDefaults() {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.LogFile == nil {
+		o.LogFile = func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) }
+	}
+}
+
+// Create prepares a job in dir, or takes up the one that is there if it is the
+// same: another one is a *DifferentError. The policy replaces the recorded one.
+// What the job does to the store begins with Plan or Run; so does job.json, since
+// a store that cannot be used leaves no job behind.
+func Create(dir string, spec Spec, policy Policy) (*Job, error) {
+	if err := CheckRewrap(&spec, &policy); err != nil {
+		return nil, err
+	}
+	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	if err := policy.Validate(); err != nil {
+		return nil, err
+	}
+	if dir == "" {
+		return nil, unusable("the job directory is not named", "name one; it will be created")
+	}
+	j, claimed, err := readOrClaim(dir)
+	if err != nil {
+		return nil, err
+	}
+	if claimed {
+		j.Spec = spec
+	} else if diff := j.Spec.Differences(&spec); len(diff) > 0 {
+		return nil, &DifferentError{Dir: j.Dir, Differences: diff}
+	}
+	// Ages mean what they meant when the job began, and a manifest is the one that
+	// was opened then; keys may have moved.
+	j.Spec.Target, j.Spec.Connection.NoVerifySSL = spec.Target, spec.Connection.NoVerifySSL
+	j.Policy = policy
+	return j, nil
+}
+
+// readOrClaim reads the job in dir, or claims the directory for a new one before
+// any store is asked: of two that begin at the same moment one is refused at once.
+func readOrClaim(dir string) (j *Job, claimed bool, err error) {
+	if j, err = read(dir); err != nil {
+		return nil, false, err
+	}
+	if j != nil {
+		_, err = checkWritable(j.Dir)
+		return j, false, err
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, false, unusableBecause(err, "the job directory "+dir, "name a directory")
+	}
+	j = &Job{Dir: abs}
+	if j.madeDir, err = checkWritable(abs); err != nil {
+		return nil, false, err
+	}
+	if j.claim, err = takeClaim(abs, j.path(claimName)); err != nil {
+		return nil, false, err
+	}
+	begun, err := read(dir) // by another, between our look and our claim
+	if begun != nil || err != nil {
+		j.claim.release()
+		return begun, false, err
+	}
+	return j, true, nil
+}
+
+// Open takes up the job in dir. Where there is none the error wraps ErrNone.
+func Open(dir string) (*Job, error) {
+	if dir == "" {
+		return nil, unusable("the job directory is not named", "name that of a job")
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, &UnusableError{What: "the job directory", Err: noJob{err}, Fix: "name the directory of a job that was begun"}
+	}
+	j, err := read(dir)
+	if err == nil && j == nil {
+		err = &UnusableError{What: dir, Err: ErrNone, Fix: "name the directory of a job that was begun"}
+	}
+	return j, err
+}
+
+// noJob is a directory that is not there.
+type noJob struct{ error }
+
+func (e noJob) Unwrap() error        { return e.error }
+func (e noJob) Is(target error) bool { return target == ErrNone }
+
+// KeyFiles says where the files of the job's customer and wrapping keys are now, if not where
+// they were when it began. Empty is where they were.
+func (j *Job) KeyFiles(customer string, sources []string, wrapping, sourceWrapping string) error {
+	c := &j.Spec.Target.ClientSide
+	c.KeyFile, c.SourceKeyFile = firstNonEmpty(wrapping, c.KeyFile), firstNonEmpty(sourceWrapping, c.SourceKeyFile)
+	if customer != "" {
+		j.Spec.Target.CustomerKeyFile = customer
+	}
+	if len(sources) > 0 {
+		j.Spec.Target.SourceKeyFile, j.Spec.Target.MoreSourceKeyFiles = sources[0], sources[1:]
+	}
+	return errors.Join(j.Spec.Target.readKeys(), j.Spec.Target.ClientSide.readKeys())
+}
+
+// Close gives back a directory that became no job.
+func (j *Job) Close() error {
+	j.giveBack()
+	if !j.begun && j.madeDir {
+		_ = os.Remove(j.Dir) // empty: there is no job
+	}
+	return nil
+}
+
+// giveBack ends the claim: there is a job now, or there will be none.
+func (j *Job) giveBack() {
+	j.claim.release()
+	j.claim = nil
+}

@@ -1,0 +1,150 @@
+package job
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/user"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/resealhq/reseal/engine/report"
+)
+
+// lastRun is run.json: what the last process that planned the job or worked on it
+// says of itself. It is written at the beginning and at the end, so that one that
+// began and has no end was killed. The file has its size from the beginning and is
+// written over in place: a full disk, which may be the very reason for the end, has
+// room for it.
+type lastRun struct {
+	Verb string `json:"verb"` // plan or run
+	report.Standing
+	// Workers it has, and the limits that it began with.
+	Workers int     `json:"workers"`
+	Pace    Setting `json:"pace"`
+
+	path string
+	mu   sync.Mutex // a panic of any goroutine may end it
+}
+
+// runSize is the size of run.json; runCut bounds the longest word in it.
+const (
+	runSize = 16 << 10
+	runCut  = 2 << 10
+)
+
+// beginRun records that this process begins. What cannot be recorded is no reason
+// to stop.
+func (s *session) beginRun(verb string) {
+	host, _ := os.Hostname()
+	r := &lastRun{Verb: verb, path: s.job.path(runName)}
+	r.Began, r.PID, r.Host, r.Version = time.Now().UTC().Truncate(time.Millisecond), os.Getpid(), host, s.opt.Version
+	if u, err := user.Current(); err == nil {
+		r.User = u.Username
+	}
+	l := s.opt.pace()
+	r.Workers, r.Pace = l.Workers(), s.opt.setting(r.Began)
+	s.run = r
+	s.keepRun()
+}
+
+// endRun records the end and why, once; nil is that the work came to its end.
+func (s *session) endRun(cause error) {
+	r := s.run
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.Ended.IsZero() {
+		return
+	}
+	r.Ended = time.Now().UTC().Truncate(time.Millisecond)
+	r.ElapsedSeconds = r.Ended.Sub(r.Began).Seconds()
+	r.Cause = stopCause(cause)
+	s.keepRun()
+}
+
+// panicked records the end of a process that is about to die.
+func (s *session) panicked(value any) {
+	s.endRun(panicError{value})
+}
+
+func (s *session) keepRun() {
+	if err := s.run.write(); err != nil {
+		s.log.Debug("begin or end not recorded", "error", err)
+	}
+}
+
+func (r *lastRun) write() error {
+	if c := r.Cause; c != nil && len(c.Message) > runCut {
+		r.Cause = &report.StopCause{Class: c.Class, Message: strings.ToValidUTF8(c.Message[:runCut], "") + "…"}
+	}
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	data = append(data, bytes.Repeat([]byte{' '}, max(0, runSize-1-len(data)))...)
+	f, err := os.OpenFile(r.path, os.O_CREATE|os.O_WRONLY|plainly, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New(r.path + " is no ordinary file")
+	}
+	if err == nil {
+		_, err = f.WriteAt(append(data, '\n'), 0)
+	}
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// readRun reads run.json; nil where there is none that can be read: the jobs of
+// older reseals have none, and a power cut may have torn it.
+func (j *Job) readRun() *lastRun {
+	for range 3 { // it may be written at this moment
+		data, err := readPlain(j.path(runName), ofUs, runSize)
+		if err != nil {
+			return nil
+		}
+		r := new(lastRun)
+		if json.Unmarshal(data, r) == nil && !r.Began.IsZero() {
+			return r
+		}
+	}
+	return nil
+}
+
+// standing is what the process says of itself, of a job that is complete or not.
+func (r *lastRun) standing(complete bool) report.Standing {
+	s := r.Standing
+	switch {
+	case complete:
+		s.State, s.Cause = report.StateFinished, nil
+	case r.Verb == verbPlan && s.Cause == nil && !s.Ended.IsZero():
+		s.State = report.StatePlanned
+		s.Cause = &report.StopCause{Class: CausePlanned, Message: "the plan is complete, and nothing of it was begun"}
+	default:
+		s.State = report.StateStopped
+	}
+	return s
+}
+
+// keepRates takes the last minute's rates along into the record of the end.
+func (w *work) keepRates() {
+	if w.tell != nil {
+		p := w.tell.progress.Snapshot(time.Now())
+		w.run.ObjectsPerSecond, w.run.BytesPerSecond = p.ObjectsPerSecond, p.BytesPerSecond
+	}
+}
+
+// tellPanic records, of a process that is about to die of a panic, that it is. The
+// panic goes on.
+func (w *work) tellPanic() {
+	if p := recover(); p != nil {
+		w.panicked(p)
+		panic(p)
+	}
+}

@@ -1,0 +1,82 @@
+package job
+
+import (
+	"math"
+	"time"
+
+	"github.com/resealhq/reseal/engine/pace"
+)
+
+// Limits are how fast and how long one run works; every run says them anew. The
+// zero value finds its own pace and works to the end.
+type Limits struct {
+	// Concurrency is the requests in flight; 0 finds it.
+	Concurrency int
+	// Ceilings over the adaptive pace, per second; 0 for none.
+	RequestsPerSecond    float64
+	KMSRequestsPerSecond float64
+	BytesPerSecond       int64
+	// Window is when work is allowed; nil is always.
+	Window *Window
+	// StopAfter drains and stops after this long; 0 never.
+	StopAfter time.Duration
+	// MaxFailures stops the run when more objects have failed.
+	MaxFailures MaxFailures
+	// RetryFailed takes the objects of an existing job again that failed, or were
+	// left for what may have gone.
+	RetryFailed bool
+	// RequestTimeout of a request that moves no data; a minute where 0.
+	RequestTimeout time.Duration
+}
+
+// MaxFailures is a number of objects, or a percentage of those settled. The zero
+// value is no limit; Set with neither tolerates no failure.
+type MaxFailures struct {
+	Set     bool
+	Count   int64
+	Percent float64
+}
+
+func (m *MaxFailures) none() bool { return m.Set && m.Count == 0 && m.Percent == 0 }
+
+// Validate refuses what is no limit.
+func (l *Limits) Validate() error {
+	for _, r := range []struct {
+		field string
+		value float64
+	}{{"Limits.RequestsPerSecond", l.RequestsPerSecond}, {"Limits.KMSRequestsPerSecond", l.KMSRequestsPerSecond}} {
+		if !(r.value >= 0 && r.value <= math.MaxFloat64) {
+			return unusablef("it must be a number above 0, or 0 for none", "%s %v", r.field, r.value)
+		}
+	}
+	p := l.pace()
+	if err := p.Validate(); err != nil {
+		return unusableBecause(err, "the ceilings", "correct them")
+	}
+	return nil
+}
+
+// pace is what the pace is told.
+func (l *Limits) pace() pace.Limits {
+	return pace.Limits{Concurrency: l.Concurrency, RequestsPerSecond: l.RequestsPerSecond, KMSRequestsPerSecond: l.KMSRequestsPerSecond, BytesPerSecond: float64(l.BytesPerSecond)}
+}
+
+// keyStoreShare is how much of a key store's rate a job takes by itself: the rest is for
+// the others who use the store.
+func keyStoreShare(rate int) float64 { return float64(rate) * 9 / 10 }
+
+// holdBelowKeyStore makes the rate of a key store of one's own, which cannot be raised,
+// the ceiling of KMS requests where nobody has named one.
+func (s *session) holdBelowKeyStore() {
+	if s.learnt.KeyStoreRate == 0 || s.opt.KMSRequestsPerSecond > 0 {
+		return
+	}
+	s.opt.KMSRequestsPerSecond = keyStoreShare(s.learnt.KeyStoreRate)
+	s.log.Info("the KMS key is in a key store of its own, and requests to it are held below what that takes", "per_second", s.opt.KMSRequestsPerSecond)
+	if r := s.run; r != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.Pace.KMSRequestsPerSecond = s.opt.KMSRequestsPerSecond
+		s.keepRun()
+	}
+}

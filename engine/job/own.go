@@ -1,0 +1,92 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// readPlain reads a file that is no link, no pipe and no device.
+func readPlain(path string, check func(fs.FileInfo) error, most int64) ([]byte, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no ordinary file (%s)", path, info.Mode())
+	}
+	if err := check(info); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|plainly, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	// What was opened may be another file than what was looked at.
+	if opened, err := f.Stat(); err != nil || !os.SameFile(info, opened) {
+		return nil, errors.Join(errors.New("it was exchanged while it was read"), err)
+	}
+	return io.ReadAll(io.LimitReader(f, most))
+}
+
+// ofUs refuses a file that others own or may write.
+func ofUs(info fs.FileInfo) error {
+	if !ownedByUs(info) {
+		return fmt.Errorf("%s belongs to another user", info.Name())
+	}
+	if !oursToWrite(info) {
+		return fmt.Errorf("others may write to %s (%s)", info.Name(), info.Mode())
+	}
+	return nil
+}
+
+// onlyOurs refuses a file that others own or may read or write.
+func onlyOurs(info fs.FileInfo) error {
+	if !ownedByUs(info) {
+		return errors.New("it belongs to another user")
+	}
+	if private(info) {
+		return nil
+	}
+	return fmt.Errorf("others may read or write it (%s)", info.Mode())
+}
+
+// claim holds a directory while a job begins in it, before there is one.
+type claim struct {
+	f    *os.File
+	path string
+}
+
+// takeClaim claims a directory, or says that another process has.
+func takeClaim(dir, path string) (*claim, error) {
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|plainly, 0o600)
+		if err != nil {
+			return nil, unusableBecause(err, "the job directory "+dir+" cannot be claimed", "name a directory that you can write to")
+		}
+		locked, err := lockFile(f)
+		if err != nil || !locked {
+			_ = f.Close()
+			if err != nil {
+				return nil, unusableBecause(err, "the job directory "+dir+" cannot be locked", "name a directory on a file system that has locks")
+			}
+			return nil, unusablef("wait for it, or name another directory", "another process is beginning a job in %s at this moment", dir)
+		}
+		here, err := os.Lstat(path)
+		if held, herr := f.Stat(); err == nil && herr == nil && os.SameFile(here, held) {
+			return &claim{f, path}, nil
+		}
+		_ = f.Close() // it was given back between opening and locking
+	}
+}
+
+// release gives the directory back. A nil claim is none.
+func (c *claim) release() {
+	if c != nil {
+		_ = os.Remove(c.path) // before the lock goes, or another's could be removed
+		_ = c.f.Close()
+	}
+}

@@ -1,0 +1,216 @@
+package job
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// pruneRecord is prune.record: what prunes of the job were about to delete, and what
+// they did delete. It is appended to, a batch at a time, and synced: a line before the
+// first request that deletes, and one after. It only ever keeps versions from being
+// looked at again; what is deleted the store decides.
+//
+//	reseal prune 1 DIGEST      of the job
+//	i SEQ "VERSION"            about to delete
+//	d SEQ UNIX                 deleted
+type pruneRecord struct {
+	file *os.File // nil where nothing is to be recorded
+	// gone are the bits of what is deleted, by Seq, and at when.
+	gone []uint64
+	at   map[uint64]int64
+	// intended are versions of which nobody has recorded that they are deleted.
+	intended map[uint64]string
+}
+
+// openPruneRecord reads the record, and holds it where it is to be written.
+func openPruneRecord(j *Job, planned uint64, write bool) (_ *pruneRecord, err error) {
+	r := &pruneRecord{gone: make([]uint64, (planned+63)/64), at: map[uint64]int64{}, intended: map[uint64]string{}}
+	path, head := j.path(pruneName), "reseal prune 1 "+hex.EncodeToString(j.digest[:])+"\n"
+	flags := os.O_RDONLY
+	if write {
+		flags = os.O_RDWR | os.O_CREATE
+	}
+	f, err := os.OpenFile(path, flags|plainly, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return nil, unusableBecause(err, "the record of what was pruned, "+path, "see to it that the job directory can be read and written")
+	}
+	defer func() {
+		if err != nil || !write {
+			_ = f.Close()
+		}
+	}()
+	if err := r.hold(f, path, write); err != nil {
+		return nil, err
+	}
+	whole, err := r.read(f, head, planned)
+	if err != nil {
+		return nil, unusableBecause(err, "the record of what was pruned, "+path, "restore it, or move it away: versions that were deleted are told as gone then")
+	}
+	if !write {
+		return r, nil
+	}
+	r.file = f
+	if err := f.Truncate(whole); err != nil { // a line that was cut by a crash
+		return nil, unusableBecause(err, "the record of what was pruned, "+path, "see to it that the job directory can be written")
+	}
+	if _, err := f.Seek(whole, io.SeekStart); err != nil {
+		return nil, err
+	}
+	if whole == 0 {
+		return r, errors.Join(r.append([]byte(head)), syncDir(j.Dir))
+	}
+	return r, nil
+}
+
+// hold refuses a record that others may write, and that another prune holds.
+func (r *pruneRecord) hold(f *os.File, path string, write bool) error {
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is no ordinary file")
+	}
+	if err == nil {
+		err = ofUs(info)
+	}
+	if err != nil {
+		return unusableBecause(err, "the record of what was pruned, "+path, "move it away: versions that were deleted are told as gone then")
+	}
+	if !write {
+		return nil
+	}
+	switch locked, err := lockFile(f); {
+	case err != nil:
+		return unusableBecause(err, "the record of what was pruned cannot be locked, "+path, "use a file system that has locks")
+	case !locked:
+		return unusablef("wait for it", "another prune is at work on the job whose record is %s", path)
+	}
+	return nil
+}
+
+// read takes in every whole line, and tells how long they are together.
+func (r *pruneRecord) read(f io.Reader, head string, planned uint64) (whole int64, err error) {
+	b := bufio.NewReader(f)
+	for n := 0; ; n++ {
+		line, err := b.ReadString('\n')
+		switch {
+		case err == io.EOF:
+			return whole, nil // what is left of a line was cut by a crash
+		case err != nil:
+			return whole, err
+		case n == 0 && line != head:
+			return whole, errors.New("it is of another job, or of another version of reseal")
+		case n > 0:
+			if err := r.line(strings.TrimSuffix(line, "\n"), planned); err != nil {
+				return whole, fmt.Errorf("line %d: %w", n+1, err)
+			}
+		}
+		whole += int64(len(line))
+	}
+}
+
+var errNoLine = errors.New("it cannot be read")
+
+func (r *pruneRecord) line(line string, planned uint64) error {
+	kind, rest, _ := strings.Cut(line, " ")
+	number, what, _ := strings.Cut(rest, " ")
+	seq, err := strconv.ParseUint(number, 10, 64)
+	if err != nil || seq >= planned {
+		return errNoLine
+	}
+	switch kind {
+	case "i":
+		version, err := strconv.Unquote(what)
+		if err != nil || version == "" {
+			return errNoLine
+		}
+		r.intended[seq] = version
+	case "d":
+		at, err := strconv.ParseInt(what, 10, 64)
+		if err != nil {
+			return errNoLine
+		}
+		r.set(seq, at)
+	default:
+		return errNoLine
+	}
+	return nil
+}
+
+func (r *pruneRecord) set(seq uint64, at int64) {
+	r.gone[seq/64] |= 1 << (seq % 64)
+	if len(r.at) < maxRemembered {
+		r.at[seq] = at
+	}
+	delete(r.intended, seq)
+}
+
+// maxRemembered bounds the memory for the times of what earlier prunes did; the rows
+// of the others have none.
+const maxRemembered = 1 << 20
+
+func (r *pruneRecord) deleted(seq uint64) (at time.Time, ok bool) {
+	if seq/64 >= uint64(len(r.gone)) || r.gone[seq/64]&(1<<(seq%64)) == 0 {
+		return at, false
+	}
+	if unix, known := r.at[seq]; known {
+		at = time.Unix(unix, 0).UTC()
+	}
+	return at, true
+}
+
+// intend makes durable what is about to be deleted.
+func (r *pruneRecord) intend(all []*candidate) error {
+	var b bytes.Buffer
+	for _, c := range all {
+		if c.intended != c.old.VersionID {
+			fmt.Fprintf(&b, "i %d %s\n", c.seq, strconv.Quote(c.old.VersionID))
+		}
+	}
+	return r.append(b.Bytes())
+}
+
+// done makes durable what is deleted, those included that an earlier prune deleted
+// and could not say so.
+func (r *pruneRecord) done(all []*candidate) error {
+	var b bytes.Buffer
+	for _, c := range all {
+		if c.state == PruneDeleted {
+			fmt.Fprintf(&b, "d %d %d\n", c.seq, c.finished.Unix())
+		}
+	}
+	return r.append(b.Bytes())
+}
+
+func (r *pruneRecord) append(lines []byte) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	_, err := r.file.Write(slices.Clip(lines))
+	if err == nil {
+		err = r.file.Sync()
+	}
+	if err != nil {
+		return fmt.Errorf("recording what is pruned: %w", err)
+	}
+	return nil
+}
+
+// Close gives the record back.
+func (r *pruneRecord) Close() error {
+	if r.file == nil {
+		return nil
+	}
+	return r.file.Close()
+}

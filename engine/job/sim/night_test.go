@@ -1,0 +1,254 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/resealhq/reseal/engine/job"
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/report"
+	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/planner/listing"
+)
+
+// night is one seed at work.
+type night struct {
+	*testing.T
+	plan     *plan
+	server   *s3test.Server
+	exchange *exchange
+	skew     atomic.Int64
+	skewed   bool // the store's clock has gone back
+	current  atomic.Pointer[process]
+	before   s3test.Bucket
+	log      *slog.Logger
+
+	mem *vfs.MemFS // the disk that the next process finds
+	dir string
+
+	lives, crashes, rivals int
+	stops                  []error
+
+	mu struct {
+		sync.Mutex
+		seen    map[string]int      // requests by operation and key
+		touched map[string]*foreign // what other clients did last
+		acts    int
+	}
+}
+
+// foreign is what another client did to a key, the last of each.
+type foreign struct {
+	written *s3test.Object // nil where it only changed what was there
+	deleted bool
+	tags    []object.Tag // nil where it set none
+	held    bool
+}
+
+func (p *plan) spec() job.Spec {
+	return job.Spec{Source: job.Source{Bucket: bucketName}, Target: p.target, Selection: job.Selection{Versions: p.versions},
+		Connection: job.Connection{EndpointURL: "http://store.sim", Region: "us-east-1", PathStyle: "on"}}
+}
+
+// tally is what a night counts.
+type tally struct {
+	hours                        time.Duration
+	lives, crashes, acts, rivals int
+	faults                       map[string]int
+	refused, stopped             int
+	rows                         map[string]int
+}
+
+// play plays the night of a seed, inside a bubble of its own time.
+func play(t *testing.T, p *plan, dir string) (out tally) {
+	began := time.Now()
+	n := &night{T: t, plan: p, exchange: newExchange(), mem: vfs.NewCrashableMem(), dir: filepath.Join(dir, "job"), log: discard}
+	if os.Getenv("RESEAL_SIM_LOG") != "" {
+		n.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	n.mu.seen, n.mu.touched = map[string]int{}, map[string]*foreign{}
+	n.server = s3test.New(s3test.Config{Profile: p.profile, Listener: n.exchange, Seed: p.seed, Now: n.storeTime, MaxPage: 100,
+		Latency: map[string]time.Duration{"": p.latency}})
+	defer n.server.Close()
+	n.fill()
+	out.rows, out.faults = map[string]int{}, map[string]int{}
+	n.through(&out)
+	out.hours, out.lives, out.crashes, out.acts, out.rivals, out.stopped = time.Since(began), n.lives, n.crashes, n.mu.acts, n.rivals, len(n.stops)
+	return out
+}
+
+// effect is the name of what a rule does.
+func effect(rule string) string {
+	at := strings.LastIndex(rule, ")) ")
+	return strings.TrimSuffix(rule[at+3:], ")")
+}
+
+func (n *night) countFaults(out *tally) {
+	for rule, hits := range n.server.FaultHits() {
+		out.faults[effect(rule)] += hits
+	}
+}
+
+func (n *night) storeTime() time.Time { return time.Now().Add(time.Duration(n.skew.Load())) }
+
+func (n *night) fill() {
+	for _, id := range []string{oldKey, newKey} {
+		n.server.KMS.CreateKeyWith(s3test.KeyOptions{ID: id})
+	}
+	n.server.CreateBucket(bucketName, n.plan.bucket)
+	for i, o := range n.plan.objects {
+		n.server.Put(bucketName, o, n.plan.options[i]...)
+	}
+	n.before = n.server.Snapshot(bucketName)
+	if err := n.server.SetRules(n.plan.rules); err != nil {
+		n.Fatal(err)
+	}
+	n.server.OnRequest(n.onRequest)
+}
+
+func (n *night) onRequest(r s3test.Request) {
+	n.interfere(r)
+	if p := n.current.Load(); p != nil {
+		p.request(r)
+	}
+}
+
+// through is the night from the first process to the judgement.
+func (n *night) through(out *tally) {
+	began := time.Now()
+	sum, err := (*report.Summary)(nil), errDied
+	for _, l := range n.plan.lives {
+		if sum, err = n.live(l); err == nil || n.refused(err) {
+			break
+		}
+		if !errors.Is(err, errDied) {
+			n.stops = append(n.stops, err)
+		}
+		time.Sleep(time.Hour)
+	}
+	if err != nil && !n.refused(err) {
+		n.countFaults(out)
+		_ = n.server.SetRules("")
+		for range 3 {
+			if sum, err = n.live(life{}); err == nil || n.refused(err) {
+				break
+			}
+			n.stops = append(n.stops, err)
+		}
+	}
+	n.server.OnRequest(nil)
+	n.countFaults(out)
+	n.trace(began)
+	switch {
+	case err == nil:
+		n.judge(sum, out)
+	case n.refused(err):
+		out.refused++
+		n.untouched(err)
+	default:
+		n.Errorf("the job does not end: %v (before it: %v)", err, n.stops)
+	}
+}
+
+// trace writes what the store was asked to the file that RESEAL_SIM_TRACE names.
+func (n *night) trace(began time.Time) {
+	name := os.Getenv("RESEAL_SIM_TRACE")
+	if name == "" {
+		return
+	}
+	var b strings.Builder
+	for _, r := range n.server.Requests() {
+		fmt.Fprintf(&b, "%9.3f %s %q?%s %s %d %s applied=%t %s\n", r.Time.Sub(began).Seconds(), r.Op, r.Key, r.VersionID(), strings.Join(r.Query["uploadId"], ""), r.Status, r.Code, r.Applied, r.Fault)
+	}
+	if err := os.WriteFile(name, []byte(b.String()), 0o600); err != nil {
+		n.Error(err)
+	}
+}
+
+// refused says whether the job was turned down before it touched anything.
+func (n *night) refused(err error) bool {
+	var u *job.UnusableError
+	return errors.As(err, &u) || n.plan.profile.NotByteOrder && errors.Is(err, listing.ErrOrder) ||
+		n.plan.profile.IgnoresEncoding && errors.Is(err, listing.ErrMangled)
+}
+
+// interfere lets other clients do something at the worst moments. What they do is
+// drawn by the operation, the key and how often that pair came.
+func (n *night) interfere(r s3test.Request) {
+	if n.plan.others == 0 || r.Key == "" || !slices.Contains(worst, r.Op) || n.before.Find(r.Key) == nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	id := r.Op + " " + r.Key
+	n.mu.seen[id]++
+	h := fnv.New64a()
+	fmt.Fprint(h, n.plan.seed, id, n.mu.seen[id])
+	x := h.Sum64()
+	x ^= x >> 29
+	x *= 0xbf58476d1ce4e5b9
+	x ^= x >> 32
+	if float64(x%10000)/10000 >= n.plan.others {
+		return
+	}
+	n.mu.acts++
+	// Where every version is a task, another task of the same key may look at the moment
+	// in which this one writes.
+	looking := n.plan.versions != "all" && (r.Op == "HeadObject" || r.Op == "GetObjectTagging")
+	n.act(r.Key, x/10000, looking)
+}
+
+var worst = []string{"HeadObject", "CopyObject", "CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload", "UpdateObjectEncryption", "GetObjectTagging",
+	"PutObjectTagging"}
+
+// act does something to a key. What no condition of S3 guards, tags and holds, it
+// changes only where the job looks at it: between that look and the copy is a moment
+// in which such a change is lost, as the README says.
+//
+// REQUIRES: n.mu.
+func (n *night) act(key string, x uint64, looking bool) {
+	f := n.mu.touched[key]
+	if f == nil {
+		f = &foreign{}
+		n.mu.touched[key] = f
+	}
+	cur, there := n.server.Get(bucketName, key, "")
+	if cur.DeleteMarker {
+		there = false
+	}
+	switch {
+	case x%5 < 2 || !there && x%5 < 4:
+		o := s3test.Object{Key: key, Body: s3test.Bytes(fmt.Sprintf("of another client, %d", x))}
+		o.Encryption.Type = object.SSES3
+		o.Metadata = map[string]string{"by": "another"}
+		n.server.Put(bucketName, o)
+		*f = foreign{written: &o}
+	case x%5 == 2 && !cur.LegalHold && cur.LockMode == "":
+		if n.plan.bucket.Versioning == "" {
+			n.server.Remove(bucketName, key, "")
+		} else {
+			n.server.Put(bucketName, s3test.Object{Key: key, DeleteMarker: true})
+		}
+		*f = foreign{deleted: true}
+	case !looking && x%5 >= 2:
+	case there && x%5 == 4 && n.plan.bucket.ObjectLock:
+		n.server.Modify(bucketName, key, "", func(a *s3test.Attrs) { a.LegalHold = true })
+		f.held = true
+	case there:
+		tags := []object.Tag{{Key: "set by", Value: fmt.Sprint("another ", x)}}
+		n.server.Modify(bucketName, key, "", func(a *s3test.Attrs) { a.Tags = tags })
+		f.tags = tags
+	}
+}

@@ -1,0 +1,196 @@
+package job
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/resealhq/reseal/engine"
+)
+
+// Spec is everything of a job that never changes. Its JSON is what the digest is
+// taken of, so names and order of its fields stay as they are.
+type Spec struct {
+	Source     Source     `json:"source"`
+	Target     Target     `json:"target"`
+	Selection  Selection  `json:"selection"`
+	Connection Connection `json:"connection"`
+}
+
+// Source is where the objects of a job come from: a bucket and a prefix, or a
+// manifest.
+type Source struct {
+	// Bucket and Prefix of what is listed. With a Manifest that is a list of keys,
+	// Bucket is theirs.
+	Bucket string `json:"bucket,omitempty"`
+	Prefix string `json:"prefix,omitempty"`
+	// Manifest is a URI, a path or "-" for Options.Stdin.
+	Manifest string `json:"manifest,omitempty"`
+	// ManifestFormat is auto, inventory, csv or keys; auto where it is empty.
+	ManifestFormat string `json:"manifest_format,omitempty"`
+	// Opened is the file that Manifest led to when the job began.
+	Opened string `json:"opened,omitempty"`
+}
+
+// Given says whether any source is named.
+func (s *Source) Given() bool { return s.Bucket != "" || s.Manifest != "" }
+
+// String is the source as a person writes it.
+func (s *Source) String() string {
+	if s.Manifest != "" {
+		return s.Manifest
+	}
+	if s.Prefix == "" {
+		return "s3://" + s.Bucket
+	}
+	return "s3://" + s.Bucket + "/" + s.Prefix
+}
+
+func (s *Source) validate() error {
+	switch {
+	case !s.Given():
+		return unusable("Spec.Source is missing", "name a bucket or a manifest")
+	case s.Manifest != "" && s.Prefix != "":
+		return unusable("Source.Prefix and Source.Manifest were both given", "name one of them")
+	case s.Manifest == "" && s.ManifestFormat != "":
+		return unusable("Source.ManifestFormat was given without Source.Manifest", "leave it out")
+	case s.ManifestFormat == "keys" && s.Bucket == "":
+		return unusable("Source.Bucket is missing", "a key list names no bucket; add Source.Bucket")
+	}
+	if s.Manifest != "" && s.ManifestFormat == "" {
+		s.ManifestFormat = "auto"
+	}
+	return oneOf("Source.ManifestFormat", s.ManifestFormat, "", "auto", "inventory", "csv", "keys")
+}
+
+// oneOf refuses a word that is none of those known.
+func oneOf(field, word string, known ...string) error {
+	for _, k := range known {
+		if word == k {
+			return nil
+		}
+	}
+	return unusablef("use "+orList(known), "%s: unknown word %q", field, word)
+}
+
+func orList(words []string) string {
+	var said []string
+	for _, w := range words {
+		if w != "" {
+			said = append(said, w)
+		}
+	}
+	if len(said) < 2 {
+		return strings.Join(said, "")
+	}
+	return strings.Join(said[:len(said)-1], ", ") + " or " + said[len(said)-1]
+}
+
+// Validate settles every question that can be settled without the store: it reads
+// the files of customer keys, takes the endpoint of the environment where none is
+// named, and writes what is left out as it will be recorded.
+func (s *Spec) Validate() error {
+	for _, part := range []func() error{s.Source.validate, s.Connection.Validate, func() error { return s.Target.Validate(&s.Connection) },
+		s.refuseLoop, s.Selection.Validate} {
+		if err := part(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Dest is where copies go. A key keeps what follows the last slash of the
+// source's prefix, so that no two keys of the source can meet in one place.
+func (s *Spec) Dest() engine.Dest {
+	return engine.Dest{Bucket: s.Target.DestBucket, Prefix: s.Target.DestPrefix,
+		StripPrefix: s.Source.Prefix[:strings.LastIndexByte(s.Source.Prefix, '/')+1]}
+}
+
+// refuseLoop refuses a destination within the source, whose copies would be
+// found and copied again without end.
+func (s *Spec) refuseLoop() error {
+	t := &s.Target
+	if d := s.Dest(); d.Bucket != "" && d.Bucket == s.Source.Bucket && d.Prefix == d.StripPrefix {
+		return unusablef("leave Target.Dest out to work in place, or name another place", "Target.Dest s3://%s/%s is where the objects of Spec.Source are already", t.DestBucket, t.DestPrefix)
+	}
+	if t.DestBucket == "" || t.DestBucket != s.Source.Bucket || s.Source.Manifest != "" || !strings.HasPrefix(t.DestPrefix, s.Source.Prefix) {
+		return nil
+	}
+	return unusablef("name another place, or leave Target.Dest out to work in place", "Target.Dest s3://%s/%s lies within Spec.Source %s, so the copies would be copied too",
+		t.DestBucket, t.DestPrefix, &s.Source)
+}
+
+// Digest names the specification; the checkpoint is bound to it.
+func (s *Spec) Digest() ([sha256.Size]byte, error) {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return [sha256.Size]byte{}, fmt.Errorf("the job's specification: %w", err)
+	}
+	return sha256.Sum256(data), nil
+}
+
+// Field is one setting of a specification, spelled for people.
+type Field struct{ Name, Value string }
+
+// Fields spells the specification out, for comparison and for people. Customer
+// keys appear as fingerprints.
+func (s *Spec) Fields() []Field {
+	optional := func(n *int64) string {
+		if n == nil {
+			return ""
+		}
+		return strconv.FormatInt(*n, 10)
+	}
+	yes := func(b bool) string {
+		if b {
+			return "yes"
+		}
+		return ""
+	}
+	dest := ""
+	if s.Target.DestBucket != "" {
+		dest = "s3://" + s.Target.DestBucket + "/" + s.Target.DestPrefix
+	}
+	patterns := make([]string, 0, len(s.Selection.Patterns))
+	for _, p := range s.Selection.Patterns {
+		patterns = append(patterns, p.String())
+	}
+	limit := ""
+	if s.Selection.Limit > 0 {
+		limit = strconv.FormatInt(s.Selection.Limit, 10)
+	}
+	source, bucket := s.Source.String(), ""
+	if s.Source.Manifest != "" {
+		source, bucket = "", s.Source.Bucket
+	}
+	fields := []Field{
+		{"Spec.Source", source}, {"Source.Manifest", s.Source.Manifest}, {"Source.ManifestFormat", s.Source.ManifestFormat}, {"Source.Bucket", bucket},
+		{"Target.SSE", s.Target.SSE.String()}, {"Target.KMSKeyID", s.Target.KMSKeyID}, {"Target.KMSDefaultKey", yes(s.Target.KMSDefaultKey)},
+		{"Target.KMSContext", s.Target.KMSContext}, {"Target.BucketKey", s.Target.BucketKey}, {"Target.CustomerKeyFile", s.Target.CustomerKey},
+		{"Target.SourceKeyFile", strings.Join(s.Target.sourceKeys(), ", ")}, {"Target.Dest", dest}, {"Target.StorageClass", s.Target.StorageClass},
+		{"Target.StampMtime", yes(s.Target.StampMtime)},
+		{"Selection.Patterns", strings.Join(patterns, ", ")}, {"Selection.MinSize", optional(s.Selection.MinSize)}, {"Selection.MaxSize", optional(s.Selection.MaxSize)},
+		{"Selection.ModifiedBefore", s.Selection.ModifiedBefore}, {"Selection.ModifiedAfter", s.Selection.ModifiedAfter},
+		{"Selection.OnlyEncryption", strings.Join(s.Selection.OnlyEncryption, ",")}, {"Selection.OnlyStorageClass", strings.Join(s.Selection.OnlyStorageClass, ",")},
+		{"Selection.OnlyClientSide", strings.Join(s.Selection.OnlyClientSide, ",")},
+		{"Selection.Versions", s.Selection.Versions}, {"Selection.Limit", limit},
+		{"Connection.EndpointURL", s.Connection.EndpointURL}, {"Connection.Region", s.Connection.Region}, {"Connection.Profile", s.Connection.Profile},
+		{"Connection.PathStyle", s.Connection.PathStyle}, {"Connection.CABundle", s.Connection.CABundle},
+		{"Connection.RequestPayer", s.Connection.RequestPayer}, {"Connection.ExpectedBucketOwner", s.Connection.ExpectedBucketOwner},
+	}
+	return append(fields, s.Target.ClientSide.fields()...)
+}
+
+// Differences lists where want means another job than s.
+func (s *Spec) Differences(want *Spec) []Difference {
+	var out []Difference
+	have, asked := s.Fields(), want.Fields()
+	for i, f := range have {
+		if f.Value != asked[i].Value {
+			out = append(out, Difference{f.Name, f.Value, asked[i].Value})
+		}
+	}
+	return out
+}

@@ -1,0 +1,180 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/resealhq/reseal/engine"
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/pace"
+	"github.com/resealhq/reseal/engine/s3store"
+)
+
+// VerifyOptions are what a verification takes. Of the limits it uses those of the
+// pace.
+type VerifyOptions struct {
+	Options
+	// Findings gets every difference, and every object and version under another
+	// key, as CSV.
+	Findings io.Writer
+	// NoDependents leaves out the look for objects and versions under other keys.
+	NoDependents bool
+}
+
+// Verdict is what Verify found.
+type Verdict struct {
+	Job string `json:"job"`
+	// Checked rows of done and already objects, and what became of them: Verified as
+	// the report says; Changed by somebody since, and as wanted all the same; Gone;
+	// Different: not as the report says, and not as wanted, or unreadable.
+	Checked   uint64 `json:"checked"`
+	Verified  uint64 `json:"verified"`
+	Changed   uint64 `json:"changed"`
+	Gone      uint64 `json:"gone"`
+	Different uint64 `json:"different"`
+	// NotDone are the objects that the report itself calls left, failed or remaining.
+	NotDone uint64 `json:"not_done"`
+	// Dependents are the objects and versions under the source that the target does
+	// not describe; absent where they were not looked for.
+	Dependents []Dependents `json:"dependents"`
+	Examples   []Finding    `json:"examples,omitempty"`
+	// Unread is why the store could not be asked about everything; empty where it was.
+	// What was found is true then, and may be less than there is.
+	Unread string `json:"unread,omitempty"`
+	// OK: every object of the job is as wanted, and as the report says, and everything
+	// was looked at.
+	OK bool `json:"ok"`
+}
+
+// Finding is one object that is not as the report says.
+type Finding struct {
+	Object string `json:"object"`
+	What   string `json:"what"`
+}
+
+// Dependents are the objects and versions under one encryption and key that is
+// not the target's.
+type Dependents struct {
+	Encryption string `json:"encryption"`
+	KMSKeyID   string `json:"kms_key_id,omitempty"`
+	Current    uint64 `json:"current"`
+	Noncurrent uint64 `json:"noncurrent"`
+	Bytes      int64  `json:"bytes"`
+	Example    string `json:"example"`
+}
+
+// Verify asks the store about every object of the job, by a client of its own, and
+// compares the answer with the report. Then it looks at every object and version
+// that lies under the source now, and tells which of them still depend on another
+// key than the job's.
+func (j *Job) Verify(ctx context.Context, opt VerifyOptions) (_ *Verdict, err error) {
+	opt.setDefaults()
+	if err := opt.Limits.Validate(); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(j.Spec.Target.readKeys(), j.Spec.Target.ClientSide.readKeys(), j.Spec.Target.refusePlaintext(&j.Spec.Connection)); err != nil {
+		return nil, err
+	}
+	j.Spec.Target.warnOfKeys(&j.Spec.Connection, opt.Log)
+	points, err := j.openRecords()
+	if err != nil {
+		return nil, jobUnusable(err)
+	}
+	defer func() { err = errors.Join(err, points.Close()) }()
+	v, err := j.newVerifier(ctx, points, &opt)
+	if err != nil {
+		return nil, err
+	}
+	defer v.store.Close()
+	bucket, prefix := v.learnt.Bucket, j.Spec.Source.Prefix
+	if t := &j.Spec.Target; t.DestBucket != "" {
+		bucket, prefix = t.DestBucket, t.DestPrefix
+	}
+	if err := reach(ctx, v.store, bucket, prefix); err != nil {
+		return nil, err
+	}
+	if err := v.work(ctx, &opt); err != nil {
+		return nil, err
+	}
+	d := &v.verdict
+	// Where objects are not done anyway, that says it already.
+	if why := points.missing(); why != "" && d.Unread == "" && (j.Division != nil || d.NotDone == 0) {
+		d.Unread = why
+	}
+	d.Job, d.OK = j.Dir, d.Different == 0 && d.Gone == 0 && d.NotDone == 0 && d.Unread == ""
+	j.keepVerified(d, opt.Log)
+	return d, nil
+}
+
+func (j *Job) newVerifier(ctx context.Context, points *records, opt *VerifyOptions) (*verifier, error) {
+	known, found, err := points.learnt()
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, unusable("the job has planned nothing yet", "run it first")
+	}
+	v := &verifier{spec: &j.Spec, part: j.Part, learnt: known, points: points, dest: j.Spec.Dest(), workers: min(opt.pace().Workers(), 64)}
+	v.target = v.learnt.target(v.spec)
+	if v.store, err = j.Spec.Connection.Open(ctx, Dial{Version: opt.Version, Connections: opt.Concurrency, Conn: j.ground.Dial}); err != nil {
+		return nil, err
+	}
+	v.reads = readsOf(v.store, pace.New(opt.pace()))
+	if c := &j.Spec.Target.ClientSide; c.Given() {
+		opt.NoDependents = opt.NoDependents || j.Spec.Target.SSE == object.SSEUnknown // they are about server-side encryption
+		v.envelopes = &envelopes{v: v, target: c.target(), format: formats[c.Format], remakes: c.remakes()}
+		if k, err := v.store.KMSWraps(); err == nil {
+			v.envelopes.kms = k
+		} else if c.asksKMS() {
+			v.store.Close()
+			return nil, unusableBecause(err, "the job's keys are in KMS, and no KMS can be asked", "set AWS_ENDPOINT_URL_KMS")
+		}
+	}
+	return v, nil
+}
+
+// readsOf sends single requests outside of a run: paced, and repeated as their
+// class allows.
+func readsOf(store *s3store.Store, p *pace.Pacer) *engine.Reads {
+	s := engine.Store{Hot: store, Uploads: store, Details: store, Reader: store}
+	return engine.NewReads(engine.Config{Store: s, Pace: p, Renew: func(ctx context.Context) error {
+		store.Invalidate()
+		_, _, _, _, err := store.Credentials(ctx)
+		return err
+	}})
+}
+
+// work verifies the rows and looks for dependents, and writes the findings where
+// they are asked for.
+func (v *verifier) work(ctx context.Context, opt *VerifyOptions) error {
+	w := opt.Findings
+	if w == nil {
+		w = io.Discard
+	}
+	v.file(w)
+	err := v.rows(ctx)
+	if d := &v.verdict; err != nil {
+		d.Checked = d.Verified + d.Changed + d.Gone + d.Different // the others were not
+	}
+	if err == nil && !opt.NoDependents {
+		v.looked = true
+		err = v.dependents(ctx)
+	}
+	switch {
+	case err == nil:
+	case endedEarly(ctx, err):
+		v.unread(err)
+	default:
+		return err
+	}
+	return v.endFile()
+}
+
+// unread notes why not everything was looked at, also in the file of findings.
+func (v *verifier) unread(err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.verdict.Unread = err.Error()
+	v.write("unread", object.Ref{Bucket: v.learnt.Bucket}, &object.Object{Size: -1}, v.verdict.Unread)
+}

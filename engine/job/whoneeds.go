@@ -1,0 +1,371 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/resealhq/reseal/engine"
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/pace"
+	"github.com/resealhq/reseal/engine/s3store"
+	"github.com/resealhq/reseal/planner"
+)
+
+// KeyQuestion asks what still depends on a KMS key.
+type KeyQuestion struct {
+	// Key is its ID, ARN or alias.
+	Key string
+	// Sources are looked at; with AllBuckets every bucket of the account that
+	// Patterns take in, the AWS CLI's order rule deciding.
+	Sources    []Source
+	AllBuckets bool
+	Patterns   []Pattern
+	Connection Connection
+	// Passed is told of every row, as they pass.
+	Passed func(rows int)
+}
+
+// KeyVerdict is the answer in a word.
+type KeyVerdict string
+
+// The verdicts. KeyUnknown: nothing was found that depends, and not everything that
+// was asked about could be looked at.
+const (
+	KeyNeeded    KeyVerdict = "needed"
+	KeyNotNeeded KeyVerdict = "not-needed"
+	KeyUnknown   KeyVerdict = "unknown"
+)
+
+// KeyAnswer is what depends on a key. Nothing that was not looked at is in it, but by
+// name.
+type KeyAnswer struct {
+	// Key as it was asked for; ARN as KMS resolved it, empty where no KMS could be
+	// asked. State is KMS's name for it.
+	Key     string     `json:"key"`
+	ARN     string     `json:"key_arn,omitempty"`
+	State   string     `json:"key_state,omitempty"`
+	Verdict KeyVerdict `json:"verdict"`
+	// LastUsed is when KMS last saw the key at work, and Operation what it did.
+	LastUsed  time.Time  `json:"last_used,omitzero"`
+	Operation string     `json:"last_operation,omitempty"`
+	Places    []KeyPlace `json:"sources"`
+	// Limits are what no answer of this kind can show.
+	Limits []string `json:"not_shown"`
+}
+
+// KeyPlace is what depends on a key in one source.
+type KeyPlace struct {
+	Source string `json:"source"`
+	planner.Needs
+	// Settings of the bucket that name the key.
+	Settings []string `json:"settings"`
+	// Uploads under way. What they will be encrypted with no store tells.
+	Uploads int `json:"uploads_under_way"`
+	// NotLooked is what could not be looked at here, and why.
+	NotLooked []string `json:"not_looked_at"`
+}
+
+// Needed says whether anything here depends on the key.
+func (p *KeyPlace) Needed() bool { return p.Any() || len(p.Settings) > 0 }
+
+// Unsure says whether something may depend that could not be told.
+func (p *KeyPlace) Unsure() bool {
+	return len(p.NotLooked) > 0 || p.Unanswered > 0 || p.Uploads > 0 || p.ClientSide.Objects > 0
+}
+
+// WhoNeeds looks for everything that depends on a KMS key, and changes nothing. A
+// bucket that cannot be read is a finding and not the end. An error means that there
+// is no answer.
+func WhoNeeds(ctx context.Context, q KeyQuestion, opt Options) (*KeyAnswer, error) {
+	opt.setDefaults()
+	if err := q.validate(); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(q.Connection.Validate(), opt.Limits.Validate()); err != nil {
+		return nil, err
+	}
+	store, err := q.Connection.Open(ctx, Dial{Version: opt.Version, Connections: opt.Concurrency})
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	w := &whoNeeds{store: store, q: &q, opt: &opt, answer: &KeyAnswer{Key: q.Key, Places: []KeyPlace{}}, aliases: map[string]string{}}
+	if err := w.resolve(ctx); err != nil {
+		return nil, err
+	}
+	sources, err := w.sources(ctx)
+	if err != nil {
+		return nil, err
+	}
+	hot, err := hotClient(store)
+	if err != nil {
+		return nil, err
+	}
+	defer hot.Close()
+	w.reads = engine.NewReads(engine.Config{Store: engine.Store{Hot: hot, Uploads: store, Details: store, Reader: store},
+		Pace: pace.New(opt.pace()), Log: opt.Log, Renew: func(ctx context.Context) error { store.Invalidate(); return nil }})
+	for i := range sources {
+		place, err := w.look(ctx, &sources[i])
+		if err != nil {
+			return nil, err
+		}
+		w.answer.Places = append(w.answer.Places, *place)
+	}
+	w.judge()
+	return w.answer, nil
+}
+
+func (q *KeyQuestion) validate() error {
+	switch {
+	case q.Key == "":
+		return unusable("the key is missing", "name it by its ID, ARN or alias")
+	case q.AllBuckets && len(q.Sources) > 0:
+		return unusable("KeyQuestion.Sources and KeyQuestion.AllBuckets were both given", "name one of them")
+	case !q.AllBuckets && len(q.Sources) == 0:
+		return unusable("nothing to look at was named", "name sources, or ask for all buckets")
+	case !q.AllBuckets && len(q.Patterns) > 0:
+		return unusable("KeyQuestion.Patterns were given without KeyQuestion.AllBuckets", "they choose among all buckets; leave them out")
+	}
+	for i := range q.Sources {
+		if err := q.Sources[i].validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type whoNeeds struct {
+	store  *s3store.Store
+	reads  *engine.Reads
+	q      *KeyQuestion
+	opt    *Options
+	answer *KeyAnswer
+	// aliases are those that settings name, and the ARNs behind them.
+	aliases map[string]string
+	// service: the key is one of AWS's own, such as that of aws/s3.
+	service bool
+}
+
+// resolve finds out which key is meant. A name that no KMS can resolve is compared as
+// it is, but for an alias, which no object shows.
+func (w *whoNeeds) resolve(ctx context.Context) error {
+	k, err := w.store.ResolveKey(ctx, w.q.Key)
+	switch {
+	case err == nil:
+	case object.IsKMSAlias(w.q.Key) && (errors.Is(err, s3store.ErrNoKMS) || object.ClassOf(err) == object.ClassDenied):
+		return unusableBecause(err, "the alias "+w.q.Key+" cannot be resolved", "name the key by its ARN, as objects show it")
+	case errors.Is(err, s3store.ErrNoKMS):
+		return nil
+	case object.ClassOf(err) == object.ClassDenied:
+		w.limit("kms:DescribeKey is denied: whether the key exists and how it stands was not looked at")
+		return nil
+	case object.ClassOf(err) == object.ClassKey && strings.HasPrefix(w.q.Key, "arn:"): // gone; objects may still show it
+		w.answer.State = "NotFound"
+		return nil
+	default:
+		return err
+	}
+	w.answer.ARN, w.answer.State, w.service = k.ARN, k.State, k.Manager == "AWS"
+	if strings.Contains(k.ARN, ":key/mrk-") {
+		w.limit("the key is a multi-Region one: objects under its replicas show other ARNs, which were not looked for")
+	}
+	use, err := w.store.KeyUse(ctx, k.ARN)
+	if err != nil {
+		w.opt.Log.Debug("when the key was last used is not known", slog.Any("error", err))
+		return ctx.Err()
+	}
+	w.answer.LastUsed, w.answer.Operation = use.Last, use.Operation
+	return nil
+}
+
+func (w *whoNeeds) limit(text string) { w.answer.Limits = append(w.answer.Limits, text) }
+
+// sources are what is to be looked at, buckets in the store's order.
+func (w *whoNeeds) sources(ctx context.Context) ([]Source, error) {
+	if !w.q.AllBuckets {
+		return w.q.Sources, nil
+	}
+	names, err := w.store.Buckets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var sources []Source
+	for _, name := range names {
+		in := true
+		for i, p := range w.q.Patterns {
+			if i == 0 {
+				in = !p.Include // the first pattern says what the rest are exceptions of
+			}
+			if planner.MatchGlob(p.Glob, name) {
+				in = p.Include
+			}
+		}
+		if in {
+			sources = append(sources, Source{Bucket: name})
+		}
+	}
+	if len(sources) == 0 {
+		return nil, unusablef("correct the patterns, or name the buckets", "none of the account's %d buckets is meant", len(names))
+	}
+	return sources, nil
+}
+
+// same says whether a key, as an object or a setting shows it, is the one.
+func (w *whoNeeds) same(shown string) bool {
+	return object.SameKMSKey(shown, w.answer.ARN) || object.SameKMSKey(shown, w.q.Key)
+}
+
+// look finds what depends in one source. Its error ends everything: nobody answers.
+func (w *whoNeeds) look(ctx context.Context, src *Source) (*KeyPlace, error) {
+	p := &KeyPlace{Source: src.String(), Settings: []string{}, NotLooked: []string{}}
+	facts := object.BucketFacts{}
+	if src.Bucket != "" {
+		var err error
+		if facts, err = w.store.BucketFacts(ctx, src.Bucket); err != nil {
+			return p, w.notLooked(ctx, p, "the bucket", err)
+		}
+		if err := w.settings(ctx, src.Bucket, p); err != nil {
+			return p, err
+		}
+		p.Uploads, err = w.store.OpenUploads(ctx, src.Bucket, src.Prefix)
+		if err := w.notLooked(ctx, p, "uploads under way", err); err != nil {
+			return p, err
+		}
+	}
+	spec := Spec{Source: *src, Connection: w.q.Connection, Selection: Selection{Versions: "current"}}
+	if facts.Versioning != object.VersioningOff {
+		spec.Selection.Versions = "all"
+	}
+	past := &pastUnreadable{Store: w.store}
+	rows, _, err := auditSource(ctx, past, w.reads, &spec, w.opt)
+	if err != nil {
+		return p, w.notLooked(ctx, p, "the objects", err)
+	}
+	found, err := planner.FindNeeds(ctx, rows, planner.NeedsOptions{Same: w.same, Inspect: planner.Inspector(perObject(underAnyKey(w.reads.Inspect))),
+		Inspectors: w.opt.pace().Workers(), Locks: facts.ObjectLock != object.No, Passed: w.q.Passed})
+	p.Needs = *found
+	if err == nil {
+		err = past.lost()
+	}
+	return p, w.notLooked(ctx, p, "the objects, all of them", err)
+}
+
+// perObject keeps what is wrong with the key of one object from ending everything:
+// the key that is asked about may well be disabled by now.
+func perObject(inspect planner.Inspector) planner.Inspector {
+	return func(ctx context.Context, o *object.Object) (object.Head, error) {
+		h, err := inspect(ctx, o)
+		var e *object.Error
+		if errors.As(err, &e) && e.Class == object.ClassKey {
+			own := *e
+			own.Class = object.ClassDenied
+			return h, &own
+		}
+		return h, err
+	}
+}
+
+// notLooked notes what could not be looked at. It passes on what concerns everything.
+func (w *whoNeeds) notLooked(ctx context.Context, p *KeyPlace, what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	switch object.ClassOf(err) {
+	case object.ClassCanceled, object.ClassCredentials, object.ClassUnreachable:
+		return err
+	}
+	if ctx.Err() != nil {
+		return err
+	}
+	p.NotLooked = append(p.NotLooked, what+": "+err.Error())
+	return nil
+}
+
+// settings are those of the bucket that name the key.
+func (w *whoNeeds) settings(ctx context.Context, bucket string, p *KeyPlace) error {
+	note := func(what, key string) error {
+		same, err := w.names(ctx, bucket, key)
+		if same {
+			p.Settings = append(p.Settings, what)
+		}
+		return w.notLooked(ctx, p, what+", which names "+key, err)
+	}
+	unread := func(what string, s s3store.Setting, err error) error {
+		if err == nil && s.Denied {
+			err = errors.New("a permission is missing to read it")
+		}
+		return w.notLooked(ctx, p, what, err)
+	}
+	def, err := w.store.BucketEncryption(ctx, bucket)
+	if err := unread("the default encryption", def.Setting, err); err != nil {
+		return err
+	}
+	if def.Default.Type.KMS() {
+		key := def.Default.KMSKeyID
+		if key == "" {
+			key = "alias/aws/s3"
+		}
+		if err := note("the default encryption", key); err != nil {
+			return err
+		}
+	}
+	rules, set, err := w.store.Replication(ctx, bucket)
+	if err := unread("the replication rules", set, err); err != nil {
+		return err
+	}
+	for _, r := range rules {
+		if err := note(fmt.Sprintf("the replication rule %q", r.ID), r.ReplicaKMSKeyID); err != nil {
+			return err
+		}
+	}
+	lists, set, err := w.store.InventoryKeys(ctx, bucket)
+	if err := unread("the inventory configurations", set, err); err != nil {
+		return err
+	}
+	for _, l := range lists {
+		if err := note(fmt.Sprintf("the inventory configuration %q", l.ID), l.KMSKeyID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// names says whether a setting means the key. Behind an alias may be any key.
+func (w *whoNeeds) names(ctx context.Context, bucket, key string) (bool, error) {
+	if key == "" || w.same(key) {
+		return key != "", nil
+	}
+	if !object.IsKMSAlias(key) || key == "alias/aws/s3" && !w.service {
+		return false, nil
+	}
+	arn, known := w.aliases[bucket+" "+key]
+	if !known {
+		k, err := w.store.ResolveKey(ctx, key)
+		if err != nil && !errors.Is(err, s3store.ErrNoKMS) {
+			return false, err
+		}
+		arn = k.ARN
+		w.aliases[bucket+" "+key] = arn
+	}
+	return arn != "" && w.same(arn), nil
+}
+
+// judge gives the verdict.
+func (w *whoNeeds) judge() {
+	a := w.answer
+	a.Verdict = KeyNotNeeded
+	for i := range a.Places {
+		switch p := &a.Places[i]; {
+		case p.Needed():
+			a.Verdict = KeyNeeded
+		case p.Unsure() && a.Verdict != KeyNeeded:
+			a.Verdict = KeyUnknown
+		}
+	}
+	w.limit("data that is not in S3 (volumes, databases, secrets), and buckets that were not named")
+	w.limit("objects that were written while this looked")
+}

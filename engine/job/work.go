@@ -1,0 +1,382 @@
+package job
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/resealhq/reseal/engine"
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/pace"
+	"github.com/resealhq/reseal/engine/report"
+	"github.com/resealhq/reseal/planner"
+)
+
+// Run does the job, or goes on with it. It plans and works at the same time; with
+// a complete plan it does exactly that plan. The summary says where the job stands
+// now, also beside an error, unless nothing was begun. The error means that the run
+// stopped: objects that were left or failed are counted in the summary, and have
+// their rows in the report.
+func (j *Job) Run(ctx context.Context, opt Options) (sum *report.Summary, err error) {
+	if j.Division != nil {
+		return j.runShards(ctx, opt)
+	}
+	opt.setDefaults()
+	w, end, err := j.beginOrAwait(ctx, &opt)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = withClose(err, end()) }()
+	defer w.tellPanic()
+	if opt.RetryFailed {
+		n, err := w.points.Retry(j.Policy.mayGoNow)
+		if err != nil {
+			w.endRun(err)
+			return nil, err
+		}
+		w.log.Info("taking objects again", "objects", n)
+	}
+	return w.conclude(w.do(ctx))
+}
+
+// PlanOptions are what an estimate needs besides.
+type PlanOptions struct {
+	Options
+	// Prices of requests; the built-in list where nil.
+	Prices *planner.Prices
+	// AtRequestsPerSecond is the pace at which the duration is estimated; the
+	// ceiling, or 1,000, where 0.
+	AtRequestsPerSecond float64
+}
+
+// Plan does the first half of Run: it finds the objects, chooses the operation of
+// each, and says what that amounts to. Nothing of theirs is changed.
+func (j *Job) Plan(ctx context.Context, opt PlanOptions) (est *planner.Estimate, err error) {
+	opt.StopAfter = 0
+	if j.Division != nil {
+		return j.planShards(ctx, &opt)
+	}
+	w, end, err := j.begin(ctx, &opt.Options, verbPlan)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = withClose(err, end()) }()
+	defer w.tellPanic()
+	err = w.planOnly(ctx)
+	w.elapse(time.Now())
+	w.keepRates()
+	w.endRun(err)
+	if err != nil {
+		w.noJob(err)
+		return nil, err
+	}
+	est, err = j.estimate(&w.learnt, w.points.Rows, &opt)
+	if err == nil {
+		w.job.keep(estimateName, est, w.log)
+	}
+	return est, err
+}
+
+// work is one process's share of a job.
+type work struct {
+	*session
+	began time.Time
+	told  time.Time // the running time up to here is in the job's totals
+	stop  *stopper
+	cfg   engine.Config
+	pacer *pace.Pacer
+	reads *engine.Reads
+	tell  *teller
+	// setting is how fast it works now.
+	setting atomic.Pointer[Setting]
+	// shares is how many shards are at work, and share the ceilings.
+	shares atomic.Int64
+	// inspectAll makes the plan final: nothing is left to the workers to decide.
+	inspectAll bool
+}
+
+// What a process is recorded to do.
+const (
+	verbPlan = "plan"
+	verbRun  = "run"
+)
+
+// begin is what Plan and Run have in common: the job is taken, its store known,
+// and everything ready to send. A stop that comes before that ends it at once.
+func (j *Job) begin(ctx context.Context, opt *Options, verb string) (_ *work, end func() error, err error) {
+	opening, cancel := context.WithCancel(ctx)
+	defer cancel()
+	opened := make(chan struct{})
+	defer close(opened)
+	go func() {
+		select {
+		case <-opt.Stop:
+			cancel()
+		case <-opened:
+		}
+	}()
+	s, err := j.open(opening, opt, verb)
+	if err != nil {
+		return nil, nil, err
+	}
+	stop, release := newStopper(opt.Stop, opt.StopAfter)
+	end = func() error { release(); return s.Close() }
+	now := time.Now()
+	w := &work{session: s, began: now, told: now, stop: stop, inspectAll: verb == verbPlan}
+	w.setting.Store(&w.run.Pace)
+	if c := opt.crew; c != nil {
+		w.pacer = c.pacer
+	} else {
+		w.pacer = pace.New(opt.pace())
+	}
+	if w.cfg, err = w.config(); err != nil {
+		s.endRun(err)
+		return nil, nil, withClose(err, end())
+	}
+	w.reads = engine.NewReads(w.cfg)
+	if c := opt.crew; c != nil {
+		c.takes(w)
+		closing := end
+		return w, func() error { c.leaves(w); return closing() }, nil
+	}
+	w.share()
+	return w, end, nil
+}
+
+// watched tells of the work until the function that it returns is called.
+func (w *work) watched() (end func(), err error) {
+	w.tell = newTeller(w)
+	if c := w.opt.crew; c != nil {
+		c.tells(w.tell)
+	}
+	endWatch := func() {}
+	if w.opt.Watch != nil {
+		r := &Running{Progress: w.tell.progress, Log: w.log, Pace: w.pacer.State, Setting: w.setting.Load, Totals: w.points.Totals, Row: w.points.Row}
+		if c := w.opt.crew; c != nil {
+			r.OfShards, r.Progress, r.Setting, r.Totals = true, c.progress, c.Setting, c.Totals
+		}
+		if endWatch, err = w.opt.Watch(r); err != nil {
+			return nil, err
+		}
+	}
+	endTelling := w.tell.tell()
+	return func() { endWatch(); endTelling() }, nil
+}
+
+// do plans and works at the same time, until both are done or something stops
+// them. The planner's failure drains the engine; the engine's end ends the
+// planner. A manifest is read to its end before anything is touched, since a
+// broken one shall leave everything as it was.
+func (w *work) do(ctx context.Context) error {
+	end, err := w.watched()
+	if err != nil {
+		return err
+	}
+	defer end()
+	planning, stopPlanning := context.WithCancel(ctx)
+	defer stopPlanning()
+	var planners errgroup.Group
+	defer func() { _ = planners.Wait() }()
+	planners.Go(func() error {
+		err := w.plan(planning)
+		if err != nil && planning.Err() == nil {
+			w.stop.stop(err)
+		}
+		return err
+	})
+	if w.job.Spec.Source.Manifest != "" {
+		go w.stop.relay(planning, stopPlanning)
+		if err := planners.Wait(); err != nil {
+			return cmp.Or(w.stop.cause(), err)
+		}
+	}
+	err = engine.Run(ctx, w.cfg)
+	stopPlanning()
+	switch {
+	case ctx.Err() != nil && (errors.Is(err, engine.ErrDrained) || errors.Is(err, context.Canceled)):
+		return ErrGivenUp
+	case errors.Is(err, engine.ErrDrained):
+		return w.stop.cause()
+	}
+	return err
+}
+
+// planOnly reads the source to its end, or until somebody asks to stop: then the
+// same plan goes on from there.
+func (w *work) planOnly(ctx context.Context) error {
+	end, err := w.watched()
+	if err != nil {
+		return err
+	}
+	defer end()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go w.stop.relay(ctx, cancel)
+	if err := w.plan(ctx); err != nil {
+		return cmp.Or(w.stop.cause(), err)
+	}
+	return nil
+}
+
+// elapse adds to the job's running time. The teller calls it, and conclude when
+// the teller has ended.
+func (w *work) elapse(now time.Time) {
+	w.points.AddElapsed(now.Sub(w.told))
+	w.told = now
+}
+
+// config is what the engine is told.
+func (w *work) config() (engine.Config, error) {
+	p, l := &w.job.Policy, &w.opt.Limits
+	cfg := engine.Config{
+		Journal: w.points,
+		Store:   engine.Store{Hot: w.hot, Uploads: w.store, Details: w.store, Reader: w.store},
+		Chooser: w.chooser(), Narrow: w.narrowed, Pace: w.pacer, Observer: w,
+		Target: w.target(), Caps: w.learnt.Caps, Facts: w.learnt.Facts,
+		Dest: w.job.Spec.Dest(), DestFacts: w.learnt.Dest,
+		Inspect: p.inspect(), Verify: p.verify(), PartSize: p.PartSize,
+		KeepAnnotations: w.job.keepsAnnotations(&w.learnt),
+		Workers:         l.pace().Workers(), RequestTimeout: l.RequestTimeout,
+		Renew: w.renew, Gate: w.gate, Ceilings: w.ceilings, Drain: w.stop.asked,
+		MaxFailures: l.MaxFailures.Count, MaxFailuresPercent: l.MaxFailures.Percent,
+		Panicked: w.panicked, Log: w.log,
+	}
+	if w.learnt.Caps.ListMetadata == object.Yes {
+		cfg.Bulk = w.store
+	}
+	if err := w.rewraps(&cfg); err != nil {
+		return cfg, err
+	}
+	if p.Inspect == InspectAuto && w.resumed && w.points.Totals().Planned.Objects > 0 {
+		// What an earlier process saw may be long past: of a plan that lay for a week,
+		// of a directory that was copied and whose copy has run.
+		cfg.Inspect = engine.InspectAlways
+	}
+	return cfg, cfg.Validate()
+}
+
+// keepsAnnotations says whether the engine asks for annotations and writes them again.
+func (j *Job) keepsAnnotations(known *learnt) bool {
+	return known.Caps.IsAWS() && !j.Policy.Accepts(AcceptAnnotations)
+}
+
+// rewraps tells the engine what it needs to change envelopes.
+func (w *work) rewraps(cfg *engine.Config) error {
+	c := &w.job.Spec.Target.ClientSide
+	if !c.Given() {
+		return nil
+	}
+	if c.remakes() {
+		return w.reuploads(cfg, c)
+	}
+	cfg.Rewrap = &engine.Rewrap{Target: c.target(), OtherReaders: w.job.Policy.Accepts(AcceptReaders)}
+	k, err := w.wrappingKMS()
+	if err != nil || k == nil {
+		return err
+	}
+	cfg.Rewrap.KMS = k
+	if c.KMSKeyID != "" {
+		cfg.Rewrap.Usable = w.wrappingKeyUsable
+	}
+	return nil
+}
+
+// chooser is the plan's and the workers' way to decide.
+func (w *work) chooser() *planner.Chooser {
+	p := &w.job.Policy
+	return &planner.Chooser{Target: w.target(), Caps: w.learnt.Caps, Facts: w.learnt.Facts, Dest: w.learnt.Dest,
+		MultipartThreshold: p.MultipartThreshold, Strict: p.Guard == GuardStrict, Unseen: p.Inspect == InspectNever,
+		Accept: p.losses(), Operation: p.restriction(), Reupload: w.job.reupload()}
+}
+
+// narrowed decides as chooser does, on a store that turned out to do less.
+func (w *work) narrowed(caps object.Capabilities) engine.Chooser {
+	c := w.chooser()
+	c.Caps = caps
+	return c
+}
+
+// gate holds new work back outside the window, and while the run is paused.
+func (w *work) gate(ctx context.Context) error {
+	if err := w.waitPaused(ctx); err != nil {
+		return err
+	}
+	return w.opt.Window.wait(ctx, func(until time.Time) {
+		w.tell.setOutside(!until.IsZero())
+		if until.IsZero() {
+			w.log.Info("the window has opened", "window", w.opt.Window.text)
+			return
+		}
+		w.log.Info("outside the window", "window", w.opt.Window.text, "opens", until)
+	})
+}
+
+// ceilings are those that somebody has set, as they are now.
+func (w *work) ceilings() engine.Ceilings {
+	return w.inForce().ceilings()
+}
+
+// renew fetches fresh credentials.
+func (w *work) renew(ctx context.Context) error {
+	w.store.Invalidate()
+	_, _, _, _, err := w.store.Credentials(ctx)
+	return err
+}
+
+// noJob says whether the source turned out to be unusable before anything was
+// planned: what was begun because of it is no job.
+func (w *work) noJob(cause error) bool {
+	var source *planner.UnusableError
+	if !errors.As(cause, &source) || w.points.Totals().Planned.Objects > 0 {
+		return false
+	}
+	w.discard = !w.resumed
+	return true
+}
+
+// conclude says what came of the run.
+func (w *work) conclude(cause error) (*report.Summary, error) {
+	w.elapse(time.Now())
+	if err := w.points.Flush(); err != nil && cause == nil {
+		cause = err
+	}
+	w.keepRates()
+	var here *UnusableError
+	if w.noJob(cause) || errors.As(cause, &here) {
+		w.endRun(cause)
+		return nil, cause
+	}
+	t := w.points.Totals()
+	sum := report.Summarize(w.job.Dir, &t, w.points.Row)
+	sum.Resumed = w.resumed
+	w.log.Info("run ended", "done", sum.Done, "already", sum.Already, "left", sum.Left, "failed", sum.Failed, "remaining", sum.Remaining, "cause", cause)
+	if cause == nil && sum.Left+sum.Failed == 0 && sum.Remaining > 0 {
+		cause = fmt.Errorf("%s remain without a cause in %s; run the job again", report.Count(sum.Remaining, "object"), w.job.Dir)
+	}
+	w.endRun(cause)
+	sum.Standing = w.run.standing(sum.Complete)
+	return sum, cause
+}
+
+// estimate adds up the plan as it stands on record.
+func (j *Job) estimate(known *learnt, rows report.Rows, o *PlanOptions) (*planner.Estimate, error) {
+	p := &j.Policy
+	prices := o.Prices
+	if prices == nil {
+		prices = planner.DefaultPrices()
+	}
+	caps := &known.Caps
+	e := planner.NewEstimator(planner.EstimateOptions{
+		Target: known.target(&j.Spec), Caps: *caps, Facts: known.Facts, Elsewhere: j.Spec.Target.DestBucket != "",
+		Annotations: j.keepsAnnotations(known), Reupload: j.reupload(),
+		PartSize: p.PartSize, VerifyHead: p.Verify == VerifyHead || p.Verify == VerifyAuto && caps.CopyShowsEncryption != object.Yes && caps.ListMetadata != object.Yes,
+		VerifyRead: p.Verify == VerifyRead, RequestsPerSecond: cmp.Or(o.AtRequestsPerSecond, o.RequestsPerSecond, 1000), Prices: prices, Now: time.Now(),
+	})
+	err := rows(func(t *object.Task, _ *object.Outcome) error { e.Add(t); return nil })
+	return e.Estimate(), err
+}

@@ -1,0 +1,170 @@
+package pace
+
+import (
+	"math"
+	"time"
+)
+
+// floor is the share of refusals that have nothing to do with the rate. A store
+// that moves partitions, or has a busy node, answers some SlowDown however few
+// requests it gets; to slow down because of them would end at a standstill.
+//
+// Whether fewer requests bring fewer refusals is seen after a cut to below what
+// the store had just accepted, which a limit would not refuse any of:
+//
+//	the share after such a cut       what follows
+//	fewer                            a limit: the rate recovers from there, and the floor is at most that
+//	the same                         not yet believed, since the limit may have fallen just now: cut again
+//	the same a second time           the floor: the rate from before the cuts is back
+//	more                             a limit that is falling: an ordinary cut
+//
+// Above the floor only what chance does not explain counts as a limit. Every now
+// and then the floor is checked by such a cut without a cause.
+type floor struct {
+	share float64
+	// known is how many replies the share was measured over.
+	known float64
+
+	// looking: a cut was made, and what follows it is compared with before.
+	looking       bool
+	before, after tally
+	vain          int     // looks that showed the same share
+	limit, peak   float64 // from before the first cut in vain
+	// doubt is how long after the last look the floor is checked, and checked when
+	// that look ended.
+	doubt, checked time.Duration
+	settled        time.Duration // after the cut of this look
+}
+
+const (
+	// settling is how long after a cut refusals tell nothing: what the store had
+	// saved up for us was used to the last. At low rates it is the time in which a
+	// request is saved up again.
+	settling = 200 * time.Millisecond
+	// A look takes at least shortLook, and ends with this many refusals or replies
+	// enough to miss them; longLook ends it without.
+	shortLook = 300 * time.Millisecond
+	midLook   = time.Second
+	longLook  = 10 * time.Second
+	evidence  = 8
+	fewest    = 40
+	// convincing is how many looks with the same share raise the floor.
+	convincing = 2
+	// sigmas is how far beyond chance something has to be.
+	sigmas = 3
+	// memory bounds the replies that a floor is averaged over.
+	memory = 5000
+	// A floor is checked after firstDoubt, then ever more seldom.
+	firstDoubt = 20 * time.Second
+	lastDoubt  = 160 * time.Second
+)
+
+// verdict is what a look ends with.
+type verdict uint8
+
+const (
+	undecided verdict = iota // it goes on
+	helped                   // fewer requests brought fewer refusals, or nothing can be told
+	inVain                   // the same share: the rate is cut once more
+	proved                   // the share is the floor
+	worse                    // far more refusals than before
+)
+
+func share(t tally) float64 {
+	if t.ok+t.throttled == 0 {
+		return 0
+	}
+	return float64(t.throttled) / float64(t.ok+t.throttled)
+}
+
+// excess is the share of the replies that a limit refused: of those that the
+// floor would have let through.
+func (f *floor) excess(t tally) float64 {
+	return math.Max(0, share(t)-f.share) / (1 - f.share)
+}
+
+// explains says whether so many refusals are what the floor brings by chance.
+func (f *floor) explains(t tally) bool {
+	if f.share == 0 {
+		return false
+	}
+	n := float64(t.ok + t.throttled)
+	spread := f.share * (1 - f.share) * (n + n*n/f.known)
+	return float64(t.throttled) <= n*(f.share+tolerated)+sigmas*math.Sqrt(spread)+1
+}
+
+// begin starts a look after a cut from limit and peak to rate; before is what was
+// seen until then.
+func (f *floor) begin(before tally, limit, peak, rate float64) {
+	if f.vain == 0 {
+		f.limit, f.peak = limit, peak
+	}
+	f.looking, f.before, f.after = true, before, tally{}
+	saved := time.Duration(float64(time.Second) / (rate * (1 - decrease)))
+	f.settled = min(max(settling, saved), longLook)
+}
+
+func (f *floor) end(now time.Duration) {
+	f.looking, f.checked = false, now
+}
+
+// look takes in what came back sinceCut.
+func (f *floor) look(now, sinceCut time.Duration, t tally) verdict {
+	if sinceCut <= f.settled {
+		if n := t.ok + t.throttled; n >= fewest && share(t) > 1.5*share(f.before)+0.2 {
+			f.end(now)
+			f.vain = 0
+			return worse
+		}
+		return undecided
+	}
+	a := &f.after
+	a.add(t)
+	n := a.ok + a.throttled
+	if a.dt < shortLook || (a.throttled < evidence || n < fewest) && a.dt < midLook || n < fewest && a.dt < longLook {
+		return undecided
+	}
+	f.end(now)
+	switch {
+	case n < fewest, float64(a.throttled) <= math.Max(1, tolerated*float64(n)), !alike(f.before, *a):
+		f.vain = 0
+		if n >= fewest && share(*a) < f.share {
+			f.share, f.known, f.doubt = share(*a), float64(n), firstDoubt
+			if f.share <= tolerated {
+				f.share = 0
+			}
+		}
+		return helped
+	}
+	f.vain++
+	if f.vain < convincing && !f.explains(*a) {
+		return inVain
+	}
+	f.raise()
+	return proved
+}
+
+// alike says whether two tallies can have the same share of refusals.
+func alike(a, b tally) bool {
+	n, m := float64(a.ok+a.throttled), float64(b.ok+b.throttled)
+	p := float64(a.throttled+b.throttled) / (n + m)
+	return math.Abs(share(a)-share(b)) <= tolerated+sigmas*math.Sqrt(p*(1-p)*(1/n+1/m))
+}
+
+// raise takes the share of the last look into the floor.
+func (f *floor) raise() {
+	n := float64(f.after.ok + f.after.throttled)
+	if f.share == 0 || !f.explains(f.after) {
+		f.known, f.doubt = 0, firstDoubt
+	} else {
+		f.doubt = min(lastDoubt, 2*f.doubt)
+	}
+	f.share = (f.share*f.known + float64(f.after.throttled)) / (f.known + n)
+	f.known = math.Min(memory, f.known+n)
+	f.vain = 0
+}
+
+// due says whether it is time to look whether there still is a floor.
+func (f *floor) due(now time.Duration) bool {
+	return f.share > 0 && !f.looking && now-f.checked > f.doubt
+}

@@ -1,0 +1,151 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// refusal is something that the store was taken to do, and may turn out to refuse
+// for the whole run.
+type refusal struct {
+	// of is the operation that it stands in the way of, and finding the capability
+	// that is not there.
+	of      object.Operation
+	finding func(*object.Capabilities) *object.Finding
+	// concerns says whether it does an object; nil for every one.
+	concerns func(*item) bool
+	// log says it once, message in the row of every object that was to go that way.
+	log, message string
+}
+
+// noUpdates: the key is another account's, or the permission is missing. One
+// object's refusal decides for all, since neither differs from object to object.
+var noUpdates = &refusal{of: object.OpUpdate, finding: func(c *object.Capabilities) *object.Finding { return &c.Update },
+	log: "UpdateObjectEncryption was refused, so that objects are copied instead where that loses nothing; " +
+		"grant s3:UpdateObjectEncryption, and use a key of the bucket's own account, to have them updated in place",
+	message: "not updated in place, since UpdateObjectEncryption was refused (AccessDenied)"}
+
+// noCondition: CopyObject takes no condition on its destination beside the one on
+// its source. Whether copies go on without it is the chooser's to say: another route
+// may be guarded, and a loss of others' writes is accepted by name only.
+var noCondition = &refusal{of: object.OpCopy, finding: func(c *object.Capabilities) *object.Finding { return &c.CopyIfMatch },
+	log: "the store does not implement a condition on the destination of CopyObject (If-Match), so that copies go another way that has one, " +
+		"or are conditional on their source alone where writes of others are accepted or kept as versions",
+	message: "CopyObject's condition on the destination (If-Match) is not implemented here, and was left out"}
+
+// keepsKey: CopyObject answers success, and the object stays under the KMS key that it
+// was under. One object shows it for all that are under another key than the target's.
+var keepsKey = &refusal{of: object.OpCopy, finding: func(c *object.Capabilities) *object.Finding { return &c.OtherKey },
+	concerns: func(it *item) bool { return it.run.rules.Target.UnderOtherKey(it.obj.Encryption) },
+	log: "copies keep the KMS key that an object is under, although the store answers success; objects under another key than the target's " +
+		"are read and written again where that loses nothing",
+	message: "not copied, since copies keep the old KMS key here"}
+
+// errKeptKey is the cause of what is not proved for that reason.
+var errKeptKey = errors.New("the copy kept the KMS key")
+
+// narrowed are the decisions that are left when something was refused.
+type narrowed struct {
+	caps    object.Capabilities
+	chooser Chooser
+}
+
+// refused is what the store has refused so far.
+type refused struct {
+	now atomic.Pointer[narrowed] // nil while nothing was
+	mu  sync.Mutex
+}
+
+// of says whether the store refuses it.
+func (f *refused) of(r *refusal) bool {
+	n := f.now.Load()
+	return n != nil && *r.finding(&n.caps) == object.No
+}
+
+// refuse takes what an error tells for the rest of the run. It says whether there
+// are decisions without it.
+func (r *run) refuse(what *refusal, cause error) bool {
+	if r.cfg.Narrow == nil {
+		return false
+	}
+	r.refused.mu.Lock()
+	defer r.refused.mu.Unlock()
+	if r.refused.of(what) {
+		return true
+	}
+	caps := r.cfg.Caps
+	if n := r.refused.now.Load(); n != nil {
+		caps = n.caps
+	}
+	*what.finding(&caps) = object.No
+	r.refused.now.Store(&narrowed{caps, r.cfg.Narrow(caps)})
+	r.cfg.Log.Warn(what.log, "cause", cause)
+	return true
+}
+
+// choose asks the chooser, and the narrowed one where something was refused. What
+// only an update can do is still asked for: its refusal is then the object's own.
+func (it *item) choose() object.Choice {
+	c := it.run.cfg.Chooser.Choose(&it.obj, it.attrs)
+	n := it.run.refused.now.Load()
+	if n == nil {
+		return c
+	}
+	less := n.chooser.Choose(&it.obj, it.attrs)
+	for _, r := range []*refusal{noUpdates, noCondition, keepsKey} {
+		switch {
+		case c.Operation != r.of || !it.run.refused.of(r), r.concerns != nil && !r.concerns(it):
+		case r == noUpdates && less.Operation == object.OpNone:
+			return c
+		case less.Operation == object.OpUndecided:
+		case r == keepsKey && slices.Contains(it.past.redecided, r):
+			it.out.Message = "copied first, and the copy kept the old KMS key; where the bucket keeps versions, that copy is one more old version of it"
+		default:
+			it.out.Message = r.message
+		}
+	}
+	return less
+}
+
+// orAnother passes on what came of an operation, unless the store refused it for a
+// reason that concerns every object: then this one is looked at and decided on anew.
+func (it *item) orAnother(ctx context.Context, op object.Operation, out *object.Outcome, err error) (*object.Outcome, error) {
+	what := refusedFor(op, err)
+	switch {
+	case what == nil, slices.Contains(it.past.redecided, what):
+		return out, err
+	case what == keepsKey && it.task.Object.VersionID != "":
+		return out, err // the copy is the current version now, and that one cannot be it again
+	case !it.run.refuse(what, err):
+		return out, err
+	}
+	it.past.again(what)
+	it.attrs, it.anew = nil, nil
+	if err := it.inspect(ctx); err != nil {
+		return nil, err
+	}
+	if c := it.choose(); c.Operation == object.OpUpdate || what == keepsKey && c.Operation == object.OpNone && !c.Already {
+		return nil, err // nothing else can do it
+	}
+	return it.round(ctx)
+}
+
+// refusedFor tells a refusal that concerns every object from one of this object.
+func refusedFor(op object.Operation, err error) *refusal {
+	e, ok := errors.AsType[*object.Error](err)
+	switch {
+	case !ok:
+	case op == object.OpUpdate && e.Class == object.ClassDenied && e.Op == "UpdateObjectEncryption":
+		return noUpdates
+	case op == object.OpCopy && e.Class == object.ClassUnsupported && e.Op == "CopyObject" && (e.Condition == "If-Match" || e.Condition == "If-None-Match"):
+		return noCondition
+	case op == object.OpCopy && errors.Is(err, errKeptKey):
+		return keepsKey
+	}
+	return nil
+}

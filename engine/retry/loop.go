@@ -1,0 +1,205 @@
+package retry
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// ErrStopping ends the work on an object without an outcome: the run is stopping,
+// and nothing that is known of the object would be true tomorrow. The next run
+// finds it in doubt.
+var ErrStopping = errors.New("abandoned: the run is stopping")
+
+// keyErrorsToStop is how many answers in a row, over all workers and without a
+// success between them, say that the KMS key is unusable before the run stops.
+const keyErrorsToStop = 5
+
+// KeyTries is how often one request is sent to a key that cannot be used.
+const KeyTries = 3
+
+// Pacer lets requests through. Every attempt of every request passes it.
+type Pacer interface {
+	// Enter waits until the call may be sent, or the context ends. A pacer that also
+	// has Drain() fails, from then on, what waits and ends nothing; see Ending.
+	Enter(ctx context.Context, c *object.Call) error
+	// Leave tells how it ended. Called once for every successful Enter.
+	Leave(c *object.Call, r object.Result)
+}
+
+// Observer sees every attempt. Called by many goroutines; must not block, and keeps
+// no pointer.
+type Observer interface {
+	Requested(c *object.Call, r object.Result)
+}
+
+// Loop is the one retry loop of a run: every request goes through it. Its exported
+// fields are set before the first request and none of them is nil, except Renew.
+type Loop struct {
+	Pace     Pacer
+	Observer Observer
+	Log      *slog.Logger
+
+	// MaxAttempts of one request that fails for a moment. Throttling, an
+	// unreachable store and credentials that have to be renewed do not count: they
+	// are waited for as long as the durations say.
+	MaxAttempts    int
+	ThrottleWait   time.Duration
+	OutageWait     time.Duration
+	CredentialWait time.Duration
+	// RequestTimeout of a request that moves no data; a copy gets more by its size.
+	RequestTimeout time.Duration
+	// Backoff before attempt n (from 1) of a request, given what the store asked
+	// for.
+	Backoff func(attempt int, retryAfter time.Duration) time.Duration
+	// Renew fetches fresh credentials; nil where there is nothing to renew.
+	Renew func(context.Context) error
+
+	// Stopping is closed once nobody may wait any longer.
+	Stopping <-chan struct{}
+	// Stop ends the run for an error that every object would meet.
+	Stop func(error)
+
+	keyErrors atomic.Int32
+	renewal   struct {
+		sync.Mutex
+		last time.Time // when credentials were last renewed
+	}
+	told struct {
+		sync.Mutex
+		last time.Time // when the log was last told that the run waits
+	}
+}
+
+// Do sends f until it succeeds or cannot. A mutation that may have been applied
+// although it failed is not sent again here: its error comes back, and
+// object.MaybeApplied says so; see Certain.
+func (l *Loop) Do(ctx context.Context, call object.Call, f func(context.Context) error) error {
+	var trouble object.Class // what the last attempt met, and since when
+	var since time.Time
+	call.Ends = ends(ctx)
+	for attempt := 1; ; attempt++ {
+		if !call.Ends && l.IsStopping() {
+			return ErrStopping
+		}
+		err := l.attempt(ctx, &call, f)
+		if err == nil {
+			if call.KMSKey != "" {
+				l.keyErrors.Store(0)
+			}
+			return nil
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		if class := object.ClassOf(err); class != trouble || since.IsZero() {
+			trouble, since = class, time.Now()
+		}
+		again, counts := l.mayRepeat(&call, err, attempt, time.Since(since))
+		if !again {
+			return err
+		}
+		if !counts {
+			attempt = min(attempt, 6) // waiting for the store keeps its own, longer, pace
+		}
+		if err := l.Pause(ctx, attempt, err); err != nil {
+			return err
+		}
+	}
+}
+
+// attempt sends once: paced, timed, observed.
+func (l *Loop) attempt(ctx context.Context, call *object.Call, f func(context.Context) error) error {
+	if err := l.Pace.Enter(ctx, call); err != nil {
+		if ctx.Err() == nil && l.IsStopping() {
+			return ErrStopping // the pace let it go
+		}
+		return &object.Error{Class: object.ClassCanceled, Op: call.Kind.String(), Message: "not sent: " + err.Error(), Err: err}
+	}
+	start := time.Now()
+	err := l.timed(ctx, call, f)
+	res := object.Result{OK: err == nil, Latency: time.Since(start)}
+	if err != nil {
+		res.Class = object.ClassOf(err)
+		if e, ok := errors.AsType[*object.Error](err); ok {
+			res.RetryAfter = e.RetryAfter
+		}
+	}
+	l.Pace.Leave(call, res)
+	l.Observer.Requested(call, res)
+	return err
+}
+
+// timed bounds one attempt. A copy gets a second more for every 4 MiB: stores
+// answer a CopyObject only when all bytes are there.
+func (l *Loop) timed(ctx context.Context, call *object.Call, f func(context.Context) error) error {
+	limit := l.RequestTimeout + time.Duration(call.Bytes/(4<<20))*time.Second
+	tctx := withLimit(ctx, limit)
+	defer tctx.release()
+	err := f(tctx)
+	if err != nil && ctx.Err() == nil && tctx.Err() != nil {
+		// Our own time limit, not the run's end: unless it was never sent, the request
+		// may have been applied.
+		e, _ := errors.AsType[*object.Error](err)
+		return &object.Error{Class: object.ClassTransient, Op: call.Kind.String(),
+			Message: "no answer within " + limit.String(), Err: err, NotSent: e != nil && e.NotSent,
+			Hint: "the store hangs; the request is repeated after asking the store"}
+	}
+	return err
+}
+
+// mayRepeat says whether the same request is sent again, and whether that counts
+// as an attempt.
+func (l *Loop) mayRepeat(call *object.Call, err error, attempt int, waited time.Duration) (again, counts bool) {
+	switch class := object.ClassOf(err); class {
+	case object.ClassThrottled, object.ClassKMSThrottled:
+		return waited < l.ThrottleWait, false
+	case object.ClassUnreachable:
+		return waited < l.OutageWait, false
+	case object.ClassCredentials:
+		return l.Renew != nil && waited < l.CredentialWait, false
+	case object.ClassKey:
+		switch {
+		case call.OtherKey:
+			return false, true // whose key it is has to be asked
+		case call.KMSKey != "" && l.KeyRefused(err):
+			return false, true
+		}
+		return attempt < KeyTries, true
+	case object.ClassTransient, object.ClassFull:
+		if call.Kind.Mutates() && !repeatable(call.Kind) && object.MaybeApplied(err) {
+			return false, true
+		}
+		return !l.enough(attempt, err, waited), class == object.ClassTransient
+	}
+	return false, true
+}
+
+// KeyRefused counts an answer that the key of the run's target is unusable. It says
+// whether that was one too many, and the run stops.
+func (l *Loop) KeyRefused(err error) (stops bool) {
+	if l.keyErrors.Add(1) < keyErrorsToStop {
+		return false
+	}
+	l.Stop(err)
+	return true
+}
+
+// enough says whether a request that failed for a moment, n times by now, is given
+// up. Waiting for room does not count: it lasts as long as an outage may.
+func (l *Loop) enough(n int, err error, waited time.Duration) bool {
+	if object.ClassOf(err) == object.ClassFull {
+		return waited >= l.OutageWait
+	}
+	return n >= l.MaxAttempts
+}
+
+// repeatable mutations have the same effect when they are applied twice.
+func repeatable(k object.RequestKind) bool {
+	return k == object.ReqCopyPart || k == object.ReqAbort || k == object.ReqPutDetail
+}

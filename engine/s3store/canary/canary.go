@@ -1,0 +1,201 @@
+package canary
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3store/patience"
+)
+
+// canary is one probe of one bucket. It remembers everything it made, and takes all
+// of it away again.
+//
+// Questions that do not need one another's answers are asked at the same time,
+// each by a copy of its own; see together.
+type canary struct {
+	s Store
+	o Options
+	// caps is where all copies put what they find out, each into other fields.
+	caps *object.Capabilities
+	// notes of this copy; those of all end up in caps.
+	notes []string
+	// name begins the key of every throwaway object.
+	name string
+	// target is the job's, with ShownKeyID once it was seen.
+	target object.Target
+	// dress is what an object can have on here, kept is what HEAD shows of it: what a
+	// copy has to keep.
+	dress dress
+	kept  object.Attributes
+	// direct is the object that was put under the target; targetRefused is set where
+	// that was answered with an error, so that nothing is known of the store's honesty.
+	direct        *thing
+	targetRefused bool
+	// subject is what a copy left that was answered; its conditions are asked of it.
+	subject *subject
+	// uploaded was the source of a multipart copy that worked.
+	uploaded *thing
+	// spent is an object about which nothing more is asked.
+	spent *thing
+	// lock is set on a bucket that can hold locks, lockAll on one that would lock
+	// every new object for longer than the probe lasts.
+	lock, lockAll bool
+	skew          time.Duration // the store's clock minus ours
+	litter        *litter       // of all copies
+	// wanted is an error once nothing more shall be sent.
+	wanted func() error
+}
+
+// lockFor is how long a canary may be locked: long enough for the store to accept
+// the date, short enough to wait for where governance may not be bypassed.
+const lockFor = 20 * time.Second
+
+func newCanary(s Store, o Options, name string) *canary {
+	return &canary{s: s, o: o, caps: &object.Capabilities{Source: "canary"}, target: o.Target,
+		name: name, lock: o.Facts.ObjectLock == object.Yes, litter: newLitter(), wanted: always}
+}
+
+func always() error { return nil }
+
+// question is one thing that a canary asks. Its error means that nothing was
+// learnt, and ends the probe.
+type question func(*canary, context.Context) error
+
+// together asks questions that do not need one another's answers: what a canary
+// costs is the way to the store and back. Notes stand in the order of the
+// questions, and the first error is returned. No question is broken off because
+// of another's: a request without its answer may still make an object after
+// everything was removed.
+func (c *canary) together(ctx context.Context, questions ...question) error {
+	copies, errs := make([]canary, len(questions)), make([]error, len(questions))
+	var wg sync.WaitGroup
+	for i := range copies { // all before the first is asked, which may write to c
+		copies[i] = *c
+		copies[i].notes = nil
+	}
+	for i, ask := range questions {
+		wg.Go(func() { errs[i] = ask(&copies[i], ctx) })
+	}
+	wg.Wait()
+	for i := range copies {
+		c.notes = append(c.notes, copies[i].notes...)
+	}
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *canary) note(format string, args ...any) {
+	c.notes = append(c.notes, fmt.Sprintf(format, args...))
+}
+
+// try sends a request until it is answered. What is returned is an answer, or
+// inconclusive: see undecided.
+func (c *canary) try(ctx context.Context, send func() error) error {
+	return patience.Try(ctx, c.o.Bucket, func() error {
+		if err := c.wanted(); err != nil {
+			return err
+		}
+		return send()
+	})
+}
+
+// undecided says whether err answers nothing about the store, so that the probe
+// has to end with it: no connection, no time, no permission to ask, a key that
+// cannot be used.
+func undecided(err error) bool {
+	var e *object.Error
+	if !errors.As(err, &e) {
+		return err != nil
+	}
+	switch e.Class {
+	case object.ClassTransient:
+		return e.HTTPStatus == 0
+	case object.ClassCanceled, object.ClassUnreachable, object.ClassFull, object.ClassThrottled, object.ClassKMSThrottled,
+		object.ClassCredentials, object.ClassKey, object.ClassNoBucket:
+		return true
+	}
+	return false
+}
+
+// denied: a permission is missing, so that nothing is known of the store.
+func denied(err error) bool { return object.ClassOf(err) == object.ClassDenied }
+
+// reason is a refusal in short.
+func reason(err error) string {
+	var e *object.Error
+	if !errors.As(err, &e) {
+		return err.Error()
+	}
+	if e.Code != "" {
+		return e.Code
+	}
+	if e.HTTPStatus != 0 {
+		return http.StatusText(e.HTTPStatus)
+	}
+	return e.Message
+}
+
+// both is what two observations of one ability say together: one No is a No, and
+// nothing observed says nothing.
+func both(a, b object.Finding) object.Finding {
+	switch {
+	case a == object.No || b == object.No:
+		return object.No
+	case a == object.Unknown:
+		return b
+	case b == object.Unknown:
+		return a
+	}
+	return object.Yes
+}
+
+// until is a date that is in the future for the store, and soon.
+func (c *canary) until() time.Time {
+	return time.Now().Add(c.skew + lockFor).UTC().Truncate(time.Second)
+}
+
+// prepare looks, where locks are possible, at the store's clock and at a default
+// retention, which would lock every throwaway object for its whole length: they are
+// then put under a short governance retention of their own, and the first one is read
+// back before any other is made.
+func (c *canary) prepare(ctx context.Context) error {
+	if !c.lock {
+		return nil
+	}
+	mode := ""
+	err := c.together(ctx,
+		func(q *canary, ctx context.Context) error {
+			return q.try(ctx, func() (err error) { c.skew, err = q.s.Ahead(ctx, c.o.Bucket); return err })
+		},
+		func(q *canary, ctx context.Context) (err error) {
+			mode, err = q.s.DefaultLock(ctx, c.o.Bucket)
+			return err
+		})
+	if err != nil || mode == "" {
+		return err
+	}
+	c.lockAll = true
+	first, _, err := c.put(ctx, "lock", nil)
+	if err != nil {
+		return err
+	}
+	mode, until, _, err := c.s.Lock(ctx, first.ref)
+	if err != nil {
+		return err
+	}
+	if mode != "GOVERNANCE" || until.Sub(time.Now().Add(c.skew)) > 2*lockFor {
+		return &object.Error{Class: object.ClassUnsupported, Op: "Probe", Ref: first.ref,
+			Message: fmt.Sprintf("the bucket locks every new object (%s until %s), also one that asked for a short lock", mode, until.Format(time.RFC3339)),
+			Hint:    "what this store can do cannot be tried out here without leaving locked objects: try in a bucket without a default retention"}
+	}
+	return nil
+}

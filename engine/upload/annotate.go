@@ -1,0 +1,86 @@
+package upload
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// annotate writes annotations on the copy that has the ETag, and reads them back. One
+// that is there already is left alone: it is ours, of a process that died, or somebody
+// else's later word.
+func (c *Copier) annotate(ctx context.Context, dest object.Ref, etag string, all []object.Annotation) error {
+	if len(all) == 0 {
+		return nil
+	}
+	var there []object.Annotation
+	err := c.Loop.Do(ctx, getDetail(dest), func(ctx context.Context) (err error) {
+		there, err = c.Store.Annotations(ctx, dest)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		a := &all[i]
+		if slices.ContainsFunc(there, func(t object.Annotation) bool { return t.Name == a.Name }) {
+			continue
+		}
+		if err := c.putAnnotation(ctx, dest, etag, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Copier) putAnnotation(ctx context.Context, dest object.Ref, etag string, a *object.Annotation) error {
+	put := func(ctx context.Context) error { return c.Store.PutAnnotation(ctx, dest, etag, a) }
+	if err := c.Loop.Do(ctx, putDetail(dest), put); err != nil {
+		return err
+	}
+	var text []byte
+	err := c.Loop.Do(ctx, getDetail(dest), func(ctx context.Context) (err error) {
+		text, err = c.Store.Annotation(ctx, dest, a.Name)
+		return err
+	})
+	switch {
+	case object.ClassOf(err) == object.ClassGone, err == nil && !bytes.Equal(text, a.Text):
+		return lostDetail("PutObjectAnnotation", dest, "the annotations")
+	}
+	return err
+}
+
+// noSuchObject is an ETag that no object has.
+var noSuchObject = strings.Repeat("0", 32)
+
+// MayAnnotate asks whether annotations may be written where the copy goes, before it
+// drops them: by a PUT of one that is there already, as it is, on a condition that does
+// not hold. The store refuses it for want of permission, or because of the condition.
+func (c *Copier) MayAnnotate(ctx context.Context, dest object.Ref, a *object.Annotation) (bool, error) {
+	err := c.Loop.Do(ctx, putDetail(dest), func(ctx context.Context) error {
+		return c.Store.PutAnnotation(ctx, dest, noSuchObject, a)
+	})
+	switch object.ClassOf(err) {
+	case object.ClassDenied:
+		return false, nil
+	case object.ClassChanged, object.ClassGone: // as it has to be, in place and elsewhere
+		return true, nil
+	}
+	return err == nil, err
+}
+
+// LocksNewObjects says whether a copy is locked by a rule of its bucket, so that it
+// takes no annotation.
+func (c *Copier) LocksNewObjects(ctx context.Context, bucket string) (locks object.Finding, err error) {
+	if c.Rules.Facts.ObjectLock == object.No {
+		return object.No, nil
+	}
+	err = c.Loop.Do(ctx, getDetail(object.Ref{Bucket: bucket}), func(ctx context.Context) (err error) {
+		locks, err = c.Store.LocksNewObjects(ctx, bucket)
+		return err
+	})
+	return locks, err
+}

@@ -1,0 +1,135 @@
+package upload
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/resealhq/reseal/engine/look"
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/retry"
+)
+
+const completeOp = "CompleteMultipartUpload"
+
+// complete ends the upload, conditional on the destination. Where the answer is
+// lost, ListParts tells whether the upload is still there to be completed.
+func (m *Copy) complete(ctx context.Context, src Source, u *object.Upload, parts []object.Part) (reply object.CopyReply, err error) {
+	ctx = retry.Ending(ctx)
+	req := m.c.Rules.Complete(u, src.Object, parts)
+	if err := m.lookAgain(ctx, src, u); err != nil {
+		return reply, err
+	}
+	call := object.Call{Kind: object.ReqComplete, Key: u.Target.Key, KMSKey: m.c.Rules.KMSKey(src.Object), OtherKey: m.c.Rules.OtherKey(src.Object)}
+	send := func(ctx context.Context) (err error) {
+		m.Attempts++
+		reply, err = m.c.Store.CompleteUpload(ctx, req)
+		return noUpload(err)
+	}
+	_, err = m.c.Loop.Certain(ctx, call, send, retry.AskFunc(func(ctx context.Context, lost error) (bool, error) {
+		found, err := m.completedAlready(ctx, u)
+		switch {
+		case found != nil:
+			reply = *found
+			return true, nil
+		case errors.Is(err, retry.ErrStopping), object.ClassOf(err) == object.ClassChanged, object.ClassOf(err) == object.ClassGone:
+			return false, err
+		case err != nil:
+			return false, lost // what became of it is not known: the upload's record has to stay
+		}
+		return false, nil
+	}))
+	return reply, err
+}
+
+// lookAgain narrows the window in which what others change is lost. Nothing in S3
+// guards tags, annotations, grants, lock and metadata; the parts of a long copy give people
+// hours to change them. Where a single part was copied, that window is no longer
+// than a CopyObject's, and only the bytes are looked at, where Complete honours no
+// condition on them.
+func (m *Copy) lookAgain(ctx context.Context, src Source, u *object.Upload) error {
+	switch {
+	case len(u.PartSizes) > 1:
+		now, err := m.c.Look.Inspect(ctx, &m.row, src.Changed)
+		if err != nil {
+			return err
+		}
+		return m.unchanged(ctx, now, u)
+	case m.c.Rules.Caps.CompleteIfMatch == object.Yes || !m.c.Rules.Dest.InPlace():
+		return nil
+	}
+	h, err := m.c.Look.Head(ctx, m.c.Store.Hot, u.Target)
+	if err == nil && h.ETag != u.ETag {
+		return look.ChangedSince(completeOp, u.Target)
+	}
+	return err
+}
+
+// unchanged is an error of ClassChanged where the object, inspected just now, is
+// another one than the upload was begun for, or carries something else.
+func (m *Copy) unchanged(ctx context.Context, now *object.Head, u *object.Upload) error {
+	if now.ETag == u.ETag && now.Size == u.Size {
+		if err := m.c.Look.ReadTags(ctx, now.Ref, &now.Attributes); err != nil {
+			return err
+		}
+		if err := m.c.Look.ListAnnotations(ctx, &now.Object, &now.Attributes); err != nil {
+			return err
+		}
+		req := m.c.Rules.Copy(&now.Object, &now.Attributes, object.Choice{Operation: object.OpMultipart}, time.Now())
+		if bytes.Equal(req.Carries(), u.Carries) {
+			return nil
+		}
+	}
+	return look.ChangedSince(completeOp, u.Target)
+}
+
+// completedAlready asks what became of a Complete whose answer was lost. An upload
+// that is still listed was not completed.
+func (m *Copy) completedAlready(ctx context.Context, u *object.Upload) (*object.CopyReply, error) {
+	_, err := m.c.listParts(ctx, u)
+	if object.ClassOf(err) != object.ClassNoUpload {
+		return nil, err
+	}
+	h, err := m.c.Look.Head(ctx, m.c.Store.Hot, u.Target)
+	if err != nil {
+		return nil, err
+	}
+	made := h.Size == u.NewSize() && (m.keptNone() || m.c.Rules.Target.Satisfied(&h.Object))
+	if made && m.made != nil {
+		if made, err = m.made(ctx, h); err != nil {
+			return nil, err
+		}
+	}
+	if !made {
+		return nil, look.ChangedSince(completeOp, u.Target)
+	}
+	return &object.CopyReply{ETag: h.ETag, VersionID: h.ShownVersionID, Encryption: h.Encryption, RequestID: h.RequestID}, nil
+}
+
+// keptNone: an object that nobody encrypted may have become anything.
+func (m *Copy) keptNone() bool {
+	return m.made != nil && m.c.Rules.Keeps && m.c.Rules.Target.SSE == object.SSENone
+}
+
+func (c *Copier) listParts(ctx context.Context, u *object.Upload) (parts []object.Part, err error) {
+	call := object.Call{Kind: object.ReqListParts, Key: u.Target.Key}
+	err = c.Loop.Do(ctx, call, func(ctx context.Context) (err error) {
+		parts, err = c.Store.ListParts(ctx, u.Target, u.ID, &c.Rules.Target)
+		return noUpload(err)
+	})
+	return parts, err
+}
+
+// noUpload makes one error of the two by which stores say that an upload is not
+// there. Ceph answers NoSuchKey, which would say of any other request that the object
+// is gone; whether it is, only a HEAD tells.
+func noUpload(err error) error {
+	e, ok := errors.AsType[*object.Error](err)
+	if !ok || e.Class != object.ClassGone {
+		return err
+	}
+	named := *e
+	named.Class = object.ClassNoUpload
+	return &named
+}

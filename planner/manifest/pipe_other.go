@@ -1,0 +1,6 @@
+//go:build !unix
+
+package manifest
+
+// Pipes have no names that could be opened here.
+const nonBlocking = 0

@@ -1,0 +1,121 @@
+package planner
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// Needs is what of a source depends on one KMS key.
+type Needs struct {
+	Current    Amount `json:"current"`
+	Noncurrent Amount `json:"noncurrent"`
+	// Locked are those of both that a retention or a legal hold protects.
+	Locked Amount `json:"locked"`
+	// Example is one that depends.
+	Example object.Ref `json:"-"`
+	// ClientSide objects are under an envelope of an S3 encryption client. Which key
+	// wraps it only that key's KMS can tell.
+	ClientSide Amount `json:"client_side"`
+	// Unanswered objects could not be asked about; Unanswer is what one of them met.
+	Unanswered uint64 `json:"unanswered"`
+	Unanswer   error  `json:"-"`
+}
+
+// Any says whether anything depends.
+func (n *Needs) Any() bool { return n.Current.Objects+n.Noncurrent.Objects > 0 }
+
+// NeedsOptions say which key is meant, and how objects are asked about.
+type NeedsOptions struct {
+	// Same says whether a key, as the store shows it, is the one.
+	Same func(shown string) bool
+	// Inspect is asked about objects whose row does not tell the encryption, and
+	// with Locks also about those that depend.
+	Inspect    Inspector
+	Inspectors int
+	Locks      bool
+	// Passed is told after every page how many rows were counted. Called by many
+	// goroutines; must not block.
+	Passed func(rows int)
+}
+
+// FindNeeds reads the source to its end and counts what depends on a key. It changes
+// nothing, and memory does not grow with the source. An error means that the count
+// is not complete.
+func FindNeeds(ctx context.Context, src Source, opt NeedsOptions) (*Needs, error) {
+	f := &needsFinder{opt: opt, inspecting: newInspecting(opt.Inspect, opt.Inspectors)}
+	err := src.Read(ctx, nil, func(page object.Page) error { return f.page(ctx, page.Objects) })
+	return &f.found, err
+}
+
+type needsFinder struct {
+	opt NeedsOptions
+	inspecting
+	mu    sync.Mutex
+	found Needs
+}
+
+func (f *needsFinder) page(ctx context.Context, rows []object.Object) error {
+	var ask []*object.Object
+	f.mu.Lock()
+	for i := range rows {
+		o := &rows[i]
+		e := &o.Encryption
+		switch {
+		case o.DeleteMarker:
+		case !told(o), f.opt.Locks && !o.Locked() && e.Type.KMS() && f.opt.Same(e.KMSKeyID):
+			ask = append(ask, o)
+		default:
+			f.count(o)
+		}
+	}
+	f.mu.Unlock()
+	results, err := f.all(ctx, ask)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range results {
+		switch r := &results[i]; {
+		case r.gone():
+		case r.err != nil:
+			f.found.Unanswered++
+			f.found.Unanswer = r.err
+		default:
+			o := r.head.Object
+			o.Noncurrent = ask[i].Noncurrent // a HEAD does not tell
+			f.count(&o)
+		}
+	}
+	if f.opt.Passed != nil {
+		f.opt.Passed(len(rows))
+	}
+	return nil
+}
+
+// count is called under the mutex.
+func (f *needsFinder) count(o *object.Object) {
+	if o.ClientSide.Encrypted() {
+		f.found.ClientSide.add(o.Size)
+	}
+	e := &o.Encryption
+	switch {
+	case !told(o):
+		f.found.Unanswered++
+		f.found.Unanswer = errors.New(o.Ref.String() + " does not show how it is encrypted, or with which key")
+		return
+	case !e.Type.KMS() || !f.opt.Same(e.KMSKeyID):
+		return
+	case o.Noncurrent:
+		f.found.Noncurrent.add(o.Size)
+	default:
+		f.found.Current.add(o.Size)
+	}
+	f.found.Example = o.Ref
+	if o.Locked() {
+		f.found.Locked.add(o.Size)
+	}
+}
