@@ -63,6 +63,8 @@ type Estimate struct {
 	Work    []Work       `json:"work"`
 	Already Amount       `json:"already"`
 	Left    []LeftBehind `json:"left"`
+	// Choices are why the operations of Work were chosen.
+	Choices []Ground `json:"choices"`
 	// Requests by kind, the names of object.RequestKind.
 	Requests map[string]uint64 `json:"requests"`
 	KMSCalls uint64            `json:"kms_calls"`
@@ -97,6 +99,10 @@ type EstimateOptions struct {
 	VerifyHead, VerifyRead bool
 	// RequestsPerSecond is the pace for the duration; 0 gives none.
 	RequestsPerSecond float64
+	// Chooser is what decided on the tasks, Key why it knows no ARN for the target's key.
+	// Without it the estimate gives no reasons.
+	Chooser *Chooser
+	Key     KeyUnresolved
 	// Prices; nil means DefaultPrices. Now is the time that ages are counted to.
 	Prices *Prices
 	Now    time.Time
@@ -110,6 +116,7 @@ type Estimator struct {
 	already  Amount
 	work     map[workKey]*Amount
 	left     map[object.Reason]*Amount
+	grounds  map[Ground]*Amount
 	early    map[string]*Exposure
 	requests [object.NumRequestKinds]uint64
 	cost     Cost
@@ -132,7 +139,7 @@ func NewEstimator(opt EstimateOptions) *Estimator {
 	if opt.Prices == nil {
 		opt.Prices = DefaultPrices()
 	}
-	return &Estimator{opt: opt, work: map[workKey]*Amount{}, left: map[object.Reason]*Amount{}, early: map[string]*Exposure{}}
+	return &Estimator{opt: opt, work: map[workKey]*Amount{}, left: map[object.Reason]*Amount{}, grounds: map[Ground]*Amount{}, early: map[string]*Exposure{}}
 }
 
 // Add takes one task of the plan.
@@ -149,6 +156,11 @@ func (e *Estimator) Add(t *object.Task) {
 		return
 	}
 	at(e.work, workKey{o.Encryption.Type, className(o.StorageClass), t.Operation}).add(o.Size)
+	if c := e.opt.Chooser; c != nil {
+		if g, is := c.Why(o, t.Operation, e.opt.Key); is {
+			at(e.grounds, g).add(o.Size)
+		}
+	}
 	if !o.Settled && t.Operation != object.OpRewrite { // reading it inspects it
 		e.get(object.ReqHead, o.StorageClass, 1)
 	}
@@ -347,7 +359,7 @@ func gigabytes(n int64) float64 { return float64(n) / (1 << 30) }
 // Estimate is the sum of what was added. It may be asked for at any time.
 func (e *Estimator) Estimate() *Estimate {
 	out := &Estimate{Total: e.total, Already: e.already, Requests: map[string]uint64{}, KMSCalls: uint64(e.kms + 0.5), Growth: e.growth, ClientBytes: e.through,
-		Cost: e.cost, RequestsPerSecond: e.opt.RequestsPerSecond, Work: []Work{}, Left: []LeftBehind{}, EarlyDeletion: []Exposure{}}
+		Cost: e.cost, RequestsPerSecond: e.opt.RequestsPerSecond, Work: []Work{}, Left: []LeftBehind{}, Choices: e.choices(), EarlyDeletion: []Exposure{}}
 	for k, a := range e.work {
 		name := k.operation.String()
 		out.Work = append(out.Work, Work{Source: k.source, StorageClass: k.class, Operation: name, Amount: *a})

@@ -35,6 +35,7 @@ func (e *Estimate) WriteText(w io.Writer) error {
 		row(x.Amount, "left: "+string(x.Reason))
 	}
 	b.WriteByte('\n')
+	e.writeChoices(&b)
 	var requests []string
 	for _, k := range slices.Sorted(maps.Keys(e.Requests)) {
 		requests = append(requests, comma(e.Requests[k])+" "+k)
@@ -62,6 +63,19 @@ func (e *Estimate) WriteText(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeChoices says why objects go by their operation, and what would be cheaper.
+func (e *Estimate) writeChoices(b *strings.Builder) {
+	for _, g := range e.Choices {
+		wrap(b, g.Operation, object.Printable(count(g.Objects, "object")+": "+g.Why))
+		if g.Cheaper != "" {
+			wrap(b, "  cheaper", object.Printable(g.Cheaper))
+		}
+	}
+	if len(e.Choices) > 0 {
+		b.WriteByte('\n')
+	}
 }
 
 func (e *Estimate) undecided() (n uint64) {

@@ -33,6 +33,7 @@ type scriptStore struct {
 //	s3 rules RULE                   set a fault rule (see s3test.ParseRule)
 //	s3 latency OP DURATION          make OP slow
 //	s3 key NAME STATE               Enabled Disabled PendingDeletion Denied
+//	s3 keydeny NAME [ACTION]        refuse the action on the key; none takes it back
 //	s3 deny BUCKET ACTION [KEYS]    KEYS is a glob
 //	s3 allow BUCKET                 take every deny back
 //	s3 forget                       forget the requests so far
@@ -79,6 +80,8 @@ func storeCommand(ts *testscript.TestScript, neg bool, args []string) {
 		st.server.SetLatency(map[string]time.Duration{a[1]: d})
 	case "key":
 		st.server.KMS.SetKeyState(st.keys[a[1]], s3test.KeyState(a[2]))
+	case "keydeny":
+		st.server.KMS.Deny(st.keys[a[1]], strings.Fields(a[2])...)
 	case "deny":
 		st.server.ConfigureBucket(a[1], func(c *s3test.BucketConfig) { c.Deny = append(c.Deny, s3test.Deny{Action: a[2], Keys: a[3]}) })
 	case "allow":

@@ -12,6 +12,7 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
 	"github.com/resealhq/reseal/engine/wire"
+	"github.com/resealhq/reseal/planner"
 	"github.com/resealhq/reseal/planner/manifest"
 )
 
@@ -53,6 +54,8 @@ type learnt struct {
 	// be had), ShownKeyID as the store shows it.
 	KMSKeyID   string `json:"kms_key_id,omitempty"`
 	ShownKeyID string `json:"shown_key_id,omitempty"`
+	// KeyUnresolved is why KMSKeyID is no ARN, where the target's key is given by another name.
+	KeyUnresolved planner.KeyUnresolved `json:"key_unresolved,omitempty"`
 	// Bucket that the objects are in; from the source or from the manifest.
 	Bucket string `json:"bucket"`
 	// KeyStoreRate is how many requests a second the key store of the target's key

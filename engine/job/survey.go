@@ -8,6 +8,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
+	"github.com/resealhq/reseal/planner"
 	"github.com/resealhq/reseal/planner/doctor"
 )
 
@@ -108,10 +109,14 @@ func (s *session) askKey(ctx context.Context) (*key, error) {
 	k, err := s.store.ResolveKey(ctx, t.keyName())
 	switch class := object.ClassOf(err); {
 	case errors.Is(err, s3store.ErrNoKMS):
+		s.learnt.KeyUnresolved = planner.KeyNoKMS
 		return nil, nil
 	case class == object.ClassCredentials, class == object.ClassUnreachable, class == object.ClassCanceled:
 		return nil, err
 	case err != nil:
+		if class == object.ClassDenied {
+			s.learnt.KeyUnresolved = planner.KeyDenied
+		}
 		return &key{Key: doctor.Key{Problem: err.Error()}, err: err}, nil
 	}
 	s.learnt.ShownKeyID = k.ARN

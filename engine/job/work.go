@@ -288,10 +288,15 @@ func (w *work) rewraps(cfg *engine.Config) error {
 
 // chooser is the plan's and the workers' way to decide.
 func (w *work) chooser() *planner.Chooser {
-	p := &w.job.Policy
-	return &planner.Chooser{Target: w.target(), Caps: w.learnt.Caps, Facts: w.learnt.Facts, Dest: w.learnt.Dest,
+	return w.job.chooser(&w.learnt)
+}
+
+// chooser decides what is to be done with an object, by what is known.
+func (j *Job) chooser(known *learnt) *planner.Chooser {
+	p := &j.Policy
+	return &planner.Chooser{Target: known.target(&j.Spec), Caps: known.Caps, Facts: known.Facts, Dest: known.Dest,
 		MultipartThreshold: p.MultipartThreshold, Strict: p.Guard == GuardStrict, Unseen: p.Inspect == InspectNever,
-		Accept: p.losses(), Operation: p.restriction(), Reupload: w.job.reupload()}
+		Accept: p.losses(), Operation: p.restriction(), Reupload: j.reupload()}
 }
 
 // narrowed decides as chooser does, on a store that turned out to do less.
@@ -373,7 +378,7 @@ func (j *Job) estimate(known *learnt, rows report.Rows, o *PlanOptions) (*planne
 	caps := &known.Caps
 	e := planner.NewEstimator(planner.EstimateOptions{
 		Target: known.target(&j.Spec), Caps: *caps, Facts: known.Facts, Elsewhere: j.Spec.Target.DestBucket != "",
-		Annotations: j.keepsAnnotations(known), Reupload: j.reupload(),
+		Annotations: j.keepsAnnotations(known), Reupload: j.reupload(), Chooser: j.chooser(known), Key: known.KeyUnresolved,
 		PartSize: p.PartSize, VerifyHead: p.Verify == VerifyHead || p.Verify == VerifyAuto && caps.CopyShowsEncryption != object.Yes && caps.ListMetadata != object.Yes,
 		VerifyRead: p.Verify == VerifyRead, RequestsPerSecond: cmp.Or(o.AtRequestsPerSecond, o.RequestsPerSecond, 1000), Prices: prices, Now: time.Now(),
 	})
