@@ -159,6 +159,7 @@ const (
 	outRequestID
 	outFinished
 	outClientSide
+	outInferred
 )
 
 // outcome writes the value of o/<seq>. State comes right after the version, so
@@ -171,7 +172,8 @@ func (e *encoder) outcome(o *object.Outcome) {
 		flag(outBefore, o.Before != object.Encryption{}) | flag(outAfter, o.After != object.Encryption{}) |
 		flag(outNewVersion, o.NewVersionID != "") | flag(outOldKept, o.OldVersionKept) |
 		flag(outRequestID, o.RequestID != "") | flag(outFinished, !o.FinishedAt.IsZero()) |
-		flag(outClientSide, o.ClientSideBefore != "" || o.ClientSideAfter != "")
+		flag(outClientSide, o.ClientSideBefore != "" || o.ClientSideAfter != "") |
+		flag(outInferred, o.Inferred)
 	e.byte(valueVersion)
 	e.byte(byte(o.State))
 	e.byte(byte(o.Operation))
@@ -256,6 +258,7 @@ func decodeOutcome(d *dict, seq uint64, b []byte, o *object.Outcome) error {
 		o.NewVersionID = r.token()
 	}
 	o.OldVersionKept = flags&outOldKept != 0
+	o.Inferred = flags&outInferred != 0
 	if flags&outRequestID != 0 {
 		o.RequestID = r.token()
 	}

@@ -46,9 +46,9 @@ func (it *item) replace(ctx context.Context, op string, call object.Call, req *o
 		return nil, it.withoutIntent(err)
 	}
 	if found != nil {
-		reply = object.CopyReply{ETag: found.ETag, VersionID: found.ShownVersionID, RequestID: found.RequestID}
+		reply = object.CopyReply{ETag: found.ETag, VersionID: found.ShownVersionID, RequestID: found.RequestID, Inferred: true}
 	}
-	it.out.RequestID, it.out.NewVersionID = reply.RequestID, reply.VersionID
+	it.out.RequestID, it.out.NewVersionID, it.out.Inferred = reply.RequestID, reply.VersionID, reply.Inferred
 	if err := it.reapplied(ctx, &reply, it.run.uploads.Reapply(ctx, dest, reply.ETag, dropped)); err != nil {
 		if object.ClassOf(err) == object.ClassChanged && !it.past.lost { // what it carries now is another client's
 			err = cmp.Or(it.dropIntent(), err)
@@ -165,7 +165,7 @@ func (it *item) resumeReapply(ctx context.Context, u *object.Upload) (*object.Ou
 		return nil, it.dropIntent()
 	}
 	it.out.Operation = object.OpCopy
-	it.out.NewVersionID = h.ShownVersionID
+	it.out.NewVersionID, it.out.Inferred = h.ShownVersionID, true
 	if err := it.run.uploads.Reapply(ctx, dest, h.ETag, u.Reapply); err != nil {
 		return nil, err
 	}
@@ -174,7 +174,7 @@ func (it *item) resumeReapply(ctx context.Context, u *object.Upload) (*object.Ou
 	}
 	it.out.ETagBefore, it.out.Before = u.ETag, it.task.Object.Encryption
 	if it.task.InDoubt {
-		it.out.Message = "done by an earlier process of this job; proved after an interruption"
+		it.out.Message = "found as wanted after an interruption and written since it was planned, most likely by an earlier process of this job"
 	}
 	return it.done(h.ETag, h.Encryption), nil
 }
@@ -229,7 +229,7 @@ func (it *item) completed(ctx context.Context, reply object.CopyReply, err error
 		it.out.Message = "an upload of it may be left open, since the answer to a CreateMultipartUpload was lost; the log names it where there is one"
 	}
 	if reply.ETag != "" {
-		it.out.RequestID, it.out.NewVersionID = reply.RequestID, reply.VersionID
+		it.out.RequestID, it.out.NewVersionID, it.out.Inferred = reply.RequestID, reply.VersionID, reply.Inferred
 		err = it.reapplied(ctx, &reply, err)
 	}
 	if err != nil {

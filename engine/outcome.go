@@ -82,7 +82,7 @@ func (it *item) acknowledged(out *object.Outcome) *object.Outcome {
 	if sent := it.past.unanswered; !it.past.written() && sent != nil && it.past.changed &&
 		sent.obj.ETag != it.obj.ETag && !otherBytes(&sent.obj, sent.attrs, &it.obj, it.attrs) {
 		it.out, it.out.ClientSideAfter = sent.out, envelope
-		it.out.NewVersionID = it.version
+		it.out.NewVersionID, it.out.Inferred = it.version, true
 		it.out.Message = "found as wanted after a request that got no answer"
 		return it.done(etag, shown)
 	}
@@ -118,8 +118,8 @@ func (it *item) foundDone() {
 	if it.out.Operation == object.OpUndecided {
 		it.out.Operation = object.OpCopy
 	}
-	it.out.Message = "done by an earlier process of this job; proved after an interruption"
-	it.out.NewVersionID = it.version
+	it.out.Message = "found as wanted after an interruption and written since it was planned, most likely by an earlier process of this job"
+	it.out.NewVersionID, it.out.Inferred = it.version, true
 }
 
 // orOutcome turns an error about this object into its outcome; errors that

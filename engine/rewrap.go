@@ -122,11 +122,11 @@ func (it *item) underAlready(shown object.ClientSide) *object.Outcome {
 	}
 	if it.past.doubt {
 		it.out.ETagBefore = row.ETag
-		it.out.Message = "done by an earlier process of this job; proved after an interruption"
+		it.out.Message = "found as wanted after an interruption and written since it was planned, most likely by an earlier process of this job"
 	} else {
 		it.out.Message = "done by a request whose answer was lost; found as wanted afterwards"
 	}
-	it.out.Operation, it.out.NewVersionID = op, it.version
+	it.out.Operation, it.out.NewVersionID, it.out.Inferred = op, it.version, true
 	return it.done(it.obj.ETag, it.obj.Encryption)
 }
 

@@ -44,6 +44,7 @@ func (p *pruner) stands(ctx context.Context, c *candidate) (bool, error) {
 		c.keep(KeptUnproved, "of the current version %s", what)
 		return false, nil
 	}
+	c.now = &h
 	return true, nil
 }
 
@@ -147,6 +148,9 @@ func (p *pruner) mayGo(ctx context.Context, c *candidate) error {
 	if locked != "" {
 		c.keep(KeptLocked, "%s", locked)
 		return nil
+	}
+	if ok, err := p.copied(ctx, c, &h); !ok {
+		return err
 	}
 	c.state, c.reason, c.message = PruneWould, "", ""
 	return nil

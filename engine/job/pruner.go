@@ -43,6 +43,10 @@ type candidate struct {
 	// intended: an earlier prune recorded that it was about to delete old.
 	intended string
 	earlier  bool // an earlier prune deleted it
+	// now is the current version, as last looked at; compared names it and the old one
+	// once their bytes were found to be the same.
+	now      *object.Head
+	compared string
 
 	state, reason, message string
 	requestID              string

@@ -156,6 +156,18 @@ func (v *verifier) compare(o *object.Outcome, h *object.Head) string {
 // head asks by the SDK's client, with the customer key that the kind of
 // encryption calls for.
 func (v *verifier) head(ctx context.Context, ref object.Ref, sse object.SSE) (h object.Head, err error) {
+	err = v.withKeys(sse, func(key object.CustomerKey) error {
+		return v.reads.Do(ctx, object.Call{Kind: object.ReqHead, Key: ref.Key}, func(ctx context.Context) (err error) {
+			h, err = v.store.Head(ctx, ref, key)
+			return err
+		})
+	})
+	return h, err
+}
+
+// withKeys tries each customer key that an object under this kind of encryption can
+// want, until one is not refused.
+func (v *verifier) withKeys(sse object.SSE, try func(object.CustomerKey) error) (err error) {
 	keys := []object.CustomerKey{{}}
 	if sse == object.SSEC || sse == object.SSEUnknown {
 		keys = slices.Concat([]object.CustomerKey{v.target.CustomerKey}, v.target.SourceKeys(), keys)
@@ -164,15 +176,12 @@ func (v *verifier) head(ctx context.Context, ref object.Ref, sse object.SSE) (h 
 		if key.IsZero() && i < len(keys)-1 {
 			continue
 		}
-		err = v.reads.Do(ctx, object.Call{Kind: object.ReqHead, Key: ref.Key}, func(ctx context.Context) (err error) {
-			h, err = v.store.Head(ctx, ref, key)
-			return err
-		})
+		err = try(key)
 		if c := object.ClassOf(err); err == nil || c != object.ClassInvalid && c != object.ClassDenied {
-			return h, err
+			return err
 		}
 	}
-	return h, err
+	return err
 }
 
 func (v *verifier) count(n *uint64) {

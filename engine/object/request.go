@@ -108,6 +108,8 @@ type CopyReply struct {
 	// Checksum is the part's, where the reply had one.
 	Checksum  string
 	RequestID string
+	// Inferred: no answer came, and this is what the store showed afterwards.
+	Inferred bool
 }
 
 // GetRequest asks for a whole object of a bounded size.

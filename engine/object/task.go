@@ -143,9 +143,13 @@ type Outcome struct {
 	// OldVersionKept is set where a copy on a versioned bucket left the previous
 	// version behind under its old encryption.
 	OldVersionKept bool
-	Attempts       int
-	RequestID      string
-	FinishedAt     time.Time
+	// Inferred is set on a done object where no answer told that this job made it so:
+	// the store showed it as wanted after a request without an answer or a process that
+	// died. Another client may have written it.
+	Inferred   bool
+	Attempts   int
+	RequestID  string
+	FinishedAt time.Time
 }
 
 // Cursor is the durable position of one independently readable part of a

@@ -104,7 +104,7 @@ func (m *Copy) completedAlready(ctx context.Context, u *object.Upload) (*object.
 	if !made {
 		return nil, look.ChangedSince(completeOp, u.Target)
 	}
-	return &object.CopyReply{ETag: h.ETag, VersionID: h.ShownVersionID, Encryption: h.Encryption, RequestID: h.RequestID}, nil
+	return &object.CopyReply{ETag: h.ETag, VersionID: h.ShownVersionID, Encryption: h.Encryption, RequestID: h.RequestID, Inferred: true}, nil
 }
 
 // keptNone: an object that nobody encrypted may have become anything.
