@@ -143,7 +143,7 @@ func (p *pruner) batch(ctx context.Context, all []*candidate) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.record.done(all)) }()
-	if !p.proved && len(going) > 0 {
+	for !p.proved && len(going) > 0 {
 		if err := p.first(ctx, going[0]); err != nil {
 			return err
 		}
@@ -167,9 +167,11 @@ func (p *pruner) first(ctx context.Context, c *candidate) error {
 		return err
 	}
 	seen := *c
+	seen.intended = "" // what lies there now is to be told
 	ok, err := p.stands(ctx, &seen)
+	var below *object.Object
 	if err == nil && ok {
-		_, err = p.below(ctx, &seen)
+		below, err = p.below(ctx, &seen)
 	}
 	switch {
 	case err != nil:
@@ -178,10 +180,18 @@ func (p *pruner) first(ctx context.Context, c *candidate) error {
 		return doubt(c, errors.New(seen.message))
 	}
 	h, err := p.head(ctx, c.old, c.outcome.Before.Type)
-	if err == nil {
+	switch class := object.ClassOf(err); {
+	case err == nil:
 		return doubt(c, fmt.Errorf("the store answered success, and still shows it (ETag %s)", h.ETag))
+	case class == object.ClassGone:
+		p.proved = true
+	case class != object.ClassDenied:
+		return p.aboutOne(ctx, &seen, "", "", err)
+	case below != nil && below.VersionID == c.old.VersionID:
+		return doubt(c, errors.New("the store answered success, and still lists it"))
+	default: // who may not list objects is not told that one is not there
+		p.proved = seen.reason != KeptUnproved
 	}
-	p.proved = object.ClassOf(err) == object.ClassGone
 	return nil
 }
 
