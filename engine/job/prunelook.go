@@ -15,6 +15,11 @@ func (p *pruner) judge(ctx context.Context, c *candidate) error {
 		c.keep(KeptUnnamed, "the store did not tell which version the copy became")
 		return nil
 	}
+	if c.intended != "" {
+		if there, err := p.intendedThere(ctx, c); !there {
+			return err
+		}
+	}
 	if ok, err := p.stands(ctx, c); !ok {
 		return err
 	}
@@ -70,7 +75,7 @@ func (p *pruner) below(ctx context.Context, c *candidate) (*object.Object, error
 	case len(own) == 1 && page.Truncated && len(page.Objects) == 1:
 		c.keep(KeptUnproved, "the store lists one version of the key at a time")
 	case c.intended != "" && (len(own) == 1 || own[1].VersionID != c.intended):
-		return nil, p.wasIntended(ctx, c)
+		c.keep(KeptOther, "another version lies between it and the job's own now")
 	case len(own) == 1:
 		c.gone("no version lies below the job's own")
 	case own[1].DeleteMarker || !own[1].Noncurrent || own[1].VersionID == "":
@@ -81,21 +86,19 @@ func (p *pruner) below(ctx context.Context, c *candidate) (*object.Object, error
 	return nil, nil
 }
 
-// wasIntended looks for the version that an earlier prune was about to delete: that
+// intendedThere looks for the version that an earlier prune was about to delete: that
 // one alone may go, whatever lies there now.
-func (p *pruner) wasIntended(ctx context.Context, c *candidate) error {
+func (p *pruner) intendedThere(ctx context.Context, c *candidate) (bool, error) {
 	c.old.VersionID = c.intended
-	_, err := p.head(ctx, c.old, c.outcome.Before.Type)
-	switch {
+	switch _, err := p.head(ctx, c.old, c.outcome.Before.Type); {
 	case object.ClassOf(err) == object.ClassGone:
 		c.earlier = true
 		c.deletedNow("an earlier prune of this job was about to delete it, and it is not there any more")
+		return false, nil
 	case err != nil:
-		return p.aboutOne(ctx, c, KeptUnread, "the old version cannot be read", err)
-	default:
-		c.keep(KeptOther, "another version lies between it and the job's own now")
+		return false, p.aboutOne(ctx, c, KeptUnread, "the old version cannot be read", err)
 	}
-	return nil
+	return true, nil
 }
 
 // same is the version if it is the one that the plan saw. An equal ETag alone would
