@@ -69,16 +69,18 @@ func (a *app) prune(cmd *cobra.Command, f *pruneFlags) error {
 	var cause error // the rows of what was done until then are worth having
 	work := func(w io.Writer) error {
 		o.Rows = w
-		done, cause = j.Prune(cmd.Context(), o)
+		if done, cause = j.Prune(cmd.Context(), o); done == nil {
+			return cause // and a file of an earlier prune stays
+		}
 		return nil
 	}
 	if f.output == "" {
-		_ = work(nil)
-	} else if err := writeAtomically(f.output, work); err != nil {
-		return err
+		err = work(nil)
+	} else {
+		err = writeAtomically(f.output, work)
 	}
-	if done == nil {
-		return cause
+	if err != nil {
+		return err
 	}
 	if f.out.json {
 		err = a.printJSON(done)

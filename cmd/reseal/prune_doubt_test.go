@@ -1,7 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/resealhq/reseal/engine/job"
@@ -42,5 +45,80 @@ func TestPruneTakesNoVersionThatOthersSuperseded(t *testing.T) {
 		if left[id] == gone {
 			t.Errorf("%s: it is there: %t, it was to go: %t", id, left[id], gone)
 		}
+	}
+}
+
+// prunable is a bucket of n objects, and the directory of the job that copied them.
+func (st *stage) prunable(t *testing.T, n int) (dir string) {
+	t.Helper()
+	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
+	for i := range n {
+		st.put(fmt.Sprint("k", i), s3test.Object{})
+	}
+	dir = filepath.Join(t.TempDir(), "job")
+	if s := st.reseal(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--no-progress", "--job", dir); s.code != 0 {
+		t.Fatalf("run: exit code %d\n%s", s.code, s.stderr)
+	}
+	return dir
+}
+
+// TestPruneProvesTheFirstDeletionThatIsOne: where the version that was to go first is kept
+// after all, the next one is the first that is deleted alone and looked at.
+func TestPruneProvesTheFirstDeletionThatIsOne(t *testing.T) {
+	st := newStage(t, s3test.Config{Seed: 3})
+	dir := st.prunable(t, 10)
+	if err := st.server.SetRules(`(If Delete (Unapplied EmptyBody))`); err != nil {
+		t.Fatal(err)
+	}
+	st.server.ResetRequests()
+	st.server.OnRequest(func(r s3test.Request) {
+		if r.Op == "ListObjectVersions" && st.server.Count("ListObjectVersions") == 10 { // k0 was looked at before
+			st.server.Put("b", s3test.Object{Key: "k0", Body: s3test.Bytes("newer")})
+		}
+	})
+	s := st.reseal(t, "prune", "--job", dir, "--yes", "--concurrency", "1")
+	if s.code != 1 || !strings.Contains(s.stderr, "nothing more was deleted") || st.server.Count("DeleteObject") != 1 {
+		t.Errorf("exit code %d after %d deletions\n%s", s.code, st.server.Count("DeleteObject"), s.stderr)
+	}
+}
+
+// TestPruneSaysWhatAnEarlierOneDeleted: a version that a prune deleted before it was killed
+// is not told as one that is still there, whatever was written over it since.
+func TestPruneSaysWhatAnEarlierOneDeleted(t *testing.T) {
+	for name, object := range map[string]s3test.Object{"newer version": {Body: s3test.Bytes("newer")}, "delete marker": {DeleteMarker: true}} {
+		t.Run(name, func(t *testing.T) {
+			st := newStage(t, s3test.Config{Seed: 3})
+			dir := st.prunable(t, 2)
+			st.dieAtEffect(t, "DeleteObject", 1, "prune", "--job", dir, "--yes", "--quiet", "--concurrency", "1")
+			object.Key = "k0"
+			st.server.Put("b", object)
+			file := filepath.Join(t.TempDir(), "rows.csv")
+			if p := st.pruned(t, 0, "--job", dir, "--yes", "-o", file); p.Deleted != 2 || p.Earlier != 1 || p.Kept != 0 {
+				t.Errorf("%+v", p)
+			}
+			if r := csvRows(t, file)["k0"]; r["state"] != job.PruneDeleted || r["version_id"] == "" {
+				t.Errorf("k0 is %s because of %q (%s)", r["state"], r["reason"], r["message"])
+			}
+		})
+	}
+}
+
+// TestPruneThatIsRefusedKeepsTheRowsOfTheLast: what a prune deleted stands in its file, which
+// one that does nothing does not replace by an empty one.
+func TestPruneThatIsRefusedKeepsTheRowsOfTheLast(t *testing.T) {
+	st := newStage(t, s3test.Config{Seed: 3})
+	dir := st.prunable(t, 1)
+	file := filepath.Join(t.TempDir(), "rows.csv")
+	st.pruned(t, 0, "--job", dir, "--yes", "-o", file)
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.server.ConfigureBucket("b", func(c *s3test.BucketConfig) { c.Versioning = "Suspended" })
+	if s := st.reseal(t, "prune", "--job", dir, "--yes", "-o", file); s.code != 2 {
+		t.Errorf("exit code %d\n%s", s.code, s.stderr)
+	}
+	if after, err := os.ReadFile(file); err != nil || string(after) != string(before) {
+		t.Errorf("the file holds %q now: %v", after, err)
 	}
 }
