@@ -19,6 +19,9 @@ type Needs struct {
 	// ClientSide objects are under an envelope of an S3 encryption client. Which key
 	// wraps it only that key's KMS can tell.
 	ClientSide Amount `json:"client_side"`
+	// StoreKey objects are under SSE-S3 in a store that wraps its keys by a KMS key of
+	// its own and does not tell which (MinIO).
+	StoreKey Amount `json:"store_key"`
 	// Unanswered objects could not be asked about; Unanswer is what one of them met.
 	Unanswered uint64 `json:"unanswered"`
 	Unanswer   error  `json:"-"`
@@ -31,6 +34,8 @@ func (n *Needs) Any() bool { return n.Current.Objects+n.Noncurrent.Objects > 0 }
 type NeedsOptions struct {
 	// Same says whether a key, as the store shows it, is the one.
 	Same func(shown string) bool
+	// StoreKeys: what the store calls SSE-S3 is, or may be, under one of those keys too.
+	StoreKeys bool
 	// Inspect is asked about objects whose row does not tell the encryption, and
 	// with Locks also about those that depend.
 	Inspect    Inspector
@@ -106,6 +111,9 @@ func (f *needsFinder) count(o *object.Object) {
 	case !told(o):
 		f.found.Unanswered++
 		f.found.Unanswer = errors.New(o.Ref.String() + " does not show how it is encrypted, or with which key")
+		return
+	case e.Type == object.SSES3 && f.opt.StoreKeys:
+		f.found.StoreKey.add(o.Size)
 		return
 	case !e.Type.KMS() || !f.opt.Same(e.KMSKeyID):
 		return

@@ -203,7 +203,7 @@ func (p *printer) line(format string, args ...any) {
 }
 
 func (p *printer) place(k *job.KeyAnswer, at *job.KeyPlace) {
-	if !at.Needed() && at.Unanswered+at.ClientSide.Objects+uint64(at.Uploads) == 0 {
+	if !at.Needed() && at.Unanswered+at.ClientSide.Objects+at.StoreKey.Objects+uint64(at.Uploads) == 0 {
 		return
 	}
 	p.line("\n%s", object.Printable(at.Source))
@@ -212,7 +212,8 @@ func (p *printer) place(k *job.KeyAnswer, at *job.KeyPlace) {
 		size int64
 		what string
 	}{{at.Current.Objects, at.Current.Bytes, "current versions"}, {at.Noncurrent.Objects, at.Noncurrent.Bytes, "noncurrent versions"},
-		{at.Locked.Objects, at.Locked.Bytes, "of them locked"}, {at.ClientSide.Objects, at.ClientSide.Bytes, "under client-side encryption: what wraps their keys S3 does not tell"}} {
+		{at.Locked.Objects, at.Locked.Bytes, "of them locked"}, {at.ClientSide.Objects, at.ClientSide.Bytes, "under client-side encryption: what wraps their keys S3 does not tell"},
+		{at.StoreKey.Objects, at.StoreKey.Bytes, "under SSE-S3: under which key the store keeps theirs it does not tell"}} {
 		if row.n > 0 {
 			p.line("%12s %10s  %s", humanize.Comma(int64(row.n)), humanize.IBytes(uint64(max(0, row.size))), row.what)
 		}

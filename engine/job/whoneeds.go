@@ -74,7 +74,7 @@ func (p *KeyPlace) Needed() bool { return p.Any() || len(p.Settings) > 0 }
 
 // Unsure says whether something may depend that could not be told.
 func (p *KeyPlace) Unsure() bool {
-	return len(p.NotLooked) > 0 || p.Unanswered > 0 || p.Uploads > 0 || p.ClientSide.Objects > 0
+	return len(p.NotLooked) > 0 || p.Unanswered > 0 || p.Uploads > 0 || p.ClientSide.Objects > 0 || p.StoreKey.Objects > 0
 }
 
 // WhoNeeds looks for everything that depends on a KMS key, and changes nothing. A
@@ -231,6 +231,9 @@ func (w *whoNeeds) look(ctx context.Context, src *Source) (*KeyPlace, error) {
 		if err := w.settings(ctx, src.Bucket, p); err != nil {
 			return p, err
 		}
+		if err := w.otherRegion(ctx, src.Bucket); err != nil {
+			return p, w.notLooked(ctx, p, "the region of the bucket", err)
+		}
 		p.Uploads, err = w.store.OpenUploads(ctx, src.Bucket, src.Prefix)
 		if err := w.notLooked(ctx, p, "uploads under way", err); err != nil {
 			return p, err
@@ -246,12 +249,25 @@ func (w *whoNeeds) look(ctx context.Context, src *Source) (*KeyPlace, error) {
 		return p, w.notLooked(ctx, p, "the objects", err)
 	}
 	found, err := planner.FindNeeds(ctx, rows, planner.NeedsOptions{Same: w.same, Inspect: planner.Inspector(perObject(underAnyKey(w.reads.Inspect))),
-		Inspectors: w.opt.pace().Workers(), Locks: facts.ObjectLock != object.No, Passed: w.q.Passed})
+		Inspectors: w.opt.pace().Workers(), Locks: facts.ObjectLock != object.No, StoreKeys: !w.store.IsAWS(), Passed: w.q.Passed})
 	p.Needs = *found
 	if err == nil {
 		err = past.lost()
 	}
 	return p, w.notLooked(ctx, p, "the objects, all of them", err)
+}
+
+// otherRegion says so where the key is not in the region of a bucket of AWS, whose objects
+// can be under keys of their own region only. A name that is no ARN may be another key there.
+func (w *whoNeeds) otherRegion(ctx context.Context, bucket string) error {
+	if !w.store.IsAWS() || w.answer.ARN == "" || strings.HasPrefix(w.q.Key, "arn:") {
+		return nil
+	}
+	a, err := w.store.Address(ctx, bucket)
+	if err != nil || a.Region == "" || strings.Contains(w.answer.ARN, ":kms:"+a.Region+":") {
+		return err
+	}
+	return errors.New("it is in " + a.Region + ", and " + w.q.Key + " was resolved to " + w.answer.ARN + ", under which nothing there can be; name the key that is meant by its ARN")
 }
 
 // perObject keeps what is wrong with the key of one object from ending everything:
@@ -295,8 +311,12 @@ func (w *whoNeeds) settings(ctx context.Context, bucket string, p *KeyPlace) err
 		return w.notLooked(ctx, p, what+", which names "+key, err)
 	}
 	unread := func(what string, s s3store.Setting, err error) error {
-		if err == nil && s.Denied {
+		switch {
+		case err != nil || s.Known || s.Unsupported:
+		case s.Denied:
 			err = errors.New("a permission is missing to read it")
+		default:
+			err = errors.New("the store did not tell them")
 		}
 		return w.notLooked(ctx, p, what, err)
 	}
@@ -304,14 +324,16 @@ func (w *whoNeeds) settings(ctx context.Context, bucket string, p *KeyPlace) err
 	if err := unread("the default encryption", def.Setting, err); err != nil {
 		return err
 	}
-	if def.Default.Type.KMS() {
-		key := def.Default.KMSKeyID
-		if key == "" {
-			key = "alias/aws/s3"
-		}
-		if err := note("the default encryption", key); err != nil {
-			return err
-		}
+	switch key := def.Default.KMSKeyID; {
+	case key != "": // whatever the kind of encryption is called
+		err = note("the default encryption", key)
+	case !w.store.IsAWS() && def.Default.Type.KMS():
+		err = w.notLooked(ctx, p, "the default encryption", errors.New("it names no key, and which one the store takes then it does not tell"))
+	case def.Default.Type.KMS():
+		err = note("the default encryption", "alias/aws/s3")
+	}
+	if err != nil {
+		return err
 	}
 	rules, set, err := w.store.Replication(ctx, bucket)
 	if err := unread("the replication rules", set, err); err != nil {
@@ -339,14 +361,14 @@ func (w *whoNeeds) names(ctx context.Context, bucket, key string) (bool, error) 
 	if key == "" || w.same(key) {
 		return key != "", nil
 	}
-	if !object.IsKMSAlias(key) || key == "alias/aws/s3" && !w.service {
+	if !object.IsKMSAlias(key) || key == "alias/aws/s3" && w.answer.ARN != "" && !w.service {
 		return false, nil
 	}
 	arn, known := w.aliases[bucket+" "+key]
 	if !known {
 		k, err := w.store.ResolveKey(ctx, key)
-		if err != nil && !errors.Is(err, s3store.ErrNoKMS) {
-			return false, err
+		if err != nil {
+			return false, err // also where no KMS can be asked
 		}
 		arn = k.ARN
 		w.aliases[bucket+" "+key] = arn
@@ -364,6 +386,18 @@ func (w *whoNeeds) judge() {
 			a.Verdict = KeyNeeded
 		case p.Unsure() && a.Verdict != KeyNeeded:
 			a.Verdict = KeyUnknown
+		}
+	}
+	if !w.store.IsAWS() {
+		w.limit("what the store encrypts for itself, such as its own settings, and uploads under way that it does not list")
+	}
+	if w.q.AllBuckets && w.store.IsAWS() {
+		w.limit("directory buckets, which are not listed with the others")
+	}
+	for i := range w.q.Sources {
+		if w.q.Sources[i].Manifest != "" {
+			w.limit("of a manifest: versions that it does not list or that were written since it was made, the settings of its bucket, and uploads under way")
+			break
 		}
 	}
 	w.limit("data that is not in S3 (volumes, databases, secrets), and buckets that were not named")

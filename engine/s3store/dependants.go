@@ -40,8 +40,11 @@ func (s *Store) Buckets(ctx context.Context) ([]string, error) {
 		for _, b := range doc.Buckets.Bucket {
 			names = append(names, b.Name)
 		}
-		if doc.ContinuationToken == "" || doc.ContinuationToken == token {
+		switch doc.ContinuationToken {
+		case "":
 			return names, nil
+		case token:
+			return nil, &object.Error{Class: object.ClassUnsupported, Op: "ListBuckets", Message: "the store goes on repeating one page of its buckets", Hint: "name the buckets"}
 		}
 		token = doc.ContinuationToken
 	}
@@ -50,7 +53,10 @@ func (s *Store) Buckets(ctx context.Context) ([]string, error) {
 // OpenUploads counts the multipart uploads that are under way below a prefix. What
 // they will be encrypted with no store tells.
 func (s *Store) OpenUploads(ctx context.Context, bucket, prefix string) (n int, err error) {
-	err = s.eachUpload(ctx, object.Ref{Bucket: bucket, Key: prefix}, func(object.PendingUpload) { n++ })
+	whole, err := s.eachUpload(ctx, object.Ref{Bucket: bucket, Key: prefix}, func(object.PendingUpload) { n++ })
+	if err == nil && !whole {
+		err = &object.Error{Class: object.ClassUnsupported, Op: "ListMultipartUploads", Ref: object.Ref{Bucket: bucket}, Message: "the store says that there are more uploads, and not where to go on"}
+	}
 	return n, err
 }
 
@@ -86,9 +92,9 @@ func (s *Store) InventoryKeys(ctx context.Context, bucket string) ([]InventoryKe
 		if token != "" {
 			query["continuation-token"] = token
 		}
-		found, known, denied, err := s.settingPage(ctx, "ListBucketInventoryConfigurations", bucket, "inventory", query, "ListInventoryConfigurationsResult", &doc)
+		found, told, err := s.settingPage(ctx, "ListBucketInventoryConfigurations", bucket, "inventory", query, "ListInventoryConfigurationsResult", &doc)
 		if err != nil || !found {
-			return nil, Setting{Known: known, Denied: denied}, err
+			return nil, told, err
 		}
 		for _, c := range doc.InventoryConfiguration {
 			if key := c.Destination.S3BucketDestination.Encryption.KMS.KeyID; key != "" {

@@ -49,10 +49,10 @@ type blockedTypes struct {
 // anything else than an encryption configuration, as several do, tells nothing.
 func (s *Store) BucketEncryption(ctx context.Context, bucket string) (BucketEncryption, error) {
 	var doc encryptionConfig
-	found, known, denied, err := s.setting(ctx, "GetBucketEncryption", bucket, "encryption", "ServerSideEncryptionConfiguration", &doc,
+	_, told, err := s.setting(ctx, "GetBucketEncryption", bucket, "encryption", "ServerSideEncryptionConfiguration", &doc,
 		"ServerSideEncryptionConfigurationNotFoundError")
-	out := BucketEncryption{Setting: Setting{Known: known, Denied: denied, Present: found}}
-	if err != nil || !known {
+	out := BucketEncryption{Setting: told}
+	if err != nil || !told.Known {
 		return out, err
 	}
 	out.Default.Type, out.BlocksSSEC = object.SSENone, object.No

@@ -45,18 +45,16 @@ func (s *Store) BucketFacts(ctx context.Context, bucket string) (object.BucketFa
 	return f, g.Wait()
 }
 
-// setting reads one configuration document of a bucket into v. known is false
-// where the store did not tell: it does not implement it, it answered with
-// something else, or permission is missing (then denied). absent are the codes
-// that mean "there is none".
-func (s *Store) setting(ctx context.Context, op, bucket, sub, root string, v any, absent ...string) (found, known, denied bool, err error) {
+// setting reads one configuration document of a bucket into v. absent are the
+// codes that mean "there is none".
+func (s *Store) setting(ctx context.Context, op, bucket, sub, root string, v any, absent ...string) (found bool, told Setting, err error) {
 	return s.settingPage(ctx, op, bucket, sub, nil, root, v, absent...)
 }
 
 // settingPage is setting with more in the query, for one that comes in pages.
-func (s *Store) settingPage(ctx context.Context, op, bucket, sub string, query map[string]string, root string, v any, absent ...string) (found, known, denied bool, err error) {
+func (s *Store) settingPage(ctx context.Context, op, bucket, sub string, query map[string]string, root string, v any, absent ...string) (found bool, told Setting, err error) {
 	if object.IsAccessPoint(bucket) {
-		return false, false, false, nil
+		return false, Setting{}, nil
 	}
 	err = patience.Try(ctx, bucket, func() error {
 		r := newRequest(op, http.MethodGet, object.Ref{Bucket: bucket})
@@ -71,30 +69,32 @@ func (s *Store) settingPage(ctx context.Context, op, bucket, sub string, query m
 		return decode(r, rep, root, v)
 	})
 	if err == nil {
-		return true, true, false, nil
+		return true, Setting{Known: true, Present: true}, nil
 	}
 	var e *object.Error
 	if !errors.As(err, &e) || e.NotSent {
-		return false, false, false, err // nobody was asked
+		return false, Setting{}, err // nobody was asked
 	}
 	for _, code := range absent {
 		if e.Code == code {
-			return false, true, false, nil
+			return false, Setting{Known: true}, nil
 		}
 	}
 	switch e.Class {
 	case object.ClassDenied:
-		return false, false, true, nil
-	case object.ClassUnsupported, object.ClassInvalid, object.ClassGone, object.ClassOther:
-		return false, false, false, nil
+		return false, Setting{Denied: true}, nil
+	case object.ClassUnsupported:
+		return false, Setting{Unsupported: true}, nil
+	case object.ClassInvalid, object.ClassGone, object.ClassOther:
+		return false, Setting{}, nil
 	case object.ClassTransient:
 		// An empty 200, or a 500 at a request that the server does not expect, is an
 		// answer of sorts: it does not tell. A lost connection is not one.
 		if e.HTTPStatus != 0 {
-			return false, false, false, nil
+			return false, Setting{}, nil
 		}
 	}
-	return false, false, false, err
+	return false, Setting{}, err
 }
 
 // Versioning is whether a bucket keeps versions at this moment.
@@ -104,9 +104,9 @@ func (s *Store) Versioning(ctx context.Context, bucket string) (object.Versionin
 
 func (s *Store) versioning(ctx context.Context, bucket string) (object.Versioning, error) {
 	var doc struct{ Status string }
-	_, known, _, err := s.setting(ctx, "GetBucketVersioning", bucket, "versioning", "VersioningConfiguration", &doc)
+	_, told, err := s.setting(ctx, "GetBucketVersioning", bucket, "versioning", "VersioningConfiguration", &doc)
 	switch {
-	case err != nil || !known:
+	case err != nil || !told.Known:
 		return object.VersioningUnknown, err
 	case doc.Status == "Enabled":
 		return object.VersioningEnabled, nil

@@ -300,7 +300,7 @@ func (s *Store) ListInspected(ctx context.Context, bucket, prefix, startAfter st
 // store's own is another.
 func (s *Store) ListUploads(ctx context.Context, dest object.Ref) ([]object.PendingUpload, error) {
 	var out []object.PendingUpload
-	err := s.eachUpload(ctx, dest, func(u object.PendingUpload) {
+	_, err := s.eachUpload(ctx, dest, func(u object.PendingUpload) {
 		if u.Key == dest.Key {
 			out = append(out, u)
 		}
@@ -311,8 +311,9 @@ func (s *Store) ListUploads(ctx context.Context, dest object.Ref) ([]object.Pend
 	return out, nil
 }
 
-// eachUpload is told of the open uploads whose keys begin with the one of from.
-func (s *Store) eachUpload(ctx context.Context, from object.Ref, visit func(object.PendingUpload)) error {
+// eachUpload is told of the open uploads whose keys begin with the one of from. whole is
+// false where the store says that there are more, and not where to go on.
+func (s *Store) eachUpload(ctx context.Context, from object.Ref, visit func(object.PendingUpload)) (whole bool, err error) {
 	keyMarker, idMarker := "", ""
 	for {
 		r := newRequest("ListMultipartUploads", http.MethodGet, from)
@@ -326,7 +327,7 @@ func (s *Store) eachUpload(ctx context.Context, from object.Ref, visit func(obje
 		}
 		rep, err := s.call(ctx, r)
 		if err != nil {
-			return err
+			return false, err
 		}
 		var doc struct {
 			EncodingType       string
@@ -336,7 +337,7 @@ func (s *Store) eachUpload(ctx context.Context, from object.Ref, visit func(obje
 			Upload             []struct{ Key, UploadId, Initiated string }
 		}
 		if err := decode(r, rep, "ListMultipartUploadsResult", &doc); err != nil {
-			return err
+			return false, err
 		}
 		ahead := time.Duration(0) // of the store's clock
 		if date, err := http.ParseTime(rep.header.Get("Date")); err == nil {
@@ -349,7 +350,7 @@ func (s *Store) eachUpload(ctx context.Context, from object.Ref, visit func(obje
 		}
 		next := c.decode(doc.NextKeyMarker)
 		if !doc.IsTruncated || next == keyMarker && doc.NextUploadIDMarker == idMarker {
-			return nil
+			return !doc.IsTruncated, nil
 		}
 		keyMarker, idMarker = next, doc.NextUploadIDMarker
 	}

@@ -15,6 +15,8 @@ type Setting struct {
 	Known bool
 	// Denied is set where a permission is missing to read it.
 	Denied bool
+	// Unsupported: the store answered that it has no such setting.
+	Unsupported bool
 	// Present is whether there is such a configuration; only where Known.
 	Present bool
 }
@@ -26,10 +28,10 @@ func (s *Store) Ownership(ctx context.Context, bucket string) (string, error) {
 	var doc struct {
 		Rule []struct{ ObjectOwnership string }
 	}
-	found, known, _, err := s.setting(ctx, "GetBucketOwnershipControls", bucket, "ownershipControls", "OwnershipControls", &doc,
+	found, told, err := s.setting(ctx, "GetBucketOwnershipControls", bucket, "ownershipControls", "OwnershipControls", &doc,
 		"OwnershipControlsNotFoundError")
 	switch {
-	case err != nil || !known:
+	case err != nil || !told.Known:
 		return "", err
 	case !found:
 		return "ObjectWriter", nil
@@ -62,9 +64,9 @@ func (s *Store) ObjectLock(ctx context.Context, bucket string) (ObjectLock, erro
 			}
 		}
 	}
-	found, known, _, err := s.setting(ctx, "GetObjectLockConfiguration", bucket, "object-lock", "ObjectLockConfiguration", &doc,
+	found, told, err := s.setting(ctx, "GetObjectLockConfiguration", bucket, "object-lock", "ObjectLockConfiguration", &doc,
 		"ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration")
-	if err != nil || !known {
+	if err != nil || !told.Known {
 		return ObjectLock{}, err
 	}
 	lock := ObjectLock{Enabled: object.Found(found && doc.ObjectLockEnabled == "Enabled"), Default: doc.Rule != nil}
@@ -153,10 +155,10 @@ func (s *Store) Lifecycle(ctx context.Context, bucket string) ([]LifecycleRule, 
 			AbortIncompleteMultipartUpload *struct{ DaysAfterInitiation int }
 		}
 	}
-	found, known, denied, err := s.setting(ctx, "GetBucketLifecycleConfiguration", bucket, "lifecycle", "LifecycleConfiguration", &doc,
+	found, told, err := s.setting(ctx, "GetBucketLifecycleConfiguration", bucket, "lifecycle", "LifecycleConfiguration", &doc,
 		"NoSuchLifecycleConfiguration", "NoSuchBucketLifecycle")
 	if err != nil || !found {
-		return nil, Setting{Known: known, Denied: denied}, err
+		return nil, told, err
 	}
 	var rules []LifecycleRule
 	for _, r := range doc.Rule {
@@ -207,10 +209,10 @@ func (s *Store) Replication(ctx context.Context, bucket string) ([]ReplicationRu
 			}
 		}
 	}
-	found, known, denied, err := s.setting(ctx, "GetBucketReplication", bucket, "replication", "ReplicationConfiguration", &doc,
+	found, told, err := s.setting(ctx, "GetBucketReplication", bucket, "replication", "ReplicationConfiguration", &doc,
 		"ReplicationConfigurationNotFoundError")
 	if err != nil || !found {
-		return nil, Setting{Known: known, Denied: denied}, err
+		return nil, told, err
 	}
 	var rules []ReplicationRule
 	for _, r := range doc.Rule {
@@ -246,10 +248,10 @@ func (s *Store) Notifications(ctx context.Context, bucket string) ([]Notificatio
 		CloudFunctionConfiguration []consumer
 		EventBridgeConfiguration   *struct{}
 	}
-	found, known, denied, err := s.setting(ctx, "GetBucketNotificationConfiguration", bucket, "notification",
+	found, told, err := s.setting(ctx, "GetBucketNotificationConfiguration", bucket, "notification",
 		"NotificationConfiguration", &doc)
 	if err != nil || !found {
-		return nil, Setting{Known: known, Denied: denied}, err
+		return nil, told, err
 	}
 	var out []Notification
 	for _, list := range [][]consumer{doc.QueueConfiguration, doc.TopicConfiguration, doc.CloudFunctionConfiguration} {
@@ -278,16 +280,16 @@ func toldOfCopies(events []string) bool {
 // Website says whether the bucket is a website, so that redirects matter.
 func (s *Store) Website(ctx context.Context, bucket string) (Setting, error) {
 	var doc struct{ XMLName xml.Name }
-	found, known, denied, err := s.setting(ctx, "GetBucketWebsite", bucket, "website", "WebsiteConfiguration", &doc,
+	_, told, err := s.setting(ctx, "GetBucketWebsite", bucket, "website", "WebsiteConfiguration", &doc,
 		"NoSuchWebsiteConfiguration")
-	return Setting{Known: known, Denied: denied, Present: found}, err
+	return told, err
 }
 
 // RequesterPays says whether requests are charged to whoever sends them.
 func (s *Store) RequesterPays(ctx context.Context, bucket string) (object.Finding, error) {
 	var doc struct{ Payer string }
-	_, known, _, err := s.setting(ctx, "GetBucketRequestPayment", bucket, "requestPayment", "RequestPaymentConfiguration", &doc)
-	if err != nil || !known {
+	_, told, err := s.setting(ctx, "GetBucketRequestPayment", bucket, "requestPayment", "RequestPaymentConfiguration", &doc)
+	if err != nil || !told.Known {
 		return object.Unknown, err
 	}
 	return object.Found(doc.Payer == "Requester"), nil
