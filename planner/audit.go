@@ -36,7 +36,9 @@ type Audit struct {
 	Bytes        int64      `json:"bytes"`
 	ByEncryption []AuditRow `json:"by_encryption"`
 	// Unanswered objects could not be inspected; they stand under unknown.
+	// Unanswer is what one of them met.
 	Unanswered uint64 `json:"unanswered,omitempty"`
+	Unanswer   string `json:"unanswered_because,omitempty"`
 	// Sampled is how many of the objects were inspected where not all were. Then
 	// Objects and Bytes are exact, the rows are projections, and each row's share of
 	// the objects is off by at most Margin (a fraction, at 95 % confidence).
@@ -98,6 +100,7 @@ type auditing struct {
 		told       map[auditKey]*Amount // counted one by one
 		drawn      map[auditKey]*Amount // of the sample
 		unanswered uint64
+		unanswer   error
 		// looked counts the rows that were selected, or that only an inspection says
 		// it of; they count against the selection's limit.
 		looked uint64
@@ -204,6 +207,7 @@ func (a *auditing) inspectAndCount(ctx context.Context, ask []*object.Object, sa
 			continue
 		case r.err != nil:
 			a.mu.unanswered++
+			a.mu.unanswer = cmp.Or(a.mu.unanswer, r.err)
 		default:
 			seen := r.head.Object
 			seen.Ref, seen.Noncurrent = o.Ref, o.Noncurrent
@@ -219,6 +223,9 @@ func (a *auditing) inspectAndCount(ctx context.Context, ask []*object.Object, sa
 // result projects the sample onto all objects that it was drawn from.
 func (a *auditing) result() *Audit {
 	out := &Audit{ByEncryption: []AuditRow{}, Unanswered: a.mu.unanswered}
+	if a.mu.unanswer != nil {
+		out.Unanswer = a.mu.unanswer.Error()
+	}
 	rows := map[auditKey]*Amount{}
 	for k, n := range a.mu.told {
 		*at(rows, k) = *n

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -32,7 +33,8 @@ func newAudit(a *app) *cobra.Command {
 		Short: "What is encrypted how, today; changes nothing",
 		Long: `audit counts the objects of a bucket by encryption, KMS key, bucket key, storage class
 and client-side envelope. It lists, and asks about each object unless the listing or the
-manifest tells. --sample asks about so many only, and says how far off that can be.`,
+manifest tells. --sample asks about so many only, and says how far off that can be. What
+could not be asked about is counted as unknown, and the exit code is 1.`,
 		Example: "  reseal audit s3://bucket\n  reseal audit s3://huge-bucket --sample 10000\n  reseal audit --manifest s3://inventory/bucket/config/ --json",
 		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -106,9 +108,9 @@ func (a *app) printAudit(f *auditFlags, result *planner.Audit) error {
 	} else if err := write(a.stdout); err != nil {
 		return fmt.Errorf("writing to standard output: %w", err)
 	}
-	if result.Unread != "" {
+	if why := cmp.Or(result.Unread, result.Unanswer); why != "" {
 		a.printed = f.output == "" && f.format.value == "json"
-		return &unreadError{"the audit is not complete", result.Unread}
+		return &unreadError{"the audit is not complete", why}
 	}
 	return nil
 }

@@ -29,10 +29,12 @@ func newDoctor(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor SOURCE --sse TYPE [--probe PREFIX]",
 		Short: "What this bucket, key and endpoint allow, and what will happen around the run",
-		Long: `doctor reads the settings of the bucket and the key, and finds out what the endpoint
-really does. On AWS it changes nothing. Any other endpoint is believed only after small
+		Long: `doctor begins with a verdict: ready, ready with losses, or not ready. It reads the
+settings of the bucket and the key, and finds out what the endpoint really does. On AWS it changes nothing. Any other endpoint is believed only after small
 throwaway objects beside the prefix were treated as the job would treat yours; they are
-deleted again. Each finding has a level (note, warning, serious) and says what to do.
+deleted again. Each finding has a level (note, warning, serious), says what to do, and
+gives the line for it: a statement for an IAM policy, a command or a flag. A question that
+is refused is a finding; the others are asked all the same, and the exit code is 1.
 
 --probe sends those throwaway objects wherever the endpoint is, to AWS too, below a
 prefix that you name; what it will write is said first. What was seen then stands
@@ -95,6 +97,8 @@ func (f *doctorFlags) understand(cmd *cobra.Command, args []string) (o *order, e
 
 // diagnosis is what doctor prints.
 type diagnosis struct {
+	Verdict      doctor.Verdict   `json:"verdict"`
+	Why          string           `json:"why"`
 	Source       string           `json:"source"`
 	Dest         string           `json:"dest,omitempty"`
 	Endpoint     string           `json:"endpoint,omitempty"`
@@ -194,6 +198,7 @@ func diagnose(o *order, f *doctor.Facts) *diagnosis {
 		there := factsOf(&f.Dest.Settings)
 		d.Dest, d.DestBucket = "s3://"+f.Dest.Bucket+"/"+f.Dest.Prefix, &there
 	}
+	d.Verdict, d.Why = doctor.Judge(f, d.Findings)
 	for _, p := range f.Permissions {
 		d.Permissions = append(d.Permissions, permission(p))
 	}
@@ -221,6 +226,10 @@ func (a *app) doctor(ctx context.Context, f *doctorFlags, o *order) error {
 	if err := print(d); err != nil {
 		return err
 	}
+	if len(facts.Denied) > 0 {
+		a.printed = f.out.json
+		return &unreadError{"doctor could not ask everything", facts.Denied[0].What}
+	}
 	return d.Probe.unsent()
 }
 
@@ -233,12 +242,12 @@ func (a *app) printDiagnosis(d *diagnosis) error {
 	if d.Dest != "" {
 		target += " in " + d.Dest
 	}
-	fmt.Fprintf(a.stdout, "%s, to %s\n\n", object.Printable(where), object.Printable(target))
-	if len(d.Findings) == 0 {
-		fmt.Fprintln(a.stdout, "Nothing stands in the way, and nothing around the run will be disturbed.")
-	}
+	fmt.Fprintf(a.stdout, "%s: %s\n%s, to %s\n", strings.ToUpper(string(d.Verdict)), d.Why, object.Printable(where), object.Printable(target))
 	for _, f := range d.Findings {
-		fmt.Fprintf(a.stdout, "%-8s %s: %s.\n         %s.\n", f.Level, f.Topic, object.Printable(f.What), object.Printable(f.Do))
+		fmt.Fprintf(a.stdout, "\n%-8s %s: %s.\n         %s.\n", f.Level, f.Topic, object.Printable(f.What), object.Printable(f.Do))
+		if f.Paste != "" {
+			fmt.Fprintf(a.stdout, "           %s\n", object.Printable(f.Paste))
+		}
 	}
 	if err := a.printMatrix(d); err != nil {
 		return err

@@ -76,6 +76,10 @@ func (p *probed) unsent() error {
 // was probed.
 func (a *app) printMatrix(d *diagnosis) error {
 	c, t := &d.Capabilities, table(a.stdout)
+	if c.Source == "" {
+		_, err := fmt.Fprintln(a.stdout, "\nWhat the store does was not found out; a serious finding tells why.")
+		return err
+	}
 	if p := d.Probe; p == nil || !p.Sent {
 		fmt.Fprintf(a.stdout, "\nWhat the store does (%s)\n", c.Source)
 		for _, row := range matrix(c) {

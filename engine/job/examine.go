@@ -5,8 +5,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -45,6 +48,7 @@ func Examine(ctx context.Context, spec Spec, policy Policy, opt ExamineOptions) 
 	}
 	f := s.facts()
 	f.Endpoint = s.store.Endpoint()
+	f.Probed = s.probed != nil && s.probed.Sent
 	if k != nil {
 		f.Key = &k.Key
 	}
@@ -53,7 +57,37 @@ func Examine(ctx context.Context, spec Spec, policy Policy, opt ExamineOptions) 
 			f.Unlike = append(f.Unlike, d.String())
 		}
 	}
-	return f, s.probed, s.readAround(ctx, f)
+	err = s.readAround(ctx, f)
+	f.Denied = s.refusals.all
+	return f, s.probed, err
+}
+
+// refusals are the questions of an examination that the store did not answer.
+type refusals struct {
+	mu  sync.Mutex
+	all []doctor.Denied
+}
+
+// goOn keeps a refusal that the store answered one question with, so that the others are
+// asked all the same. What stands in the way of every question ends the examination, and whatever
+// goes wrong ends a job.
+func (s *session) goOn(err error) error {
+	var e *object.Error
+	if !s.doctor || !errors.As(err, &e) || e.HTTPStatus/100 != 4 {
+		return err
+	}
+	switch e.Class {
+	case object.ClassCredentials, object.ClassNoBucket, object.ClassThrottled, object.ClassKMSThrottled:
+		return err
+	}
+	d := doctor.Denied{Bucket: e.Ref.Bucket, What: strings.ReplaceAll(err.Error(), "\n", "; ")}
+	if e.Class == object.ClassDenied {
+		d.Actions = s3store.Actions(e.Op)
+	}
+	s.refusals.mu.Lock()
+	defer s.refusals.mu.Unlock()
+	s.refusals.all = append(s.refusals.all, d)
+	return nil
 }
 
 // deadAfter is an age at which no doctor can still be probing.
@@ -109,7 +143,7 @@ func (s *session) sweepAllDead(ctx context.Context, base string) error {
 func (s *session) facts() *doctor.Facts {
 	spec := &s.job.Spec
 	f := &doctor.Facts{Bucket: s.learnt.Bucket, Prefix: spec.Source.Prefix, Settings: s.learnt.Facts, Caps: s.learnt.Caps, Target: s.target(),
-		Owner: spec.Connection.ExpectedBucketOwner, CopyOnly: s.job.Policy.Operation == CopyOnly, PayerGiven: spec.Connection.RequestPayer != "", AllVersions: spec.Selection.Versions == "all"}
+		Owner: spec.Connection.ExpectedBucketOwner, Accept: s.job.Policy.losses(), CopyOnly: s.job.Policy.Operation == CopyOnly, PayerGiven: spec.Connection.RequestPayer != "", AllVersions: spec.Selection.Versions == "all"}
 	if c := &spec.Target.ClientSide; c.remakes() {
 		f.Reupload = c.Format
 	} else if c.Given() {
@@ -137,13 +171,14 @@ func (s *session) readAround(ctx context.Context, f *doctor.Facts) error {
 		lifecycleSet, replicationSet, toldSet s3store.Setting
 	)
 	var g errgroup.Group
-	g.Go(func() (err error) { enc, err = s.store.BucketEncryption(ctx, bucket); return err })
-	g.Go(func() (err error) { lock, err = s.store.ObjectLock(ctx, bucket); return err })
-	g.Go(func() (err error) { lifecycle, lifecycleSet, err = s.store.Lifecycle(ctx, bucket); return err })
-	g.Go(func() (err error) { replication, replicationSet, err = s.store.Replication(ctx, bucket); return err })
-	g.Go(func() (err error) { told, toldSet, err = s.store.Notifications(ctx, bucket); return err })
-	g.Go(func() (err error) { f.RequesterPays, err = s.store.RequesterPays(ctx, f.Bucket); return err })
-	g.Go(func() (err error) { return s.checkPermissions(ctx, f) })
+	ask := func(question func() error) { g.Go(func() error { return s.goOn(question()) }) }
+	ask(func() (err error) { enc, err = s.store.BucketEncryption(ctx, bucket); return err })
+	ask(func() (err error) { lock, err = s.store.ObjectLock(ctx, bucket); return err })
+	ask(func() (err error) { lifecycle, lifecycleSet, err = s.store.Lifecycle(ctx, bucket); return err })
+	ask(func() (err error) { replication, replicationSet, err = s.store.Replication(ctx, bucket); return err })
+	ask(func() (err error) { told, toldSet, err = s.store.Notifications(ctx, bucket); return err })
+	ask(func() (err error) { f.RequesterPays, err = s.store.RequesterPays(ctx, f.Bucket); return err })
+	ask(func() (err error) { return s.checkPermissions(ctx, f) })
 	err := g.Wait()
 	f.Default, f.DefaultKnown, f.LockMode = enc.Default, enc.Known, lock.Mode
 	for _, r := range lifecycle {

@@ -34,8 +34,9 @@ type session struct {
 	closers  []func() error
 	doctor   bool // there is no job, only questions
 	// examine is what a doctor was asked, probed what it saw where it was to probe.
-	examine *ExamineOptions
-	probed  *Probed
+	examine  *ExamineOptions
+	probed   *Probed
+	refusals refusals // the doctor's
 	// discard makes Close remove the job: it turned out that none can be begun.
 	discard bool
 }

@@ -35,17 +35,18 @@ func (s *session) learn(ctx context.Context) error {
 // refused, and an unusable key leaves the canary out.
 func (s *session) survey(ctx context.Context) (*key, error) {
 	at, err := s.settings(ctx)
-	if err != nil {
+	if err := s.goOn(err); err != nil {
 		return nil, err
 	}
+	unanswered := err != nil
 	if !s.doctor && s.job.Spec.Target.SSE == object.SSEC && at.Facts.BlocksSSEC == object.Yes {
 		return nil, unusablef("use a KMS key, or unblock SSE-C in the bucket's encryption settings", "s3://%s blocks SSE-C", at.Bucket)
 	}
 	k, err := s.askKey(ctx)
-	if err != nil {
+	if err := s.goOn(err); err != nil {
 		return nil, err
 	}
-	if s.doctor && !k.usable() {
+	if s.doctor && (unanswered || err != nil || !k.usable() && !s.doesWithoutLooking(k)) {
 		return k, nil
 	}
 	if err := s.requireKey(k); err != nil {
@@ -56,7 +57,8 @@ func (s *session) survey(ctx context.Context) (*key, error) {
 	}
 	at.Target = s.triedTarget()
 	if s.learnt.Caps, err = s.ask(ctx, at); err != nil {
-		return nil, err
+		s.learnt.Caps = object.Capabilities{} // half of the answers would pass for all
+		return k, s.goOn(err)
 	}
 	s.learnt.ShownKeyID = firstNonEmpty(s.learnt.Caps.ShownKeyID, s.learnt.ShownKeyID)
 	return k, nil
@@ -139,6 +141,13 @@ func (t *Target) keyName() string {
 	return t.KMSKeyID
 }
 
+// doesWithoutLooking says whether the job can do without DescribeKey, which is refused: a
+// store shows the ARN that ends in the key's ID, and only an update needs the whole ARN.
+func (s *session) doesWithoutLooking(k *key) bool {
+	t := &s.job.Spec.Target
+	return object.ClassOf(k.err) == object.ClassDenied && !t.KMSDefaultKey && !strings.Contains(t.KMSKeyID, "alias/")
+}
+
 // requireKey insists that the key can be used. Where no KMS can be asked the canary
 // shows what the store makes of the name.
 func (s *session) requireKey(k *key) error {
@@ -146,9 +155,7 @@ func (s *session) requireKey(k *key) error {
 	switch {
 	case s.doctor || k == nil:
 		return nil
-	case object.ClassOf(k.err) == object.ClassDenied && !t.KMSDefaultKey && !strings.Contains(t.KMSKeyID, "alias/"):
-		// A store shows the ARN that ends in this ID, so the job can do without
-		// DescribeKey; only an update needs the whole ARN.
+	case s.doesWithoutLooking(k):
 		s.log.Warn("the KMS key cannot be looked at; grant kms:DescribeKey to have it checked", "key", t.KMSKeyID)
 		return nil
 	case k.err != nil:

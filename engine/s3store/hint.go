@@ -1,6 +1,7 @@
 package s3store
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -42,6 +43,12 @@ var actions = map[string]string{
 	"GetBucketNotificationConfiguration": "s3:GetBucketNotification",
 	"DescribeKey":                        "kms:DescribeKey",
 }
+
+var action = regexp.MustCompile(`s3:[A-Za-z]+`)
+
+// Actions are the IAM actions on the object or bucket that an operation needs, by S3's
+// name of it.
+func Actions(op string) []string { return action.FindAllString(actions[op], -1) }
 
 // wrapActions are those on the keys where a client asks KMS itself about a data key.
 var wrapActions = map[string]string{

@@ -7,6 +7,7 @@ package doctor
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -36,6 +37,9 @@ type Finding struct {
 	Topic string `json:"topic"`
 	What  string `json:"what"`
 	Do    string `json:"do"`
+	// Paste is a line for what Do says: a statement for an IAM policy, a command, or a
+	// flag. Empty where no line could help.
+	Paste string `json:"paste,omitempty"`
 }
 
 // Facts are what was read. A pointer that is nil, and a Setting that is not
@@ -79,6 +83,12 @@ type Facts struct {
 	Unread []string
 	// AllVersions is --versions all.
 	AllVersions bool
+	// Accept are the losses and risks that the operator accepts by name.
+	Accept []object.Reason
+	// Denied are the questions that were refused, beside what CheckRead asks.
+	Denied []Denied
+	// Probed is set where AWS was probed too.
+	Probed bool
 }
 
 // Dest is a bucket and prefix that copies go to, where that is another one.
@@ -143,16 +153,23 @@ func Examine(f *Facts) []Finding {
 			judges = []func(*Facts, *findings){store, permissions, reuploads, replication, lifecycle, lock, notifications}
 		}
 	}
-	for _, judge := range judges {
+	for _, judge := range append(judges, denied) {
 		judge(f, &fs)
+	}
+	for i := range fs {
+		if look := looks[fs[i].Topic]; fs[i].Paste == "" && look != "" {
+			fs[i].Paste = f.aws(look)
+		}
 	}
 	return fs.bySeverity()
 }
 
 type findings []Finding
 
-func (fs *findings) add(l Level, topic, what, do string) {
-	*fs = append(*fs, Finding{l, topic, what, do})
+// add notes one. What it returns is good until the next is added.
+func (fs *findings) add(l Level, topic, what, do string) *Finding {
+	*fs = append(*fs, Finding{Level: l, Topic: topic, What: what, Do: do})
+	return &(*fs)[len(*fs)-1]
 }
 
 func (fs findings) bySeverity() []Finding {
@@ -218,18 +235,26 @@ func store(f *Facts, fs *findings) {
 	case c.Encrypts == object.Unknown && f.Target.SSE == object.SSEC && f.written().BlocksSSEC == object.Yes:
 		// encryption tells why
 	case c.Encrypts == object.Unknown && c.Source == "canary":
-		fs.add(Serious, "store", "This store was not seen to encrypt under "+f.Target.SSE.String(), "try another --sse, or ask the store's operator")
+		x := fs.add(Serious, "store", "This store was not seen to encrypt under "+f.Target.SSE.String(), "try another --sse, or ask the store's operator")
+		if f.Target.SSE.KMS() {
+			x.Do = "look below at what was refused: AccessDenied is a missing kms:GenerateDataKey or kms:Decrypt on the key; else try another --sse, or ask the store's operator"
+			x.Paste = f.allowKey("kms:GenerateDataKey", "kms:Decrypt")
+		}
 	case c.Route == object.RouteNone && c.EncryptedRoute == object.RouteNone && c.Update != object.Yes:
 		fs.add(Serious, "store", "No operation re-encrypts an object here", "rewrite the objects through a client instead")
 	case c.CopyIfMatch != object.Yes && c.PutIfMatch == object.Yes:
 		fs.add(Note, "store", "CopyObject ignores the condition on its destination, so objects are read and written again on one up to 512 KiB, and larger ones copied in parts",
-			"--accept concurrent-writes allows the plain copy, which overwrites a write that somebody makes in its very moment")
+			"--accept concurrent-writes allows the plain copy, which overwrites a write that somebody makes in its very moment").Paste = "--accept concurrent-writes"
 	case c.CopySourceIfMatch == object.No:
-		fs.add(Serious, "store", "This store ignores the condition that guards a copy against other writers",
-			"see to it that nobody writes while the job runs, and say so with --accept concurrent-writes")
+		level := Serious
+		if f.accepted("concurrent-writes") {
+			level = Warning
+		}
+		fs.add(level, "store", "This store ignores the condition that guards a copy against other writers",
+			"see to it that nobody writes while the job runs, and say so with --accept concurrent-writes").Paste = "--accept concurrent-writes"
 	case c.CopyIfMatch == object.No && c.CompleteIfMatch == object.Yes:
 		fs.add(Note, "store", "CopyObject ignores the condition on its destination, so objects are copied in parts, which ends on one",
-			"--accept concurrent-writes allows the plain copy, which overwrites a write that somebody makes in its very moment")
+			"--accept concurrent-writes allows the plain copy, which overwrites a write that somebody makes in its very moment").Paste = "--accept concurrent-writes"
 	}
 	if len(f.Unlike) > 0 {
 		fs.add(Serious, "store", "This endpoint is AWS's and was seen to do less than a job relies on: "+strings.Join(f.Unlike, "; "),
@@ -237,7 +262,7 @@ func store(f *Facts, fs *findings) {
 	}
 	if c.KeepsExpires == object.No && c.PutIfMatch != object.Yes {
 		fs.add(Note, "store", "A plain copy drops the Expires header here, so every object costs a HEAD to look for one",
-			"--accept expires saves it, where no object has such a header")
+			"--accept expires saves it, where no object has such a header").Paste = "--accept expires"
 	}
 }
 
@@ -248,17 +273,27 @@ func key(f *Facts, fs *findings) {
 	}
 	if k.StoreRate > 0 {
 		fs.add(Warning, "key", fmt.Sprintf("The KMS key is in the key store %s, which takes %d requests a second of all its users together; more cannot be asked for", k.Store, k.StoreRate),
-			fmt.Sprintf("a job sends it at most %d a second by itself; --max-kms-requests-per-second leaves more to others, and --bucket-key on spares most of them", k.DefaultRate))
+			fmt.Sprintf("a job sends it at most %d a second by itself; --max-kms-requests-per-second leaves more to others, and --bucket-key on spares most of them", k.DefaultRate)).Paste = "--max-kms-requests-per-second " + strconv.Itoa(max(1, k.DefaultRate/2))
 	}
 	switch {
+	case k.Problem != "" && f.Caps.Source == "canary" && f.Caps.Encrypts == object.Yes:
+		fs.add(Warning, "key", "The KMS key cannot be looked at, though the store encrypts under it: "+k.Problem, "grant kms:DescribeKey, without which its state is not known, and a name that is no ARN rules updates out").
+			Paste = f.allowKey("kms:DescribeKey")
 	case k.Problem != "":
-		fs.add(Serious, "key", "The KMS key cannot be used: "+k.Problem, "grant kms:DescribeKey, kms:GenerateDataKey and kms:Decrypt on it, or name another key")
+		fs.add(Serious, "key", "The KMS key cannot be used: "+k.Problem, "grant kms:DescribeKey, kms:GenerateDataKey and kms:Decrypt on it, or name another key").
+			Paste = f.allowKey("kms:DescribeKey", "kms:GenerateDataKey", "kms:Decrypt")
 	case !k.Enabled:
-		fs.add(Serious, "key", "The KMS key "+k.ARN+" is "+k.State, "enable it (or cancel its deletion), or name another key")
+		x := fs.add(Serious, "key", "The KMS key "+k.ARN+" is "+k.State, "enable it (or cancel its deletion), or name another key")
+		x.Paste = "aws kms enable-key --key-id " + Quoted(k.ARN)
+		if k.State == "PendingDeletion" {
+			x.Paste = "aws kms cancel-key-deletion --key-id " + Quoted(k.ARN) + " && " + x.Paste
+		}
 	case !k.Symmetric:
-		fs.add(Serious, "key", "The KMS key "+k.ARN+" is not a symmetric encryption key", "name one that is; S3 takes no other")
+		fs.add(Serious, "key", "The KMS key "+k.ARN+" is not a symmetric encryption key", "name one that is; S3 takes no other").
+			Paste = "aws kms list-aliases --region " + Quoted(k.Region)
 	case k.Region != "" && f.written().Region != "" && k.Region != f.written().Region:
-		fs.add(Serious, "key", "The KMS key is in "+k.Region+", and the objects are written in "+f.written().Region, "name a key in the bucket's region")
+		fs.add(Serious, "key", "The KMS key is in "+k.Region+", and the objects are written in "+f.written().Region, "name a key in the bucket's region").
+			Paste = "aws kms list-aliases --region " + Quoted(f.written().Region)
 	}
 }
 
@@ -270,7 +305,8 @@ func updates(f *Facts, fs *findings) {
 		return
 	}
 	fs.add(Serious, "key", "The KMS key is of the account "+account+", and the bucket of "+f.Owner+": S3 refuses UpdateObjectEncryption, and what the plan would update is copied",
-		"name a key of the bucket's account, or expect copies: new dates, and old versions where the bucket keeps them")
+		"name a key of the bucket's account, or expect copies: new dates, and old versions where the bucket keeps them").
+		Paste = "--operation copy"
 }
 
 // accountOf is the account in an ARN; empty where it names none.
@@ -322,8 +358,21 @@ func permissions(f *Facts, fs *findings) {
 		if !serious {
 			level, why = Warning, "this setting stays unknown, and the careful way is taken"
 		}
-		fs.add(level, "permission", p.Action+" on "+p.Resource+" is missing: "+why, "grant it; `reseal iam-policy` prints the whole policy")
+		loss := lossOf[p.Action]
+		if loss != "" && f.accepted(loss) {
+			level = Warning
+		}
+		fs.add(level, "permission", p.Action+" on "+p.Resource+" is missing: "+why, "grant it; `reseal iam-policy` prints the whole policy").
+			Paste = f.allow(f.bucketOf(&p), p.Action)
 	}
+}
+
+// bucketOf is the bucket that the permission is about.
+func (f *Facts) bucketOf(p *Permission) string {
+	if f.Dest != nil && (strings.HasSuffix(p.Resource, ":::"+f.Dest.Bucket) || p.Resource == f.Dest.Bucket) {
+		return f.Dest.Bucket
+	}
+	return f.Bucket
 }
 
 // settingElsewhere says whether the permission reads a setting of the source that

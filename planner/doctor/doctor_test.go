@@ -112,6 +112,8 @@ func TestTraps(t *testing.T) {
 			t.Errorf("%s: not found in %+v", name, got)
 		case got[i].Level != test.level || got[i].Do == "":
 			t.Errorf("%s: %+v", name, got[i])
+		case got[i].Paste == "" && name != "does not encrypt": // nothing helps there
+			t.Errorf("%s: no line to paste: %+v", name, got[i])
 		}
 		for j := 1; j < len(got); j++ {
 			if got[j].Level > got[j-1].Level {

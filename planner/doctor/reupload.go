@@ -21,7 +21,7 @@ func reuploads(f *Facts, fs *findings) {
 			"look at who has s3:GetObject, and name --sse aws:kms with a key of your own")
 	case "v2":
 		fs.add(Note, "readers", "Version 2 does not commit to its data key; clients of today read it only where they are told to",
-			"use --client-side v3 once every reader takes it")
+			"use --client-side v3 once every reader takes it").Paste = "--client-side v3"
 	default:
 		fs.add(Warning, "readers", "Clients before the releases of December 2025 cannot read version 3, from the moment when each object is written",
 			"bring every reader up to date first, with a policy that takes both until `reseal verify` has been content")

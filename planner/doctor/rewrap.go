@@ -20,6 +20,6 @@ func envelopes(f *Facts, fs *findings) {
 	}
 	if !f.Rewrap.Unwrap {
 		fs.add(Note, "data-keys", "A wrapped key that somebody exchanged for another object's is not noticed, since no data key is looked at",
-			"--verify unwrap compares it with what an object of version 3 commits to; that takes kms:Decrypt")
+			"--verify unwrap compares it with what an object of version 3 commits to; that takes kms:Decrypt").Paste = "--verify unwrap"
 	}
 }

@@ -13,7 +13,8 @@ import (
 
 func encryption(f *Facts, fs *findings) {
 	if f.Target.SSE == object.SSEC && f.written().BlocksSSEC == object.Yes {
-		fs.add(Serious, "default-encryption", f.writeBucket()+" refuses SSE-C writes", "use a KMS key, or `reseal bucket-encryption set --block none`")
+		fs.add(Serious, "default-encryption", f.writeBucket()+" refuses SSE-C writes", "use a KMS key, or `reseal bucket-encryption set --block none`").
+			Paste = f.at("reseal bucket-encryption set s3://" + Quoted(f.writeName()) + " --block none")
 	}
 	if !f.DefaultKnown {
 		if len(f.Unread) == 0 && f.Caps.Source != "aws" {
@@ -26,7 +27,7 @@ func encryption(f *Facts, fs *findings) {
 	}
 	if !f.Target.MetBy(f.Default) {
 		fs.add(Warning, "default-encryption", "New objects arrive under "+named(f.Default)+", not as this job leaves the old ones",
-			"`reseal bucket-encryption set` makes new objects arrive the same way")
+			"`reseal bucket-encryption set` makes new objects arrive the same way").Paste = f.arrive()
 	}
 }
 
@@ -64,7 +65,7 @@ func lifecycle(f *Facts, fs *findings) {
 		name := fmt.Sprintf("lifecycle rule %q", r.ID)
 		if r.ExpireDays > 0 || len(r.TransitionDays) > 0 {
 			fs.add(Warning, "lifecycle", f.ofCopied()+", which renews its date: the clock of "+name+" ("+clock(r)+") starts again",
-				"expect transitions and expirations later by the object's age, or --stamp-mtime to keep the old date in the metadata")
+				"expect transitions and expirations later by the object's age, or --stamp-mtime to keep the old date in the metadata").Paste = "--stamp-mtime"
 		}
 		if f.Dest == nil && f.Settings.Versioning == object.VersioningEnabled && (r.NoncurrentExpireDays > 0 || r.NewerNoncurrent > 0) {
 			fs.add(Warning, "lifecycle", f.ofCopied()+", and the version before becomes noncurrent: "+name+" will delete it",
@@ -116,7 +117,8 @@ func throughAccessPoint(f *Facts, fs *findings) {
 	}
 	if object.IsAccessPoint(bucket) {
 		fs.add(Warning, "access point", "An access point tells no settings of its bucket: versioning, locks, lifecycle, replication and notifications are not known, and every object costs the requests that settings would spare",
-			"name the bucket as s3://BUCKET where it may be used: then doctor tells what a copy sets off, and an object that has older versions is copied too")
+			"name the bucket as s3://BUCKET where it may be used: then doctor tells what a copy sets off, and an object that has older versions is copied too").
+			Paste = "reseal doctor s3://BUCKET"
 	}
 }
 
@@ -130,7 +132,8 @@ func versions(f *Facts, fs *findings) {
 	case object.VersioningOff, object.VersioningSuspended:
 		if f.Caps.Source != "" && f.Caps.CopySourceIfMatch != object.Yes && f.copies() {
 			fs.add(Warning, "versioning", f.writeBucket()+" keeps no versions, and the store was not seen to guard copies: an overwritten object would be gone",
-				"stop other writers, or turn versioning on for the time of the job")
+				"stop other writers, or turn versioning on for the time of the job").
+				Paste = f.aws("put-bucket-versioning --versioning-configuration Status=Enabled")
 		}
 	}
 }
@@ -149,7 +152,7 @@ func costs(f *Facts, fs *findings) {
 		// S3 told so without the consent, hence the requests come from the owner's
 		// account; from any other one they would all have been refused.
 		fs.add(Note, "requester-pays", "The bucket is Requester Pays: its owner's requests pass as they are, those from any other account are refused",
-			"give --request-payer requester where the job runs under another account")
+			"give --request-payer requester where the job runs under another account").Paste = "--request-payer requester"
 	}
 	if f.Settings.ACLsDisabled == object.No {
 		fs.add(Note, "ownership", "ACLs are in force: the grants of every object are read and sent again, one request more for each",
@@ -159,7 +162,8 @@ func costs(f *Facts, fs *findings) {
 		fs.add(Note, "website", "The bucket is a website: every object is inspected for a redirect, which a copy would drop", "nothing; it is carried over")
 	}
 	for _, s := range f.Unread {
-		fs.add(Warning, "permission", "The setting "+s+" could not be read for want of "+reading(s)+", so what it would do is not known", "grant it, and ask again")
+		fs.add(Warning, "permission", "The setting "+s+" could not be read for want of "+reading(s)+", so what it would do is not known", "grant it, and ask again").
+			Paste = f.allow(f.writeName(), reading(s))
 	}
 }
 
