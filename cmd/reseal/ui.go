@@ -115,7 +115,11 @@ func (p *painter) picture() *report.Picture {
 	if pic.Now != nil {
 		pic.Title = fmt.Sprintf("%s, %d of %d: %s", pic.State, pic.Now.Settled(), pic.Now.Planned, p.source)
 	}
-	inOurWords(pic.Cause)
+	if c := pic.Cause; c != nil { // the status keeps its own, which others are being shown
+		own := *c
+		inOurWords(&own)
+		pic.Cause = &own
+	}
 	return pic
 }
 

@@ -20,6 +20,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/resealhq/reseal/engine/report"
@@ -83,9 +85,43 @@ func Listen(o Options) (*Server, error) {
 	s.http = &http.Server{Handler: s.guarded(s.routes()), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	go func() {
 		defer close(s.done)
-		_ = s.http.Serve(l) // it ends with Close
+		_ = s.http.Serve(&few{Listener: l}) // it ends with Close
 	}()
 	return s, nil
+}
+
+// maxConns is how many connections are open at a time. Others on this machine can open
+// them without the token, and the run needs files of its own.
+const maxConns = 64
+
+// few closes the connections that are too many.
+type few struct {
+	net.Listener
+	open atomic.Int64
+}
+
+func (f *few) Accept() (net.Conn, error) {
+	for {
+		c, err := f.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if f.open.Add(1) <= maxConns {
+			return &counted{Conn: c, gone: sync.OnceFunc(func() { f.open.Add(-1) })}, nil
+		}
+		f.open.Add(-1)
+		_ = c.Close() // nothing was said on it
+	}
+}
+
+type counted struct {
+	net.Conn
+	gone func()
+}
+
+func (c *counted) Close() error {
+	c.gone()
+	return c.Conn.Close()
 }
 
 // URL is the page's, with its token.
@@ -142,7 +178,7 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		if !s.named(r.Host) {
+		if !named(r.Host) {
 			http.Error(w, "this page is served under the name of its own machine", http.StatusMisdirectedRequest)
 			return
 		}
@@ -161,15 +197,15 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 	})
 }
 
-// named says whether a Host is one of this machine and this port.
-func (s *Server) named(host string) bool {
-	name, port, err := net.SplitHostPort(host)
-	if err != nil {
-		return false
+// named says whether a Host is one of this machine. A tunnel may begin at any port, and a
+// browser names none for port 80; it is the name that a page of the web cannot have.
+func named(host string) bool {
+	name := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if n, _, err := net.SplitHostPort(host); err == nil {
+		name = n
 	}
-	_, own, _ := net.SplitHostPort(s.listener.Addr().String())
 	ip := net.ParseIP(name)
-	return port == own && (name == "localhost" || ip != nil && ip.IsLoopback())
+	return name == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // ours says whether a request that changes something comes from the page.

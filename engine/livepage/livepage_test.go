@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -60,7 +61,11 @@ func TestPageIsGuarded(t *testing.T) {
 		"localhost":           {page(func(r *http.Request) { r.Host = "localhost:" + port }), 200},
 		"another name":        {page(func(r *http.Request) { r.Host = "evil.example:" + port }), 421},
 		"a name like ours":    {page(func(r *http.Request) { r.Host = "127.0.0.1.evil.example:" + port }), 421},
-		"another port":        {page(func(r *http.Request) { r.Host = "127.0.0.1:1" }), 421},
+		"a tunnel's port":     {page(func(r *http.Request) { r.Host = "127.0.0.1:1" }), 200},
+		"port 80":             {page(func(r *http.Request) { r.Host = "127.0.0.1" }), 200},
+		"port 80, IPv6":       {page(func(r *http.Request) { r.Host = "[::1]" }), 200},
+		"no name":             {page(func(r *http.Request) { r.Host = "evil.example" }), 421},
+		"another page here":   {set(pause, func(r *http.Request) { r.Host = "127.0.0.1:1" }), 403},
 		"no token":            {page(func(r *http.Request) { r.URL.Path = "/" }), 403},
 		"another token":       {page(func(r *http.Request) { r.URL.Path = "/AAAAAAAAAAAAAAAAAAAAAAAAAA/" }), 403},
 		"a part of the token": {page(func(r *http.Request) { r.URL.Path = "/" + s.token[:25] + "/" }), 403},
@@ -112,6 +117,40 @@ func (s *Server) ask(t *testing.T, method, path, body string, change func(*http.
 		t.Errorf("%s %s: %v", method, path, h)
 	}
 	return reply.StatusCode
+}
+
+// TestConnectionsAreFew: whoever opens connections and says nothing takes no more files
+// from the run than a page needs, and gets in nobody's way once they are closed.
+func TestConnectionsAreFew(t *testing.T) {
+	s, _ := served(t)
+	defer s.Close()
+	var kept []net.Conn
+	for range 2 * maxConns {
+		c, err := net.Dial("tcp", s.listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = c.Write([]byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")) // it may be closed by now
+		kept = append(kept, c)
+	}
+	open := 0
+	for _, c := range kept {
+		if n, _ := c.Read(make([]byte, 1)); n == 1 {
+			open++
+		}
+	}
+	if open != maxConns {
+		t.Errorf("%d of %d connections were answered, want %d", open, len(kept), maxConns)
+	}
+	for _, c := range kept {
+		_ = c.Close()
+	}
+	for ok := false; !ok; { // that they are closed the server notices soon
+		reply, err := http.Get(s.URL())
+		if ok = err == nil; ok {
+			_ = reply.Body.Close()
+		}
+	}
 }
 
 // TestNobodyElseIsServed: no address that others can reach.
