@@ -28,7 +28,7 @@ func (j *Job) Divide(ctx context.Context, n int, opt Options) (_ *Division, err 
 	switch {
 	case n < 1 || n > maxShards:
 		return nil, unusablef(fmt.Sprintf("name a number from 1 to %d", maxShards), "%d shards", n)
-	case j.Division != nil && len(j.Division.Shards) == n:
+	case j.Division != nil && (len(j.Division.Shards) == n || j.Division.Asked == n):
 		return j.Division, nil
 	case j.begun && j.Division != nil:
 		return nil, unusablef("leave the number out, or begin a new job in another directory", "the job in %s has %s, and %d were asked for",
@@ -95,10 +95,12 @@ func (s *session) divide(ctx context.Context, n int) (*Division, error) {
 	if err != nil {
 		return nil, err
 	}
+	d := byKeys(pieces)
 	if len(pieces) < n {
 		s.log.Warn("there are fewer keys than shards", "shards", len(pieces), "asked_for", n)
+		d.Asked = n
 	}
-	return byKeys(pieces), nil
+	return d, nil
 }
 
 func undivided(source, why string) error {

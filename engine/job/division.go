@@ -38,6 +38,8 @@ type Division struct {
 	// Kind is keys or files.
 	Kind   string `json:"kind"`
 	Shards []Part `json:"shards"`
+	// Asked is how many were asked for, where there are fewer keys than that.
+	Asked int `json:"asked,omitempty"`
 
 	learnt learnt
 	digest string
