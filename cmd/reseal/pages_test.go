@@ -46,7 +46,7 @@ func TestReportPageInChromium(t *testing.T) {
 	}
 	st.does(t, "report", "--job", dir, "--format", "html", "-o", page)
 	c.open("file://" + page)
-	for _, want := range []string{"left: archived", "failed: denied", "All 590 of them", "Objects by state", "Requests a second", "Still under", "Estimated", "Key, resolved"} {
+	for _, want := range []string{"left: archived", "failed: denied", "All 590 of them", "Objects by state", "Requests a second", "Latency of a request", "Still under", "Estimated", "Key, resolved"} {
 		c.until(want, fmt.Sprintf("document.body.textContent.includes(%q)", want))
 	}
 	c.looksRight("report")
@@ -104,7 +104,7 @@ func TestLivePageInChromium(t *testing.T) {
 	c.until("it runs", `document.querySelector("#state").textContent.includes("running") && document.querySelector(".edge-done b").textContent !== "0"`)
 	c.until("a failure with its example", `document.querySelector("#failures").textContent.includes("denied/") && document.querySelector("#failures").textContent.includes("<b>&amp;")`)
 	c.until("what holds it back", `document.querySelector("#pace").textContent.includes("max-requests-per-second")`)
-	c.until("the pictures", `document.querySelectorAll("#plots svg").length === 3`)
+	c.until("the pictures", `document.querySelectorAll("#plots svg").length === 4`)
 	c.looksRight("live")
 
 	click := func(id string) { c.value(fmt.Sprintf(`document.querySelector("#%s").click()`, id), nil) }

@@ -20,6 +20,7 @@ import (
 type history struct {
 	job     *Job
 	log     *slog.Logger
+	took    *latencies
 	moments []report.Moment
 	every   time.Duration
 	failed  bool
@@ -31,8 +32,8 @@ const (
 	historySize = 4 << 20
 )
 
-func openHistory(j *Job, log *slog.Logger) *history {
-	h := &history{job: j, log: log, moments: j.History(), every: momentEvery}
+func openHistory(j *Job, took *latencies, log *slog.Logger) *history {
+	h := &history{job: j, log: log, took: took, moments: j.History(), every: momentEvery}
 	if n := len(h.moments); n > maxMoments/2 {
 		h.every = max(momentEvery, h.moments[n-1].At.Sub(h.moments[0].At)/maxMoments)
 	}
@@ -98,6 +99,7 @@ func (h *history) add(l *Live) {
 // last keeps a moment in any case.
 func (h *history) last(l *Live) {
 	m := momentOf(l)
+	m.MedianSeconds, m.SlowSeconds = h.took.take()
 	first := len(h.moments) == 0
 	if h.moments = append(h.moments, m); len(h.moments) >= maxMoments {
 		h.thin()

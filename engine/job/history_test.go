@@ -17,7 +17,7 @@ func TestHistoryStaysSmall(t *testing.T) {
 	j := &Job{Dir: t.TempDir()}
 	log := slog.New(slog.DiscardHandler)
 	began := time.Date(2026, 11, 28, 22, 0, 0, 0, time.UTC)
-	h := openHistory(j, log)
+	h := openHistory(j, new(latencies), log)
 	live := func(s int) *Live {
 		return &Live{Progress: &report.Snapshot{At: began.Add(time.Duration(s) * time.Second), Planned: 1 << 20, Done: uint64(s)}}
 	}

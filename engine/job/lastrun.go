@@ -2,6 +2,7 @@ package job
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -48,6 +49,34 @@ func (s *session) beginRun(verb string) {
 	r.Workers, r.Pace = l.Workers(), s.opt.setting(r.Began)
 	s.run = r
 	s.keepRun()
+}
+
+// identityWithin is how long STS may take to tell the identity. A network that lets nobody
+// through to it costs the shortest run so much, and no other run anything.
+const identityWithin = 2 * time.Second
+
+// askIdentity records whoever signs the requests, beside the work. What is not told is no
+// reason to stop.
+func (s *session) askIdentity() (end func()) {
+	if !s.store.IsAWS() {
+		return func() {}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), identityWithin)
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		defer cancel()
+		arn, err := s.store.Identity(ctx)
+		if err != nil {
+			s.log.Debug("whoever signs the requests is not known", "error", err)
+			return
+		}
+		s.run.mu.Lock()
+		defer s.run.mu.Unlock()
+		if s.run.Identity = arn; s.run.Ended.IsZero() {
+			s.keepRun()
+		}
+	})
+	return asking.Wait
 }
 
 // endRun records the end and why, once; nil is that the work came to its end.

@@ -70,6 +70,7 @@ func readStatus(j *Job) (*Live, error) {
 type teller struct {
 	w        *work
 	progress *report.Progress
+	took     latencies // by the requests since the last moment of the history
 
 	// clock is the store's offset that was warned of last; look alone uses it.
 	clock time.Duration
@@ -125,7 +126,7 @@ func (t *teller) tell() (end func()) {
 	telling.Go(func() {
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
-		kept := openHistory(t.w.job, t.w.log)
+		kept := openHistory(t.w.job, &t.took, t.w.log)
 		for {
 			l := t.look(time.Now())
 			t.write(l)

@@ -12,6 +12,7 @@ import (
 func (w *work) Requested(c *object.Call, r object.Result) {
 	w.points.AddRequests(c.Kind, 1)
 	w.tell.progress.Requested(c, r)
+	w.tell.took.add(r.Latency)
 	for _, o := range w.opt.Observers {
 		o.Requested(c, r)
 	}

@@ -164,8 +164,8 @@ func (w *work) watched() (end func(), err error) {
 			return nil, err
 		}
 	}
-	endTelling := w.tell.tell()
-	return func() { endWatch(); endTelling() }, nil
+	endAsking, endTelling := w.askIdentity(), w.tell.tell()
+	return func() { endWatch(); endTelling(); endAsking() }, nil
 }
 
 // do plans and works at the same time, until both are done or something stops

@@ -23,6 +23,10 @@ type Moment struct {
 	Ceiling  float64 `json:"ceiling,omitempty"`
 	// Throttled replies so far in this process.
 	Throttled uint64 `json:"throttled,omitempty"`
+	// MedianSeconds and SlowSeconds are what half and what 95 in 100 of the requests
+	// since the moment before took at most; 0 where there was none.
+	MedianSeconds float64 `json:"median_seconds,omitempty"`
+	SlowSeconds   float64 `json:"p95_seconds,omitempty"`
 	// Why is what held requests back: a reason of the pace, or the stage of a run that
 	// waits.
 	Why string `json:"why,omitempty"`
@@ -35,7 +39,7 @@ func (m *Moment) Settled() uint64 { return m.Done + m.Already + m.Left + m.Faile
 const maxPoints = 300
 
 // thinned are at most maxPoints of them, each the last of its share but with the
-// share's highest rate, so that no peak is lost.
+// share's highest rate and latency, so that no peak is lost.
 func thinned(all []Moment) []Moment {
 	if len(all) <= maxPoints {
 		return all
@@ -46,6 +50,7 @@ func thinned(all []Moment) []Moment {
 		m := share[len(share)-1]
 		for j := range share {
 			m.Requests = max(m.Requests, share[j].Requests)
+			m.MedianSeconds, m.SlowSeconds = max(m.MedianSeconds, share[j].MedianSeconds), max(m.SlowSeconds, share[j].SlowSeconds)
 		}
 		out = append(out, m)
 	}

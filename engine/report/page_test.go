@@ -95,7 +95,7 @@ func TestPlots(t *testing.T) {
 	history := []Moment{
 		{At: at(0), Planned: 100},
 		{At: at(10), Planned: 100, Done: 30, Bytes: 300, Requests: 50, Ceiling: 60, Throttled: 3, Why: "s3-throttling"},
-		{At: at(20), Planned: 100, Done: 50, Failed: 2, Bytes: 500, Requests: 80, Ceiling: 60, Throttled: 5, Why: "s3-throttling"},
+		{At: at(20), Planned: 100, Done: 50, Failed: 2, Bytes: 500, Requests: 80, Ceiling: 60, Throttled: 5, Why: "s3-throttling", MedianSeconds: 0.02, SlowSeconds: 0.4},
 		{At: at(30), Planned: 100, Done: 60, Failed: 2, Bytes: 600, Requests: 10, Throttled: 1, Why: "none"}, // another process
 	}
 	p := samplePage()
@@ -106,7 +106,8 @@ func TestPlots(t *testing.T) {
 	}
 	page := b.String()
 	for _, want := range []string{"62 of 100 objects have an outcome, after 30s.", "Up to 80 requests/s at 22:00:20 UTC; held back mostly by s3-throttling (50.0% of the time). 6 replies asked for fewer requests.",
-		`class="line-ceiling" d="M333.3 50.0L666.7 50.0"`, `class="fill-failed"`, "22:00:30 UTC", "600 B in 30s"} {
+		`class="line-ceiling" d="M333.3 50.0L666.7 50.0"`, `class="fill-failed"`, "22:00:30 UTC", "600 B in 30s",
+		"Half of the requests took at most 20ms, most of the time; the slowest were at 22:00:20 UTC, when 95 in 100 took at most 400ms."} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q", want)
 		}

@@ -1,7 +1,9 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -91,6 +93,7 @@ func (w *writer) plots(history []Moment) {
 	w.objectsPlot(history, all)
 	w.bytesPlot(history, all)
 	w.ratePlot(history, all)
+	w.latencyPlot(history, all)
 	w.put("</div>\n")
 }
 
@@ -152,6 +155,39 @@ func (w *writer) ratePlot(history, all []Moment) {
 		caption += " The store never asked for fewer."
 	}
 	w.figure("Requests a second", caption, perSecond(most), all, legend, shapes...)
+}
+
+// latencyPlot is how long requests took. The jobs of older reseals have not recorded it.
+func (w *writer) latencyPlot(history, all []Moment) {
+	slowest := slices.MaxFunc(history, func(a, b Moment) int { return cmp.Compare(a.SlowSeconds, b.SlowSeconds) })
+	if slowest.SlowSeconds == 0 {
+		return
+	}
+	var medians []float64
+	for i := range history {
+		if history[i].MedianSeconds > 0 {
+			medians = append(medians, history[i].MedianSeconds)
+		}
+	}
+	slices.Sort(medians)
+	s := scaleOf(all, slowest.SlowSeconds)
+	caption := fmt.Sprintf("Half of the requests took at most %s, most of the time; the slowest were at %s, when 95 in 100 took at most %s. Waiting for the pace is not counted.",
+		short(medians[len(medians)/2]), slowest.At.UTC().Format("15:04:05 UTC"), short(slowest.SlowSeconds))
+	w.figure("Latency of a request", caption, short(slowest.SlowSeconds), all,
+		[]entry{{"line-rate", "half took at most"}, {"line-ceiling", "95 in 100 took at most"}},
+		path("line-ceiling", s.line(all, func(m *Moment) float64 { return m.SlowSeconds })), path("line-rate", s.line(all, func(m *Moment) float64 { return m.MedianSeconds })))
+}
+
+// short is a time in two digits or three.
+func short(seconds float64) string {
+	switch d := time.Duration(seconds * float64(time.Second)); {
+	case d < time.Millisecond:
+		return d.Round(10 * time.Microsecond).String()
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	default:
+		return d.Round(100 * time.Millisecond).String()
+	}
 }
 
 // ceilings are steps, where there was one.

@@ -32,6 +32,8 @@ type Standing struct {
 	Host    string `json:"host,omitempty"`
 	User    string `json:"user,omitempty"`
 	Version string `json:"reseal,omitempty"`
+	// Identity is whoever signed its requests, as AWS's STS told it.
+	Identity string `json:"identity,omitempty"`
 }
 
 // The states of a job.
@@ -101,6 +103,7 @@ func (s *Standing) facts() (facts []Fact) {
 			who += " on " + s.Host
 		}
 		add("By", who)
+		add("As", s.Identity)
 		add("reseal", s.Version)
 	}
 	return facts
