@@ -133,9 +133,9 @@ func userEntries(entries map[string]string) map[string]string {
 	return m
 }
 
-// names says whether the answer's ARN is that of the key that was asked for.
+// SameKey says whether the ARN in an answer of KMS is that of the key that was asked for.
 // What an alias stands for, only KMS knows.
-func names(asked, arn string) bool {
+func SameKey(asked, arn string) bool {
 	switch {
 	case strings.HasPrefix(asked, "alias/") || strings.Contains(asked, ":alias/"):
 		return true

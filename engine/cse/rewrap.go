@@ -156,7 +156,7 @@ func (d Decision) reEncrypt(ctx context.Context, k KMS) (Result, error) {
 		return Result{}, refuse(ReasonOtherKey, "wrapped by another key than "+t.SourceKMSKeyID)
 	case err != nil:
 		return Result{}, err
-	case len(reply.Wrapped) == 0 || len(reply.Wrapped) > maxWrapped || reply.SourceKeyID == "" || !names(t.KMSKeyID, reply.KeyID):
+	case len(reply.Wrapped) == 0 || len(reply.Wrapped) > maxWrapped || reply.SourceKeyID == "" || !SameKey(t.KMSKeyID, reply.KeyID):
 		return Result{}, fmt.Errorf("cse: KMS was asked for the key %s and answered with %q", t.KMSKeyID, reply.KeyID)
 	}
 	r := Result{SourceKey: reply.SourceKeyID, Key: reply.KeyID}

@@ -75,6 +75,19 @@ func notWhole(op string) error {
 	return &object.Error{Class: object.ClassTransient, Op: op, Message: "the answer of KMS is not whole"}
 }
 
+// byAsked looks at a success: whether it is whole, and of the key that was asked for,
+// where one was. What another key did is no success.
+func byAsked(op, asked string, key *string, whole bool) error {
+	switch {
+	case !whole || key == nil:
+		return notWhole(op)
+	case asked != "" && !cse.SameKey(asked, *key):
+		return &object.Error{Class: object.ClassInvalid, Op: op, Message: "KMS was asked for the key " + asked + " and answered with " + object.Cut(*key, object.MaxMessage),
+			Hint: "look at what answers at AWS_ENDPOINT_URL_KMS; nothing was written under that key"}
+	}
+	return nil
+}
+
 func given(s string) *string {
 	if s == "" {
 		return nil
@@ -102,10 +115,10 @@ func (k *KMSWraps) Decrypt(ctx context.Context, r cse.DecryptRequest) (cse.DataK
 	if err != nil {
 		return cse.DataKey{}, k.failed(ctx, "Decrypt", r.KeyID, err)
 	}
-	if len(out.Plaintext) == 0 {
-		return cse.DataKey{}, notWhole("Decrypt")
-	}
 	defer clear(out.Plaintext)
+	if err := byAsked("Decrypt", r.KeyID, out.KeyId, len(out.Plaintext) > 0); err != nil {
+		return cse.DataKey{}, err
+	}
 	return cse.NewDataKey(out.Plaintext)
 }
 
@@ -115,8 +128,8 @@ func (k *KMSWraps) Encrypt(ctx context.Context, r cse.EncryptRequest) ([]byte, e
 	if err != nil {
 		return nil, k.failed(ctx, "Encrypt", r.KeyID, err)
 	}
-	if len(out.CiphertextBlob) == 0 {
-		return nil, notWhole("Encrypt")
+	if err := byAsked("Encrypt", r.KeyID, out.KeyId, len(out.CiphertextBlob) > 0); err != nil {
+		return nil, err
 	}
 	return out.CiphertextBlob, nil
 }
@@ -127,10 +140,10 @@ func (k *KMSWraps) GenerateDataKey(ctx context.Context, r cse.GenerateRequest) (
 	if err != nil {
 		return cse.DataKey{}, nil, k.failed(ctx, "GenerateDataKey", r.KeyID, err)
 	}
-	if len(out.Plaintext) == 0 || len(out.CiphertextBlob) == 0 {
-		return cse.DataKey{}, nil, notWhole("GenerateDataKey")
-	}
 	defer clear(out.Plaintext)
+	if err := byAsked("GenerateDataKey", r.KeyID, out.KeyId, len(out.Plaintext) > 0 && len(out.CiphertextBlob) > 0); err != nil {
+		return cse.DataKey{}, nil, err
+	}
 	d, err := cse.NewDataKey(out.Plaintext)
 	return d, out.CiphertextBlob, err
 }
