@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"io"
 
@@ -72,10 +73,11 @@ func (p *passage) fillInOrder(ctx context.Context, s *upload.Sending) (sent int6
 			return s.Part(gctx, number, part)
 		})
 	}
+	stopped := gctx.Err() // before Wait ends it
 	if werr := g.Wait(); werr != nil {
 		return 0, werr // also where the reading ended because of it
 	}
-	return sent, err
+	return sent, cmp.Or(err, stopped)
 }
 
 // nextInOrder fills a part, and with the last one ends the new object.
