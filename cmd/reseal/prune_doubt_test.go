@@ -122,3 +122,32 @@ func TestPruneThatIsRefusedKeepsTheRowsOfTheLast(t *testing.T) {
 		t.Errorf("the file holds %q now: %v", after, err)
 	}
 }
+
+// TestPruneShards: each shard is pruned by its own directory, and the whole job is not.
+func TestPruneShards(t *testing.T) {
+	st := newStage(t, s3test.Config{Seed: 3})
+	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
+	for i := range 10 {
+		st.put(fmt.Sprint("k", i), s3test.Object{})
+	}
+	dir := filepath.Join(t.TempDir(), "job")
+	for _, args := range [][]string{{"plan", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--shards", "2"}, {"run", "--no-progress"}} {
+		if s := st.reseal(t, append(args, "--job", dir)...); s.code != 0 {
+			t.Fatalf("%s: exit code %d\n%s", args[0], s.code, s.stderr)
+		}
+	}
+	if s := st.reseal(t, "prune", "--job", dir, "--yes"); s.code != 2 || !strings.Contains(s.stderr, "one by one") {
+		t.Errorf("exit code %d\n%s", s.code, s.stderr)
+	}
+	deleted := uint64(0)
+	for _, shard := range []string{"0000", "0001"} {
+		p := st.pruned(t, 0, "--job", filepath.Join(dir, "shards", shard), "--yes")
+		if p.Deleted == 0 || p.Deleted != p.Versions {
+			t.Errorf("shard %s: %+v", shard, p)
+		}
+		deleted += p.Deleted
+	}
+	if left := len(st.server.Snapshot("b").Objects); deleted != 10 || left != 10 {
+		t.Errorf("%d versions were deleted, %d are left", deleted, left)
+	}
+}

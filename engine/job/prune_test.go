@@ -22,6 +22,7 @@ func TestPruneLocks(t *testing.T) {
 		"compliance":    {mode: "COMPLIANCE", until: now.Add(time.Hour), locked: true},
 		"just ran out":  {mode: "COMPLIANCE", until: now.Add(-time.Minute), locked: true},
 		"ran out":       {mode: "COMPLIANCE", until: now.Add(-time.Hour)},
+		"no date":       {mode: "GOVERNANCE", locked: true},
 		"ran out, held": {mode: "COMPLIANCE", until: now.Add(-time.Hour), hold: true, locked: true},
 	} {
 		if got := lockOf(c.mode, c.until, c.hold, c.event); (got != "") != c.locked {

@@ -169,6 +169,8 @@ func lockOf(mode string, until time.Time, hold, event bool) string {
 		return "a legal hold is on it"
 	case event:
 		return "an event hold is on it"
+	case mode != "" && until.IsZero():
+		return "a retention (" + mode + ") locks it, and the store does not tell until when"
 	case mode != "" && time.Now().Before(until.Add(clocksDiffer)):
 		return "a retention (" + mode + ") locks it until " + until.UTC().Format(time.RFC3339)
 	}
