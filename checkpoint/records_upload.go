@@ -16,7 +16,7 @@ func (e *encoder) upload(u *object.Upload) {
 		e.int(n)
 	}
 	e.reapply(&u.Reapply)
-	e.byte(byte(flag(1, !u.Begun.IsZero())))
+	e.byte(byte(flag(1, !u.Begun.IsZero()) | flag(2, u.Sent)))
 	if !u.Begun.IsZero() {
 		e.time(u.Begun)
 	}
@@ -59,9 +59,11 @@ func decodeUpload(d *dict, seq uint64, b []byte) (object.Upload, error) {
 		u.PartSizes = append(u.PartSizes, r.int())
 	}
 	u.Reapply = r.reapply()
-	if r.byte()&1 != 0 {
+	flags := r.byte()
+	if flags&1 != 0 {
 		u.Begun = r.time()
 	}
+	u.Sent = flags&2 != 0
 	if len(r.b) > 0 { // the first format ended here
 		u.Carries = r.bytes()
 	}

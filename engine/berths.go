@@ -37,6 +37,10 @@ func loadOf(t *object.Task, partSize int64) load {
 	case t.Operation == object.OpUpdate:
 		return l
 	case t.Operation == object.OpRewrite:
+		if size > maxWhole {
+			parts := float64((size + maxWhole - 1) / maxWhole)
+			l.requests, l.kms = perObject+2*parts, parts
+		}
 		size *= 2 // read, and written again
 	case t.Operation == object.OpMultipart, t.Operation == object.OpUndecided && size > 4*partSize:
 		parts := float64((size + partSize - 1) / partSize)

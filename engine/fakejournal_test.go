@@ -153,5 +153,5 @@ func (a always) Choose(o *object.Object, _ *object.Attributes) object.Choice {
 func memConfig(s *memStore, j *memJournal, op object.Operation) Config {
 	target := object.Target{SSE: object.SSEKMS, KMSKeyID: "arn:aws:kms:r:1:key/new"}
 	return Config{Journal: j, Store: s.store(), Chooser: always{target, op}, Target: target,
-		Caps: object.Capabilities{CompleteIfMatch: object.Yes}, Facts: object.BucketFacts{Versioning: object.VersioningOff, ACLsDisabled: object.Yes}, Workers: 8}
+		Caps: object.Capabilities{CompleteIfMatch: object.Yes, SendIfMatch: object.Yes}, Facts: object.BucketFacts{Versioning: object.VersioningOff, ACLsDisabled: object.Yes}, Workers: 8}
 }

@@ -113,6 +113,10 @@ func (it *item) clearUp(ctx context.Context) (*object.Outcome, error) {
 	case !found:
 	case it.run.makesAnew():
 		return nil, it.beginAnew(ctx, &u)
+	case u.ID != "" && u.Sent:
+		if err := it.endSent(ctx, &u); err != nil {
+			return nil, err
+		}
 	case u.ID != "":
 		return it.resumeUpload(ctx, &u, parts)
 	case !u.Begun.IsZero():
@@ -192,12 +196,12 @@ func (it *item) round(ctx context.Context) (*object.Outcome, error) {
 	case choice.Operation == object.OpRewrite && it.run.cfg.Reupload != nil:
 		return it.reupload(ctx, choice)
 	case choice.Operation == object.OpRewrite:
-		return it.rewrite(ctx)
+		return it.rewrite(ctx, choice)
 	}
 	return it.act(ctx, choice)
 }
 
-// act does what was decided on, but for a rewrite.
+// act does what was decided on, but for a rewrite in one piece.
 func (it *item) act(ctx context.Context, choice object.Choice) (*object.Outcome, error) {
 	it.out.Operation = choice.Operation
 	switch choice.Operation {
@@ -218,6 +222,8 @@ func (it *item) act(ctx context.Context, choice object.Choice) (*object.Outcome,
 			return it.orAnother(ctx, object.OpCopy, out, err)
 		}
 		return it.multipart(ctx, choice)
+	case object.OpRewrite:
+		return it.resend(ctx, choice)
 	case object.OpRewrap:
 		out, err := it.rewrap(ctx, choice)
 		return it.orAnother(ctx, object.OpCopy, out, err)
@@ -262,6 +268,8 @@ func (it *item) needsAttributes(c object.Choice) bool {
 	switch c.Operation {
 	case object.OpMultipart:
 		return true
+	case object.OpRewrite:
+		return c.Route == object.RouteSend
 	case object.OpCopy:
 		return c.Route == object.RouteReplace || cfg.Target.StampMtime || cfg.Verify == VerifyRead ||
 			maySuspend(cfg.Facts.Versioning)

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/resealhq/reseal/engine/carry"
 	"github.com/resealhq/reseal/engine/cse"
 	"github.com/resealhq/reseal/engine/look"
 	"github.com/resealhq/reseal/engine/object"
@@ -39,7 +40,9 @@ type passage struct {
 	up  *cse.Upload // nil where the new object is not encrypted here
 	// size is the source's; text is that of what is in it, -1 where only its end tells.
 	size, text int64
-	dec        *cse.Decrypter // nil where the source is plain or under AES-CBC
+	// parts are the sizes of what is sent, before a tag; nil where the text is not known.
+	parts []int64
+	dec   *cse.Decrypter // nil where the source is plain or under AES-CBC
 }
 
 // inOne writes the object by one PutObject.
@@ -109,7 +112,10 @@ func (p *passage) unopened(err error) error {
 
 // newSums begins to sum where somebody may ask for it.
 func (it *item) newSums() *sums {
-	if it.run.cfg.Verify == VerifyRead || it.anew == nil || it.anew.plain {
+	switch {
+	case it.anew == nil:
+		return &sums{algorithm: it.obj.ChecksumAlgorithm}
+	case it.run.cfg.Verify == VerifyRead || it.anew.plain:
 		return new(sums)
 	}
 	return nil
@@ -124,7 +130,7 @@ func (p *passage) inParts(ctx context.Context) (*object.Outcome, error) {
 		return nil, p.unopened(err)
 	}
 	it.sums = it.newSums()
-	req := it.rules().Copy(&it.obj, it.attrs, object.Choice{Operation: object.OpMultipart}, time.Now())
+	req := it.rules().Copy(&it.obj, it.attrs, object.Choice{Operation: object.OpRewrite, Route: object.RouteSend}, time.Now())
 	var sent int64
 	how := upload.Sent{Made: p.made, Fill: func(ctx context.Context, s *upload.Sending) (err error) {
 		sent, err = p.fill(ctx, s)
@@ -141,7 +147,9 @@ func (p *passage) made(ctx context.Context, h *object.Head) (bool, error) {
 	switch it := p.it; {
 	case it.anew != nil && !maps.Equal(h.Metadata, it.anew.metadata):
 		return false, nil
-	case it.anew == nil || it.anew.plain:
+	case it.anew == nil: // under the new encryption, which the object was not
+		return it.hasSums(ctx, h)
+	case it.anew.plain:
 		return it.showsText(ctx, h)
 	}
 	return true, nil
@@ -149,16 +157,18 @@ func (p *passage) made(ctx context.Context, h *object.Head) (bool, error) {
 
 // begin opens the source.
 func (p *passage) begin() (err error) {
-	if p.text = p.size; p.e.Format == cse.None {
-		return nil
+	if p.text = p.size; p.e.Format != cse.None {
+		if p.text, err = p.e.TextSize(p.size); err == nil && p.text >= 0 {
+			p.dec, err = p.e.NewDecrypter(p.key, p.size)
+		}
 	}
-	if p.text, err = p.e.TextSize(p.size); err == nil && p.text >= 0 {
-		p.dec, err = p.e.NewDecrypter(p.key, p.size)
+	if p.parts == nil && p.text >= 0 {
+		p.parts = carry.Split(p.text, p.partSize())
 	}
 	return err
 }
 
-// partSize is that of the parts, whole blocks.
+// partSize is that of the parts of what is encrypted here, whole blocks.
 func (p *passage) partSize() int64 {
 	n := min(p.it.run.cfg.PartSize, sentPart) &^ (tagSize - 1)
 	if need := p.size/maxParts + 1; n < need {
@@ -172,26 +182,31 @@ func (p *passage) fill(ctx context.Context, s *upload.Sending) (sent int64, err 
 	if p.text < 0 {
 		return p.fillInOrder(ctx, s)
 	}
-	size := p.partSize()
-	parts := max(1, (p.text+size-1)/size)
+	var from int64
+	last := len(p.parts) - 1
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(p.it.run.cfg.PartsInFlight)
-	for i := range parts - 1 {
+	for i, size := range p.parts[:last] {
 		if err := s.MayGoOn(gctx); err != nil {
 			g.Go(func() error { return err })
 			break
 		}
-		g.Go(func() error { return p.part(gctx, s, i, i*size, size) })
+		at := from
+		g.Go(func() error { return p.part(gctx, s, i, at, size) })
+		from += size
 	}
 	if err := g.Wait(); err != nil {
 		return 0, err
 	}
-	n, err := p.last(ctx, s, parts-1, (parts-1)*size)
-	return (parts-1)*size + n, err
+	n, err := p.last(ctx, s, last, from)
+	if err == nil && p.e.Format == cse.None && p.up == nil {
+		err = p.sameChecksum()
+	}
+	return from + n, err
 }
 
 // part reads one stretch, opens it, encrypts it and sends it.
-func (p *passage) part(ctx context.Context, s *upload.Sending, i, from, size int64) error {
+func (p *passage) part(ctx context.Context, s *upload.Sending, i int, from, size int64) error {
 	buf, done, err := p.it.run.room.hold(ctx, size)
 	if err != nil {
 		return err
@@ -204,11 +219,11 @@ func (p *passage) part(ctx context.Context, s *upload.Sending, i, from, size int
 		return p.unopened(err)
 	}
 	p.it.sums.add(from, buf)
-	return s.Part(ctx, int(i)+1, buf)
+	return s.Part(ctx, i+1, buf)
 }
 
 // last sends the part that ends the object.
-func (p *passage) last(ctx context.Context, s *upload.Sending, i, from int64) (int64, error) {
+func (p *passage) last(ctx context.Context, s *upload.Sending, i int, from int64) (int64, error) {
 	text := p.text - from
 	buf, done, err := p.it.run.room.hold(ctx, p.size-from+tagSize)
 	if err != nil {
@@ -234,7 +249,7 @@ func (p *passage) last(ctx context.Context, s *upload.Sending, i, from int64) (i
 		return 0, p.unopened(err)
 	}
 	p.it.sums.add(from, buf)
-	return int64(len(buf)), s.Part(ctx, int(i)+1, buf)
+	return int64(len(buf)), s.Part(ctx, i+1, buf)
 }
 
 // sealed adds the tag of the new object to its last bytes.

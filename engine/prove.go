@@ -51,6 +51,9 @@ func (it *item) onItsWord(reply object.CopyReply) (e object.Encryption, ok bool)
 		silent = it.run.rules.Caps.UploadShowsEncryption
 	case object.OpRewrite:
 		silent = it.run.rules.Caps.PutShowsEncryption
+		if it.inParts != nil {
+			silent = it.run.rules.Caps.UploadShowsEncryption
+		}
 	}
 	t := it.run.rules.Target
 	if it.out.Operation != object.OpRewrite && it.mayKeepKey() {

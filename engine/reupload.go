@@ -92,7 +92,7 @@ func (it *item) reupload(ctx context.Context, c object.Choice) (*object.Outcome,
 		return nil, err
 	}
 	size := it.obj.Size
-	if c.Route == object.RouteMultipart {
+	if c.Route == object.RouteSend {
 		out, err = p.inParts(ctx)
 	} else {
 		out, err = p.inOne(ctx)

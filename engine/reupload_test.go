@@ -17,7 +17,7 @@ func (throughHere) Choose(o *object.Object, a *object.Attributes) object.Choice 
 	case a == nil:
 		return object.Choice{Operation: object.OpUndecided}
 	case o.Size > sentPart:
-		return object.Choice{Operation: object.OpRewrite, Route: object.RouteMultipart}
+		return object.Choice{Operation: object.OpRewrite, Route: object.RouteSend}
 	}
 	return object.Choice{Operation: object.OpRewrite, Route: object.RouteRewrite}
 }

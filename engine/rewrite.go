@@ -13,10 +13,22 @@ import (
 // condition that it still is the object that was read. The reading inspects: an
 // object that nobody has looked at is decided on anew by what it shows, and a choice
 // by the row alone is only a promise that reading is worth it.
-func (it *item) rewrite(ctx context.Context) (*object.Outcome, error) {
+func (it *item) rewrite(ctx context.Context, c object.Choice) (*object.Outcome, error) {
+	if c.Route == object.RouteSend {
+		return it.resend(ctx, c)
+	}
+	other, out, err := it.rewriteWhole(ctx)
+	if other != nil { // it waits for room of its own, so that this one was given back
+		return it.act(ctx, *other)
+	}
+	return out, err
+}
+
+// rewriteWhole is rewrite in one piece. other is the choice where that is another one.
+func (it *item) rewriteWhole(ctx context.Context) (other *object.Choice, out *object.Outcome, err error) {
 	buf, done, err := it.run.room.take(ctx, it.obj.Size)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer done()
 	seen := it.attrs != nil
@@ -26,16 +38,25 @@ func (it *item) rewrite(ctx context.Context) (*object.Outcome, error) {
 	}
 	*buf = got.Body
 	it.shown(&got.Head)
-	if c := it.choose(); c.Operation != object.OpRewrite {
-		return it.act(ctx, c)
+	if c := it.choose(); !inOnePiece(c) {
+		return &c, nil, nil
 	}
+	out, err = it.writeWhole(ctx, got.Body)
+	return nil, out, err
+}
+
+func inOnePiece(c object.Choice) bool {
+	return c.Operation == object.OpRewrite && c.Route != object.RouteSend
+}
+
+func (it *item) writeWhole(ctx context.Context, body []byte) (*object.Outcome, error) {
 	it.out.Operation = object.OpRewrite
 	noted, out, err := it.mayReplace(ctx)
 	if out != nil || err != nil {
 		return out, err
 	}
 	defer noted()
-	return it.putAgain(ctx, got.Body)
+	return it.putAgain(ctx, body)
 }
 
 // putAgain writes the bytes that were read, on the condition that the object still is
@@ -58,19 +79,19 @@ func (it *item) putAgain(ctx context.Context, body []byte) (*object.Outcome, err
 // unread looks with HEAD at what a row promised and a GET did not give: under another
 // customer key, archived, gone since. What is seen then is decided on; if that is a
 // rewrite again, the GET's answer stands.
-func (it *item) unread(ctx context.Context, seen bool, cause error) (*object.Outcome, error) {
+func (it *item) unread(ctx context.Context, seen bool, cause error) (other *object.Choice, out *object.Outcome, err error) {
 	class := object.ClassOf(cause)
 	if seen || class != object.ClassInvalid && class != object.ClassDenied && class != object.ClassArchived {
-		return nil, cause
+		return nil, nil, cause
 	}
 	if err := it.inspect(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c := it.choose()
-	if c.Operation == object.OpRewrite {
-		return nil, cause
+	if inOnePiece(c) {
+		return nil, nil, cause
 	}
-	return it.act(ctx, c)
+	return &c, nil, nil
 }
 
 // othersBytes says whether what is there now has another checksum than what this

@@ -20,7 +20,7 @@ type room struct {
 	size    int64
 	buffers sync.Pool // of *[]byte
 	// classes are buffers that hold gives out.
-	classes [25]sync.Pool // of *[]byte
+	classes [64]sync.Pool // of *[]byte
 }
 
 func newRoom(size int64) *room { return &room{free: semaphore.NewWeighted(size), size: size} }
@@ -51,7 +51,7 @@ func (m *room) hold(ctx context.Context, n int64) (b []byte, done func(), err er
 		return nil, nil, &object.Error{Class: object.ClassCanceled, Op: "GetObject", Message: "not sent: " + err.Error(), NotSent: true, Err: err}
 	}
 	buf, _ := m.classes[class].Get().(*[]byte)
-	if buf == nil || int64(cap(*buf)) < n { // of the last class some are larger
+	if buf == nil {
 		fresh := make([]byte, size)
 		buf = &fresh
 	}
@@ -61,10 +61,10 @@ func (m *room) hold(ctx context.Context, n int64) (b []byte, done func(), err er
 	}, nil
 }
 
-// classOf is the size of the buffer for n bytes: a power of two up to a MiB, half a
-// part, a part, or just as many.
+// classOf is the size of the buffer for n bytes: a power of two, or in between half a
+// part and a part.
 func classOf(n int64) (class int, size int64) {
-	const half, whole = 22, 23
+	const half, whole, above = 22, 23, 2
 	switch n -= 2 * tagSize; {
 	case n <= 1<<20:
 		class = bits.Len64(uint64(max(n, 4<<10) - 1))
@@ -74,7 +74,9 @@ func classOf(n int64) (class int, size int64) {
 	case n <= sentPart:
 		class, size = whole, sentPart
 	default:
-		class, size = whole+1, n
+		class = bits.Len64(uint64(n - 1))
+		size = 1 << class
+		class += above
 	}
 	return class, size + 2*tagSize
 }

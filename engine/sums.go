@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"slices"
 	"sync"
 
 	"github.com/resealhq/reseal/engine/look"
@@ -12,14 +14,19 @@ import (
 // sums are the SHA-256 of stretches of the bytes that were sent, to be compared with
 // what the store gives back. They live in memory only.
 type sums struct {
+	// algorithm of the checksum that the source has, which is made of each stretch too;
+	// empty for none.
+	algorithm string
+
 	mu  sync.Mutex
 	all []stretch
 }
 
 type stretch struct {
-	from int64
-	n    int
-	sha  [sha256.Size]byte
+	from     int64
+	n        int
+	sha      [sha256.Size]byte
+	checksum string
 }
 
 // add takes one stretch; nil takes nothing.
@@ -27,10 +34,23 @@ func (s *sums) add(from int64, b []byte) {
 	if s == nil {
 		return
 	}
-	one := stretch{from, len(b), sha256.Sum256(b)}
+	one := stretch{from, len(b), sha256.Sum256(b), object.Checksum(s.algorithm, b)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all = append(s.all, one)
+}
+
+// whole is the checksum of what the stretches make up, as a store would show it; empty
+// where it cannot be told.
+func (s *sums) whole(typ string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slices.SortFunc(s.all, func(a, b stretch) int { return cmp.Compare(a.from, b.from) })
+	parts := make([]object.Part, 0, len(s.all))
+	for i := range s.all {
+		parts = append(parts, object.Part{Size: int64(s.all[i].n), Checksum: s.all[i].checksum})
+	}
+	return object.JoinedChecksum(s.algorithm, typ, parts)
 }
 
 // showsText says whether another object than the one that was read has the bytes that

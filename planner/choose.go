@@ -24,8 +24,14 @@ const (
 	RewriteThreshold = 512 << 10
 	// MaxRewriteSize is what the common clients send in one piece (boto3 and the AWS CLI
 	// 8 MiB, MinIO's 16 MiB), with a checksum of the whole that a multipart copy may
-	// not be able to keep. Every worker may hold one object of it.
+	// not be able to keep. Every worker may hold one object of it. Larger ones are
+	// rewritten in parts of this size.
 	MaxRewriteSize = 16 << 20
+	// MaxSentPart is the largest part that is held here, where an object keeps the
+	// parts that it was uploaded in.
+	MaxSentPart = 256 << 20
+	// MaxSendSize is 10,000 parts of that.
+	MaxSendSize = 10_000 * MaxSentPart
 )
 
 // Restriction is --operation.
@@ -104,7 +110,7 @@ type Chooser struct {
 //	 8 | a noncurrent version                                    | left: noncurrent
 //	 9 | archived and not restored                             ? | left: archived
 //	10 | over 10,000 parts of 5 GiB, or --operation rewrite and  |
-//	   | over 16 MiB                                           ? | left: too-large
+//	   | over 10,000 parts of 256 MiB                          ? | left: too-large
 //	11 | the store has no route that re-encrypts it              | left: unsupported
 //	12 | a route loses nothing                                 ? | by the first such
 //	13 | a route loses only what --accept names                ? | by the first such
@@ -121,8 +127,11 @@ type Chooser struct {
 //	   | it has to be and is not (MinIO):            |
 //	 c | up to 512 KiB                               | rewrite, multipart, self-copy, REPLACE
 //	 d | above                                       | multipart, rewrite, self-copy, REPLACE
+//	   | --operation rewrite:                        |
+//	 e | below --multipart-threshold                 | rewrite, rewrite in parts
+//	 f | from it on                                  | rewrite in parts, rewrite
 //
-// Self-copies end at 5,368,709,120 bytes, rewrites at 16 MiB. A route is there only
+// Self-copies end at 5,368,709,120 bytes, rewrites in one piece at 16 MiB. A route is there only
 // if it re-encrypts the object, a rewrite only if it is guarded and, other stores
 // than AWS, neither source nor target are under SSE-C: MinIO compares the ETag by
 // reading the old object with the new one's key.
@@ -212,8 +221,8 @@ func (c *Chooser) chooseCopy(o *object.Object, a *object.Attributes) object.Choi
 		return undecided
 	case o.Size > MaxMultipartSize: // 10
 		return leave(object.ReasonTooLarge, "no copy takes an object of this size")
-	case o.Size > MaxRewriteSize && c.Operation == RewriteOnly:
-		return leave(object.ReasonTooLarge, "--operation rewrite takes objects of up to 16 MiB; use --operation auto or copy for the others")
+	case o.Size > MaxSendSize && c.Operation == RewriteOnly:
+		return leave(object.ReasonTooLarge, "--operation rewrite takes objects of up to 2.4 TiB; use --operation auto or copy for the others")
 	}
 	routes := c.routes(o)
 	switch {

@@ -25,6 +25,7 @@ func TestChooseGuards(t *testing.T) {
 		o.Size, o.ChecksumAlgorithm, o.ChecksumType = size, "CRC32", "FULL_OBJECT"
 		a.Checksums = map[string]string{"CRC32": "AAAAAA=="}
 	}
+	rewriteOnly := func(c C) { c.Operation, c.Caps.SendIfMatch, c.Caps.SendChecksums = RewriteOnly, object.Yes, object.Yes }
 	none := func(c C) { c.Caps.PutIfMatch, c.Caps.CompleteIfMatch = object.No, object.No }
 	rows := []choice{
 		{"12c unseen: read it", func(c C, o O, a A) {}, true, rewrite},
@@ -74,7 +75,43 @@ func TestChooseGuards(t *testing.T) {
 			c.Caps, c.Operation, c.Target = awsCaps(), RewriteOnly, object.Target{SSE: object.SSEC, CustomerKey: key}
 			c.Caps.PutIfMatch = object.Yes
 		}, false, rewrite},
-		{"10 --operation rewrite, too large", func(c C, o O, a A) { c.Operation, o.Size = RewriteOnly, MaxRewriteSize+1 }, false, left(object.ReasonTooLarge)},
+		{"10 --operation rewrite, too large", func(c C, o O, a A) { c.Operation, o.Size = RewriteOnly, MaxSendSize+1 }, false, left(object.ReasonTooLarge)},
+		{"11 --operation rewrite above 16 MiB, uploads not guarded", func(c C, o O, a A) { c.Operation, o.Size = RewriteOnly, MaxRewriteSize+1 }, false, left(object.ReasonUnsupported)},
+		{"12e above 16 MiB", func(c C, o O, a A) { rewriteOnly(c); o.Size = MaxRewriteSize + 1 }, false, send},
+		{"12e above 16 MiB, where no copy re-encrypts", func(c C, o O, a A) {
+			rewriteOnly(c)
+			c.Caps.Route, c.Caps.EncryptedRoute, c.Caps.Multipart, o.Size = object.RouteNone, object.RouteNone, object.No, MaxCopySize+1
+		}, false, send},
+		{"12e above 16 MiB, unseen", func(c C, o O, a A) { rewriteOnly(c); o.Size = MaxRewriteSize + 1 }, true, undecided},
+		{"12e small", func(c C, o O, a A) { rewriteOnly(c) }, false, rewrite},
+		{"12e small, and only uploads are guarded", func(c C, o O, a A) { rewriteOnly(c); c.Caps.PutIfMatch = object.No }, false, send},
+		{"12f from the threshold on", func(c C, o O, a A) { rewriteOnly(c); c.MultipartThreshold = 1 }, false, send},
+		{"12e CRC32 of the whole", func(c C, o O, a A) { rewriteOnly(c); crc(o, a, MaxRewriteSize+1) }, false, send},
+		{"12e composite, by its own parts", func(c C, o O, a A) {
+			rewriteOnly(c)
+			o.ChecksumAlgorithm, o.ChecksumType = "SHA256", "COMPOSITE"
+		}, false, sendParts},
+		{"14e composite, parts untold", func(c C, o O, a A) {
+			rewriteOnly(c)
+			o.ChecksumAlgorithm, o.ChecksumType, c.Caps.GetAttributes = "SHA256", "COMPOSITE", object.No
+		}, false, left(object.ReasonComposite)},
+		{"14e composite, of a part too large to hold", func(c C, o O, a A) {
+			rewriteOnly(c)
+			o.ChecksumAlgorithm, o.ChecksumType, o.Size, a.PartSizes = "SHA256", "COMPOSITE", MaxSentPart+2, []int64{MaxSentPart + 1, 1}
+		}, false, left(object.ReasonComposite)},
+		{"14e SHA256 of the whole", func(c C, o O, a A) {
+			rewriteOnly(c)
+			crc(o, a, MaxRewriteSize+1)
+			o.ChecksumAlgorithm = "SHA256"
+		}, false, left(object.ReasonComposite)},
+		{"14e a checksum that is not known here", func(c C, o O, a A) {
+			rewriteOnly(c)
+			o.ChecksumAlgorithm, o.ChecksumType = "XXHASH64", "COMPOSITE"
+		}, false, left(object.ReasonComposite)},
+		{"11e SSE-C elsewhere than on AWS", func(c C, o O, a A) {
+			rewriteOnly(c)
+			c.Target = object.Target{SSE: object.SSEC, CustomerKey: key}
+		}, false, left(object.ReasonUnsupported)},
 		{"11 --operation rewrite, not guarded", func(c C, o O, a A) { c.Operation, c.Caps.PutIfMatch = RewriteOnly, object.No }, false, left(object.ReasonUnsupported)},
 
 		{"13 composite accepted", func(c C, o O, a A) {

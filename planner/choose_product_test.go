@@ -76,7 +76,7 @@ func brokenPromise(c *Chooser, o *object.Object, a *object.Attributes, got objec
 		}
 	}
 	if got.Operation == object.OpRewrite {
-		return brokenByRewrite(c, o, a, accepted)
+		return brokenByRewrite(c, o, a, got, accepted)
 	}
 	if !copies {
 		return ""
@@ -148,13 +148,15 @@ func writesMatter(c *Chooser, accepted bool) bool {
 }
 
 // brokenByRewrite is about an object that goes through this process.
-func brokenByRewrite(c *Chooser, o *object.Object, a *object.Attributes, accepted func(object.Reason) bool) string {
+func brokenByRewrite(c *Chooser, o *object.Object, a *object.Attributes, got object.Choice, accepted func(object.Reason) bool) string {
 	switch {
-	case c.Caps.PutIfMatch != object.Yes:
+	case got.Route != object.RouteSend && c.Caps.PutIfMatch != object.Yes, got.Route == object.RouteSend && c.Caps.SendIfMatch != object.Yes:
 		return "a rewrite that nothing guards"
+	case got.Route == object.RouteSend && c.Operation != RewriteOnly:
+		return "a rewrite in parts that nobody asked for"
 	case c.Operation == CopyOnly || c.Operation == UpdateOnly:
 		return "rewrite although it is not allowed"
-	case o.Size < 0 && a == nil || o.Size > 16<<20:
+	case o.Size < 0 && a == nil || got.Route != object.RouteSend && o.Size > 16<<20 || o.Size > 10_000*256<<20:
 		return "a rewrite of what may be too large"
 	case o.Noncurrent || o.DeleteMarker || o.StorageClass == "GLACIER" && (a == nil || !a.Restored):
 		return "a rewrite of what cannot be read, or is not current"
@@ -164,9 +166,13 @@ func brokenByRewrite(c *Chooser, o *object.Object, a *object.Attributes, accepte
 		return "DSSE on a store that does not do it"
 	case a == nil:
 		return "" // it is chosen for again once it was read
-	case o.ChecksumType == "COMPOSITE" && c.Caps.Checksums == object.Yes && !accepted(object.ReasonComposite):
+	case o.ChecksumType == "COMPOSITE" && c.Caps.Checksums == object.Yes && !accepted(object.ReasonComposite) && !got.SourceParts:
 		return "the composite checksum would change"
-	case o.ChecksumAlgorithm != "" && a.Checksums[o.ChecksumAlgorithm] == "" && c.Caps.Checksums == object.Yes && !accepted(object.ReasonComposite):
+	case got.SourceParts && (got.Route != object.RouteSend || c.Caps.GetAttributes != object.Yes || c.Caps.SendChecksums != object.Yes):
+		return "source parts that cannot be had"
+	case got.Route == object.RouteSend && o.ChecksumType != "COMPOSITE" && o.ChecksumAlgorithm == "SHA256" && !got.SourceParts && c.Caps.Checksums == object.Yes && !accepted(object.ReasonComposite):
+		return "a checksum of the whole would become a composite one"
+	case got.Route != object.RouteSend && o.ChecksumAlgorithm != "" && a.Checksums[o.ChecksumAlgorithm] == "" && c.Caps.Checksums == object.Yes && !accepted(object.ReasonComposite):
 		return "a checksum would be lost"
 	case o.Locked() && !accepted(object.ReasonLock) && c.Caps.KeepsLock != object.Yes && c.Caps.PutRetention != object.Yes:
 		return "the lock would be lost"
@@ -203,7 +209,7 @@ func drawCase(r *rand.Rand, old, young object.CustomerKey) (Chooser, object.Obje
 	}
 	rare := func() bool { return r.IntN(8) == 0 }
 	caps := awsCaps()
-	for _, f := range []*object.Finding{&caps.Update, &caps.Replace, &caps.Multipart, &caps.CopyIfMatch, &caps.CompleteIfMatch, &caps.PutIfMatch, &caps.KeepsTags, &caps.KeepsLock, &caps.KeepsRedirect,
+	for _, f := range []*object.Finding{&caps.Update, &caps.Replace, &caps.Multipart, &caps.CopyIfMatch, &caps.CompleteIfMatch, &caps.PutIfMatch, &caps.SendIfMatch, &caps.SendChecksums, &caps.KeepsTags, &caps.KeepsLock, &caps.KeepsRedirect,
 		&caps.KeepsExpires, &caps.KeepsClass, &caps.PutTagging, &caps.PutRetention, &caps.PutACL, &caps.GetTagging, &caps.GetACL, &caps.GetAttributes,
 		&caps.DSSE, &caps.BucketKey, &caps.Checksums} {
 		*f = finding()
@@ -251,7 +257,7 @@ func drawCase(r *rand.Rand, old, young object.CustomerKey) (Chooser, object.Obje
 	if sse == object.SSEC {
 		o.Encryption.CustomerKeyMD5 = []string{"", old.MD5(), young.MD5()}[r.IntN(3)]
 	}
-	o.Size = []int64{0, 10, 1 << 20, MaxCopySize, MaxCopySize + 1, MaxMultipartSize + 1, -1}[r.IntN(7)]
+	o.Size = []int64{0, 10, 1 << 20, 20 << 20, MaxCopySize, MaxCopySize + 1, MaxMultipartSize + 1, -1}[r.IntN(8)]
 	o.StorageClass = []string{"", "", "", "STANDARD_IA", "GLACIER"}[r.IntN(5)]
 	o.ChecksumType = []string{"", "", "COMPOSITE", "FULL_OBJECT"}[r.IntN(4)]
 	o.ChecksumAlgorithm = []string{"", "CRC32", "CRC64NVME", "SHA256"}[r.IntN(4)]

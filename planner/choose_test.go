@@ -62,6 +62,8 @@ var (
 	multipart = object.Choice{Operation: object.OpMultipart}
 	rewrite   = object.Choice{Operation: object.OpRewrite}
 	byParts   = object.Choice{Operation: object.OpMultipart, SourceParts: true}
+	send      = object.Choice{Operation: object.OpRewrite, Route: object.RouteSend}
+	sendParts = object.Choice{Operation: object.OpRewrite, Route: object.RouteSend, SourceParts: true}
 )
 
 func left(r object.Reason) object.Choice { return object.Choice{Operation: object.OpNone, Reason: r} }

@@ -233,8 +233,13 @@ func (e *Estimator) copied(o *object.Object, by object.Operation) {
 	}
 	switch by {
 	case object.OpMultipart:
-		e.inParts(o, class, size)
+		e.inParts(o, class, size, e.opt.PartSize, false)
 	case object.OpRewrite:
+		e.through += size
+		if part := e.sentPart(); size > part {
+			e.inParts(o, class, size, min(part, e.opt.PartSize), true)
+			break
+		}
 		e.get(object.ReqGet, o.StorageClass, 1)
 		e.put(object.ReqPut, class, 1)
 		if e.opt.Caps.GetTagging == object.Yes {
@@ -242,7 +247,6 @@ func (e *Estimator) copied(o *object.Object, by object.Operation) {
 		}
 		e.listAnnotations(o, 1)
 		e.kms += e.targetKMS(1) + sourceKMS(o, 1)
-		e.through += size
 	default:
 		e.put(object.ReqCopy, class, 1)
 		e.kms += e.targetKMS(1) + sourceKMS(o, 1)
@@ -258,11 +262,25 @@ func (e *Estimator) copied(o *object.Object, by object.Operation) {
 	e.leaveBehind(o, class, size)
 }
 
-// inParts are the requests of a multipart copy: one look at the tags and annotations,
-// and one at everything more before a long one is completed.
-func (e *Estimator) inParts(o *object.Object, class string, size int64) {
-	parts := float64(max(1, (size+e.opt.PartSize-1)/e.opt.PartSize))
+// sentPart is up to what size an object goes through this machine in one piece, and
+// in what parts a larger one does.
+func (e *Estimator) sentPart() int64 {
+	if e.opt.Reupload != nil {
+		return MaxSentWhole
+	}
+	return MaxRewriteSize
+}
+
+// inParts are the requests of a copy in parts, or of a rewrite, which reads each: one
+// look at the tags and annotations, and one at everything more before a long one is
+// completed.
+func (e *Estimator) inParts(o *object.Object, class string, size, part int64, sent bool) {
+	parts := float64(max(1, (size+part-1)/part))
 	parts = min(parts, 10_000)
+	if sent {
+		e.get(object.ReqHead, o.StorageClass, 1) // no reading of the whole inspects it
+		e.get(object.ReqGet, o.StorageClass, uint64(parts))
+	}
 	e.put(object.ReqCreateUpload, class, 1)
 	e.put(object.ReqCopyPart, class, uint64(parts))
 	e.put(object.ReqComplete, class, 1)

@@ -20,24 +20,25 @@ func (l *lossList) add(reason object.Reason, message string) { *l = append(*l, l
 // losses are what the object would lose by the route. untold means that it
 // depends on what only an inspection tells; never so with attributes.
 //
-//	what the object has    | self-copy         | REPLACE           | multipart                 | rewrite
-//	-----------------------+-------------------+-------------------+---------------------------+------------------
-//	grants of others       | resent            | resent            | resent                    | resent
-//	retention, legal hold  | resent            | resent            | resent                    | resent
-//	event hold             | resent (AWS)      | resent (AWS)      | resent (AWS)              | resent (AWS)
-//	tags                   | kept              | read and resent   | read and resent           | read and resent
-//	website redirect       | resent            | resent            | resent                    | resent
-//	storage class          | resent            | resent            | resent                    | resent
-//	Expires                | kept, or REPLACE  | resent            | resent                    | resent
-//	metadata HTTP hides    | kept              | lost              | lost                      | lost
-//	mtime to be stamped    | not possible      | sent              | sent                      | sent
-//	composite checksum     | lost              | lost              | kept by the source's parts| lost
-//	CRC of the whole       | kept              | kept              | kept, or lost (MinIO)     | resent
-//	other sum of the whole | kept              | kept              | lost                      | resent
-//	a checksum not shown   | kept, in one part | kept, in one part | lost                      | lost
-//	KMS context, shown     | resent            | resent            | resent                    | resent
-//	KMS context, hidden    | lost where in use | lost where in use | lost where in use         | lost where in use
-//	others' writes         | if CopyIfMatch    | if CopyIfMatch    | if CompleteIfMatch        | kept
+//	what the object has    | self-copy         | REPLACE           | multipart                 | rewrite          | rewrite in parts
+//	-----------------------+-------------------+-------------------+---------------------------+------------------+---------------------------
+//	grants of others       | resent            | resent            | resent                    | resent           | resent
+//	retention, legal hold  | resent            | resent            | resent                    | resent           | resent
+//	event hold             | resent (AWS)      | resent (AWS)      | resent (AWS)              | resent (AWS)     | resent (AWS)
+//	tags                   | kept              | read and resent   | read and resent           | read and resent  | read and resent
+//	website redirect       | resent            | resent            | resent                    | resent           | resent
+//	storage class          | resent            | resent            | resent                    | resent           | resent
+//	Expires                | kept, or REPLACE  | resent            | resent                    | resent           | resent
+//	metadata HTTP hides    | kept              | lost              | lost                      | lost             | lost
+//	mtime to be stamped    | not possible      | sent              | sent                      | sent             | sent
+//	composite checksum     | lost              | lost              | kept by the source's parts| lost             | kept by the source's parts
+//	CRC of the whole       | kept              | kept              | kept, or lost (MinIO)     | resent           | made again
+//	other sum of the whole | kept              | kept              | lost                      | resent           | lost
+//	a checksum not shown   | kept, in one part | kept, in one part | lost                      | lost             | lost
+//	one not known here     | kept              | kept              | kept by the source's parts| lost             | lost
+//	KMS context, shown     | resent            | resent            | resent                    | resent           | resent
+//	KMS context, hidden    | lost where in use | lost where in use | lost where in use         | lost where in use| lost where in use
+//	others' writes         | if CopyIfMatch    | if CopyIfMatch    | if CompleteIfMatch        | kept             | kept
 //
 // Others' writes: kept on that condition; else lost wherever they have to be
 // guarded, see mustGuard.
@@ -174,26 +175,43 @@ func (c *Chooser) loseChecksum(o *object.Object, a *object.Attributes, r object.
 		return true
 	}
 	if a != nil && a.ChecksumsUntold && c.Caps.Checksums == object.Yes {
-		if inOne := !o.MultipartUploaded && !strings.Contains(o.ETag, "-"); !inOne || r == object.RouteMultipart || r == object.RouteRewrite {
+		copied := r == object.RouteSelfCopy || r == object.RouteReplace
+		if inOne := !o.MultipartUploaded && !strings.Contains(o.ETag, "-"); !inOne || !copied {
 			lost.add(object.ReasonComposite, "the store did not show its checksum, so that none can be kept; grant kms:Decrypt on the key that it is under"+acceptComposite)
 		}
 		return false
 	}
+	if r == object.RouteMultipart || r == object.RouteSend {
+		c.loseByParts(o, a, r, composite, lost)
+		return false
+	}
 	switch {
-	case r != object.RouteMultipart && composite == object.Yes:
+	case composite == object.Yes:
 		lost.add(object.ReasonComposite, "its composite checksum would become one of the whole object"+acceptComposite)
-	case r == object.RouteMultipart && composite == object.Yes && c.Caps.UploadChecksums != object.Yes:
-		lost.add(object.ReasonComposite, "it has a composite checksum, which this store was not seen to make for copied parts"+acceptComposite)
-	case r == object.RouteMultipart && composite == object.Yes && (c.Caps.GetAttributes != object.Yes || !reproducible(o, a)):
-		lost.add(object.ReasonComposite, "its composite checksum cannot be reproduced, since its part boundaries cannot be had"+acceptComposite)
-	case r == object.RouteMultipart && composite == object.No && o.ChecksumAlgorithm != "" && c.Caps.UploadChecksums != object.Yes:
-		lost.add(object.ReasonComposite, "it has a "+o.ChecksumAlgorithm+" of the whole object, which this store was not seen to make for copied parts"+acceptComposite)
 	case r == object.RouteRewrite && a != nil && o.ChecksumAlgorithm != "" && a.Checksums[o.ChecksumAlgorithm] == "":
 		lost.add(object.ReasonComposite, "the store names its "+o.ChecksumAlgorithm+" and does not show it, so that it cannot be sent again"+acceptComposite)
-	case r == object.RouteMultipart && composite == object.No && object.ComposedOfParts(o.ChecksumAlgorithm):
-		lost.add(object.ReasonComposite, "a multipart copy would turn its "+o.ChecksumAlgorithm+" of the whole object into a composite one"+acceptComposite)
 	}
 	return false
+}
+
+// loseByParts is loseChecksum for an upload, whose parts are copied or sent.
+func (c *Chooser) loseByParts(o *object.Object, a *object.Attributes, r object.Route, composite object.Finding, lost *lossList) {
+	how, sums, sent := "copied", c.Caps.UploadChecksums, r == object.RouteSend
+	if sent {
+		how, sums = "sent", c.Caps.SendChecksums
+	}
+	switch {
+	case composite == object.Yes && sums != object.Yes:
+		lost.add(object.ReasonComposite, "it has a composite checksum, which this store was not seen to make for "+how+" parts"+acceptComposite)
+	case composite == object.Yes && (c.Caps.GetAttributes != object.Yes || !reproducible(o, a, sent)):
+		lost.add(object.ReasonComposite, "its composite checksum cannot be reproduced, since its part boundaries cannot be had"+acceptComposite)
+	case composite == object.No && o.ChecksumAlgorithm != "" && sums != object.Yes:
+		lost.add(object.ReasonComposite, "it has a "+o.ChecksumAlgorithm+" of the whole object, which this store was not seen to make for "+how+" parts"+acceptComposite)
+	case composite == object.No && object.ComposedOfParts(o.ChecksumAlgorithm):
+		lost.add(object.ReasonComposite, "an upload in parts would turn its "+o.ChecksumAlgorithm+" of the whole object into a composite one"+acceptComposite)
+	case sent && o.ChecksumAlgorithm != "" && !object.KnowsChecksum(o.ChecksumAlgorithm):
+		lost.add(object.ReasonComposite, "it has a "+o.ChecksumAlgorithm+", which cannot be made here"+acceptComposite)
+	}
 }
 
 const acceptComposite = "; --accept composite-checksum lets it change (the data does not)"
@@ -230,13 +248,16 @@ func (c *Chooser) compositeToKeep(o *object.Object, a *object.Attributes) object
 
 // reproducible says whether an upload can have the source's own parts. Not yet
 // read means that the worker will.
-func reproducible(o *object.Object, a *object.Attributes) bool {
+func reproducible(o *object.Object, a *object.Attributes, sent bool) bool {
 	if a == nil || a.PartSizes == nil {
 		return true
 	}
-	var sum int64
+	largest, sum := int64(MaxCopySize), int64(0)
+	if sent {
+		largest = MaxSentPart
+	}
 	for i, size := range a.PartSizes {
-		if size > MaxCopySize || size < minPartSize && i < len(a.PartSizes)-1 {
+		if size > largest || size < minPartSize && i < len(a.PartSizes)-1 {
 			return false
 		}
 		sum += size

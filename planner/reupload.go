@@ -87,13 +87,12 @@ func (c *Chooser) chooseReupload(o *object.Object, a *object.Attributes) object.
 // or in parts. None where neither is guarded, or where the store would look at the old
 // object with the new one's customer key.
 func (c *Chooser) sendRoute(o *object.Object) object.Route {
-	customer := c.Target.SSE == object.SSEC || o.Encryption.Type == object.SSEC
 	switch {
-	case customer && !c.Caps.IsAWS():
-	case o.Size <= MaxSentWhole && c.Caps.Guarded(object.RouteRewrite) && !(c.inParts(o) && c.Caps.Guarded(object.RouteMultipart)):
+	case !c.comparesOld(o):
+	case o.Size <= MaxSentWhole && c.Caps.Guarded(object.RouteRewrite) && !(c.inParts(o) && c.Caps.Guarded(object.RouteSend)):
 		return object.RouteRewrite
-	case c.Caps.Guarded(object.RouteMultipart):
-		return object.RouteMultipart
+	case c.Caps.Guarded(object.RouteSend):
+		return object.RouteSend
 	}
 	return object.RouteNone
 }

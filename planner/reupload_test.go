@@ -9,11 +9,11 @@ import (
 
 // TestChooseReupload follows the table above chooseReupload.
 func TestChooseReupload(t *testing.T) {
-	both := object.Capabilities{PutIfMatch: object.Yes, CompleteIfMatch: object.Yes, Route: object.RouteSelfCopy, EncryptedRoute: object.RouteSelfCopy,
+	both := object.Capabilities{PutIfMatch: object.Yes, SendIfMatch: object.Yes, CompleteIfMatch: object.Yes, Route: object.RouteSelfCopy, EncryptedRoute: object.RouteSelfCopy,
 		KeepsTags: object.Yes, KeepsClass: object.Yes, KeepsLock: object.Yes, KeepsRedirect: object.Yes, GetTagging: object.Yes, Encrypts: object.Yes}
-	only := func(put, complete object.Finding) object.Capabilities {
+	only := func(put, send object.Finding) object.Capabilities {
 		c := both
-		c.PutIfMatch, c.CompleteIfMatch = put, complete
+		c.PutIfMatch, c.SendIfMatch = put, send
 		return c
 	}
 	facts := object.BucketFacts{ACLsDisabled: object.Yes, ObjectLock: object.No}
@@ -42,8 +42,8 @@ func TestChooseReupload(t *testing.T) {
 		{"a checksum that nobody here makes", with(func(o *object.Object) { o.ChecksumAlgorithm = "XXHASH64" }), seen, both, object.OpNone, 0, object.ReasonComposite},
 		{"small", plain, seen, both, object.OpRewrite, object.RouteRewrite, ""},
 		{"just small", with(func(o *object.Object) { o.Size = MaxSentWhole }), seen, both, object.OpRewrite, object.RouteRewrite, ""},
-		{"large", with(func(o *object.Object) { o.Size = MaxSentWhole + 1 }), seen, both, object.OpRewrite, object.RouteMultipart, ""},
-		{"small, and only uploads are guarded", plain, seen, only(object.No, object.Yes), object.OpRewrite, object.RouteMultipart, ""},
+		{"large", with(func(o *object.Object) { o.Size = MaxSentWhole + 1 }), seen, both, object.OpRewrite, object.RouteSend, ""},
+		{"small, and only uploads are guarded", plain, seen, only(object.No, object.Yes), object.OpRewrite, object.RouteSend, ""},
 		{"large, and only a PUT is guarded", with(func(o *object.Object) { o.Size = MaxSentWhole + 1 }), seen, only(object.Yes, object.No), object.OpNone, 0, object.ReasonUnsupported},
 		{"nothing is guarded", plain, seen, only(object.No, object.No), object.OpNone, 0, object.ReasonUnsupported},
 		{"metadata that HTTP hides", plain, &object.Attributes{MissingMetadata: 1}, both, object.OpNone, 0, object.ReasonMetadata},

@@ -11,19 +11,20 @@ import (
 // of preference that the second table above Choose states.
 func (c *Chooser) routes(o *object.Object) []object.Route {
 	rewrites := c.mayRewrite(o)
-	if c.Operation == RewriteOnly {
-		if rewrites {
-			return []object.Route{object.RouteRewrite}
-		}
-		return nil
-	}
-	copies, inParts := c.copies(o)
 	routes := make([]object.Route, 0, 4)
 	add := func(r object.Route, is bool) {
 		if is && !slices.Contains(routes, r) {
 			routes = append(routes, r)
 		}
 	}
+	if c.Operation == RewriteOnly {
+		sends := c.maySend(o)
+		add(object.RouteSend, sends && c.inParts(o))
+		add(object.RouteRewrite, rewrites)
+		add(object.RouteSend, sends)
+		return routes
+	}
+	copies, inParts := c.copies(o)
 	if unguarded := !c.Caps.Guarded(object.RouteSelfCopy) && c.mustGuard(); unguarded {
 		add(object.RouteRewrite, rewrites && o.Size <= RewriteThreshold)
 		add(object.RouteMultipart, inParts)
@@ -82,9 +83,19 @@ func (c *Chooser) baseRoute(o *object.Object) object.Route {
 // mayRewrite says whether the object can go through this process: it is guarded
 // there or not done at all.
 func (c *Chooser) mayRewrite(o *object.Object) bool {
-	customer := c.Target.SSE == object.SSEC || o.Encryption.Type == object.SSEC
 	return c.Caps.Guarded(object.RouteRewrite) && c.Operation != CopyOnly && c.Operation != UpdateOnly &&
-		o.Size <= MaxRewriteSize && (!customer || c.Caps.Source == "aws")
+		o.Size <= MaxRewriteSize && c.comparesOld(o)
+}
+
+// maySend is mayRewrite in parts. Nobody is sent that way who did not ask for it.
+func (c *Chooser) maySend(o *object.Object) bool {
+	return c.Caps.Guarded(object.RouteSend) && c.Operation == RewriteOnly && c.comparesOld(o)
+}
+
+// comparesOld says whether the store can compare the ETag of what is there when new
+// bytes take its place: MinIO looks at it with the customer key of what is to come.
+func (c *Chooser) comparesOld(o *object.Object) bool {
+	return c.Caps.IsAWS() || c.Target.SSE != object.SSEC && o.Encryption.Type != object.SSEC
 }
 
 // mustGuard says whether a route on which a write of somebody else could be
@@ -147,6 +158,8 @@ func (c *Chooser) by(r object.Route, o *object.Object, a *object.Attributes) obj
 		return object.Choice{Operation: object.OpMultipart, SourceParts: c.compositeToKeep(o, a) == object.Yes}
 	case object.RouteRewrite:
 		return object.Choice{Operation: object.OpRewrite}
+	case object.RouteSend:
+		return object.Choice{Operation: object.OpRewrite, Route: r, SourceParts: c.compositeToKeep(o, a) == object.Yes}
 	}
 	return object.Choice{Operation: object.OpCopy, Route: r}
 }

@@ -44,7 +44,7 @@ func (r *Rules) Copy(o *object.Object, a *object.Attributes, c object.Choice, no
 		Source: r.Dest.source(o.Ref), Dest: r.Dest.Ref(o.Ref), SourceETag: o.ETag, SourceTwice: r.Caps.CopySourceEncoding == object.EncodedTwice,
 		Target: r.target(o, a), SourceSSEC: o.Encryption.Type == object.SSEC,
 		StorageClass: r.storageClass(o),
-		Replace:      c.Route == object.RouteReplace || stamped || c.Operation == object.OpMultipart,
+		Replace:      c.Route == object.RouteReplace || stamped || c.Operation == object.OpMultipart || c.Route == object.RouteSend,
 		Attributes:   attrs,
 	}
 	if r.Facts.ObjectLock != object.No {
@@ -72,7 +72,7 @@ func (r *Rules) Copy(o *object.Object, a *object.Attributes, c object.Choice, no
 	if c.Operation == object.OpMultipart || c.Operation == object.OpRewrite {
 		req.AnnotationsLater = attrs.Annotations
 	}
-	if c.Operation == object.OpMultipart && r.Caps.UploadChecksums == object.Yes {
+	if c.Operation == object.OpMultipart && r.Caps.UploadChecksums == object.Yes || c.Route == object.RouteSend && r.Caps.SendChecksums == object.Yes {
 		req.ChecksumAlgorithm, req.ChecksumType = uploadChecksum(o)
 	}
 	return req
@@ -105,10 +105,10 @@ func (r *Rules) Part(u *object.Upload, o *object.Object, i int, offset int64) *o
 // honours that.
 func (r *Rules) Complete(u *object.Upload, o *object.Object, parts []object.Part) *object.CompleteRequest {
 	req := &object.CompleteRequest{Dest: u.Target, UploadID: u.ID, Parts: parts, Size: u.NewSize(), Target: r.Target.From(&o.Encryption)}
-	if r.Caps.UploadChecksums == object.Yes {
+	if !u.Sent && r.Caps.UploadChecksums == object.Yes || u.Sent && r.Caps.SendChecksums == object.Yes {
 		req.ChecksumAlgorithm, req.ChecksumType = uploadChecksum(o)
 	}
-	if r.Caps.CompleteIfMatch == object.Yes {
+	if !u.Sent && r.Caps.CompleteIfMatch == object.Yes || u.Sent && r.Caps.Guarded(object.RouteSend) {
 		req.DestETag, req.DestAbsent = r.destination(u.ETag)
 	}
 	return req

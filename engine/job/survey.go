@@ -78,7 +78,8 @@ func (s *session) settings(ctx context.Context) (at s3store.ProbeOptions, err er
 		return at, err
 	}
 	at = s3store.ProbeOptions{Bucket: s.learnt.Bucket, Prefix: spec.Source.Prefix, Facts: s.learnt.Facts,
-		Everything: s.doctor, AllVersions: spec.Selection.Versions == "all", AcceptUnproven: s.job.Policy.Accepts(AcceptUnproven)}
+		Everything: s.doctor, AllVersions: spec.Selection.Versions == "all", AcceptUnproven: s.job.Policy.Accepts(AcceptUnproven),
+		Sends: s.job.Policy.Operation == RewriteOnly || spec.Target.ClientSide.remakes()}
 	if t := &spec.Target; t.DestBucket != "" {
 		at.Bucket, at.Prefix, at.Dest = t.DestBucket, t.DestPrefix, true
 		there, err := s.store.BucketFacts(ctx, at.Bucket)
@@ -259,7 +260,7 @@ func (s *session) refuse() error {
 		return unusablef("use Policy.Operation auto or copy. Nothing of yours was touched"+saw, "the store of %s was not seen to do UpdateObjectEncryption", where)
 	case caps.Encrypts == object.Unknown && caps.Source == "canary":
 		return unusablef("nothing of yours was touched. Examine tells what the store does"+saw, "the store of %s was not seen to encrypt under %s", where, s.job.Spec.Target.SSE)
-	case caps.Route == object.RouteNone && caps.EncryptedRoute == object.RouteNone && caps.Update != object.Yes && caps.PutIfMatch != object.Yes:
+	case caps.Route == object.RouteNone && caps.EncryptedRoute == object.RouteNone && caps.Update != object.Yes && caps.PutIfMatch != object.Yes && caps.SendIfMatch != object.Yes:
 		return unusablef("nothing of yours was touched. Examine tells what was tried"+saw, "no operation re-encrypts in the store of %s", where)
 	case caps.Unguarded() && facts.Versioning != object.VersioningEnabled && !p.Accepts(AcceptConcurrentWrites):
 		return unusablef("see to it that nobody else writes there while the job runs, and say so with Policy.Accept concurrent-writes. Nothing of yours was touched"+saw,

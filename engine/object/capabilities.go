@@ -47,21 +47,22 @@ const (
 	RouteReplace         // CopyObject, directives REPLACE, everything resent
 	RouteMultipart       // a one-part multipart copy
 	RouteRewrite         // GET, and PutObject with everything resent: no copy, and never the canary's first choice
+	RouteSend            // GET by stretches, and an upload of them with everything resent: no copy either
 )
 
 // String is for doctor.
 func (r Route) String() string {
-	return [...]string{"none", "self-copy", "self-copy with REPLACE", "multipart copy", "rewrite"}[r]
+	return [...]string{"none", "self-copy", "self-copy with REPLACE", "multipart copy", "rewrite", "rewrite in parts"}[r]
 }
 
 // MarshalText writes a stable word.
 func (r Route) MarshalText() ([]byte, error) {
-	return []byte([...]string{"none", "copy", "replace", "multipart", "rewrite"}[r]), nil
+	return []byte([...]string{"none", "copy", "replace", "multipart", "rewrite", "send"}[r]), nil
 }
 
 // UnmarshalText reads what MarshalText wrote.
 func (r *Route) UnmarshalText(b []byte) error {
-	*r = map[string]Route{"copy": RouteSelfCopy, "replace": RouteReplace, "multipart": RouteMultipart, "rewrite": RouteRewrite}[string(b)]
+	*r = map[string]Route{"copy": RouteSelfCopy, "replace": RouteReplace, "multipart": RouteMultipart, "rewrite": RouteRewrite, "send": RouteSend}[string(b)]
 	return nil
 }
 
@@ -129,6 +130,10 @@ type Capabilities struct {
 	// the encryption that was asked for where the condition held, and nothing where it
 	// did not. It is unknown in jobs of older reseals, and No also where nobody asked.
 	PutIfMatch Finding `json:"PutIfMatch"`
+	// SendIfMatch: an upload under the target whose parts were sent instead of copied was
+	// completed with If-Match, or If-None-Match, as it should be, and not where the
+	// condition did not hold. Unknown where no job asked, and in jobs of older reseals.
+	SendIfMatch Finding `json:"SendIfMatch"`
 	// PutShowsEncryption: PutObject's reply carries the SSE headers.
 	PutShowsEncryption Finding `json:"PutShowsEncryption"`
 	// CompleteShowsETag: CompleteMultipartUpload's reply names what it made. No: an
@@ -164,7 +169,9 @@ type Capabilities struct {
 	BucketKey Finding `json:"BucketKey"`
 	Checksums Finding `json:"Checksums"`
 	// UploadChecksums: a multipart copy can be made with a composite checksum.
-	UploadChecksums   Finding `json:"UploadChecksums"`
+	UploadChecksums Finding `json:"UploadChecksums"`
+	// SendChecksums: so can an upload whose parts are sent. Unknown as SendIfMatch is.
+	SendChecksums     Finding `json:"SendChecksums"`
 	VersionsInReplies Finding `json:"VersionsInReplies"`
 	// ShownKeyID is how the store shows the target's KMS key.
 	ShownKeyID string `json:"ShownKeyID"`
@@ -187,11 +194,14 @@ func (c *Capabilities) Guarded(r Route) bool {
 		return c.CompleteIfMatch == Yes
 	case RouteRewrite:
 		return c.PutIfMatch == Yes
+	case RouteSend:
+		return c.SendIfMatch == Yes
 	}
 	return false
 }
 
-// GuardedRoutes are the routes of this store that are guarded, the cheapest first.
+// GuardedRoutes are the routes of this store that are guarded, the cheapest first, as
+// far as a job takes them unasked.
 // Without any, a job on a bucket that keeps no versions can lose the writes of
 // others.
 func (c *Capabilities) GuardedRoutes() []Route {
@@ -207,7 +217,7 @@ func (c *Capabilities) GuardedRoutes() []Route {
 // Unguarded says whether the store has ways to replace an object and none of them
 // notices what somebody else wrote.
 func (c *Capabilities) Unguarded() bool {
-	return (c.Route != RouteNone || c.EncryptedRoute != RouteNone) && len(c.GuardedRoutes()) == 0
+	return (c.Route != RouteNone || c.EncryptedRoute != RouteNone) && len(c.GuardedRoutes()) == 0 && !c.Guarded(RouteSend)
 }
 
 // has says whether the route was seen to re-encrypt something. A dearer way than

@@ -17,7 +17,7 @@ const (
 	OpUpdate
 	OpCopy
 	OpMultipart
-	OpRewrite     // GET, and a PutObject on the condition that nobody wrote meanwhile
+	OpRewrite     // GET, and a PutObject or an upload on the condition that nobody wrote meanwhile
 	OpRewrap      // the envelope of client-side encryption alone
 	NumOperations = iota
 )
@@ -188,6 +188,8 @@ type Upload struct {
 	// PartSizes are the sizes of the parts, in order. Of parts that are sent instead of
 	// copied they are those of the new bytes, and unknown until the last was sent.
 	PartSizes []int64
+	// Sent: the parts come from this client. Nobody goes on with such an upload.
+	Sent bool
 	// Carries is CopyRequest.Carries of the request that began it; nil where nobody
 	// kept it.
 	Carries []byte

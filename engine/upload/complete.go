@@ -56,7 +56,7 @@ func (m *Copy) lookAgain(ctx context.Context, src Source, u *object.Upload) erro
 			return err
 		}
 		return m.unchanged(ctx, now, u)
-	case m.c.Rules.Caps.CompleteIfMatch == object.Yes || !m.c.Rules.Dest.InPlace():
+	case !u.Sent && m.c.Rules.Caps.CompleteIfMatch == object.Yes, u.Sent && m.c.Rules.Caps.Guarded(object.RouteSend), !m.c.Rules.Dest.InPlace():
 		return nil
 	}
 	h, err := m.c.Look.Head(ctx, m.c.Store.Hot, u.Target)

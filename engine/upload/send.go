@@ -35,7 +35,7 @@ type Sent struct {
 // serves no second attempt: it is aborted, by this process or by the next.
 func (m *Copy) Send(ctx context.Context, src Source, req *object.CopyRequest, lost object.Reapply, how Sent) (object.CopyReply, error) {
 	m.made = how.Made
-	u := &object.Upload{Seq: m.seq, Target: req.Dest, ETag: src.ETag, Size: src.Size, Carries: req.Carries()}
+	u := &object.Upload{Seq: m.seq, Target: req.Dest, ETag: src.ETag, Size: src.Size, Sent: true, Carries: req.Carries()}
 	if err := m.create(ctx, src, req, u); err != nil {
 		return object.CopyReply{}, err
 	}
