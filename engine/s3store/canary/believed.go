@@ -15,12 +15,12 @@ func AWS(t object.Target) object.Capabilities {
 		CopySourceEncoding: object.EncodedOnce, PartSourceEncoding: object.EncodedOnce,
 		Update:            object.Yes,
 		CopySourceIfMatch: object.Yes, PartSourceIfMatch: object.Yes, CopyIfMatch: object.Yes, CompleteIfMatch: object.Yes,
-		PutIfMatch: object.Yes, PutShowsEncryption: object.Yes, CompleteShowsETag: object.Yes, CountsTags: object.No,
+		PutIfMatch: object.Yes, SendIfMatch: object.Yes, PutShowsEncryption: object.Yes, CompleteShowsETag: object.Yes, CountsTags: object.No,
 		ListMetadata: object.No, CopyShowsEncryption: object.Yes, UploadShowsEncryption: object.Yes,
 		KeepsTags: object.Yes, KeepsLock: object.Yes, KeepsRedirect: object.Yes, KeepsExpires: object.Yes, KeepsClass: object.Yes,
 		PutTagging: object.Yes, PutRetention: object.Yes, PutACL: object.Yes,
 		GetTagging: object.Yes, GetACL: object.Yes, GetAttributes: object.Yes, GetRetention: object.Yes,
-		DSSE: object.Yes, BucketKey: object.Yes, Checksums: object.Yes, UploadChecksums: object.Yes, VersionsInReplies: object.Yes,
+		DSSE: object.Yes, BucketKey: object.Yes, Checksums: object.Yes, UploadChecksums: object.Yes, SendChecksums: object.Yes, VersionsInReplies: object.Yes,
 		ShownKeyID: t.ShownKeyID,
 	}
 }
@@ -70,12 +70,12 @@ func findings(c *object.Capabilities) []named {
 	return []named{
 		{"Encrypts", &c.Encrypts}, {"Replace", &c.Replace}, {"Multipart", &c.Multipart}, {"OtherKey", &c.OtherKey}, {"Update", &c.Update},
 		{"CopySourceIfMatch", &c.CopySourceIfMatch}, {"PartSourceIfMatch", &c.PartSourceIfMatch}, {"CopyIfMatch", &c.CopyIfMatch},
-		{"CompleteIfMatch", &c.CompleteIfMatch}, {"PutIfMatch", &c.PutIfMatch}, {"PutShowsEncryption", &c.PutShowsEncryption},
+		{"CompleteIfMatch", &c.CompleteIfMatch}, {"PutIfMatch", &c.PutIfMatch}, {"SendIfMatch", &c.SendIfMatch}, {"PutShowsEncryption", &c.PutShowsEncryption},
 		{"CompleteShowsETag", &c.CompleteShowsETag}, {"ListMetadata", &c.ListMetadata}, {"CopyShowsEncryption", &c.CopyShowsEncryption},
 		{"UploadShowsEncryption", &c.UploadShowsEncryption}, {"CountsTags", &c.CountsTags}, {"KeepsTags", &c.KeepsTags}, {"KeepsLock", &c.KeepsLock},
 		{"KeepsRedirect", &c.KeepsRedirect}, {"KeepsExpires", &c.KeepsExpires}, {"KeepsClass", &c.KeepsClass}, {"PutTagging", &c.PutTagging},
 		{"PutRetention", &c.PutRetention}, {"PutACL", &c.PutACL}, {"GetTagging", &c.GetTagging}, {"GetACL", &c.GetACL},
 		{"GetAttributes", &c.GetAttributes}, {"GetRetention", &c.GetRetention}, {"DSSE", &c.DSSE}, {"BucketKey", &c.BucketKey},
-		{"Checksums", &c.Checksums}, {"UploadChecksums", &c.UploadChecksums}, {"VersionsInReplies", &c.VersionsInReplies},
+		{"Checksums", &c.Checksums}, {"UploadChecksums", &c.UploadChecksums}, {"SendChecksums", &c.SendChecksums}, {"VersionsInReplies", &c.VersionsInReplies},
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 )
 
-// multipart copies by an upload of one part.
+// multipart copies by an upload of one part, or sends it.
 func (c *canary) multipart(ctx context.Context, t *trial, req *object.CopyRequest) (object.CopyReply, error) {
 	u, err := c.beginUpload(ctx, t, req)
 	if err != nil {
@@ -31,7 +31,10 @@ func (c *canary) multipart(ctx context.Context, t *trial, req *object.CopyReques
 	return rep, err
 }
 
-// beginUpload creates an upload and copies its part. Complete is what is left to send.
+// sumOfParts is what is asked for where an upload is to have a composite checksum.
+const sumOfParts = "CRC32"
+
+// beginUpload creates an upload, and copies or sends its part. Complete is what is left to send.
 func (c *canary) beginUpload(ctx context.Context, t *trial, req *object.CopyRequest) (*object.CompleteRequest, error) {
 	var id string
 	var shown object.Encryption
@@ -49,6 +52,14 @@ func (c *canary) beginUpload(ctx context.Context, t *trial, req *object.CopyRequ
 	c.litter.upload(id, req.Dest)
 	var part object.CopyReply
 	err = c.try(ctx, func() (err error) {
+		if t.route == object.RouteSend {
+			send := &object.SendRequest{Dest: req.Dest, UploadID: id, Number: 1, Target: req.Target, Body: []byte(t.source.body)}
+			if req.ChecksumAlgorithm != "" {
+				send.ChecksumAlgorithm, send.Checksum = req.ChecksumAlgorithm, object.Checksum(req.ChecksumAlgorithm, send.Body)
+			}
+			part, err = c.s.SendPart(ctx, send)
+			return err
+		}
 		part, err = c.s.CopyPart(ctx, &object.PartRequest{Source: req.Source, SourceETag: req.SourceETag, SourceTwice: req.SourceTwice,
 			Dest: req.Dest, UploadID: id, Number: 1, First: 0, Last: -1, Target: req.Target, SourceSSEC: req.SourceSSEC})
 		return err

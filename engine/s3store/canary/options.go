@@ -20,6 +20,8 @@ type Options struct {
 	// Only is the operation that the job is restricted to: OpUpdate, OpCopy (which
 	// takes in multipart copies) or OpRewrite. Zero allows all of them.
 	Only object.Operation
+	// Sends: the job sends parts of objects from this client.
+	Sends bool
 	// Accept holds the losses that the operator accepts by name: whether they can be
 	// avoided need not be known.
 	Accept []object.Reason

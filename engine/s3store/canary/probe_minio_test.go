@@ -110,7 +110,7 @@ func TestProbeMinIO(t *testing.T) {
 			want := caps{Source: "canary", OtherKey: object.Yes, OtherKeyRoute: object.RouteSelfCopy, Encrypts: object.Yes, Route: object.RouteSelfCopy, EncryptedRoute: object.RouteSelfCopy,
 				Replace: object.Yes, Multipart: object.Yes, Update: object.No,
 				CopySourceIfMatch: object.Yes, PartSourceIfMatch: object.Yes, CopyIfMatch: object.No, CompleteIfMatch: object.Yes,
-				PutIfMatch: object.Yes, PutShowsEncryption: object.Yes, CountsTags: object.Yes,
+				PutIfMatch: object.Yes, SendIfMatch: object.Yes, SendChecksums: object.Yes, PutShowsEncryption: object.Yes, CountsTags: object.Yes,
 				ListMetadata: object.Yes, CopyShowsEncryption: object.No, UploadShowsEncryption: object.No,
 				CopySourceEncoding: object.EncodedOnce, PartSourceEncoding: object.EncodedOnce,
 				CompleteShowsETag: object.Yes,

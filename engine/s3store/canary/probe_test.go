@@ -79,7 +79,7 @@ func expected(p *s3test.Profile, full bool, shown string) object.Capabilities {
 		Update: on(!foreign("encryption") && !p.KeyAsGiven && !p.UpdateDoesNothing), ListMetadata: on(p.ListMetadata), ShownKeyID: shown,
 		CopySourceIfMatch: on(!p.IgnoresCopySourceConditions), CopyIfMatch: where(!encryptedOnly, on(!p.IgnoresCopyIfMatch)),
 		PartSourceIfMatch: where(uploads, on(!p.IgnoresPartSourceConditions)), CompleteIfMatch: where(uploads, on(!p.IgnoresCompleteIfMatch)),
-		PutIfMatch: on(rewrites), PutShowsEncryption: object.Yes, CountsTags: where(!foreign("tagging"), on(!p.PutDropsTags)),
+		PutIfMatch: on(rewrites), SendIfMatch: on(!p.IgnoresCompleteIfMatch), SendChecksums: on(!p.NoChecksums), PutShowsEncryption: object.Yes, CountsTags: where(!foreign("tagging"), on(!p.PutDropsTags)),
 		CopyShowsEncryption: where(copies && !p.EmptyCopyReply, on(!p.CopyShowsNoSSE)), UploadShowsEncryption: where(uploads && !p.EmptyCopyReply && !p.EmptyCompleteETag, on(!p.CreateShowsNoSSE)),
 		KeepsTags: where(!foreign("tagging"), on(!(copies && p.CopyDropsTags) && !p.UploadDropsTags)), KeepsRedirect: where(!p.DropsRedirect, on(!p.CopyDropsRedirect)), KeepsExpires: where(!p.DropsExpires && !p.DropsHeaders, on(!(p.CopyDropsExpires && route == object.RouteSelfCopy))), KeepsClass: where(!p.OnlyStandard && !p.ClassAlwaysDefault, object.Yes),
 		PutTagging: on(!foreign("tagging")), GetTagging: on(!foreign("tagging")),

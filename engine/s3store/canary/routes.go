@@ -22,6 +22,7 @@ func (c *canary) routes(ctx context.Context) error {
 		return nil
 	}
 	plain := make([]trial, 3)
+	var sent trial
 	var from [2]source
 	ask := []question{
 		func(q *canary, ctx context.Context) error {
@@ -29,6 +30,7 @@ func (c *canary) routes(ctx context.Context) error {
 			return q.byCopyObject(ctx, plain)
 		},
 		func(q *canary, ctx context.Context) error { return q.byMultipart(ctx, &plain[2]) },
+		func(q *canary, ctx context.Context) (err error) { sent, err = q.bySending(ctx); return err },
 		func(q *canary, ctx context.Context) (err error) { from[0], err = q.fromEncrypted(ctx); return err },
 		func(q *canary, ctx context.Context) (err error) { from[1], err = q.fromOtherKey(ctx); return err },
 	}
@@ -39,7 +41,11 @@ func (c *canary) routes(ctx context.Context) error {
 	if c.unfit() {
 		return nil
 	}
-	c.learn(append(plain, from[1].best))
+	worked := append(plain, from[1].best)
+	if c.caps.Route == object.RouteNone && from[1].best.source == nil { // no copy tells what arrives
+		worked = append(worked, sent)
+	}
+	c.learn(worked)
 	if plain[2].works() {
 		c.uploaded = plain[2].source
 	}
@@ -210,8 +216,8 @@ func (c *canary) learn(trials []trial) {
 		if !t.replied {
 			continue // lost, or a store that answers with nothing
 		}
-		if t.route == object.RouteMultipart {
-			c.caps.UploadShowsEncryption = object.Found(t.replyShows)
+		if t.route == object.RouteMultipart || t.route == object.RouteSend {
+			c.caps.UploadShowsEncryption = both(c.caps.UploadShowsEncryption, object.Found(t.replyShows))
 		} else {
 			c.caps.CopyShowsEncryption = both(c.caps.CopyShowsEncryption, object.Found(t.replyShows))
 		}

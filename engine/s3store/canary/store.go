@@ -39,6 +39,7 @@ type Copies interface {
 	Copy(ctx context.Context, c *object.CopyRequest) (object.CopyReply, error)
 	CreateUpload(ctx context.Context, c *object.CopyRequest) (id string, shown object.Encryption, err error)
 	CopyPart(ctx context.Context, p *object.PartRequest) (object.CopyReply, error)
+	SendPart(ctx context.Context, p *object.SendRequest) (object.CopyReply, error)
 	CompleteUpload(ctx context.Context, c *object.CompleteRequest) (object.CopyReply, error)
 	AbortUpload(ctx context.Context, dest object.Ref, id string) error
 	ListUploads(ctx context.Context, ref object.Ref) ([]object.PendingUpload, error)

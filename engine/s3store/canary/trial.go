@@ -22,6 +22,8 @@ type want struct {
 	dest       *object.Ref
 	// wrongFirst: Complete is first sent with a condition that does not hold.
 	wrongFirst bool
+	// sums: the upload is to have a composite checksum.
+	sums bool
 }
 
 // trial is one copy of a throwaway object and what became of it.
@@ -74,7 +76,7 @@ func (c *canary) attempt(ctx context.Context, route object.Route, source *thing,
 	req := c.copyRequest(&t)
 	var reply object.CopyReply
 	var err error
-	if route == object.RouteMultipart {
+	if route == object.RouteMultipart || route == object.RouteSend {
 		reply, err = c.multipart(ctx, &t, req)
 	} else {
 		reply, err = c.once(ctx, &t, func() (object.CopyReply, error) { return c.s.Copy(ctx, req) })
@@ -161,6 +163,9 @@ func (c *canary) copyRequest(t *trial) *object.CopyRequest {
 		if c.dress.redirect {
 			req.WebsiteRedirect = canaryRedirect
 		}
+	}
+	if t.sums {
+		req.ChecksumAlgorithm, req.ChecksumType = sumOfParts, object.Composite
 	}
 	if t.extras && c.lock || c.lockAll {
 		t.lockUntil = c.until()

@@ -121,7 +121,7 @@ func (c *canary) lastBegun(ctx context.Context, source *thing, sums bool) (*tria
 	c.litter.object(t.dest, "")
 	req := c.copyRequest(t)
 	if sums {
-		req.ChecksumAlgorithm, req.ChecksumType = "CRC32", object.Composite
+		req.ChecksumAlgorithm, req.ChecksumType = sumOfParts, object.Composite
 	}
 	u, err := c.beginUpload(ctx, t, req)
 	return t, u, err
