@@ -106,6 +106,9 @@ func TestL8AnnotationsAreNotLost(t *testing.T) {
 		{name: "copy", args: []string{"--operation", "copy"}, cfg: versioned},
 		{name: "parts", args: inParts, cfg: versioned},
 		{name: "rewrite", args: rewrite, cfg: versioned},
+		{name: "sent in parts", args: sentInParts, cfg: versioned},
+		{name: "sent in parts, locks", args: sentInParts, cfg: lock},
+		{name: "sent in parts, no versions", args: sentInParts},
 		{name: "parts, no versions", args: inParts},
 		{name: "rewrite, no versions", args: rewrite},
 		{name: "parts, locks", args: inParts, cfg: lock},
@@ -200,6 +203,8 @@ func TestL8AProcessDiesBeforeTheAnnotations(t *testing.T) {
 		{name: "parts/lock", op: "PutObjectLegalHold", nth: 1, args: inParts, cfg: lock},
 		{name: "rewrite/put", op: "PutObject", nth: 1, args: rewrite},
 		{name: "rewrite/annotation", op: "PutObjectAnnotation", nth: 2, args: rewrite},
+		{name: "sent in parts/complete", op: "CompleteMultipartUpload", nth: 1, args: sentInParts},
+		{name: "sent in parts/annotation", op: "PutObjectAnnotation", nth: 2, args: sentInParts},
 		{name: "rewrite/retention", op: "PutObjectRetention", nth: 1, args: rewrite, cfg: lock},
 	} {
 		atOnce.run(tc.name, func(t *testing.T) {

@@ -130,6 +130,7 @@ type capabilities struct {
 	CopyIfMatch           object.Finding        `json:"copy_if_match"`
 	CompleteIfMatch       object.Finding        `json:"complete_if_match"`
 	PutIfMatch            object.Finding        `json:"put_if_match"`
+	SendIfMatch           object.Finding        `json:"send_if_match"`
 	PutShowsEncryption    object.Finding        `json:"put_shows_encryption"`
 	CompleteShowsETag     object.Finding        `json:"complete_shows_etag"`
 	ListMetadata          object.Finding        `json:"list_metadata"`
@@ -152,6 +153,7 @@ type capabilities struct {
 	BucketKey             object.Finding        `json:"bucket_key"`
 	Checksums             object.Finding        `json:"checksums"`
 	UploadChecksums       object.Finding        `json:"upload_checksums"`
+	SendChecksums         object.Finding        `json:"send_checksums"`
 	VersionsInReplies     object.Finding        `json:"versions_in_replies"`
 	ShownKeyID            string                `json:"shown_key_id"`
 	Notes                 []string              `json:"notes"`

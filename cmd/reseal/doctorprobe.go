@@ -144,9 +144,11 @@ func matrix(c *capabilities) []answer {
 		{"UploadPartCopy's source is percent-encoded", c.PartSourceEncoding},
 		{"UpdateObjectEncryption", c.Update}, {"CopyObject honours the source's ETag", c.CopySourceIfMatch},
 		{"UploadPartCopy honours the source's ETag", c.PartSourceIfMatch}, {"CopyObject honours If-Match", c.CopyIfMatch},
-		{"CompleteMultipartUpload honours If-Match", c.CompleteIfMatch}, {"PutObject honours If-Match", c.PutIfMatch}, {"copy replies show the encryption", c.CopyShowsEncryption},
+		{"CompleteMultipartUpload honours If-Match", c.CompleteIfMatch}, {"PutObject honours If-Match", c.PutIfMatch},
+		{"an upload of sent parts honours If-Match", c.SendIfMatch}, {"copy replies show the encryption", c.CopyShowsEncryption},
 		{"listings show the encryption", c.ListMetadata}, {"copies keep tags", c.KeepsTags}, {"copies keep locks", c.KeepsLock},
 		{"copies keep redirects", c.KeepsRedirect}, {"copies keep Expires", c.KeepsExpires}, {"copies keep the storage class", c.KeepsClass},
 		{"DSSE-KMS", c.DSSE}, {"bucket keys", c.BucketKey}, {"checksums", c.Checksums}, {"checksums of copied parts", c.UploadChecksums},
+		{"checksums of sent parts", c.SendChecksums},
 	}
 }
