@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/resealhq/reseal/engine/job"
 	"github.com/resealhq/reseal/engine/object"
@@ -30,6 +31,27 @@ type someError struct {
 
 func (e *someError) Error() string {
 	return fmt.Sprintf("%s left and %s failed; %s", objects(e.left), objects(e.failed), e.fix)
+}
+
+// placesError ends a verb of a job of several places some of which could not be taken:
+// exit code 3.
+type placesError struct{ unread []job.PlaceFound }
+
+func (e *placesError) Error() string {
+	var lines []string
+	for _, p := range e.unread {
+		lines = append(lines, fmt.Sprintf("%s: %s", object.Printable(p.Place.String()), p.Unread))
+	}
+	return fmt.Sprintf("%s not taken when the job began, and nothing was done there; see to it, and begin another job for what is missing:\n%s",
+		plural(uint64(len(e.unread)), "place"), strings.Join(lines, "\n"))
+}
+
+// unreadOf is what a job of several places is not about.
+func unreadOf(j *job.Job) error {
+	if unread := j.Unread(); len(unread) > 0 {
+		return &placesError{unread}
+	}
+	return nil
 }
 
 // onPurposeError ends a run that was told to stop before its end.

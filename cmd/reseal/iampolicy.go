@@ -17,25 +17,23 @@ func newIAMPolicy(a *app) *cobra.Command {
 	var f doctorFlags
 	var prune bool
 	cmd := &cobra.Command{
-		Use:   "iam-policy SOURCE --sse TYPE",
+		Use:   "iam-policy SOURCE… --sse TYPE",
 		Short: "The least IAM policy that this job needs",
 		Long: `iam-policy prints the least IAM policy under which this job can run, as JSON, the
 statements for KMS included. It asks nobody anything. Keys of the sources that it is not
 told of (--only-encryption sse-kms=ARN) are allowed through S3 only. --accept acl and
 --accept lock leave out what carrying them over would need.`,
 		Example: `  reseal iam-policy s3://bucket/prefix --sse aws:kms --sse-kms-key-id ARN --region eu-west-1`,
-		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := f.understand(cmd, args)
 			if err != nil {
 				return err
 			}
-			n := needsOf(o)
-			n.Prune = prune
-			if n.Configured, err = configuredRegion(cmd.Context(), &o.spec.Connection); err != nil {
+			configured, err := configuredRegion(cmd.Context(), &o.spec.Connection)
+			if err != nil {
 				return err
 			}
-			text, err := doctor.Policy(n).JSON()
+			text, err := policyOf(o, o.spec.Source.Several, configured, prune).JSON()
 			if err != nil {
 				return err
 			}
@@ -52,6 +50,20 @@ told of (--only-encryption sse-kms=ARN) are allowed through S3 only. --accept ac
 	set.BoolVar(&prune, "prune", false, "allow `reseal prune` too, which deletes old versions")
 	f.out.AddFlags(set)
 	return cmd
+}
+
+// policyOf is the least policy of an order, or of the places that it was divided into.
+func policyOf(o *order, places []job.Place, configured string, prune bool) doctor.Document {
+	if len(places) == 0 {
+		places = []job.Place{{Bucket: o.spec.Source.Bucket, Prefix: o.spec.Source.Prefix}}
+	}
+	var needs []doctor.Needs
+	for _, p := range places {
+		n := needsOf(o)
+		n.Bucket, n.Prefix, n.Configured, n.Prune = p.Bucket, p.Prefix, configured, prune
+		needs = append(needs, n)
+	}
+	return doctor.PolicyOfAll(needs)
 }
 
 // configuredRegion is the region of the flags, the environment or the profile; the

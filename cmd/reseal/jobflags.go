@@ -25,6 +25,7 @@ type jobFlags struct {
 func (f *jobFlags) AddFlags(set *pflag.FlagSet) {
 	addJobDir(set, &f.dir)
 	f.source.AddFlags(set)
+	f.source.addAllBuckets(set)
 	f.target.AddFlags(set)
 	f.selection.AddFlags(set)
 	f.conn.AddFlags(set)
@@ -97,7 +98,7 @@ func orNothing(s string) string {
 // line that names both SOURCE and what to bring it under is whole: what it leaves out of the
 // selection and the target is meant to be left out.
 func (f *jobFlags) fill(spec *job.Spec, args []string, given func(string) bool) []string {
-	whole := (len(args) > 0 || given("manifest")) && (given("sse") || given("cse-kms-key-id") || given("cse-key-file") || given("client-side"))
+	whole := (len(args) > 0 || given("manifest") || given("all-buckets")) && (given("sse") || given("cse-kms-key-id") || given("cse-key-file") || given("client-side"))
 	f.conn.fill(&spec.Connection, given, whole)
 	if whole {
 		return args

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/resealhq/reseal/engine/job"
-	"github.com/resealhq/reseal/planner/doctor"
 )
 
 // kubernetesFlags are what the printed Job is made of.
@@ -121,12 +120,15 @@ func (f *kubernetesFlags) validate(j *job.Job) error {
 
 // policy is the least IAM policy of the job, as a comment.
 func (f *kubernetesFlags) policy(cmd *cobra.Command, j *job.Job) (string, error) {
-	n := needsOf(&order{spec: j.Spec, policy: j.Policy})
-	var err error
-	if n.Configured, err = configuredRegion(cmd.Context(), &j.Spec.Connection); err != nil {
+	configured, err := configuredRegion(cmd.Context(), &j.Spec.Connection)
+	if err != nil {
 		return "", err
 	}
-	text, err := doctor.Policy(n).JSON()
+	var places []job.Place
+	for _, p := range j.Division.Places {
+		places = append(places, p.Place)
+	}
+	text, err := policyOf(&order{spec: j.Spec, policy: j.Policy}, places, configured, false).JSON()
 	if err != nil {
 		return "", err
 	}

@@ -85,6 +85,7 @@ func exitCode(err error) int {
 		untrusted *untrustedError
 		needed    *neededError
 		kept      *keptError
+		places    *placesError
 		onPurpose *onPurposeError
 		source    *planner.UnusableError
 	)
@@ -93,7 +94,8 @@ func exitCode(err error) int {
 		return exitAsWanted
 	case errors.As(err, &unusable), errors.As(err, &source), errors.Is(err, s3store.ErrNoAddress):
 		return exitUnusable
-	case errors.As(err, &some), errors.As(err, &differs), errors.As(err, &untrusted), errors.As(err, &needed), errors.As(err, &kept):
+	case errors.As(err, &some), errors.As(err, &differs), errors.As(err, &untrusted), errors.As(err, &needed), errors.As(err, &kept),
+		errors.As(err, &places):
 		return exitSome
 	case errors.As(err, &onPurpose):
 		return exitOnPurpose

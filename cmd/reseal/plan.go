@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,7 @@ type planFlags struct {
 func newPlan(a *app) *cobra.Command {
 	var f planFlags
 	cmd := &cobra.Command{
-		Use:   "plan [SOURCE] --sse TYPE --job DIR",
+		Use:   "plan [SOURCE…] --sse TYPE --job DIR",
 		Short: "Find the work, choose each object's operation, estimate; changes nothing",
 		Long: `plan does the first half of run and stops: it finds the objects, asks about each one
 where its row does not settle it, chooses its operation, and says what that amounts to.
@@ -35,7 +36,6 @@ objects have been added since.
 With --shards N a new job is divided, and nothing is listed to its end; plan without it
 then lists every shard, or the one of --shard.`,
 		Example: "  reseal plan s3://bucket --sse aws:kms --sse-kms-key-id KEY --job ~/jobs/bucket\n  reseal run --job ~/jobs/bucket",
-		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			prices, err := f.readPrices()
 			if err != nil {
@@ -76,17 +76,20 @@ then lists every shard, or the one of --shard.`,
 type plannedJob struct {
 	Job      string `json:"job"`
 	Complete bool   `json:"complete"`
+	// Unread are places that could not be taken when the job began.
+	Unread []job.PlaceFound `json:"unread,omitempty"`
 	*planner.Estimate
 }
 
 func (a *app) plan(ctx context.Context, f *planFlags, j *job.Job, o job.PlanOptions) (err error) {
 	defer func() { err = errors.Join(err, j.Close()) }()
-	est, err := j.Plan(ctx, o)
-	if err != nil {
-		return err
+	est, cause := j.Plan(ctx, o)
+	if est == nil {
+		return cause
 	}
+	defer func() { err = cmp.Or(err, cause, unreadOf(j)) }()
 	if f.out.json {
-		return a.printJSON(plannedJob{Job: j.Dir, Complete: true, Estimate: est})
+		return a.printJSON(plannedJob{Job: j.Dir, Complete: cause == nil, Unread: j.Unread(), Estimate: est})
 	}
 	if err := est.WriteText(a.stdout); err != nil {
 		return fmt.Errorf("writing to standard output: %w", err)

@@ -18,7 +18,7 @@ func newRun(a *app) *cobra.Command {
 	var f jobFlags
 	var shard shardFlag
 	cmd := &cobra.Command{
-		Use:   "run [SOURCE] --sse TYPE --job DIR",
+		Use:   "run [SOURCE…] --sse TYPE --job DIR",
 		Short: "Plan and do it; the same command again, or `reseal run --job DIR`, resumes",
 		Long: `run finds the objects of SOURCE, brings each under the target by the cheapest safe
 operation, proves it, and remembers it in the job directory. Killed at any instant, the
@@ -26,7 +26,6 @@ same command takes up exactly the rest. What the job was begun with is frozen; h
 and how long it works is said anew at each run.`,
 		Example: `  reseal run s3://bucket/prefix --sse aws:kms --sse-kms-key-id KEY --job ~/jobs/bucket
   reseal run --job ~/jobs/bucket --window 22:00-06:00 --max-requests-per-second 500`,
-		Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			j, limits, err := f.Validate(cmd, args)
 			if err != nil {
@@ -87,7 +86,7 @@ func (a *app) work(ctx context.Context, f *jobFlags, j *job.Job, limits job.Limi
 	case sum.Left+sum.Failed > 0:
 		return sum, &someError{left: sum.Left, failed: sum.Failed, fix: fmt.Sprintf("`reseal report --job %s` names them", j.Dir)}
 	}
-	return sum, nil
+	return sum, unreadOf(j)
 }
 
 // options are what this process brings to a job: its console, its signals, its

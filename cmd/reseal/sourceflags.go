@@ -16,6 +16,8 @@ type sourceFlags struct {
 	manifest string
 	format   oneOf
 	bucket   string
+	all      bool
+	patterns []job.Pattern
 }
 
 func (s *sourceFlags) AddFlags(f *pflag.FlagSet) {
@@ -25,9 +27,22 @@ func (s *sourceFlags) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&s.bucket, "bucket", "", "the bucket of the keys of --manifest-format keys")
 }
 
+// addAllBuckets is for the verbs that take several sources.
+func (s *sourceFlags) addAllBuckets(f *pflag.FlagSet) {
+	f.BoolVar(&s.all, "all-buckets", false, "every bucket of the account")
+	f.Var(&patternFlag{include: true, rules: &s.patterns}, "include-bucket", "of all buckets take those whose names match; where it stands first, no others")
+	f.Var(&patternFlag{rules: &s.patterns}, "exclude-bucket", "of all buckets pass over those whose names match; the last that matches decides")
+}
+
 // Source is what the arguments and flags name; an empty one where none was given.
 func (s *sourceFlags) Source(args []string) (job.Source, error) {
 	switch {
+	case s.all && (len(args) > 0 || s.manifest != ""):
+		return job.Source{}, unusable("SOURCE and --all-buckets were both given", "name one of them")
+	case !s.all && len(s.patterns) > 0:
+		return job.Source{}, unusable("--include-bucket and --exclude-bucket belong to --all-buckets", "leave them out, or add --all-buckets")
+	case s.all:
+		return job.Source{AllBuckets: true, Buckets: s.patterns}, nil
 	case len(args) > 0 && s.manifest != "":
 		return job.Source{}, unusable("SOURCE and --manifest were both given", "name one of them")
 	case len(args) > 0:
@@ -35,7 +50,17 @@ func (s *sourceFlags) Source(args []string) (job.Source, error) {
 			return job.Source{}, unusable("--bucket was given with SOURCE", "it belongs to --manifest-format keys; leave it out")
 		}
 		bucket, prefix, err := parseS3URI("SOURCE", args[0])
-		return job.Source{Bucket: bucket, Prefix: prefix}, err
+		if len(args) == 1 {
+			return job.Source{Bucket: bucket, Prefix: prefix}, err
+		}
+		src := job.Source{Several: []job.Place{{Bucket: bucket, Prefix: prefix}}}
+		for _, arg := range args[1:] {
+			if err == nil {
+				bucket, prefix, err = parseS3URI("SOURCE", arg)
+			}
+			src.Several = append(src.Several, job.Place{Bucket: bucket, Prefix: prefix})
+		}
+		return src, err
 	case s.manifest != "":
 		return job.Source{Manifest: s.manifest, ManifestFormat: s.format.value, Bucket: s.bucket}, nil
 	case s.bucket != "":
@@ -46,10 +71,18 @@ func (s *sourceFlags) Source(args []string) (job.Source, error) {
 
 // fill takes the frozen source where the command line named none.
 func (s *sourceFlags) fill(spec *job.Source, args []string, given func(string) bool) []string {
-	if len(args) > 0 || given("manifest") {
+	switch {
+	case len(args) > 0 || given("manifest") || given("all-buckets"):
 		return args
-	}
-	if spec.Manifest == "" {
+	case spec.AllBuckets:
+		s.all, s.patterns = true, spec.Buckets
+		return nil
+	case len(spec.Several) > 0:
+		for _, p := range spec.Several {
+			args = append(args, p.String())
+		}
+		return args
+	case spec.Manifest == "":
 		return []string{spec.String()}
 	}
 	s.manifest = spec.Manifest

@@ -140,6 +140,11 @@ func (s *status) print(out io.Writer) error {
 	if err := printShards(out, s.Shards); err != nil {
 		return err
 	}
+	for _, p := range s.Unread {
+		if _, err := fmt.Fprintf(out, "not taken: %s: %s\n", object.Printable(p.Place.String()), object.Printable(inFlags(p.Unread))); err != nil {
+			return fmt.Errorf("writing to standard output: %w", err)
+		}
+	}
 	return s.WriteCounts(out)
 }
 

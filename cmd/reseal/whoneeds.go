@@ -18,8 +18,6 @@ import (
 // whoNeedsFlags are what who-needs takes: where to look, and how fast.
 type whoNeedsFlags struct {
 	source   sourceFlags
-	all      bool
-	patterns []job.Pattern
 	conn     connection
 	how      howFlags
 	out      outputFlags
@@ -46,9 +44,7 @@ Exit codes: 3 something depends on the key; 0 nothing does, of all that was aske
 		},
 	}
 	set := cmd.Flags()
-	set.BoolVar(&f.all, "all-buckets", false, "look at every bucket of the account")
-	set.Var(&patternFlag{include: true, rules: &f.patterns}, "include-bucket", "of all buckets take those whose names match; where it stands first, no others")
-	set.Var(&patternFlag{rules: &f.patterns}, "exclude-bucket", "of all buckets pass over those whose names match; the last that matches decides")
+	f.source.addAllBuckets(set)
 	f.source.AddFlags(set)
 	f.conn.AddFlags(set)
 	f.how.AddPaceFlags(set)
@@ -61,13 +57,13 @@ func (f *whoNeedsFlags) Question(cmd *cobra.Command, args []string) (q job.KeyQu
 	if len(args) == 0 {
 		return q, unusable(cmd.Name()+": KEY is missing", "name the KMS key by its ID, ARN or alias, and what to look at: who-needs KEY s3://BUCKET")
 	}
-	q = job.KeyQuestion{Key: args[0], AllBuckets: f.all, Patterns: f.patterns, Connection: f.conn.Connection}
+	q = job.KeyQuestion{Key: args[0], AllBuckets: f.source.all, Patterns: f.source.patterns, Connection: f.conn.Connection}
 	switch {
-	case f.all && (len(args) > 1 || f.source.manifest != ""):
+	case f.source.all && (len(args) > 1 || f.source.manifest != ""):
 		return q, unusable("SOURCE and --all-buckets were both given", "name one of them")
-	case !f.all && len(f.patterns) > 0:
+	case !f.source.all && len(f.source.patterns) > 0:
 		return q, unusable("--include-bucket and --exclude-bucket belong to --all-buckets", "leave them out, or add --all-buckets")
-	case f.all:
+	case f.source.all:
 		return q, nil
 	case len(args) == 1 && f.source.manifest == "":
 		return q, unusable(cmd.Name()+": nothing to look at was named", "name it as s3://BUCKET[/PREFIX], once or several times, or say --all-buckets")

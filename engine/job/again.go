@@ -3,7 +3,6 @@ package job
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -37,9 +36,9 @@ func (s *session) again(ctx context.Context) error {
 			return err
 		}
 	}
-	if c := s.opt.crew; c != nil && c.seen != nil { // this process has asked, for another shard
-		s.learnt.Caps, s.learnt.ShownKeyID = c.seen.Caps, c.seen.ShownKeyID
-		if err := s.sweep(ctx, filepath.Join(s.dir, probeName), at); err != nil {
+	if seen := s.opt.crew.saw(was.Bucket); seen != nil { // this process has asked, for another shard
+		s.learnt.Caps, s.learnt.ShownKeyID = seen.Caps, seen.ShownKeyID
+		if err := s.sweep(ctx, s.probeNote(), at); err != nil {
 			return err
 		}
 		return s.refuse()
@@ -56,7 +55,7 @@ func (s *session) again(ctx context.Context) error {
 	}
 	if c := s.opt.crew; c != nil {
 		known := s.learnt
-		c.seen = &known
+		c.seen[was.Bucket] = &known
 	}
 	return s.refuse()
 }

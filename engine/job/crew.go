@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,11 +25,12 @@ type crew struct {
 	pacer    *pace.Pacer
 	progress *report.Progress
 	began    time.Time
-	seen     *learnt // by the first shard that asked the store
+	seen     map[string]*learnt // by the first shard that asked the store, by bucket
 
 	// Of the goroutine that works.
 	seenTo map[int]bool // shards that this process is done with
 	begun  bool         // something was, in any of them
+	failed error        // of a shard whose bucket cannot be worked on; the others go on
 
 	mu struct {
 		sync.Mutex
@@ -39,6 +41,15 @@ type crew struct {
 		setting *Setting        // that somebody asked for
 		failed  int64           // objects, in this process
 	}
+}
+
+// saw is what this process saw of the store when it asked for the bucket; nil where it
+// has not, or works on no shards.
+func (c *crew) saw(bucket string) *learnt {
+	if c == nil {
+		return nil
+	}
+	return c.seen[bucket]
 }
 
 // Settled counts failures; the other half of an observer is of no interest here.
@@ -65,7 +76,7 @@ func (j *Job) newCrew(opt *Options) (*crew, error) {
 		return nil, jobUnusable(err)
 	}
 	defer r.Close()
-	c := &crew{whole: j, opt: opt, pacer: pace.New(opt.pace()), began: time.Now(), seenTo: map[int]bool{}}
+	c := &crew{whole: j, opt: opt, pacer: pace.New(opt.pace()), began: time.Now(), seenTo: map[int]bool{}, seen: map[string]*learnt{}}
 	for i := range r.shards {
 		c.mu.totals = append(c.mu.totals, r.shards[i].totals)
 	}
@@ -205,6 +216,11 @@ func (c *crew) each(ctx context.Context, ended func(*object.Totals) bool, do fun
 				busy = append(busy, i)
 				continue
 			}
+			if err != nil && c.whole.Division.Kind == ByBuckets && ofOnePlace(err) {
+				c.opt.Log.Error("this place cannot be worked on; the others go on", "shard", i, "source", shard.Spec.Source.String(), "error", err)
+				c.failed = cmp.Or(c.failed, fmt.Errorf("shard %d, %s: %w", i, &shard.Spec.Source, err))
+				err = nil
+			}
 			if err != nil {
 				return busy, err
 			}
@@ -286,6 +302,7 @@ func (j *Job) runShards(ctx context.Context, opt Options) (*report.Summary, erro
 		cause = fmt.Errorf("%s of %s are at work in other processes since this run began (the first is shard %d); "+
 			"reseal status shows them; run again when they have ended", report.Count(uint64(len(busy)), "shard"), j.Dir, busy[0])
 	}
+	cause = cmp.Or(cause, c.failed)
 	if cause != nil && !c.begun {
 		return nil, cause
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/pace"
@@ -24,9 +25,13 @@ import (
 // here, once, and frozen with the division. A job that has begun cannot be divided anew;
 // asked for the same number again it answers with its division. A bucket with few keys
 // has fewer shards.
+//
+// A source of several places is always divided: with 0 for n each has one shard.
 func (j *Job) Divide(ctx context.Context, n int, opt Options) (_ *Division, err error) {
 	switch {
-	case n < 1 || n > maxShards:
+	case j.Spec.Source.many() && n == 0 && j.Division != nil:
+		return j.Division, nil
+	case (n < 1 && !j.Spec.Source.many()) || n < 0 || n > maxShards:
 		return nil, unusablef(fmt.Sprintf("name a number from 1 to %d", maxShards), "%d shards", n)
 	case j.Division != nil && (len(j.Division.Shards) == n || j.Division.Asked == n):
 		return j.Division, nil
@@ -56,14 +61,10 @@ func (j *Job) Divide(ctx context.Context, n int, opt Options) (_ *Division, err 
 			return nil, err
 		}
 	}
-	d, err := s.divide(ctx, n)
+	d, err := s.divideAndLearn(ctx, n)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.learn(ctx); err != nil {
-		return nil, err
-	}
-	d.learnt = s.learnt
 	if err := d.write(j.path(divisionName)); err != nil {
 		return nil, err
 	}
@@ -72,6 +73,22 @@ func (j *Job) Divide(ctx context.Context, n int, opt Options) (_ *Division, err 
 		return nil, err
 	}
 	j.giveBack()
+	return d, nil
+}
+
+// divideAndLearn decides who gets what, and finds out what the shards stand on.
+func (s *session) divideAndLearn(ctx context.Context, n int) (*Division, error) {
+	if s.job.Spec.Source.many() {
+		return s.dividePlaces(ctx, n)
+	}
+	d, err := s.divide(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.learn(ctx); err != nil {
+		return nil, err
+	}
+	d.learnt = s.learnt
 	return d, nil
 }
 
@@ -88,10 +105,7 @@ func (s *session) divide(ctx context.Context, n int) (*Division, error) {
 		}
 		return byFiles(files, n), nil
 	}
-	src := &s.job.Spec.Source
-	reads := readsOf(s.store, pace.New(s.opt.pace()))
-	list := &listing.Source{Lister: s.store, Bucket: src.Bucket, Prefix: src.Prefix, Versions: s.job.Spec.Selection.Versions == "all", Send: reads.Do}
-	pieces, err := list.Divide(ctx, n)
+	pieces, err := s.pieces(ctx, n)
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +115,14 @@ func (s *session) divide(ctx context.Context, n int) (*Division, error) {
 		d.Asked = n
 	}
 	return d, nil
+}
+
+// pieces are ranges of keys, at most n, with about as many objects in each.
+func (s *session) pieces(ctx context.Context, n int) ([]listing.Piece, error) {
+	src := &s.job.Spec.Source
+	reads := readsOf(s.store, pace.New(s.opt.pace()))
+	list := &listing.Source{Lister: s.store, Bucket: src.Bucket, Prefix: src.Prefix, Versions: s.job.Spec.Selection.Versions == "all", Send: reads.Do}
+	return list.Divide(ctx, n)
 }
 
 func undivided(source, why string) error {
@@ -160,7 +182,7 @@ func (j *Job) planShards(ctx context.Context, opt *PlanOptions) (*planner.Estima
 	if err == nil {
 		j.keep(estimateName, est, opt.Log)
 	}
-	return est, err
+	return est, cmp.Or(err, c.failed)
 }
 
 // part bounds a listing to what the shard has of it.
@@ -182,5 +204,8 @@ func (p *Part) files() []string {
 // holds says whether an object can be in the shard; what a file holds only reading it
 // tells.
 func (p *Part) holds(o object.Ref) bool {
+	if p != nil && p.Bucket != "" && (o.Bucket != p.Bucket || !strings.HasPrefix(o.Key, p.Prefix)) {
+		return false
+	}
 	return p == nil || p.Files != nil || o.Key > p.After && (p.Through == "" || o.Key <= p.Through)
 }

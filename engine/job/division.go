@@ -28,18 +28,21 @@ const formatDivided = 2
 
 // Kinds of a division.
 const (
-	ByKeys  = "keys"  // contiguous ranges of keys
-	ByFiles = "files" // data files of a manifest
+	ByKeys    = "keys"    // contiguous ranges of keys
+	ByFiles   = "files"   // data files of a manifest
+	ByBuckets = "buckets" // several places, and ranges of keys within each
 )
 
 // Division is how a job was divided into shards. It is frozen when the job begins, in
 // shards.json, whose digest stands in job.json.
 type Division struct {
-	// Kind is keys or files.
+	// Kind is keys, files or buckets.
 	Kind   string `json:"kind"`
 	Shards []Part `json:"shards"`
 	// Asked is how many were asked for, where there are fewer keys than that.
 	Asked int `json:"asked,omitempty"`
+	// Places are those of a job of several, in the order in which they were named.
+	Places []PlaceFound `json:"places,omitempty"`
 
 	learnt learnt
 	digest string
@@ -48,6 +51,9 @@ type Division struct {
 // Part is what one shard has of the source.
 type Part struct {
 	Index int `json:"index"`
+	// Bucket and Prefix are the place, where the job has several.
+	Bucket string `json:"bucket,omitempty"`
+	Prefix string `json:"prefix,omitempty"`
 	// After and Through bound the keys: those behind After, up to and with Through, in
 	// the order of their bytes. Empty is the beginning and the end of the source. All
 	// versions of a key are in one shard.
@@ -114,6 +120,9 @@ func readDivision(path, digest string) (*Division, error) {
 
 // validate insists that every object of the source is in exactly one shard.
 func (d *Division) validate() error {
+	if d.Kind == ByBuckets && len(d.Shards) > 0 && len(d.Shards) <= maxShards {
+		return d.validatePlaces()
+	}
 	if len(d.Shards) == 0 || len(d.Shards) > maxShards || d.Kind != ByKeys && d.Kind != ByFiles {
 		return fmt.Errorf("%d shards by %q are no division", len(d.Shards), d.Kind)
 	}
@@ -149,6 +158,16 @@ func byKeys(pieces []listing.Piece) *Division {
 
 // Range is the part in words.
 func (p *Part) Range() string {
+	if p.Bucket != "" {
+		if p.After+p.Through == "" {
+			return p.place().String()
+		}
+		return p.place().String() + " " + p.keys()
+	}
+	return p.keys()
+}
+
+func (p *Part) keys() string {
 	switch {
 	case len(p.Files) == 1:
 		return p.Files[0]
@@ -179,6 +198,9 @@ func (j *Job) Shard(index int) (*Job, error) {
 	}
 	s := &Job{Dir: filepath.Join(j.Dir, shardsName, fmt.Sprintf("%04d", index)), ID: j.ID, Begun: j.Begun, Spec: j.Spec, Policy: j.Policy,
 		Part: &d.Shards[index], whole: j, begun: true, ground: j.ground}
+	if p := s.Part; p.Bucket != "" {
+		s.Spec.Source = Source{Bucket: p.Bucket, Prefix: p.Prefix}
+	}
 	s.digest = j.shardDigest(index)
 	return s, nil
 }

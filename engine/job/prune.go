@@ -81,6 +81,9 @@ func (j *Job) Prune(ctx context.Context, opt PruneOptions) (_ *Pruned, err error
 	if err := errors.Join(opt.Limits.Validate(), j.prunable()); err != nil {
 		return nil, err
 	}
+	if j.Division != nil {
+		return j.pruneShards(ctx, opt)
+	}
 	if err := errors.Join(j.Spec.Target.readKeys(), j.Spec.Target.refusePlaintext(&j.Spec.Connection)); err != nil {
 		return nil, err
 	}
@@ -115,9 +118,6 @@ func (j *Job) Prune(ctx context.Context, opt PruneOptions) (_ *Pruned, err error
 // prunable refuses a job that leaves no version behind that it could answer for.
 func (j *Job) prunable() error {
 	switch {
-	case j.Division != nil:
-		return unusablef("prune its shards one by one, each by its own directory, "+j.parts()[0].Dir+" and so on",
-			"the job in %s has %d shards", j.Dir, len(j.Division.Shards))
 	case j.Spec.Target.ClientSide.Given():
 		return unusablef("delete its noncurrent versions by a lifecycle rule, once its readers have the new key",
 			"the job in %s brought client-side encryption under another key, and prune proves server-side encryption only", j.Dir)
@@ -149,7 +149,9 @@ func (p *pruner) settings(ctx context.Context) (err error) {
 	return nil
 }
 
-// doubt is an error about everything: a store that deletes something else.
+// errDoubt is about everything: a store that deletes something else.
+var errDoubt = errors.New("nothing more was deleted")
+
 func doubt(c *candidate, err error) error {
-	return fmt.Errorf("nothing more was deleted, since %s was not deleted as it was asked for: %w", c.old, err)
+	return fmt.Errorf("%w, since %s was not deleted as it was asked for: %w", errDoubt, c.old, err)
 }

@@ -123,7 +123,15 @@ func (r *records) running() bool {
 
 // Rows walks all rows, shard after shard.
 func (r *records) Rows(f func(*object.Task, *object.Outcome) error) error {
+	return r.rowsOf(nil, f)
+}
+
+// rowsOf walks those of one place; nil is all.
+func (r *records) rowsOf(place *Place, f func(*object.Task, *object.Outcome) error) error {
 	for i := range r.shards {
+		if place != nil && r.shards[i].job.Part.place() != *place {
+			continue
+		}
 		if s := &r.shards[i]; !s.taken || r.only != nil && !s.job.Part.holds(*r.only) {
 			continue
 		}
@@ -160,7 +168,7 @@ func (r *records) learnt() (l learnt, found bool, err error) {
 	data, found, err := r.one.Meta(metaLearnt)
 	if err != nil || !found {
 		if r.job.whole != nil && err == nil {
-			return r.job.whole.Division.learnt, true, nil
+			return *r.job.whole.Division.learntOf(r.job.Part), true, nil
 		}
 		return l, false, err
 	}
@@ -178,6 +186,9 @@ func (r *records) missing() string {
 		if !r.shards[i].totals.PlanComplete {
 			none = append(none, i)
 		}
+	}
+	if found := r.job.Unread(); len(none) == 0 && len(found) > 0 {
+		return fmt.Sprintf("%d places were not taken when the job began (the first is %s: %s)", len(found), found[0].Place, found[0].Unread)
 	}
 	switch {
 	case len(none) == 0:

@@ -83,6 +83,9 @@ func (j *Job) page(name func(string) string) *report.Page {
 		add("Shard", j.Part.Range())
 	}
 	add("Source", j.Spec.Source.String())
+	for _, u := range j.Unread() {
+		add("Not taken", u.Place.String()+": "+u.Unread)
+	}
 	add("Target", j.Spec.Target.String())
 	for _, f := range j.Spec.Fields() {
 		switch {

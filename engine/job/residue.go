@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
@@ -37,7 +36,7 @@ const maxResidue = 16 << 10
 // named until all of them are gone again, so that a process that dies in between
 // leaves nothing behind for good.
 func (s *session) probe(ctx context.Context, at s3store.ProbeOptions) (object.Capabilities, error) {
-	path := filepath.Join(s.dir, probeName)
+	path := s.probeNote()
 	if err := s.sweep(ctx, path, at); err != nil {
 		return object.Capabilities{}, err
 	}

@@ -22,6 +22,7 @@ type session struct {
 	job    *Job
 	opt    *Options
 	dir    string // where notes on throwaway objects go
+	place  *Place // of a job that has several and is being divided
 	points *checkpoint.Store
 	log    *slog.Logger
 	store  *s3store.Store
@@ -185,7 +186,7 @@ func (s *session) remember() (found bool, err error) {
 	}
 	data, found, err := s.points.Meta(metaLearnt)
 	if whole := s.job.whole; err == nil && !found && whole != nil {
-		s.learnt = whole.Division.learnt
+		s.learnt = *whole.Division.learntOf(s.job.Part)
 		return true, s.keepLearnt()
 	}
 	if err != nil || !found {

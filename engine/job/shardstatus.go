@@ -131,7 +131,7 @@ func (j *Job) statusOfShards() (*Status, error) {
 		return nil, jobUnusable(err)
 	}
 	defer r.Close()
-	s := &Status{Totals: r.Totals(), Running: r.running()}
+	s := &Status{Totals: r.Totals(), Running: r.running(), Unread: j.Unread()}
 	s.Summary = report.Summarize(j.Dir, &s.Totals, r.Row)
 	for i := range r.shards {
 		s.Resumed = s.Resumed || r.shards[i].taken

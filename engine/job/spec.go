@@ -19,52 +19,6 @@ type Spec struct {
 	Connection Connection `json:"connection"`
 }
 
-// Source is where the objects of a job come from: a bucket and a prefix, or a
-// manifest.
-type Source struct {
-	// Bucket and Prefix of what is listed. With a Manifest that is a list of keys,
-	// Bucket is theirs.
-	Bucket string `json:"bucket,omitempty"`
-	Prefix string `json:"prefix,omitempty"`
-	// Manifest is a URI, a path or "-" for Options.Stdin.
-	Manifest string `json:"manifest,omitempty"`
-	// ManifestFormat is auto, inventory, csv or keys; auto where it is empty.
-	ManifestFormat string `json:"manifest_format,omitempty"`
-	// Opened is the file that Manifest led to when the job began.
-	Opened string `json:"opened,omitempty"`
-}
-
-// Given says whether any source is named.
-func (s *Source) Given() bool { return s.Bucket != "" || s.Manifest != "" }
-
-// String is the source as a person writes it.
-func (s *Source) String() string {
-	if s.Manifest != "" {
-		return s.Manifest
-	}
-	if s.Prefix == "" {
-		return "s3://" + s.Bucket
-	}
-	return "s3://" + s.Bucket + "/" + s.Prefix
-}
-
-func (s *Source) validate() error {
-	switch {
-	case !s.Given():
-		return unusable("Spec.Source is missing", "name a bucket or a manifest")
-	case s.Manifest != "" && s.Prefix != "":
-		return unusable("Source.Prefix and Source.Manifest were both given", "name one of them")
-	case s.Manifest == "" && s.ManifestFormat != "":
-		return unusable("Source.ManifestFormat was given without Source.Manifest", "leave it out")
-	case s.ManifestFormat == "keys" && s.Bucket == "":
-		return unusable("Source.Bucket is missing", "a key list names no bucket; add Source.Bucket")
-	}
-	if s.Manifest != "" && s.ManifestFormat == "" {
-		s.ManifestFormat = "auto"
-	}
-	return oneOf("Source.ManifestFormat", s.ManifestFormat, "", "auto", "inventory", "csv", "keys")
-}
-
 // oneOf refuses a word that is none of those known.
 func oneOf(field, word string, known ...string) error {
 	for _, k := range known {
@@ -93,7 +47,7 @@ func orList(words []string) string {
 // named, and writes what is left out as it will be recorded.
 func (s *Spec) Validate() error {
 	for _, part := range []func() error{s.Source.validate, s.Connection.Validate, func() error { return s.Target.Validate(&s.Connection) },
-		s.refuseLoop, s.Selection.Validate} {
+		s.refuseLoop, s.refuseTogether, s.Selection.Validate} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -120,6 +74,19 @@ func (s *Spec) refuseLoop() error {
 	}
 	return unusablef("name another place, or leave Target.Dest out to work in place", "Target.Dest s3://%s/%s lies within Spec.Source %s, so the copies would be copied too",
 		t.DestBucket, t.DestPrefix, &s.Source)
+}
+
+// refuseTogether refuses what several places cannot have in common.
+func (s *Spec) refuseTogether() error {
+	switch {
+	case !s.Source.many():
+		return nil
+	case s.Target.DestBucket != "":
+		return unusable("Target.Dest was given with several sources", "keys of two of them could meet there; begin a job for each source")
+	case s.Selection.Limit > 0:
+		return unusable("Selection.Limit was given with several sources", "which objects come first is not known; leave it out, or begin a job for each source")
+	}
+	return nil
 }
 
 // Digest names the specification; the checkpoint is bound to it.
@@ -161,7 +128,7 @@ func (s *Spec) Fields() []Field {
 	if s.Selection.Limit > 0 {
 		limit = strconv.FormatInt(s.Selection.Limit, 10)
 	}
-	source, bucket := s.Source.String(), ""
+	source, bucket := s.Source.whole(), ""
 	if s.Source.Manifest != "" {
 		source, bucket = "", s.Source.Bucket
 	}

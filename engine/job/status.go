@@ -18,6 +18,8 @@ type Status struct {
 	Live    *Live `json:"live,omitempty"`
 	// Shards of a divided job.
 	Shards []ShardStatus `json:"shards,omitempty"`
+	// Unread are places of the job that could not be taken when it began.
+	Unread []PlaceFound `json:"unread,omitempty"`
 
 	Totals object.Totals `json:"-"`
 }

@@ -22,15 +22,17 @@ import (
 // retry loop with a run, and none of its judgement: what it compares it reads
 // from the report, and asks by a client of its own.
 type verifier struct {
-	spec    *Spec
-	part    *Part // of a job that is divided
+	job     *Job
 	points  *records
 	store   *s3store.Store
 	reads   *engine.Reads
-	learnt  learnt
-	target  object.Target
-	dest    engine.Dest
 	workers int
+	// The place that it is about now; of a job that has but one, place is nil.
+	place  *Place
+	spec   *Spec
+	learnt learnt
+	target object.Target
+	dest   engine.Dest
 	// envelopes is set where the job is about those.
 	envelopes *envelopes
 
@@ -78,7 +80,7 @@ func (v *verifier) endFile() error {
 func (v *verifier) rows(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(v.workers)
-	err := v.points.Rows(func(t *object.Task, o *object.Outcome) error {
+	err := v.points.rowsOf(v.place, func(t *object.Task, o *object.Outcome) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -212,7 +214,7 @@ func (v *verifier) write(finding string, ref object.Ref, o *object.Object, messa
 func (v *verifier) dependents(ctx context.Context) error {
 	versions := v.learnt.Facts.Versioning != object.VersioningOff
 	past := &pastUnreadable{Store: v.store}
-	src := v.part.part(&listing.Source{Lister: past, Bucket: v.learnt.Bucket, Prefix: v.spec.Source.Prefix, Versions: versions,
+	src := v.job.Part.part(&listing.Source{Lister: past, Bucket: v.learnt.Bucket, Prefix: v.spec.Source.Prefix, Versions: versions,
 		Metadata: v.learnt.Caps.ListMetadata == object.Yes, Send: v.reads.Do})
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(v.workers)

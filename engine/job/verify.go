@@ -1,8 +1,10 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/resealhq/reseal/engine"
@@ -87,13 +89,6 @@ func (j *Job) Verify(ctx context.Context, opt VerifyOptions) (_ *Verdict, err er
 		return nil, err
 	}
 	defer v.store.Close()
-	bucket, prefix := v.learnt.Bucket, j.Spec.Source.Prefix
-	if t := &j.Spec.Target; t.DestBucket != "" {
-		bucket, prefix = t.DestBucket, t.DestPrefix
-	}
-	if err := reach(ctx, v.store, bucket, prefix); err != nil {
-		return nil, err
-	}
 	if err := v.work(ctx, &opt); err != nil {
 		return nil, err
 	}
@@ -115,8 +110,8 @@ func (j *Job) newVerifier(ctx context.Context, points *records, opt *VerifyOptio
 	if !found {
 		return nil, unusable("the job has planned nothing yet", "run it first")
 	}
-	v := &verifier{spec: &j.Spec, part: j.Part, learnt: known, points: points, dest: j.Spec.Dest(), workers: min(opt.pace().Workers(), 64)}
-	v.target = v.learnt.target(v.spec)
+	v := &verifier{job: j, points: points, workers: min(opt.pace().Workers(), 64)}
+	v.at(nil, &j.Spec, &known)
 	if v.store, err = j.Spec.Connection.Open(ctx, Dial{Version: opt.Version, Connections: opt.Concurrency, Conn: j.ground.Dial}); err != nil {
 		return nil, err
 	}
@@ -153,6 +148,46 @@ func (v *verifier) work(ctx context.Context, opt *VerifyOptions) error {
 		w = io.Discard
 	}
 	v.file(w)
+	if v.job.Division == nil || v.job.Division.Kind != ByBuckets {
+		if err := v.onePlace(ctx, opt); err != nil {
+			return err
+		}
+		return v.endFile()
+	}
+	for i := range v.job.Division.Places {
+		found := &v.job.Division.Places[i]
+		if found.Unread != "" {
+			continue // the verdict tells of it
+		}
+		spec := v.job.Spec
+		spec.Source = Source{Bucket: found.Bucket, Prefix: found.Prefix}
+		v.at(&found.Place, &spec, found.Learnt)
+		switch err := v.onePlace(ctx, opt); {
+		case err == nil:
+		case ofOnePlace(err) && ctx.Err() == nil:
+			v.unread(fmt.Errorf("%s: %w", found.Place, err))
+		default:
+			return err
+		}
+	}
+	return v.endFile()
+}
+
+// at turns to one place, or to the whole of a job that has but one.
+func (v *verifier) at(place *Place, spec *Spec, known *learnt) {
+	v.place, v.spec, v.learnt, v.dest = place, spec, *known, spec.Dest()
+	v.target = known.target(spec)
+}
+
+// onePlace verifies the rows of a place, and looks for dependents there.
+func (v *verifier) onePlace(ctx context.Context, opt *VerifyOptions) error {
+	bucket, prefix := v.learnt.Bucket, v.spec.Source.Prefix
+	if t := &v.spec.Target; t.DestBucket != "" {
+		bucket, prefix = t.DestBucket, t.DestPrefix
+	}
+	if err := reach(ctx, v.store, bucket, prefix); err != nil {
+		return err
+	}
 	err := v.rows(ctx)
 	if d := &v.verdict; err != nil {
 		d.Checked = d.Verified + d.Changed + d.Gone + d.Different // the others were not
@@ -161,20 +196,17 @@ func (v *verifier) work(ctx context.Context, opt *VerifyOptions) error {
 		v.looked = true
 		err = v.dependents(ctx)
 	}
-	switch {
-	case err == nil:
-	case endedEarly(ctx, err):
+	if err != nil && endedEarly(ctx, err) {
 		v.unread(err)
-	default:
-		return err
+		return nil
 	}
-	return v.endFile()
+	return err
 }
 
 // unread notes why not everything was looked at, also in the file of findings.
 func (v *verifier) unread(err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.verdict.Unread = err.Error()
-	v.write("unread", object.Ref{Bucket: v.learnt.Bucket}, &object.Object{Size: -1}, v.verdict.Unread)
+	v.verdict.Unread = cmp.Or(v.verdict.Unread, err.Error())
+	v.write("unread", object.Ref{Bucket: v.learnt.Bucket}, &object.Object{Size: -1}, err.Error())
 }

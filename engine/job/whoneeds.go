@@ -194,19 +194,8 @@ func (w *whoNeeds) sources(ctx context.Context) ([]Source, error) {
 		return nil, err
 	}
 	var sources []Source
-	for _, name := range names {
-		in := true
-		for i, p := range w.q.Patterns {
-			if i == 0 {
-				in = !p.Include // the first pattern says what the rest are exceptions of
-			}
-			if planner.MatchGlob(p.Glob, name) {
-				in = p.Include
-			}
-		}
-		if in {
-			sources = append(sources, Source{Bucket: name})
-		}
+	for _, p := range meant(names, w.q.Patterns) {
+		sources = append(sources, Source{Bucket: p.Bucket})
 	}
 	if len(sources) == 0 {
 		return nil, unusablef("correct the patterns, or name the buckets", "none of the account's %d buckets is meant", len(names))

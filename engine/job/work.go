@@ -23,6 +23,9 @@ import (
 // stopped: objects that were left or failed are counted in the summary, and have
 // their rows in the report.
 func (j *Job) Run(ctx context.Context, opt Options) (sum *report.Summary, err error) {
+	if err := j.dividedWhereMany(ctx, &opt); err != nil {
+		return nil, err
+	}
 	if j.Division != nil {
 		return j.runShards(ctx, opt)
 	}
@@ -58,6 +61,9 @@ type PlanOptions struct {
 // each, and says what that amounts to. Nothing of theirs is changed.
 func (j *Job) Plan(ctx context.Context, opt PlanOptions) (est *planner.Estimate, err error) {
 	opt.StopAfter = 0
+	if err := j.dividedWhereMany(ctx, &opt.Options); err != nil {
+		return nil, err
+	}
 	if j.Division != nil {
 		return j.planShards(ctx, &opt)
 	}

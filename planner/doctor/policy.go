@@ -2,7 +2,9 @@ package doctor
 
 import (
 	"encoding/json"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -95,6 +97,38 @@ func Policy(n Needs) Document {
 	p.manifest(n.Manifest)
 	p.keys(n)
 	return Document{Version: "2012-10-17", Statement: p.statements}
+}
+
+// PolicyOfAll is the least policy for several places: what is allowed alike on each stands
+// in one statement.
+func PolicyOfAll(needs []Needs) Document {
+	all := Document{Version: "2012-10-17"}
+	for _, n := range needs {
+		for _, s := range Policy(n).Statement {
+			all.add(s)
+		}
+	}
+	return all
+}
+
+// add joins a statement with one that allows the same, or gives it a name of its own.
+func (d *Document) add(s Statement) {
+	same := 0
+	for i := range d.Statement {
+		have := &d.Statement[i]
+		if !strings.HasPrefix(have.Sid, s.Sid) {
+			continue
+		}
+		same++
+		if slices.Equal(have.Action, s.Action) && reflect.DeepEqual(have.Condition, s.Condition) {
+			have.Resource = unique(slices.Concat(have.Resource, s.Resource)...)
+			return
+		}
+	}
+	if same > 0 {
+		s.Sid += strconv.Itoa(same + 1)
+	}
+	d.Statement = append(d.Statement, s)
 }
 
 // JSON is the policy as IAM takes it.

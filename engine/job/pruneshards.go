@@ -1,0 +1,87 @@
+package job
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/resealhq/reseal/checkpoint"
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// pruneShards is Prune of a divided job: one shard after another, each with its own record.
+// A shard that nobody has taken, and one of a bucket that kept no versions, left none behind.
+// Where a place cannot be looked at, the others are, and the error comes at the end.
+func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error) {
+	all := &Pruned{Job: j.Dir, Dry: !opt.Delete, Reasons: map[string]uint64{}, Complete: true}
+	began := time.Now()
+	defer func() { all.Seconds = time.Since(began).Seconds() }()
+	var failed error
+	rows := opt.Rows
+	for _, shard := range j.parts() {
+		if j.Division.Kind == ByBuckets && j.Division.learntOf(shard.Part).Facts.Versioning != object.VersioningEnabled {
+			continue
+		}
+		opt.Rows = rows
+		one, err := shard.Prune(ctx, opt)
+		if errors.Is(err, checkpoint.ErrNoStore) {
+			continue
+		}
+		if one != nil {
+			all.add(one)
+			if rows != nil {
+				rows = &headless{w: rows}
+			}
+		}
+		if err != nil {
+			all.Complete = false
+			failed = errors.Join(failed, err)
+			if j.Division.Kind != ByBuckets || errors.Is(err, errDoubt) || !ofOnePlace(err) || ctx.Err() != nil {
+				break
+			}
+		}
+	}
+	if failed != nil && all.Versions == 0 {
+		return nil, failed
+	}
+	return all, failed
+}
+
+func (p *Pruned) add(o *Pruned) {
+	p.Versions += o.Versions
+	p.WouldDelete += o.WouldDelete
+	p.Deleted += o.Deleted
+	p.Earlier += o.Earlier
+	p.Gone += o.Gone
+	p.Kept += o.Kept
+	p.Failed += o.Failed
+	p.Bytes += o.Bytes
+	for reason, n := range o.Reasons {
+		p.Reasons[reason] += n
+	}
+	p.Examples = append(p.Examples, o.Examples...)
+	p.Examples = p.Examples[:min(len(p.Examples), maxExamples)]
+}
+
+// headless passes a table on without its first line: those of all shards have one head.
+type headless struct {
+	w     io.Writer
+	began bool
+}
+
+func (h *headless) Write(b []byte) (int, error) {
+	rest := b
+	if !h.began {
+		_, after, found := bytes.Cut(b, []byte("\n"))
+		if !found {
+			return len(b), nil
+		}
+		h.began, rest = true, after
+	}
+	if _, err := h.w.Write(rest); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
