@@ -17,10 +17,10 @@ import (
 
 // whoNeedsFlags are what who-needs takes: where to look, and how fast.
 type whoNeedsFlags struct {
-	source   sourceFlags
-	conn     connection
-	how      howFlags
-	out      outputFlags
+	source sourceFlags
+	conn   connection
+	how    howFlags
+	out    outputFlags
 }
 
 func newWhoNeeds(a *app) *cobra.Command {

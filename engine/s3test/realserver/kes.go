@@ -123,6 +123,11 @@ func (k *kesServer) createKey(ctx context.Context, name string) error {
 	return k.call(ctx, http.MethodPut, "/v1/key/create/"+name)
 }
 
+// DeleteKey takes a key away for good: what is under it cannot be read any more.
+func (s *Server) DeleteKey(ctx context.Context, name string) error {
+	return s.kes.call(ctx, http.MethodDelete, "/v1/key/delete/"+name)
+}
+
 func (k *kesServer) call(ctx context.Context, method, path string) error {
 	req, err := http.NewRequestWithContext(ctx, method, "https://"+k.addr+path, nil)
 	if err != nil {
