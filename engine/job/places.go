@@ -119,6 +119,9 @@ func (s *session) dividePlaces(ctx context.Context, n int) (*Division, error) {
 	if len(d.Shards) == 0 {
 		return nil, cmp.Or(errs...)
 	}
+	if len(d.Shards) != n {
+		d.Asked = n
+	}
 	return d, nil
 }
 
