@@ -13,7 +13,8 @@ import (
 //
 // They are going to take the place of the object's, so the reply alone is not
 // believed: a body that was cut on its way, headers and all, looks like a whole one.
-// It has to be of the size that another reply told for the same ETag.
+// It has to be of the size that another reply told for the same ETag, and its bytes have
+// to be those that the reply tells of.
 func (l *Looker) Read(ctx context.Context, row *object.Object, seen bool, into []byte) (*object.GetReply, error) {
 	req := &object.GetRequest{Ref: row.Ref, Key: l.Rules.CustomerKey(&row.Encryption), Max: row.Size, Into: into}
 	if l.Rules.Dest.InPlace() {
@@ -25,7 +26,9 @@ func (l *Looker) Read(ctx context.Context, row *object.Object, seen bool, into [
 	got := new(object.GetReply)
 	call := object.Call{Kind: object.ReqGet, Key: row.Key, KMSKey: row.Encryption.KMSKeyID, OtherKey: true, Bytes: row.Size}
 	err := l.Loop.Do(ctx, call, func(ctx context.Context) (err error) {
-		*got, err = l.Source.Get(ctx, req)
+		if *got, err = l.Source.Get(ctx, req); err == nil && got.ETag == row.ETag {
+			err = l.sound(ctx, req, got)
+		}
 		if err == nil && got.ETag == row.ETag && int64(len(got.Body)) != row.Size {
 			return &object.Error{Class: object.ClassTransient, Op: "GetObject", Ref: row.Ref, Message: "the body does not have the object's size"}
 		}
