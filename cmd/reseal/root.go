@@ -70,6 +70,7 @@ objects were left or failed; 4 stopped on purpose before the end; 130 interrupte
 		newIAMPolicy(a),
 		newDemo(a),
 		newVersion(a),
+		newMan(a),
 		newCompletion(a),
 	)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
