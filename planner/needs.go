@@ -86,6 +86,8 @@ func (f *needsFinder) page(ctx context.Context, rows []object.Object) error {
 	for i := range results {
 		switch r := &results[i]; {
 		case r.gone():
+		case r.err != nil && told(ask[i]): // only whether it is locked is not known
+			f.count(ask[i])
 		case r.err != nil:
 			f.found.Unanswered++
 			f.found.Unanswer = r.err
