@@ -42,7 +42,11 @@ type passage struct {
 	size, text int64
 	// parts are the sizes of what is sent, before a tag; nil where the text is not known.
 	parts []int64
-	dec   *cse.Decrypter // nil where the source is plain or under AES-CBC
+	// own: parts are those that the source was uploaded in.
+	own bool
+	dec *cse.Decrypter // nil where the source is plain or under AES-CBC
+	// source has the checksums of a plain source that is encrypted here; else nil.
+	source *sums
 }
 
 // inOne writes the object by one PutObject.
@@ -162,6 +166,9 @@ func (p *passage) begin() (err error) {
 			p.dec, err = p.e.NewDecrypter(p.key, p.size)
 		}
 	}
+	if p.e.Format == cse.None && p.up != nil {
+		p.source = &sums{algorithm: p.it.obj.ChecksumAlgorithm, only: true}
+	}
 	if p.parts == nil && p.text >= 0 {
 		p.parts = carry.Split(p.text, p.partSize())
 	}
@@ -199,7 +206,7 @@ func (p *passage) fill(ctx context.Context, s *upload.Sending) (sent int64, err 
 		return 0, err
 	}
 	n, err := p.last(ctx, s, last, from)
-	if err == nil && p.e.Format == cse.None && p.up == nil {
+	if err == nil && p.e.Format == cse.None {
 		err = p.sameChecksum()
 	}
 	return from + n, err
@@ -215,6 +222,7 @@ func (p *passage) part(ctx context.Context, s *upload.Sending, i int, from, size
 	if err := p.read(ctx, from, buf); err != nil {
 		return err
 	}
+	p.source.add(from, buf)
 	if err := p.cross(buf, from); err != nil {
 		return p.unopened(err)
 	}
@@ -234,6 +242,7 @@ func (p *passage) last(ctx context.Context, s *upload.Sending, i int, from int64
 	if err := p.read(ctx, from, buf); err != nil {
 		return 0, err
 	}
+	p.source.add(from, buf)
 	tag := bytes.Clone(buf[text:])
 	buf = buf[:text]
 	if err := p.cross(buf, from); err != nil {

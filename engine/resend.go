@@ -40,7 +40,7 @@ func (it *item) resend(ctx context.Context, c object.Choice) (*object.Outcome, e
 	if err := it.run.look.ReadTags(ctx, it.obj.Ref, it.attrs); err != nil {
 		return nil, err
 	}
-	p := &passage{it: it, size: it.obj.Size, parts: sizes}
+	p := &passage{it: it, size: it.obj.Size, parts: sizes, own: c.SourceParts}
 	return p.inParts(ctx)
 }
 
@@ -57,17 +57,21 @@ func (it *item) sentSizes(ctx context.Context, c object.Choice) ([]int64, error)
 	return sizes, err
 }
 
-// sameChecksum compares what was sent with the checksum that the store showed of the
+// sameChecksum compares what was read with the checksum that the store showed of the
 // source, before it takes the source's place: what comes back wrong from a disk, or
 // breaks in this machine's memory, is nobody's object.
 func (p *passage) sameChecksum() error {
 	it := p.it
 	alg, typ := it.obj.ChecksumAlgorithm, it.obj.ChecksumType
 	want := it.attrs.Checksums[alg]
-	if want == "" || typ == "" {
-		return nil
+	read := it.sums
+	if p.up != nil { // what was sent is something else
+		read = p.source
 	}
-	got := it.sums.whole(typ)
+	if want == "" || typ == "" || read == nil || typ == object.Composite && !p.own {
+		return nil // one that is composed of other parts tells nothing
+	}
+	got := read.whole(typ)
 	if got == "" || got == want {
 		return nil
 	}

@@ -222,6 +222,30 @@ func TestResendComparesTheChecksum(t *testing.T) {
 	}
 }
 
+// inOtherParts does not keep the boundaries of a composite checksum, as where its loss is
+// accepted.
+type inOtherParts struct{ inSentParts }
+
+func (c inOtherParts) Choose(o *object.Object, a *object.Attributes) object.Choice {
+	choice := c.inSentParts.Choose(o, a)
+	choice.SourceParts = false
+	return choice
+}
+
+// TestResendInOtherParts: a composite checksum of parts that are not kept is no reason to
+// doubt the bytes.
+func TestResendInOtherParts(t *testing.T) {
+	s, j, cfg := resends(1)
+	cfg.Chooser = inOtherParts{cfg.Chooser.(inSentParts)}
+	o := s.mu.objects["k000000"]
+	o.ChecksumAlgorithm, o.ChecksumType = "CRC32C", object.Composite
+	o.attrs.Checksums = map[string]string{"CRC32C": object.JoinedChecksum("CRC32C", object.Composite, []object.Part{{Size: o.Size, Checksum: object.Checksum("CRC32C", o.body)}})}
+	if err := Run(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	checkResent(t, s, j, 1)
+}
+
 // TestResendHoldsLittle: however many workers there are, the bytes that are held at a
 // time stay within the run's room.
 func TestResendHoldsLittle(t *testing.T) {

@@ -17,6 +17,8 @@ type sums struct {
 	// algorithm of the checksum that the source has, which is made of each stretch too;
 	// empty for none.
 	algorithm string
+	// only: nothing but that one is made.
+	only bool
 
 	mu  sync.Mutex
 	all []stretch
@@ -34,7 +36,10 @@ func (s *sums) add(from int64, b []byte) {
 	if s == nil {
 		return
 	}
-	one := stretch{from, len(b), sha256.Sum256(b), object.Checksum(s.algorithm, b)}
+	one := stretch{from: from, n: len(b), checksum: object.Checksum(s.algorithm, b)}
+	if !s.only {
+		one.sha = sha256.Sum256(b)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all = append(s.all, one)

@@ -67,3 +67,31 @@ func TestBytesThatChangedOnTheirWay(t *testing.T) {
 		})
 	}
 }
+
+// TestPartsThatChangedOnTheirWay: the same of an object that goes through this process by
+// parts, of which none can be told apart by itself.
+func TestPartsThatChangedOnTheirWay(t *testing.T) {
+	st := newStage(t, s3test.Config{Seed: 3})
+	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
+	for _, key := range []string{"sound", "changed"} {
+		o := s3test.Object{Key: key, Body: s3test.Synthetic(7, 11<<20+5)}
+		o.Checksum = s3test.Checksum{Algorithm: "CRC64NVME", Type: "FULL_OBJECT", Value: object.Checksum("CRC64NVME", o.Body.ReadAll())}
+		st.server.Put("b", o)
+	}
+	there := st.behind(t, front{change: func(reply *http.Response, body []byte) []byte {
+		if r := reply.Request; r.Method == http.MethodGet && r.URL.Path == "/b/changed" && strings.HasPrefix(r.Header.Get("Range"), "bytes=5242880-") {
+			body[1] ^= 4
+		}
+		return body
+	}})
+	dir := filepath.Join(t.TempDir(), "job")
+	s := there.reseal(t, "run", "s3://b", "--client-side", "v3", "--cse-kms-key-id", st.keyB, "--no-progress", "--job", dir)
+	rows := there.rows(t, dir)
+	if s.code != 3 || rows["sound"]["state"] != "done" || rows["changed"]["state"] != "failed" || !strings.Contains(rows["changed"]["message"], "CRC64NVME") {
+		t.Errorf("exit code %d, %v\n%s", s.code, rows, s.stderr)
+	}
+	now := st.server.Snapshot("b")
+	if len(now.Find("changed")) != 1 || len(now.Find("sound")) != 2 || len(now.Uploads) > 0 {
+		t.Errorf("%d and %d versions, %d uploads", len(now.Find("changed")), len(now.Find("sound")), len(now.Uploads))
+	}
+}
