@@ -47,6 +47,14 @@ type Audit struct {
 	// Unread is why the source could not be read as a whole; empty where it was. The
 	// counts are those of what was read.
 	Unread string `json:"unread,omitempty"`
+	// Sources are those that it was added up of.
+	Sources []AuditedSource `json:"sources,omitempty"`
+}
+
+// AuditedSource is what one of several sources holds.
+type AuditedSource struct {
+	Source string `json:"source"`
+	Audit
 }
 
 // AuditOptions of one audit. The zero value counts what the rows tell.
@@ -251,11 +259,13 @@ func (a *auditing) result() *Audit {
 		out.ByEncryption = append(out.ByEncryption, AuditRow{Encryption: k.encryption, KMSKeyID: k.key, BucketKey: k.bucketKey,
 			ClientSide: k.clientSide.Encrypted(), Envelope: k.clientSide, Content: k.clientSide.Content(), StorageClass: k.class, Objects: n.Objects, Bytes: n.Bytes})
 	}
-	slices.SortFunc(out.ByEncryption, func(x, y AuditRow) int {
-		return cmp.Or(cmp.Compare(x.Encryption, y.Encryption), cmp.Compare(x.KMSKeyID, y.KMSKeyID), cmp.Compare(x.StorageClass, y.StorageClass),
-			compareBool(x.BucketKey, y.BucketKey), cmp.Compare(x.Envelope, y.Envelope))
-	})
+	slices.SortFunc(out.ByEncryption, compareRows)
 	return out
+}
+
+func compareRows(x, y AuditRow) int {
+	return cmp.Or(cmp.Compare(x.Encryption, y.Encryption), cmp.Compare(x.KMSKeyID, y.KMSKeyID), cmp.Compare(x.StorageClass, y.StorageClass),
+		compareBool(x.BucketKey, y.BucketKey), cmp.Compare(x.Envelope, y.Envelope))
 }
 
 func compareBool(a, b bool) int {

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,6 +37,13 @@ func (a *Audit) WriteText(w io.Writer) error {
 		}
 	}
 	fmt.Fprintf(&b, "%16s %10s\n", comma(a.Objects), size(a.Bytes))
+	for i := range a.Sources {
+		if i == 0 {
+			b.WriteByte('\n')
+		}
+		s := &a.Sources[i]
+		fmt.Fprintf(&b, "%16s %10s %7s  %s%s\n", comma(s.Objects), size(s.Bytes), "", object.Printable(s.Source), s.kinds())
+	}
 	if a.Sampled > 0 {
 		fmt.Fprintf(&b, "\nProjected from %s drawn at random; each share is right within %.2f points\n(95 %% confidence).\n", count(a.Sampled, "object"), a.Margin*100)
 	}
@@ -47,6 +55,23 @@ func (a *Audit) WriteText(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// kinds are the encryptions in a source, in a few words.
+func (s *AuditedSource) kinds() string {
+	if s.Unread != "" {
+		return ": not read to its end"
+	}
+	var words []string
+	for _, r := range s.ByEncryption {
+		if w := r.Encryption.String(); !slices.Contains(words, w) {
+			words = append(words, w)
+		}
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(words, ", ")
 }
 
 // WriteCSV writes one row for each of ByEncryption, header row first, with the

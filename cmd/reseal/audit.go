@@ -29,14 +29,13 @@ type auditFlags struct {
 func newAudit(a *app) *cobra.Command {
 	var f auditFlags
 	cmd := &cobra.Command{
-		Use:   "audit SOURCE",
+		Use:   "audit SOURCE…",
 		Short: "What is encrypted how, today; changes nothing",
 		Long: `audit counts the objects of a bucket by encryption, KMS key, bucket key, storage class
 and client-side envelope. It lists, and asks about each object unless the listing or the
 manifest tells. --sample asks about so many only, and says how far off that can be. What
 could not be asked about is counted as unknown, and the exit code is 1.`,
 		Example: "  reseal audit s3://bucket\n  reseal audit s3://huge-bucket --sample 10000\n  reseal audit --manifest s3://inventory/bucket/config/ --json",
-		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			spec, err := f.Spec(cmd, args)
 			if err != nil {
@@ -47,6 +46,7 @@ could not be asked about is counted as unknown, and the exit code is 1.`,
 	}
 	set := cmd.Flags()
 	f.source.AddFlags(set)
+	f.source.addAllBuckets(set)
 	f.selection.AddFlags(set)
 	f.conn.AddFlags(set)
 	f.target.addSourceKeyFlag(set)

@@ -8,6 +8,7 @@ import (
 	"github.com/resealhq/reseal/engine"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/pace"
+	"github.com/resealhq/reseal/engine/s3store"
 	"github.com/resealhq/reseal/planner"
 	"github.com/resealhq/reseal/planner/inventory"
 	"github.com/resealhq/reseal/planner/listing"
@@ -26,7 +27,8 @@ type AuditOptions struct {
 }
 
 // Audit counts objects and bytes by encryption, key and class; it changes nothing.
-// Of the specification it takes source, selection and connection.
+// Of the specification it takes source, selection and connection. Of several places it
+// tells the sum and each; one that cannot be read is told as that, and is not the end.
 func Audit(ctx context.Context, spec Spec, opt AuditOptions) (*planner.Audit, error) {
 	opt.setDefaults()
 	for _, check := range []func() error{spec.Source.validate, spec.Connection.Validate, spec.Selection.Validate, opt.Limits.Validate} {
@@ -58,8 +60,34 @@ func Audit(ctx context.Context, spec Spec, opt AuditOptions) (*planner.Audit, er
 	reads := engine.NewReads(engine.Config{Store: engine.Store{Hot: hot, Uploads: store, Details: store, Reader: store},
 		Target: object.Target{SourceKey: spec.Target.sourceOnly, MoreSourceKeys: spec.Target.moreSources}, Pace: pace.New(opt.pace()), Log: opt.Log,
 		Renew: func(ctx context.Context) error { store.Invalidate(); return nil }})
+	if !spec.Source.many() {
+		return auditOne(ctx, store, reads, &spec, &opt)
+	}
+	places, err := spec.Source.places(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	sum := &planner.Audit{ByEncryption: []planner.AuditRow{}}
+	for _, p := range places {
+		one := spec
+		one.Source = Source{Bucket: p.Bucket, Prefix: p.Prefix}
+		found, err := auditOne(ctx, store, reads, &one, &opt)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil, !ofOnePlace(err), object.ClassOf(err) == object.ClassNoBucket && !spec.Source.AllBuckets:
+			return nil, err
+		default:
+			found = &planner.Audit{ByEncryption: []planner.AuditRow{}, Unread: err.Error()}
+		}
+		sum.Add(p.String(), found)
+	}
+	return sum, nil
+}
+
+// auditOne is Audit of one source.
+func auditOne(ctx context.Context, store *s3store.Store, reads *engine.Reads, spec *Spec, opt *AuditOptions) (*planner.Audit, error) {
 	past := &pastUnreadable{Store: store}
-	source, prefix, err := auditSource(ctx, past, reads, &spec, &opt.Options)
+	source, prefix, err := auditSource(ctx, past, reads, spec, &opt.Options)
 	if err != nil {
 		return nil, err
 	}

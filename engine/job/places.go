@@ -16,6 +16,7 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/pace"
 	"github.com/resealhq/reseal/engine/retry"
+	"github.com/resealhq/reseal/engine/s3store"
 	"github.com/resealhq/reseal/planner/listing"
 )
 
@@ -71,7 +72,7 @@ func (j *Job) dividedWhereMany(ctx context.Context, opt *Options) error {
 // that cannot be taken is noted with the reason, and is not the end; where none can, the
 // first reason is.
 func (s *session) dividePlaces(ctx context.Context, n int) (*Division, error) {
-	places, err := s.places(ctx)
+	places, err := s.job.Spec.Source.places(ctx, s.store)
 	if err != nil {
 		return nil, err
 	}
@@ -126,12 +127,11 @@ func (s *session) dividePlaces(ctx context.Context, n int) (*Division, error) {
 }
 
 // places are those that are named, or the buckets of the account.
-func (s *session) places(ctx context.Context) ([]Place, error) {
-	src := &s.job.Spec.Source
+func (src *Source) places(ctx context.Context, store *s3store.Store) ([]Place, error) {
 	if !src.AllBuckets {
 		return src.Several, nil
 	}
-	names, err := s.store.Buckets(ctx)
+	names, err := store.Buckets(ctx)
 	if err != nil {
 		return nil, err
 	}
