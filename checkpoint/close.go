@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 )
 
@@ -71,11 +70,7 @@ func (s *Store) Close() error {
 	if err == nil && !s.ro {
 		err = s.closeSeal()
 	}
-	err = errors.Join(err, s.lock.Close())
-	if s.copied != "" {
-		err = errors.Join(err, os.RemoveAll(s.copied))
-	}
-	return err
+	return errors.Join(err, s.lock.Close())
 }
 
 // closeDB leaves as little as possible to the logs, which Pebble believes to

@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,8 +11,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// snapshotPrefix begins the folder of a snapshot, beside the database, so that
-// tables can be linked rather than copied.
+// snapshotPrefix begins the folder in which older reseals copied a store for a reader;
+// one whose reader was killed may still be there.
 const snapshotPrefix = "snapshot-"
 
 // snapshotTries bounds the starts over. Each loses to a flush or a compaction
@@ -25,8 +24,8 @@ const snapshotTries = 20
 var errMoved = errors.New("the checkpoint kept changing while it was copied; try again")
 
 // OpenSnapshot opens the job in dir for reading, also while a process runs it:
-// then it reads a copy, of the state that a crash at this moment would leave. The
-// copy takes the logs and links the tables; Close removes it.
+// then it reads a view, of the state that a crash at this moment would leave. The
+// view holds the logs in memory and the tables open; nothing is written.
 func OpenSnapshot(dir string, opts Options) (*Store, error) {
 	s, err := OpenReadOnly(dir, opts)
 	var locked *LockedError
@@ -49,13 +48,10 @@ func OpenSnapshot(dir string, opts Options) (*Store, error) {
 }
 
 // lostRace says whether another try may do: the store moved on, what was copied was not
-// whole, or a process that begins took the copy for one that was left behind.
+// whole.
 func lostRace(err error) bool {
-	var (
-		disk   *DiskError
-		locked *LockedError
-	)
-	return errors.Is(err, errMoved) || errors.Is(err, fs.ErrNotExist) || errors.As(err, &disk) || errors.As(err, &locked)
+	var disk *DiskError
+	return errors.Is(err, errMoved) || errors.Is(err, fs.ErrNotExist) || errors.As(err, &disk)
 }
 
 // beingMade says whether the process that holds the store is still making its database,
@@ -72,23 +68,22 @@ func trySnapshot(dir, path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	copied, err := copyStore(path)
+	v, err := newView()
 	if err != nil {
 		return nil, err
 	}
-	return openCopy(dir, copied, promised, sealed, opts)
+	if err := v.copyDB(filepath.Join(path, dbDir)); err != nil {
+		return nil, errors.Join(err, v.Close())
+	}
+	return openView(dir, v, promised, sealed, opts)
 }
 
-// openCopy opens a snapshot's folder. Where that fails the copy was not whole:
-// Pebble compares the manifest with the tables that are there.
-func openCopy(dir, copied string, promised *seal, sealed bool, opts Options) (*Store, error) {
+// openView opens what was taken. Where that fails it was not whole: Pebble compares the
+// manifest with the tables that are there.
+func openView(dir string, v *view, promised *seal, sealed bool, opts Options) (*Store, error) {
 	s := newStore(dir, opts)
-	s.ro, s.existed, s.copied, s.seal, s.sealed = true, true, copied, promised, sealed
-	var err error
-	if s.lock, err = s.opts.lock(copied, false); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(copied))
-	}
-	err = s.openDB(copied, false)
+	s.ro, s.existed, s.seal, s.sealed, s.lock, s.gate.FS = true, true, promised, sealed, v, v
+	err := s.openDB(viewDir, false)
 	if err == nil {
 		if err = s.load(); err == nil {
 			close(s.idle)
@@ -96,28 +91,14 @@ func openCopy(dir, copied string, promised *seal, sealed bool, opts Options) (*S
 		}
 		err = errors.Join(err, s.closeDB())
 	}
-	return nil, errors.Join(err, s.abandon(), os.RemoveAll(copied))
+	return nil, errors.Join(err, s.abandon())
 }
 
-// copyStore copies the database below path and tells where to. The order matters: the manifest
+// copyDB takes the database into the view. The order matters: the manifest
 // first, for the tables that it names and the logs that it needs exist then, and
 // every log that is followed by another one is whole. What was removed meanwhile
 // is seen at the end.
-func copyStore(path string) (string, error) {
-	to, err := os.MkdirTemp(path, snapshotPrefix)
-	if err != nil {
-		return "", err
-	}
-	if err := copyDB(filepath.Join(path, dbDir), to); err != nil {
-		return "", errors.Join(err, os.RemoveAll(to))
-	}
-	return to, nil
-}
-
-func copyDB(db, to string) error {
-	if err := os.WriteFile(filepath.Join(to, "LOCK"), nil, 0o600); err != nil {
-		return err
-	}
+func (v *view) copyDB(db string) error {
 	before, err := list(db)
 	if err != nil {
 		return err
@@ -131,7 +112,11 @@ func copyDB(db, to string) error {
 			if !pick(name) {
 				continue
 			}
-			if err := copyFile(db, to, name); err != nil {
+			switch err := v.take(db, name); {
+			case errors.Is(err, fs.ErrNotExist) && isTable(name): // compacted away; if the manifest still names it, opening fails
+			case errors.Is(err, fs.ErrNotExist):
+				return fmt.Errorf("%w (%s)", errMoved, name)
+			case err != nil:
 				return err
 			}
 		}
@@ -152,6 +137,8 @@ func isHead(name string) bool {
 	return strings.HasPrefix(name, "MANIFEST-") || strings.HasPrefix(name, "marker.")
 }
 
+func isTable(name string) bool { return strings.HasSuffix(name, ".sst") }
+
 func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
 
 func isRest(name string) bool { return !isHead(name) && name != "LOCK" }
@@ -168,35 +155,8 @@ func list(dir string) (map[string]bool, error) {
 	return names, nil
 }
 
-// copyFile links a table, which never changes, and copies everything else.
-func copyFile(from, to, name string) error {
-	if strings.HasSuffix(name, ".sst") {
-		err := os.Link(filepath.Join(from, name), filepath.Join(to, name))
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, fs.ErrNotExist):
-			return nil // compacted away; if the manifest still names it, opening fails
-		}
-	}
-	in, err := os.Open(filepath.Join(from, name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w (%s)", errMoved, name)
-	}
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(filepath.Join(to, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
-}
-
-// sweepSnapshots removes what readers that were killed have left. One that is
-// still being read is locked by its reader.
+// sweepSnapshots removes what readers of older reseals have left that were killed. One
+// that is still being read is locked by its reader.
 func (s *Store) sweepSnapshots(path string) {
 	names, err := list(path)
 	if err != nil {

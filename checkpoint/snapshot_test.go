@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 
@@ -79,30 +78,74 @@ func TestSnapshotOfARunningJob(t *testing.T) {
 	}
 }
 
+// TestSnapshotCreatesNothing: a reader beside the process at work leaves the job's folder
+// as it is, at every moment, and reads on when the tables are gone from it.
+func TestSnapshotCreatesNothing(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir, Options{memTable: 64 << 10})
+	must(t, err)
+	must(t, s.Append(tasks(0, 20_000), nil))
+	must(t, s.Flush())
+	must(t, s.db.Flush())
+	db := filepath.Join(dir, storeDir, dbDir)
+	before := fmt.Sprint(list(filepath.Join(dir, storeDir)))
+	old, err := list(db)
+	must(t, err)
+	snap, err := OpenSnapshot(dir, Options{})
+	must(t, err)
+	if now := fmt.Sprint(list(filepath.Join(dir, storeDir))); now != before {
+		t.Errorf("there was %s, and is %s", before, now)
+	}
+	held := 0
+	for name := range old {
+		if isTable(name) {
+			held++
+		}
+	}
+	if held == 0 {
+		t.Fatal("there is no table to read")
+	}
+	must(t, s.db.Compact(t.Context(), []byte{0}, []byte{0xff}, false))
+	must(t, s.Close())
+	gone := 0
+	now, err := list(db)
+	must(t, err)
+	for name := range old {
+		if isTable(name) && !now[name] {
+			gone++
+		}
+	}
+	if gone == 0 {
+		t.Error("no table went, so nothing was shown")
+	}
+	rows := 0
+	must(t, snap.Rows(func(*object.Task, *object.Outcome) error { rows++; return nil }))
+	if rows != 20_000 {
+		t.Errorf("%d rows", rows)
+	}
+	must(t, snap.Close())
+}
+
+// TestSnapshotsOfDeadReadersAreSwept: older reseals made folders for readers.
 func TestSnapshotsOfDeadReadersAreSwept(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, dir)
-	left, err := copyStore(filepath.Join(dir, storeDir)) // and then the reader dies
+	must(t, open(t, dir).Close())
+	left := filepath.Join(dir, storeDir, snapshotPrefix+"1")
+	must(t, os.Mkdir(left, 0o700))
+	must(t, os.WriteFile(filepath.Join(left, "LOCK"), nil, 0o600))
+	must(t, os.WriteFile(filepath.Join(left, "000001.log"), nil, 0o600))
+	read := filepath.Join(dir, storeDir, snapshotPrefix+"2")
+	must(t, os.Mkdir(read, 0o700))
+	reader, err := lockDir(read, false)
 	must(t, err)
-	alive, err := OpenSnapshot(dir, Options{})
-	must(t, err)
-	must(t, s.Close())
-	open(t, dir)
+	must(t, open(t, dir).Close())
 	if _, err := os.Stat(left); !os.IsNotExist(err) {
 		t.Errorf("the copy of a dead reader is still there: %v", err)
 	}
-	if _, err := os.Stat(alive.copied); err != nil {
+	if _, err := os.Stat(read); err != nil {
 		t.Errorf("the copy of a reader was removed under it: %v", err)
 	}
-	must(t, alive.Rows(func(*object.Task, *object.Outcome) error { return nil }))
-	must(t, alive.Close())
-	names, err := list(filepath.Join(dir, storeDir))
-	must(t, err)
-	for name := range names {
-		if strings.HasPrefix(name, snapshotPrefix) {
-			t.Errorf("%s is left", name)
-		}
-	}
+	must(t, reader.Close())
 }
 
 // TestSnapshotOfAJobThatBegins: a process that holds the store and has not made its
@@ -122,10 +165,10 @@ func TestSnapshotOfAJobThatBegins(t *testing.T) {
 	}
 }
 
-// TestSnapshotBesideABeginner: a process that begins to work clears away the copies that
-// others left behind, and may take for one what is being made at this moment.
-func TestSnapshotBesideABeginner(t *testing.T) {
-	for _, err := range []error{errMoved, fs.ErrNotExist, &LockedError{}, &DiskError{Err: fs.ErrNotExist}} {
+// TestSnapshotOfAMovedStore: what the process at work removed while it was taken is tried
+// again.
+func TestSnapshotOfAMovedStore(t *testing.T) {
+	for _, err := range []error{errMoved, fs.ErrNotExist, &DiskError{Err: fs.ErrNotExist}} {
 		if !lostRace(fmt.Errorf("copying: %w", err)) {
 			t.Errorf("%v is not tried again", err)
 		}

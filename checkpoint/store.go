@@ -92,7 +92,6 @@ type Store struct {
 	existed bool
 	earlier uint64 // tasks below it were planned by an earlier process
 	ro      bool
-	copied  string // the folder of a snapshot, to be removed by Close
 
 	failed   chan struct{} // closed by fail
 	failOnce sync.Once

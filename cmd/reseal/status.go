@@ -25,7 +25,7 @@ func newStatus(a *app) *cobra.Command {
 		Short: "Where a job stands; safe while it runs",
 		Args:  atMost(0),
 		Long: `status tells where a job stands: what is done, since when and how fast, and why it
-stopped or waits. It writes nothing that stays, and may be asked while the job runs. With
+stopped or waits. It writes nothing, and may be asked while the job runs. With
 --watch it renews itself every two seconds until the job is at rest.`,
 		Example: "  reseal status --job ~/jobs/bucket --watch",
 		RunE: func(cmd *cobra.Command, _ []string) error {
