@@ -126,7 +126,12 @@ func (c *BucketEncryptionChange) apply(rule *encryptionRule) {
 	}
 	switch c.BlockSSEC {
 	case object.On:
-		rule.Blocked = &blockedTypes{EncryptionType: []string{"SSE-C"}}
+		if rule.Blocked == nil {
+			rule.Blocked = &blockedTypes{}
+		}
+		all := rule.Blocked.EncryptionType // what else is blocked stays so
+		all = slices.DeleteFunc(all, func(name string) bool { return name == "NONE" || name == "SSE-C" })
+		rule.Blocked.EncryptionType = append(all, "SSE-C")
 	case object.Off:
 		rule.Blocked = &blockedTypes{EncryptionType: []string{"NONE"}}
 	}
