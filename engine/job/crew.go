@@ -172,7 +172,7 @@ func (c *crew) options() Options {
 	}
 	if m := &o.MaxFailures; m.Count > 0 {
 		c.mu.Lock()
-		m.Count = max(0, m.Count-c.mu.failed) // 0: the next one is one too many
+		m.Count, m.Set = max(0, m.Count-c.mu.failed), true // 0: the next one is one too many
 		c.mu.Unlock()
 	}
 	return o
