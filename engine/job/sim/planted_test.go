@@ -26,7 +26,7 @@ type plant struct {
 // and no night has an older null version in a bucket whose versioning is suspended.
 var plants = []plant{
 	{"a write of another client is overwritten", "engine/carry/request.go",
-		"if r.Caps.CompleteIfMatch == object.Yes {", "if false {"},
+		"if !u.Sent && r.Caps.CompleteIfMatch == object.Yes || u.Sent && r.Caps.Guarded(object.RouteSend) {", "if false {"},
 	{"what was done is believed not to be", "checkpoint/next.go",
 		"t.InDoubt, t.Earlier = doubt, seq < s.earlier", "t.InDoubt, t.Earlier = false && doubt, seq < s.earlier"},
 	{"what was acknowledged is not durable", "checkpoint/writer.go",
