@@ -123,7 +123,8 @@ func TestPruneThatIsRefusedKeepsTheRowsOfTheLast(t *testing.T) {
 	}
 }
 
-// TestPruneShards: each shard is pruned by its own directory, and the whole job is not.
+// TestPruneShards: a shard is pruned by its own directory, and with all others by that of
+// the job; what one prune has deleted the other knows.
 func TestPruneShards(t *testing.T) {
 	st := newStage(t, s3test.Config{Seed: 3})
 	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
@@ -136,18 +137,34 @@ func TestPruneShards(t *testing.T) {
 			t.Fatalf("%s: exit code %d\n%s", args[0], s.code, s.stderr)
 		}
 	}
-	if s := st.reseal(t, "prune", "--job", dir, "--yes"); s.code != 2 || !strings.Contains(s.stderr, "one by one") {
-		t.Errorf("exit code %d\n%s", s.code, s.stderr)
+	one := st.pruned(t, 0, "--job", filepath.Join(dir, "shards", "0001"), "--yes")
+	if one.Deleted == 0 || one.Deleted == 10 || one.Deleted != one.Versions {
+		t.Errorf("one shard: %+v", one)
 	}
-	deleted := uint64(0)
-	for _, shard := range []string{"0000", "0001"} {
-		p := st.pruned(t, 0, "--job", filepath.Join(dir, "shards", shard), "--yes")
-		if p.Deleted == 0 || p.Deleted != p.Versions {
-			t.Errorf("shard %s: %+v", shard, p)
-		}
-		deleted += p.Deleted
+	all := st.pruned(t, 0, "--job", dir, "--yes")
+	if all.Deleted != 10 || all.Earlier != one.Deleted || len(st.server.Snapshot("b").Objects) != 10 {
+		t.Errorf("all: %+v", all)
 	}
-	if left := len(st.server.Snapshot("b").Objects); deleted != 10 || left != 10 {
-		t.Errorf("%d versions were deleted, %d are left", deleted, left)
+}
+
+// TestPruneTellsWhatSuspendedBucketsKeep: of a job over several buckets, the versions that
+// lie in one whose versioning was suspended when it began cannot be proved and are told as
+// kept.
+func TestPruneTellsWhatSuspendedBucketsKeep(t *testing.T) {
+	st := newStage(t, s3test.Config{Seed: 3})
+	for _, bucket := range []string{"b", "c"} {
+		st.server.CreateBucket(bucket, s3test.BucketConfig{Versioning: "Enabled"})
+		st.server.Put(bucket, s3test.Object{Key: "k", Body: s3test.Bytes("x")})
+	}
+	st.server.ConfigureBucket("c", func(c *s3test.BucketConfig) { c.Versioning = "Suspended" })
+	dir := filepath.Join(t.TempDir(), "job")
+	if s := st.reseal(t, "run", "s3://b", "s3://c", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--no-progress", "--job", dir); s.code != 0 {
+		t.Fatalf("run: exit code %d\n%s", s.code, s.stderr)
+	}
+	if p := st.pruned(t, 3, "--job", dir, "--yes"); p.Versions != 2 || p.Deleted != 1 || p.Kept != 1 || p.Reasons[job.KeptVersioning] != 1 {
+		t.Errorf("%+v", p)
+	}
+	if len(st.server.Snapshot("c").Objects) != 2 {
+		t.Error("a version of the suspended bucket is gone")
 	}
 }

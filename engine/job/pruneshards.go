@@ -12,7 +12,9 @@ import (
 )
 
 // pruneShards is Prune of a divided job: one shard after another, each with its own record.
-// A shard that nobody has taken, and one of a bucket that kept no versions, left none behind.
+// A shard that nobody has taken left none behind. One of a bucket that did not keep versions
+// when the job began, and has old ones all the same, since its versioning was suspended, keeps
+// them: nobody can prove them.
 // Where a place cannot be looked at, the others are, and the error comes at the end.
 func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error) {
 	all := &Pruned{Job: j.Dir, Dry: !opt.Delete, Reasons: map[string]uint64{}, Complete: true}
@@ -21,7 +23,10 @@ func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error
 	var failed error
 	rows := opt.Rows
 	for _, shard := range j.parts() {
-		if j.Division.Kind == ByBuckets && j.Division.learntOf(shard.Part).Facts.Versioning != object.VersioningEnabled {
+		if was := j.Division.learntOf(shard.Part); j.Division.Kind == ByBuckets && was.Facts.Versioning != object.VersioningEnabled {
+			if err := all.keepAll(shard, &was.Facts, was.Bucket); err != nil {
+				failed, all.Complete = errors.Join(failed, err), false
+			}
 			continue
 		}
 		opt.Rows = rows
@@ -47,6 +52,23 @@ func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error
 		return nil, failed
 	}
 	return all, failed
+}
+
+// keepAll counts the old versions of a shard as kept.
+func (p *Pruned) keepAll(shard *Job, facts *object.BucketFacts, bucket string) error {
+	points, _, err := shard.openReader()
+	if errors.Is(err, checkpoint.ErrNoStore) {
+		return nil
+	}
+	if err != nil {
+		return jobUnusable(err)
+	}
+	n := points.Totals().OldVersions.Objects
+	if n > 0 {
+		p.add(&Pruned{Versions: n, Kept: n, Reasons: map[string]uint64{KeptVersioning: n}, Examples: []Finding{{"s3://" + bucket,
+			KeptVersioning + ": versioning was " + facts.Versioning.String() + " when the job began, so that none of its old versions can be named for certain"}}})
+	}
+	return points.Close()
 }
 
 func (p *Pruned) add(o *Pruned) {
