@@ -28,6 +28,9 @@ type AuditRow struct {
 	// Content is the algorithm of the bytes.
 	Envelope object.ClientSide `json:"client_side_envelope,omitempty"`
 	Content  string            `json:"client_side_content,omitempty"`
+	// CustomerKeyMD5 is the fingerprint by which S3 shows a customer key, the base64 MD5
+	// of it; empty where no key that was given opens the objects.
+	CustomerKeyMD5 string `json:"sse_c_key_md5,omitempty"`
 }
 
 // Audit is what a source holds under which encryption.
@@ -63,6 +66,9 @@ type AuditOptions struct {
 	// key; nil leaves them unknown.
 	Inspect    Inspector
 	Inspectors int
+	// CustomerKeys: some were given, so that objects under SSE-C are asked about even
+	// where the row tells that they are.
+	CustomerKeys bool
 	// Sample bounds the inspections: so many objects are drawn, each with the same
 	// chance; 0 inspects all. Memory grows with it.
 	Sample int
@@ -93,10 +99,12 @@ type auditKey struct {
 	key, class string
 	bucketKey  bool
 	clientSide object.ClientSide
+	customer   string
 }
 
 func auditKeyOf(o *object.Object) auditKey {
-	return auditKey{o.Encryption.Type, o.Encryption.KMSKeyID, className(o.StorageClass), o.Encryption.BucketKey, o.ClientSide}
+	e := &o.Encryption
+	return auditKey{e.Type, e.KMSKeyID, className(o.StorageClass), e.BucketKey, o.ClientSide, e.CustomerKeyMD5}
 }
 
 type auditing struct {
@@ -138,7 +146,7 @@ func (a *auditing) page(ctx context.Context, rows []object.Object) error {
 		case v == Inspect && a.opt.Inspect == nil:
 			a.mu.Unlock()
 			return undecidable(o)
-		case told(o) && v == Yes || a.opt.Inspect == nil:
+		case a.told(o) && v == Yes || a.opt.Inspect == nil:
 			at(a.mu.told, auditKeyOf(o)).add(o.Size)
 		case a.opt.Sample > 0 && v == Yes:
 			a.draw(o)
@@ -157,6 +165,12 @@ func (a *auditing) page(ctx context.Context, rows []object.Object) error {
 		return errLimit
 	}
 	return nil
+}
+
+// told says whether the row tells all that is counted.
+func (a *auditing) told(o *object.Object) bool {
+	e := &o.Encryption
+	return told(o) && (e.Type != object.SSEC || !a.opt.CustomerKeys || e.CustomerKeyMD5 != "")
 }
 
 // told says whether the row tells the encryption and, where there is one, the
@@ -257,7 +271,7 @@ func (a *auditing) result() *Audit {
 		out.Objects += n.Objects
 		out.Bytes += n.Bytes
 		out.ByEncryption = append(out.ByEncryption, AuditRow{Encryption: k.encryption, KMSKeyID: k.key, BucketKey: k.bucketKey,
-			ClientSide: k.clientSide.Encrypted(), Envelope: k.clientSide, Content: k.clientSide.Content(), StorageClass: k.class, Objects: n.Objects, Bytes: n.Bytes})
+			ClientSide: k.clientSide.Encrypted(), Envelope: k.clientSide, Content: k.clientSide.Content(), StorageClass: k.class, CustomerKeyMD5: k.customer, Objects: n.Objects, Bytes: n.Bytes})
 	}
 	slices.SortFunc(out.ByEncryption, compareRows)
 	return out
@@ -265,7 +279,7 @@ func (a *auditing) result() *Audit {
 
 func compareRows(x, y AuditRow) int {
 	return cmp.Or(cmp.Compare(x.Encryption, y.Encryption), cmp.Compare(x.KMSKeyID, y.KMSKeyID), cmp.Compare(x.StorageClass, y.StorageClass),
-		compareBool(x.BucketKey, y.BucketKey), cmp.Compare(x.Envelope, y.Envelope))
+		compareBool(x.BucketKey, y.BucketKey), cmp.Compare(x.Envelope, y.Envelope), cmp.Compare(x.CustomerKeyMD5, y.CustomerKeyMD5))
 }
 
 func compareBool(a, b bool) int {

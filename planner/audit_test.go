@@ -67,7 +67,7 @@ func TestAuditCountsWhatTheStoreShows(t *testing.T) {
 			t.Fatalf("%s: %+v", name, a)
 		}
 		for _, r := range a.ByEncryption {
-			want := truth[auditKey{r.Encryption, r.KMSKeyID, r.StorageClass, r.BucketKey, r.Envelope}]
+			want := truth[auditKey{r.Encryption, r.KMSKeyID, r.StorageClass, r.BucketKey, r.Envelope, ""}]
 			if r.Objects != want.Objects || r.Bytes != want.Bytes {
 				t.Errorf("%s: %+v, want %+v", name, r, want)
 			}
@@ -98,7 +98,7 @@ func TestAuditOfASampleStaysWithinItsMargin(t *testing.T) {
 			t.Fatalf("%d objects from a sample of %d, margin %v", a.Objects, a.Sampled, a.Margin)
 		}
 		for _, r := range a.ByEncryption {
-			want := truth[auditKey{r.Encryption, r.KMSKeyID, r.StorageClass, r.BucketKey, r.Envelope}]
+			want := truth[auditKey{r.Encryption, r.KMSKeyID, r.StorageClass, r.BucketKey, r.Envelope, ""}]
 			checked++
 			if math.Abs(float64(r.Objects)-float64(want.Objects))/24_000 > a.Margin {
 				outside++

@@ -35,6 +35,9 @@ func (a *Audit) WriteText(w io.Writer) error {
 		if r.KMSKeyID != "" {
 			fmt.Fprintf(&b, "%16s %10s %7s  %s\n", "", "", "", object.Printable(r.KMSKeyID))
 		}
+		if r.CustomerKeyMD5 != "" {
+			fmt.Fprintf(&b, "%16s %10s %7s  the customer key whose MD5 is %s\n", "", "", "", object.Printable(r.CustomerKeyMD5))
+		}
 	}
 	fmt.Fprintf(&b, "%16s %10s\n", comma(a.Objects), size(a.Bytes))
 	for i := range a.Sources {
@@ -78,10 +81,10 @@ func (s *AuditedSource) kinds() string {
 // names of the JSON.
 func (a *Audit) WriteCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
-	_ = out.Write([]string{"encryption", "kms_key_id", "bucket_key", "client_side", "client_side_envelope", "client_side_content", "storage_class", "objects", "bytes"}) // Error tells
+	_ = out.Write([]string{"encryption", "kms_key_id", "bucket_key", "client_side", "client_side_envelope", "client_side_content", "storage_class", "objects", "bytes", "sse_c_key_md5"}) // Error tells
 	for _, r := range a.ByEncryption {
 		_ = out.Write([]string{r.Encryption.String(), r.KMSKeyID, strconv.FormatBool(r.BucketKey), strconv.FormatBool(r.ClientSide), string(r.Envelope), r.Content, r.StorageClass,
-			strconv.FormatUint(r.Objects, 10), strconv.FormatInt(r.Bytes, 10)})
+			strconv.FormatUint(r.Objects, 10), strconv.FormatInt(r.Bytes, 10), r.CustomerKeyMD5})
 	}
 	out.Flush()
 	return out.Error()

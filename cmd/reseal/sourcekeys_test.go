@@ -50,6 +50,15 @@ func TestSeveralSourceKeys(t *testing.T) {
 				}
 				return args
 			}
+			audit := st.reseal(t, slices.Concat([]string{"audit", "s3://b", "--json"}, given(0, 1, 2))...)
+			for i, want := range []string{`"objects":5,`, `"objects":5,`, `"objects":5,`} {
+				if md5 := `"sse_c_key_md5":"` + keys[i].MD5() + `"`; !strings.Contains(audit.stdout, md5) || strings.Count(audit.stdout, want) < 3 {
+					t.Errorf("audit: %s%s", audit.stdout, audit.stderr)
+				}
+			}
+			if strings.Contains(audit.stdout, keys[3].MD5()) {
+				t.Errorf("audit names a key that was not given: %s", audit.stdout)
+			}
 			args := slices.Concat([]string{"run", "s3://b", "--sse", "AES256", "--no-progress", "--job", job}, given(0, 1, 2), c.args)
 			end := st.reseal(t, args...)
 			if end.code != 3 {

@@ -96,7 +96,7 @@ func auditOne(ctx context.Context, store *s3store.Store, reads *engine.Reads, sp
 		return nil, err
 	}
 	result, err := planner.RunAudit(ctx, source, &selection, planner.AuditOptions{Inspect: underAnyKey(reads.Inspect), Inspectors: opt.pace().Workers(),
-		Sample: opt.Sample, Passed: opt.Passed})
+		Sample: opt.Sample, Passed: opt.Passed, CustomerKeys: len(opt.SourceKeyFiles) > 0})
 	if lost := past.lost(); err == nil && lost != nil {
 		result.Unread = lost.Error()
 	}
