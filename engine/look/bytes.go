@@ -15,7 +15,7 @@ import (
 func (l *Looker) Digest(ctx context.Context, s store.Store, o *object.Object) ([]byte, error) {
 	var sum []byte
 	key := l.Rules.CustomerKey(&o.Encryption)
-	err := l.Loop.Do(ctx, object.Call{Kind: object.ReqGet, Key: o.Key}, func(ctx context.Context) error {
+	err := l.Loop.Do(ctx, object.Call{Kind: object.ReqGet, Key: o.Key, Bytes: max(0, o.Size)}, func(ctx context.Context) error {
 		body, err := s.Open(ctx, o.Ref, key, o.ETag)
 		if err != nil {
 			return err
