@@ -58,6 +58,9 @@ func (s *session) survey(ctx context.Context) (*key, error) {
 	at.Target = s.triedTarget()
 	if s.learnt.Caps, err = s.ask(ctx, at); err != nil {
 		s.learnt.Caps = object.Capabilities{} // half of the answers would pass for all
+		if s.doctor && k != nil && k.err != nil && object.ClassOf(err) == object.ClassDenied {
+			return k, nil // the key can be neither looked at nor used, which is one finding
+		}
 		return k, s.goOn(err)
 	}
 	s.learnt.ShownKeyID = firstNonEmpty(s.learnt.Caps.ShownKeyID, s.learnt.ShownKeyID)

@@ -276,8 +276,12 @@ func key(f *Facts, fs *findings) {
 			fmt.Sprintf("a job sends it at most %d a second by itself; --max-kms-requests-per-second leaves more to others, and --bucket-key on spares most of them", k.DefaultRate)).Paste = "--max-kms-requests-per-second " + strconv.Itoa(max(1, k.DefaultRate/2))
 	}
 	switch {
-	case k.Problem != "" && f.Caps.Source == "canary" && f.Caps.Encrypts == object.Yes:
-		fs.add(Warning, "key", "The KMS key cannot be looked at, though the store encrypts under it: "+k.Problem, "grant kms:DescribeKey, without which its state is not known, and a name that is no ARN rules updates out").
+	case k.Problem != "" && f.Caps.Source != "" && f.Caps.Encrypts == object.Yes: // a job does without looking
+		seen := "though the store encrypts under it"
+		if f.Caps.Source == "aws" && !f.Probed {
+			seen = "and whether objects can be written under it was not tried"
+		}
+		fs.add(Warning, "key", "The KMS key cannot be looked at, "+seen+": "+k.Problem, "grant kms:DescribeKey, without which its state is not known, and a name that is no ARN rules updates out").
 			Paste = f.allowKey("kms:DescribeKey")
 	case k.Problem != "":
 		fs.add(Serious, "key", "The KMS key cannot be used: "+k.Problem, "grant kms:DescribeKey, kms:GenerateDataKey and kms:Decrypt on it, or name another key").

@@ -20,6 +20,8 @@ func TestVerdict(t *testing.T) {
 		{"a note", func(f *Facts) { f.Settings.Website = object.Yes }, Ready, ""},
 		{"a warning", func(f *Facts) { f.Settings.ObjectLock = object.Yes }, Losses, "1 finding "},
 		{"serious", func(f *Facts) { f.Key.Enabled = false }, NotReady, "1 serious finding "},
+		{"a key that nobody may look at", func(f *Facts) { f.Key.Problem = "denied" }, Losses, "1 finding "},
+		{"a key that cannot be asked for", func(f *Facts) { f.Key.Problem, f.Caps = "denied", object.Capabilities{} }, NotReady, "1 serious"},
 		{"a question refused", func(f *Facts) { f.Denied = []Denied{{Bucket: "b", What: "no", Actions: []string{"s3:PutObject"}}} }, NotReady, "1 serious"},
 		{"a question not answered", func(f *Facts) { f.Denied = []Denied{{Bucket: "b", What: "no"}} }, NotReady, "1 serious"},
 		{"a permission", func(f *Facts) { f.Permissions = []Permission{{"s3:GetObjectTagging", "arn:aws:s3:::b/k", object.No}} }, NotReady, ""},
