@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/resealhq/reseal/engine/job"
@@ -166,5 +167,36 @@ func TestPruneTellsWhatSuspendedBucketsKeep(t *testing.T) {
 	}
 	if len(st.server.Snapshot("c").Objects) != 2 {
 		t.Error("a version of the suspended bucket is gone")
+	}
+}
+
+// TestPruneAfterALostAnswer: a copy that got no answer and did nothing, while another client
+// wrote as many bytes under the same encryption, is taken for done; its old version is not
+// taken for one that it superseded. One that was done goes.
+func TestPruneAfterALostAnswer(t *testing.T) {
+	st := newStage(t, s3test.Config{Seed: 3})
+	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
+	ours := st.put("ours", s3test.Object{Body: s3test.Bytes("balance 100 of ours")})
+	theirs := st.put("theirs", s3test.Object{Body: s3test.Bytes("balance 100 of theirs")})
+	if err := st.server.SetRules("(If (And Copy (Key \"theirs\") (First 1)) (Unapplied ReplyLost))\n(If (And Copy (Key \"ours\") (First 1)) ReplyLost)"); err != nil {
+		t.Fatal(err)
+	}
+	var once sync.Once
+	st.server.OnRequest(func(r s3test.Request) {
+		if r.Op == "CopyObject" && r.Key == "theirs" {
+			once.Do(func() {
+				st.server.Put("b", s3test.Object{Key: "theirs", Body: s3test.Bytes("balance 999 of theirs"),
+					Attrs: s3test.Attrs{Encryption: object.Encryption{Type: object.SSEKMS, KMSKeyID: st.keyB}}})
+			})
+		}
+	})
+	dir := filepath.Join(t.TempDir(), "job")
+	if s := st.reseal(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--no-progress", "--job", dir); s.code != 0 {
+		t.Fatalf("run: exit code %d\n%s", s.code, s.stderr)
+	}
+	st.pruned(t, 3, "--job", dir, "--yes")
+	left := versionsOf(st.server.Snapshot("b"))
+	if left["ours?"+ours] || !left["theirs?"+theirs] {
+		t.Errorf("left are %v; %s was to go, %s to stay", left, ours, theirs)
 	}
 }
