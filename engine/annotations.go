@@ -80,6 +80,8 @@ func sizeOf(list []object.Annotation) (n int64) {
 func (it *item) dropsAnnotations(ctx context.Context, list []object.Annotation) (*object.Outcome, error) {
 	rules, dest := it.rules(), it.dest()
 	switch {
+	case !rules.Caps.IsAWS(): // another store takes their requests for ones about the object
+		return it.leftAnnotated("it has annotations, and the store that it goes to has none"), nil
 	case rules.Target.SSE == object.SSEC:
 		return it.leftAnnotated("an object under SSE-C can have no annotations, and it has some"), nil
 	case sizeOf(list) > maxAnnotated:

@@ -71,7 +71,7 @@ func annotatedStore(n int, op object.Operation) (*memStore, *memJournal, Config)
 	}
 	j := planOf(s, false)
 	cfg := memConfig(s, j, op)
-	cfg.KeepAnnotations = true
+	cfg.KeepAnnotations, cfg.Caps.Source = true, "aws"
 	return s, j, cfg
 }
 
@@ -214,5 +214,18 @@ func TestL8WhatMayNotBeAnnotatedIsLeft(t *testing.T) {
 			t.Errorf("%v: %v", op, got)
 		}
 		checkNotes(t, s)
+	}
+}
+
+// TestAnnotationsGoNowhereElse: from AWS to a store that has none. It would take the
+// request for one about the object itself, so that the object is left by name.
+func TestAnnotationsGoNowhereElse(t *testing.T) {
+	s, j, cfg := annotatedStore(3, object.OpMultipart)
+	cfg.Caps.Source = "canary"
+	if err := Run(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if got := j.states(); got[object.Left] != 3 || s.count(object.ReqPutDetail) > 0 {
+		t.Errorf("%v, %d details written: %+v", got, s.count(object.ReqPutDetail), j.mu.outcomes[0])
 	}
 }

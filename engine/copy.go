@@ -102,6 +102,16 @@ func (it *item) Ask(ctx context.Context, call object.Call, _ error) (applied boo
 		return false, err
 	case it.anew != nil:
 		return it.rewrapped(ctx, h)
+	case !it.run.cfg.Dest.InPlace() && it.sums != nil:
+		same, err := it.hasSums(ctx, h)
+		switch {
+		case err != nil:
+			return false, err
+		case !same || !it.run.rules.Target.Satisfied(&h.Object):
+			return false, look.ChangedSince(call.Kind.String(), ref)
+		}
+		it.found = h
+		return true, nil
 	case it.run.rules.Target.Satisfied(&h.Object) && h.Size == it.obj.Size && !it.othersBytes(h):
 		it.found = h
 		return true, nil

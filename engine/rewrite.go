@@ -69,6 +69,10 @@ func (it *item) putAgain(ctx context.Context, body []byte) (*object.Outcome, err
 		sum := sha256.Sum256(body)
 		it.digest = sum[:]
 	}
+	if it.sums = nil; !it.run.cfg.Dest.InPlace() { // no ETag of before tells whose an object is that is found there
+		it.sums = it.newSums()
+		it.sums.add(0, body)
+	}
 	put := it.rules().Rewrite(&it.obj, it.attrs, body, time.Now())
 	call := object.Call{Kind: object.ReqPut, Key: it.obj.Key, KMSKey: it.rules().KMSKey(&it.obj), Bytes: it.obj.Size}
 	return it.replace(ctx, "PutObject", call, &put.CopyRequest, func(ctx context.Context) (object.CopyReply, error) {

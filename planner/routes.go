@@ -94,8 +94,9 @@ func (c *Chooser) maySend(o *object.Object) bool {
 
 // comparesOld says whether the store can compare the ETag of what is there when new
 // bytes take its place: MinIO looks at it with the customer key of what is to come.
+// Elsewhere nothing is there.
 func (c *Chooser) comparesOld(o *object.Object) bool {
-	return c.Caps.IsAWS() || c.Target.SSE != object.SSEC && o.Encryption.Type != object.SSEC
+	return c.Caps.IsAWS() || c.Dest != nil || c.Target.SSE != object.SSEC && o.Encryption.Type != object.SSEC
 }
 
 // mustGuard says whether a route on which a write of somebody else could be

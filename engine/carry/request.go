@@ -61,7 +61,7 @@ func (r *Rules) Copy(o *object.Object, a *object.Attributes, c object.Choice, no
 		r.eventHold(req, o, attrs, now)
 	}
 	req.WebsiteRedirect = attrs.WebsiteRedirect
-	if r.Facts.ACLsDisabled != object.Yes && len(attrs.Grants) > 0 {
+	if r.Facts.ACLsDisabled != object.Yes && len(attrs.Grants) > 0 && (r.Dest.InPlace() || r.Caps.PutACL == object.Yes) {
 		req.Grants = attrs.Grants
 	}
 	if req.ReplaceTags = sendsTags(c); req.ReplaceTags && r.Caps.PutTagging == object.Yes && headerSize(req) > maxCarried {
