@@ -21,6 +21,39 @@ func (c *connection) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.ExpectedBucketOwner, "expected-bucket-owner", "", "the account that the bucket must belong to")
 }
 
+// destConnection reads how the store of --dest is reached.
+type destConnection struct{ job.DestConnection }
+
+func (c *destConnection) AddFlags(f *pflag.FlagSet) {
+	f.StringVar(&c.EndpointURL, "dest-endpoint-url", "", "the S3 endpoint of --dest, where it is another store; the source's by default")
+	f.StringVar(&c.Region, "dest-region", "", "the region of --dest; the source's by default")
+	f.StringVar(&c.Profile, "dest-profile", "", "the profile that writes to --dest; the source's credentials by default")
+}
+
+// Spec is what the flags say; nil where none was given.
+func (c *destConnection) Spec() *job.DestConnection {
+	if c.DestConnection == (job.DestConnection{}) {
+		return nil
+	}
+	d := c.DestConnection
+	return &d
+}
+
+func (c *destConnection) fill(frozen *job.DestConnection, given func(string) bool) {
+	if frozen == nil {
+		return
+	}
+	for _, f := range []struct {
+		flag   string
+		value  *string
+		frozen string
+	}{{"dest-endpoint-url", &c.EndpointURL, frozen.EndpointURL}, {"dest-region", &c.Region, frozen.Region}, {"dest-profile", &c.Profile, frozen.Profile}} {
+		if !given(f.flag) {
+			*f.value = f.frozen
+		}
+	}
+}
+
 // fill takes from a frozen connection what the command line did not say. Where
 // the whole command line was given again, the environment's endpoint speaks
 // too, so that a job is not quietly carried on against another store than the

@@ -19,6 +19,7 @@ type doctorFlags struct {
 	target    targetFlags
 	selection selectionFlags
 	conn      connection
+	dest      destConnection
 	how       howFlags
 	out       outputFlags
 	probe     string
@@ -55,6 +56,7 @@ beside what is believed of AWS, and each difference is named.`,
 	f.target.AddFlags(set)
 	f.selection.AddFlags(set)
 	f.conn.AddFlags(set)
+	f.dest.AddFlags(set)
 	f.how.AddPlanFlags(set)
 	f.out.AddFlags(set)
 	set.StringVar(&f.probe, "probe", "", "try everything out on throwaway objects whose keys begin with this, on AWS too; they are deleted again")
@@ -91,7 +93,7 @@ func (f *doctorFlags) understand(cmd *cobra.Command, args []string) (o *order, e
 	if o.spec.Target, err = f.target.Target(); err != nil {
 		return nil, err
 	}
-	o.spec.Selection, o.spec.Connection = f.selection.Selection(), f.conn.Connection
+	o.spec.Selection, o.spec.Connection, o.spec.DestConnection = f.selection.Selection(), f.conn.Connection, f.dest.Spec()
 	return o, cmp.Or(job.CheckRewrap(&o.spec, &o.policy), o.spec.Validate(), o.policy.Validate())
 }
 

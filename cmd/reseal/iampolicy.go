@@ -16,24 +16,30 @@ import (
 func newIAMPolicy(a *app) *cobra.Command {
 	var f doctorFlags
 	var prune bool
+	end := oneOf{allowed: []string{"source", "dest"}}
 	cmd := &cobra.Command{
 		Use:   "iam-policy SOURCE… --sse TYPE",
 		Short: "The least IAM policy that this job needs",
 		Long: `iam-policy prints the least IAM policy under which this job can run, as JSON, the
 statements for KMS included. It asks nobody anything. Keys of the sources that it is not
 told of (--only-encryption sse-kms=ARN) are allowed through S3 only. --accept acl and
---accept lock leave out what carrying them over would need.`,
+--accept lock leave out what carrying them over would need. Where --dest is reached by
+other credentials, --end source and --end dest print what each of them needs.`,
 		Example: `  reseal iam-policy s3://bucket/prefix --sse aws:kms --sse-kms-key-id ARN --region eu-west-1`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := f.understand(cmd, args)
 			if err != nil {
 				return err
 			}
+			if (end.value != "") != (o.spec.DestConnection != nil) {
+				return unusable("iam-policy: --end goes with --dest-profile, --dest-endpoint-url or --dest-region, which make two ends with credentials of their own",
+					"name --end source for what reads, and --end dest for what writes")
+			}
 			configured, err := configuredRegion(cmd.Context(), &o.spec.Connection)
 			if err != nil {
 				return err
 			}
-			text, err := policyOf(o, o.spec.Source.Several, configured, prune).JSON()
+			text, err := policyOf(o, o.spec.Source.Several, configured, prune, end.value).JSON()
 			if err != nil {
 				return err
 			}
@@ -46,6 +52,8 @@ told of (--only-encryption sse-kms=ARN) are allowed through S3 only. --accept ac
 	f.target.AddFlags(set)
 	f.selection.AddFlags(set)
 	f.conn.AddFlags(set)
+	f.dest.AddFlags(set)
+	set.Var(&end, "end", "with a --dest of its own credentials: whose policy to print")
 	f.how.AddPlanFlags(set)
 	set.BoolVar(&prune, "prune", false, "allow `reseal prune` too, which deletes old versions")
 	f.out.AddFlags(set)
@@ -53,14 +61,17 @@ told of (--only-encryption sse-kms=ARN) are allowed through S3 only. --accept ac
 }
 
 // policyOf is the least policy of an order, or of the places that it was divided into.
-func policyOf(o *order, places []job.Place, configured string, prune bool) doctor.Document {
+func policyOf(o *order, places []job.Place, configured string, prune bool, end string) doctor.Document {
 	if len(places) == 0 {
 		places = []job.Place{{Bucket: o.spec.Source.Bucket, Prefix: o.spec.Source.Prefix}}
 	}
 	var needs []doctor.Needs
 	for _, p := range places {
 		n := needsOf(o)
-		n.Bucket, n.Prefix, n.Configured, n.Prune = p.Bucket, p.Prefix, configured, prune
+		n.Bucket, n.Prefix, n.Configured, n.Prune, n.End = p.Bucket, p.Prefix, configured, prune, end
+		if d := o.spec.DestConnection; end == "dest" && d.Region != "" {
+			n.Region = d.Region
+		}
 		needs = append(needs, n)
 	}
 	return doctor.PolicyOfAll(needs)

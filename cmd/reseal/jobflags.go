@@ -18,6 +18,7 @@ type jobFlags struct {
 	target    targetFlags
 	selection selectionFlags
 	conn      connection
+	dest      destConnection
 	how       howFlags
 	out       outputFlags
 }
@@ -29,6 +30,7 @@ func (f *jobFlags) AddFlags(set *pflag.FlagSet) {
 	f.target.AddFlags(set)
 	f.selection.AddFlags(set)
 	f.conn.AddFlags(set)
+	f.dest.AddFlags(set)
 	f.how.AddPlanFlags(set)
 	f.how.AddPaceFlags(set)
 	f.out.AddFlags(set)
@@ -64,7 +66,7 @@ func (f *jobFlags) Validate(cmd *cobra.Command, args []string) (*job.Job, job.Li
 	if spec.Target, err = f.target.Target(); err != nil {
 		return nil, job.Limits{}, err
 	}
-	spec.Selection, spec.Connection = f.selection.Selection(), f.conn.Connection
+	spec.Selection, spec.Connection, spec.DestConnection = f.selection.Selection(), f.conn.Connection, f.dest.Spec()
 	limits, err := f.how.Limits()
 	if err != nil {
 		return nil, limits, err
@@ -100,6 +102,7 @@ func orNothing(s string) string {
 func (f *jobFlags) fill(spec *job.Spec, args []string, given func(string) bool) []string {
 	whole := (len(args) > 0 || given("manifest") || given("all-buckets")) && (given("sse") || given("cse-kms-key-id") || given("cse-key-file") || given("client-side"))
 	f.conn.fill(&spec.Connection, given, whole)
+	f.dest.fill(spec.DestConnection, given)
 	if whole {
 		return args
 	}

@@ -128,7 +128,7 @@ func (f *kubernetesFlags) policy(cmd *cobra.Command, j *job.Job) (string, error)
 	for _, p := range j.Division.Places {
 		places = append(places, p.Place)
 	}
-	text, err := policyOf(&order{spec: j.Spec, policy: j.Policy}, places, configured, false).JSON()
+	text, err := policyOf(&order{spec: j.Spec, policy: j.Policy}, places, configured, false, "").JSON()
 	if err != nil {
 		return "", err
 	}

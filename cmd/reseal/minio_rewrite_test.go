@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -89,4 +91,45 @@ func (b *bed) sum(key string) string {
 		b.Fatal(err)
 	}
 	return fmt.Sprint(h.ChecksumType, aws.ToString(h.ChecksumSHA256), aws.ToString(h.ChecksumCRC32C))
+}
+
+// TestRealServerToAnotherStore copies from MinIO to a store that knows other
+// credentials, with checksums, tags and metadata.
+func TestRealServerToAnotherStore(t *testing.T) {
+	server := realserver.StartMinIO(t, realserver.Options{})
+	b := newBed(t, server, "source")
+	const mib = 1 << 20
+	keys := b.seedSums(map[string][]int64{"empty": {0}, "small": {mib}, "one CRC": {17*mib + 7}, "two parts": {9 * mib, 8*mib + 3}})
+	to := s3test.New(s3test.Config{Credentials: []s3test.Credentials{acrossCredentials("to")}})
+	t.Cleanup(to.Close)
+	to.CreateBucket("there", s3test.BucketConfig{})
+	key := to.KMS.CreateKey()
+	c := acrossCredentials("to")
+	profiles := filepath.Join(t.TempDir(), "credentials")
+	text := fmt.Sprintf("[to]\naws_access_key_id = %s\naws_secret_access_key = %s\n", c.AccessKeyID, c.SecretAccessKey)
+	if err := os.WriteFile(profiles, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.env = []string{"AWS_SHARED_CREDENTIALS_FILE=" + profiles, "AWS_ENDPOINT_URL_KMS=" + to.URL(), "AWS_REGION=us-east-1"}
+	job := filepath.Join(t.TempDir(), "job")
+	s := b.summary("s3://"+b.bucket, "--dest", "s3://there", "--dest-endpoint-url", to.URL(), "--dest-profile", "to", "--job", job, "--sse", "aws:kms", "--sse-kms-key-id", key)
+	if s.Done != len(keys) || s.Operations["rewrite"] != len(keys) {
+		t.Errorf("%+v\n%v", s, b.rows(job))
+	}
+	now := to.Snapshot("there")
+	for k, was := range b.look(keys) {
+		there := now.Find(k)
+		if len(there) != 1 {
+			t.Fatalf("%q is there %d times", k, len(there))
+		}
+		is := there[0]
+		if !bytes.Equal(is.Body.ReadAll(), []byte(was.Body)) || is.ContentType != "text/x-sum" || is.Metadata["who"] != k || len(is.Tags) != 1 || is.Encryption.KMSKeyID != key {
+			t.Errorf("%q is %+v", k, is.Attrs)
+		}
+		if sum := b.sum(k); !strings.Contains(sum, is.Checksum.Value) || !strings.HasPrefix(sum, is.Checksum.Type) {
+			t.Errorf("the checksum of %q was %s and is %+v", k, sum, is.Checksum)
+		}
+	}
+	b.reseal(0, "verify", "--job", job)
+	b.nothingElse(keys)
 }

@@ -142,7 +142,7 @@ func (s *session) sweepAllDead(ctx context.Context, base string) error {
 // facts are those that the session has learnt.
 func (s *session) facts() *doctor.Facts {
 	spec := &s.job.Spec
-	f := &doctor.Facts{Bucket: s.learnt.Bucket, Prefix: spec.Source.Prefix, Settings: s.learnt.Facts, Caps: s.learnt.Caps, Target: s.target(),
+	f := &doctor.Facts{Bucket: s.learnt.Bucket, Prefix: spec.Source.Prefix, Settings: s.learnt.Facts, Caps: s.learnt.Caps, Through: s.learnt.through(), Target: s.target(),
 		Owner: spec.Connection.ExpectedBucketOwner, Accept: s.job.Policy.losses(), CopyOnly: s.job.Policy.Operation == CopyOnly, PayerGiven: spec.Connection.RequestPayer != "", AllVersions: spec.Selection.Versions == "all"}
 	if c := &spec.Target.ClientSide; c.remakes() {
 		f.Reupload = c.Format
@@ -172,11 +172,11 @@ func (s *session) readAround(ctx context.Context, f *doctor.Facts) error {
 	)
 	var g errgroup.Group
 	ask := func(question func() error) { g.Go(func() error { return s.goOn(question()) }) }
-	ask(func() (err error) { enc, err = s.store.BucketEncryption(ctx, bucket); return err })
-	ask(func() (err error) { lock, err = s.store.ObjectLock(ctx, bucket); return err })
-	ask(func() (err error) { lifecycle, lifecycleSet, err = s.store.Lifecycle(ctx, bucket); return err })
-	ask(func() (err error) { replication, replicationSet, err = s.store.Replication(ctx, bucket); return err })
-	ask(func() (err error) { told, toldSet, err = s.store.Notifications(ctx, bucket); return err })
+	ask(func() (err error) { enc, err = s.to.BucketEncryption(ctx, bucket); return err })
+	ask(func() (err error) { lock, err = s.to.ObjectLock(ctx, bucket); return err })
+	ask(func() (err error) { lifecycle, lifecycleSet, err = s.to.Lifecycle(ctx, bucket); return err })
+	ask(func() (err error) { replication, replicationSet, err = s.to.Replication(ctx, bucket); return err })
+	ask(func() (err error) { told, toldSet, err = s.to.Notifications(ctx, bucket); return err })
 	ask(func() (err error) { f.RequesterPays, err = s.store.RequesterPays(ctx, f.Bucket); return err })
 	ask(func() (err error) { return s.checkPermissions(ctx, f) })
 	err := g.Wait()
@@ -218,7 +218,7 @@ func (s *session) checkPermissions(ctx context.Context, f *doctor.Facts) error {
 		return err
 	}
 	if f.Dest != nil && f.Dest.Bucket != f.Bucket {
-		there, err := s.store.CheckRead(ctx, object.Ref{Bucket: f.Dest.Bucket}, f.Dest.Prefix, object.CustomerKey{})
+		there, err := s.to.CheckRead(ctx, object.Ref{Bucket: f.Dest.Bucket}, f.Dest.Prefix, object.CustomerKey{})
 		if err != nil {
 			return err
 		}

@@ -157,7 +157,7 @@ func (s *session) listable(ctx context.Context) error {
 func (s *session) at(p Place) *session {
 	one := *s.job
 	one.Spec.Source = Source{Bucket: p.Bucket, Prefix: p.Prefix}
-	return &session{job: &one, opt: s.opt, dir: s.dir, log: s.log, store: s.store, hot: s.hot, place: &p}
+	return &session{job: &one, opt: s.opt, dir: s.dir, log: s.log, store: s.store, hot: s.hot, to: s.to, toHot: s.toHot, place: &p}
 }
 
 // probeNote is where the name of the canary's throwaway objects is noted. Places are asked

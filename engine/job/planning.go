@@ -48,7 +48,7 @@ func (w *work) openSource(context.Context) (planner.Source, error) {
 		return w.manifest, nil
 	}
 	list := w.job.Part.part(&listing.Source{Lister: w.store, Bucket: w.learnt.Bucket, Prefix: src.Prefix, Versions: w.job.Spec.Selection.Versions == "all",
-		Metadata: w.learnt.Caps.ListMetadata == object.Yes, Send: w.send})
+		Metadata: w.learnt.caps().ListMetadata == object.Yes, Send: w.send})
 	if !w.inspectAll {
 		list.Readers = readersBeside
 	}

@@ -52,7 +52,7 @@ func (s *session) probe(ctx context.Context, at s3store.ProbeOptions) (object.Ca
 		}
 		return writeFile(path, data)
 	}
-	caps, err := s.store.Probe(ctx, at)
+	caps, err := s.to.Probe(ctx, at)
 	if err != nil {
 		return caps, errors.Join(err, s.sweep(ctx, path, at))
 	}
@@ -64,7 +64,7 @@ func (s *session) probe(ctx context.Context, at s3store.ProbeOptions) (object.Ca
 
 // residueOf is what this job notes of its canary, but for the name.
 func (s *session) residueOf(at s3store.ProbeOptions) (residue, error) {
-	r := residue{Endpoint: s.store.Endpoint(), Bucket: at.Bucket, For: forDoctor}
+	r := residue{Endpoint: s.to.Endpoint(), Bucket: at.Bucket, For: forDoctor}
 	if s.doctor {
 		return r, nil
 	}
@@ -106,11 +106,11 @@ func (s *session) sweep(ctx context.Context, path string, at s3store.ProbeOption
 	if *r != ours || !s3store.IsCanary(at.Prefix, r.Name) {
 		return unusablef(fix, "the file %s names throwaway objects that this job cannot have made: %q in bucket %q at %q", path, r.Name, r.Bucket, r.Endpoint)
 	}
-	facts, err := s.store.BucketFacts(ctx, r.Bucket)
+	facts, err := s.to.BucketFacts(ctx, r.Bucket)
 	if err != nil {
 		return err
 	}
-	if err := s.store.Sweep(ctx, r.Bucket, at.Prefix, r.Name, facts); err != nil {
+	if err := s.to.Sweep(ctx, r.Bucket, at.Prefix, r.Name, facts); err != nil {
 		return err
 	}
 	return os.Remove(path)

@@ -27,6 +27,10 @@ type session struct {
 	log    *slog.Logger
 	store  *s3store.Store
 	hot    *wire.Client // the store's, for the requests that every object costs
+	// to and toHot are of the store that is written to: the same, unless Spec.DestConnection
+	// leads elsewhere.
+	to     *s3store.Store
+	toHot  *wire.Client
 	learnt learnt
 	// manifest is open while the plan is not complete; nil for a listing.
 	manifest *manifest.Opened
@@ -51,7 +55,9 @@ type learnt struct {
 	Facts object.BucketFacts `json:"facts"`
 	// Dest is of the bucket that Target.Dest names.
 	Dest *object.BucketFacts `json:"dest,omitempty"`
-	Caps object.Capabilities `json:"capabilities"`
+	// Source is set where Spec.DestConnection leads elsewhere.
+	Source *sourceEnd          `json:"source,omitempty"`
+	Caps   object.Capabilities `json:"capabilities"`
 	// KMSKeyID is the target's key as requests name it (a full ARN where one could
 	// be had), ShownKeyID as the store shows it.
 	KMSKeyID   string `json:"kms_key_id,omitempty"`
@@ -164,7 +170,10 @@ func (s *session) openStore(ctx context.Context) (err error) {
 		c.EndpointURL = endpoint
 	}
 	s.job.Spec.Target.warnOfKeys(c, s.log)
-	return s.job.Spec.Target.refusePlaintext(c)
+	if err := s.job.Spec.Target.refusePlaintext(c); err != nil {
+		return err
+	}
+	return s.openDest(ctx)
 }
 
 // keepLearnt freezes what was learnt, once.

@@ -17,6 +17,8 @@ type Spec struct {
 	Target     Target     `json:"target"`
 	Selection  Selection  `json:"selection"`
 	Connection Connection `json:"connection"`
+	// DestConnection leads to the store of Target.Dest; nil where it is the source's.
+	DestConnection *DestConnection `json:"dest_connection,omitempty"`
 }
 
 // oneOf refuses a word that is none of those known.
@@ -47,7 +49,7 @@ func orList(words []string) string {
 // named, and writes what is left out as it will be recorded.
 func (s *Spec) Validate() error {
 	for _, part := range []func() error{s.Source.validate, s.Connection.Validate, func() error { return s.Target.Validate(&s.Connection) },
-		s.refuseLoop, s.refuseTogether, s.Selection.Validate} {
+		s.validateDest, s.refuseLoop, s.refuseTogether, s.Selection.Validate} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -66,6 +68,9 @@ func (s *Spec) Dest() engine.Dest {
 // found and copied again without end.
 func (s *Spec) refuseLoop() error {
 	t := &s.Target
+	if s.destConnection().EndpointURL != s.Connection.EndpointURL {
+		return nil
+	}
 	if d := s.Dest(); d.Bucket != "" && d.Bucket == s.Source.Bucket && d.Prefix == d.StripPrefix {
 		return unusablef("leave Target.Dest out to work in place, or name another place", "Target.Dest s3://%s/%s is where the objects of Spec.Source are already", t.DestBucket, t.DestPrefix)
 	}
@@ -147,6 +152,11 @@ func (s *Spec) Fields() []Field {
 		{"Connection.PathStyle", s.Connection.PathStyle}, {"Connection.CABundle", s.Connection.CABundle},
 		{"Connection.RequestPayer", s.Connection.RequestPayer}, {"Connection.ExpectedBucketOwner", s.Connection.ExpectedBucketOwner},
 	}
+	d := s.DestConnection
+	if d == nil {
+		d = &DestConnection{}
+	}
+	fields = append(fields, Field{"DestConnection.EndpointURL", d.EndpointURL}, Field{"DestConnection.Region", d.Region}, Field{"DestConnection.Profile", d.Profile})
 	return append(fields, s.Target.ClientSide.fields()...)
 }
 

@@ -80,12 +80,15 @@ func (s *session) settings(ctx context.Context) (at s3store.ProbeOptions, err er
 	if s.learnt.Facts, err = s.store.BucketFacts(ctx, s.learnt.Bucket); err != nil {
 		return at, err
 	}
+	if err := s.relate(ctx); err != nil {
+		return at, err
+	}
 	at = s3store.ProbeOptions{Bucket: s.learnt.Bucket, Prefix: spec.Source.Prefix, Facts: s.learnt.Facts,
 		Everything: s.doctor, AllVersions: spec.Selection.Versions == "all", AcceptUnproven: s.job.Policy.Accepts(AcceptUnproven),
-		Sends: s.job.Policy.Operation == RewriteOnly || spec.Target.ClientSide.remakes()}
+		Sends: s.job.Policy.Operation == RewriteOnly || spec.Target.ClientSide.remakes() || s.learnt.through()}
 	if t := &spec.Target; t.DestBucket != "" {
 		at.Bucket, at.Prefix, at.Dest = t.DestBucket, t.DestPrefix, true
-		there, err := s.store.BucketFacts(ctx, at.Bucket)
+		there, err := s.to.BucketFacts(ctx, at.Bucket)
 		if err != nil {
 			return at, err
 		}
@@ -112,7 +115,7 @@ func (s *session) askKey(ctx context.Context) (*key, error) {
 	if !t.SSE.KMS() {
 		return nil, nil
 	}
-	k, err := s.store.ResolveKey(ctx, t.keyName())
+	k, err := s.to.ResolveKey(ctx, t.keyName())
 	switch class := object.ClassOf(err); {
 	case errors.Is(err, s3store.ErrNoKMS):
 		s.learnt.KeyUnresolved = planner.KeyNoKMS
@@ -132,7 +135,7 @@ func (s *session) askKey(ctx context.Context) (*key, error) {
 	s.learnt.KeyStoreRate = k.Ceiling()
 	out := &key{Key: doctor.Key{ARN: k.ARN, State: k.State, Region: k.Region, Enabled: k.Enabled, Symmetric: k.Symmetric,
 		Store: firstNonEmpty(k.CustomStore, k.Origin), StoreRate: k.Ceiling(), DefaultRate: int(keyStoreShare(k.Ceiling()))}}
-	if out.elsewhere = s.store.KeyElsewhere(ctx, firstNonEmpty(t.DestBucket, s.learnt.Bucket), k); object.ClassOf(out.elsewhere) == object.ClassKey {
+	if out.elsewhere = s.to.KeyElsewhere(ctx, firstNonEmpty(t.DestBucket, s.learnt.Bucket), k); object.ClassOf(out.elsewhere) == object.ClassKey {
 		return out, nil
 	}
 	return out, out.elsewhere
@@ -249,12 +252,15 @@ func (s *session) refuse() error {
 	caps, p := &s.learnt.Caps, &s.job.Policy
 	bucket, facts := s.writes()
 	where := "s3://" + bucket
-	if e := s.store.Endpoint(); e != "" {
+	if e := s.to.Endpoint(); e != "" {
 		where += " at " + e
 	}
 	saw := strings.Join(caps.Notes, "; ")
 	if saw != "" {
 		saw = ". It was seen: " + saw
+	}
+	if err := s.refuseThrough(where); err != nil {
+		return err
 	}
 	switch {
 	case caps.Encrypts == object.No:

@@ -112,7 +112,9 @@ func (j *Job) newVerifier(ctx context.Context, points *records, opt *VerifyOptio
 	}
 	v := &verifier{job: j, points: points, workers: min(opt.pace().Workers(), 64)}
 	v.at(nil, &j.Spec, &known)
-	if v.store, err = j.Spec.Connection.Open(ctx, Dial{Version: opt.Version, Connections: opt.Concurrency, Conn: j.ground.Dial}); err != nil {
+	conn := j.Spec.destConnection()
+	opt.NoDependents = opt.NoDependents || j.Spec.DestConnection != nil // they lie in the source, which other credentials read
+	if v.store, err = conn.Open(ctx, Dial{Version: opt.Version, Connections: opt.Concurrency, Conn: j.ground.Dial}); err != nil {
 		return nil, err
 	}
 	v.reads = readsOf(v.store, pace.New(opt.pace()))

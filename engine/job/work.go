@@ -241,9 +241,9 @@ func (w *work) config() (engine.Config, error) {
 	p, l := &w.job.Policy, &w.opt.Limits
 	cfg := engine.Config{
 		Journal: w.points,
-		Store:   engine.Store{Hot: w.hot, Uploads: w.store, Details: w.store, Reader: w.store},
+		Store:   engineStore(w.toHot, w.to), Source: engineStore(w.hot, w.store),
 		Chooser: w.chooser(), Narrow: w.narrowed, Pace: w.pacer, Observer: w,
-		Target: w.target(), Caps: w.learnt.Caps, Facts: w.learnt.Facts,
+		Target: w.target(), Caps: w.learnt.caps(), Facts: w.learnt.Facts,
 		Dest: w.job.Spec.Dest(), DestFacts: w.learnt.Dest,
 		Inspect: p.inspect(), Verify: p.verify(), PartSize: p.PartSize,
 		KeepAnnotations: w.job.keepsAnnotations(&w.learnt),
@@ -252,7 +252,7 @@ func (w *work) config() (engine.Config, error) {
 		MaxFailures: l.MaxFailures.Count, MaxFailuresPercent: l.MaxFailures.Percent,
 		Panicked: w.panicked, Log: w.log,
 	}
-	if w.learnt.Caps.ListMetadata == object.Yes {
+	if w.learnt.Caps.ListMetadata == object.Yes && !w.learnt.through() {
 		cfg.Bulk = w.store
 	}
 	if err := w.rewraps(&cfg); err != nil {
@@ -268,7 +268,11 @@ func (w *work) config() (engine.Config, error) {
 
 // keepsAnnotations says whether the engine asks for annotations and writes them again.
 func (j *Job) keepsAnnotations(known *learnt) bool {
-	return known.Caps.IsAWS() && !j.Policy.Accepts(AcceptAnnotations)
+	is := known.Caps.IsAWS()
+	if known.through() {
+		is = known.Source.AWS
+	}
+	return is && !j.Policy.Accepts(AcceptAnnotations)
 }
 
 // rewraps tells the engine what it needs to change envelopes.
@@ -300,9 +304,13 @@ func (w *work) chooser() *planner.Chooser {
 // chooser decides what is to be done with an object, by what is known.
 func (j *Job) chooser(known *learnt) *planner.Chooser {
 	p := &j.Policy
-	return &planner.Chooser{Target: known.target(&j.Spec), Caps: known.Caps, Facts: known.Facts, Dest: known.Dest,
+	operation := p.restriction()
+	if known.through() {
+		operation = planner.RewriteOnly
+	}
+	return &planner.Chooser{Target: known.target(&j.Spec), Caps: known.caps(), Facts: known.Facts, Dest: known.Dest,
 		MultipartThreshold: p.MultipartThreshold, Strict: p.Guard == GuardStrict, Unseen: p.Inspect == InspectNever,
-		Accept: p.losses(), Operation: p.restriction(), Reupload: j.reupload()}
+		Accept: p.losses(), Operation: operation, Reupload: j.reupload()}
 }
 
 // narrowed decides as chooser does, on a store that turned out to do less.
@@ -334,8 +342,10 @@ func (w *work) ceilings() engine.Ceilings {
 
 // renew fetches fresh credentials.
 func (w *work) renew(ctx context.Context) error {
-	w.store.Invalidate()
-	_, _, _, _, err := w.store.Credentials(ctx)
+	err := renewed(ctx, w.store)
+	if w.to != w.store {
+		err = cmp.Or(err, renewed(ctx, w.to))
+	}
 	return err
 }
 
@@ -381,7 +391,8 @@ func (j *Job) estimate(known *learnt, rows report.Rows, o *PlanOptions) (*planne
 	if prices == nil {
 		prices = planner.DefaultPrices()
 	}
-	caps := &known.Caps
+	usable := known.caps()
+	caps := &usable
 	e := planner.NewEstimator(planner.EstimateOptions{
 		Target: known.target(&j.Spec), Caps: *caps, Facts: known.Facts, Elsewhere: j.Spec.Target.DestBucket != "",
 		Annotations: j.keepsAnnotations(known), Reupload: j.reupload(), Chooser: j.chooser(known), Key: known.KeyUnresolved,

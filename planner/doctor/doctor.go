@@ -52,6 +52,8 @@ type Facts struct {
 	Owner  string
 	Target object.Target
 	Caps   object.Capabilities
+	// Through: the destination's store cannot read the source.
+	Through bool
 	// Unlike are sentences on what AWS is believed to do and was seen not to do.
 	Unlike   []string
 	Settings object.BucketFacts
@@ -226,6 +228,7 @@ func store(f *Facts, fs *findings) {
 	if c.Source == "" {
 		return // the key stood in the way of looking
 	}
+	twoStores(f, fs)
 	switch {
 	case c.Encrypts == object.No:
 		fs.add(Serious, "store", "This store does not encrypt: it answers success and keeps the bytes as they are",

@@ -34,6 +34,9 @@ type Needs struct {
 	ACLs, Locks object.Finding
 	// Update says whether UpdateObjectEncryption may be used.
 	Update bool
+	// End is source or dest for what that end alone needs, where two credentials are used;
+	// empty for one that does both.
+	End string
 	// Prune: old versions are to be deleted afterwards. Nothing else needs to delete.
 	Prune bool
 	// Rewrap is what a job that rewraps asks of KMS itself; nil for other jobs.
@@ -82,8 +85,25 @@ func Policy(n Needs) Document {
 	if n.DestBucket != "" {
 		writeBucket, writePrefix = n.DestBucket, n.DestPrefix
 	}
+	if n.End == "dest" {
+		p.listing("TellWhatIsFree", n.DestBucket, n.DestPrefix, "s3:ListBucket")
+		p.settings(writeBucket)
+		p.add("WriteObjects", []string{p.objects(writeBucket, writePrefix)}, append(writes(n), "s3:GetObjectTagging")...)
+		p.add("FindUploads", []string{p.bucket(writeBucket)}, "s3:ListBucketMultipartUploads")
+		n.NoSourceKeys = true
+		p.keys(n)
+		return Document{Version: "2012-10-17", Statement: p.statements}
+	}
 	// Versions are listed by `reseal verify`, which looks for what still depends on old keys.
 	p.listing("ListObjects", n.Bucket, n.Prefix, "s3:ListBucket", "s3:ListBucketVersions")
+	if n.End == "source" {
+		p.settings(n.Bucket)
+		p.add("ReadObjects", []string{p.objects(n.Bucket, n.Prefix)}, reads(n)...)
+		p.manifest(n.Manifest)
+		n.Target.SSE = object.SSES3 // its key is the other end's
+		p.keys(n)
+		return Document{Version: "2012-10-17", Statement: p.statements}
+	}
 	if n.DestBucket != "" {
 		p.listing("TellWhatIsFree", n.DestBucket, n.DestPrefix, "s3:ListBucket") // S3 denies what is not there to whoever may not list
 	}

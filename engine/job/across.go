@@ -1,0 +1,209 @@
+package job
+
+import (
+	"context"
+	"strings"
+
+	"github.com/resealhq/reseal/engine"
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3store"
+	"github.com/resealhq/reseal/engine/wire"
+)
+
+// DestConnection is how the store of Target.Dest is reached, where that is another one
+// than the source's or is written with other credentials. What is empty is the
+// source's.
+type DestConnection struct {
+	EndpointURL string `json:"endpoint_url,omitempty"`
+	Region      string `json:"region,omitempty"`
+	Profile     string `json:"profile,omitempty"`
+}
+
+// destConnection is the whole of it; the source's where none was given. Who pays and
+// owns there is not what was said of the source.
+func (s *Spec) destConnection() Connection {
+	c := s.Connection
+	d := s.DestConnection
+	if d == nil {
+		return c
+	}
+	c.RequestPayer, c.ExpectedBucketOwner = "", ""
+	for _, f := range []struct {
+		to   *string
+		from string
+	}{{&c.EndpointURL, d.EndpointURL}, {&c.Region, d.Region}, {&c.Profile, d.Profile}} {
+		if f.from != "" {
+			*f.to = f.from
+		}
+	}
+	return c
+}
+
+func (s *Spec) validateDest() error {
+	d := s.DestConnection
+	if d == nil {
+		return nil
+	}
+	if *d == (DestConnection{}) {
+		s.DestConnection = nil
+		return nil
+	}
+	if s.Target.DestBucket == "" {
+		return unusable("Spec.DestConnection was given without Target.Dest", "name the place to write to")
+	}
+	if d.EndpointURL != "" {
+		if err := checkEndpoint("DestConnection.EndpointURL", d.EndpointURL); err != nil {
+			return err
+		}
+		d.EndpointURL = strings.TrimRight(d.EndpointURL, "/")
+	}
+	c := s.destConnection()
+	return s.Target.refusePlaintext(&c)
+}
+
+// openDest opens the store that the job writes to, which is the source's unless the
+// specification says otherwise.
+func (s *session) openDest(ctx context.Context) (err error) {
+	s.to, s.toHot = s.store, s.hot
+	d := s.job.Spec.DestConnection
+	if d == nil {
+		return nil
+	}
+	c := s.job.Spec.destConnection()
+	s.to, err = c.Open(ctx, Dial{Version: s.opt.Version, Connections: s.opt.Concurrency, Timeout: s.opt.RequestTimeout, Conn: s.job.ground.Dial})
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, func() error { s.to.Close(); return nil })
+	if s.toHot, err = hotClient(s.to); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, func() error { s.toHot.Close(); return nil })
+	endpoint := strings.TrimRight(s.to.Endpoint(), "/")
+	if s.job.begun && c.EndpointURL == "" && endpoint != "" {
+		return unusablef("set AWS_CONFIG_FILE as it was, or name another directory for a new job",
+			"the destination of the job in %s was on AWS, and the shared configuration files lead to %s now", s.job.Dir, endpoint)
+	}
+	if c.EndpointURL == "" {
+		d.EndpointURL = endpoint
+	}
+	c.EndpointURL = endpoint
+	s.job.Spec.Target.warnOfKeys(&c, s.log)
+	return s.job.Spec.Target.refusePlaintext(&c)
+}
+
+// sourceEnd is what is known of a source in another store or account than the
+// destination's. It is only read, so that nothing is tried out there: one of its
+// objects is looked at.
+type sourceEnd struct {
+	// Through: the objects go through this client, since the destination's store cannot
+	// read them.
+	Through bool `json:"through"`
+	AWS     bool `json:"aws"`
+	// What can be read of an object.
+	GetTagging    object.Finding `json:"get_tagging"`
+	GetACL        object.Finding `json:"get_acl"`
+	GetAttributes object.Finding `json:"get_attributes"`
+}
+
+// relate finds out how the two ends stand to each other, once for a job.
+func (s *session) relate(ctx context.Context) error {
+	if s.job.Spec.DestConnection == nil || s.learnt.Source != nil {
+		return nil
+	}
+	e := &sourceEnd{AWS: s.store.IsAWS()}
+	page, err := s.store.ListPage(ctx, object.ListRequest{Bucket: s.learnt.Bucket, Prefix: s.job.Spec.Source.Prefix, MaxKeys: 1})
+	if err != nil && object.ClassOf(err) != object.ClassDenied { // a manifest's bucket need not be listed
+		return err
+	}
+	if len(page.Objects) > 0 {
+		sample := object.Ref{Bucket: s.learnt.Bucket, Key: page.Objects[0].Key}
+		if err := s.lookAtSource(ctx, e, sample); err != nil {
+			return err
+		}
+		e.Through = !s.sameStore() || !s.destReads(ctx, sample)
+	} else {
+		e.Through = true // nothing shows that the destination's credentials may read it
+	}
+	s.learnt.Source = e
+	return nil
+}
+
+func (s *session) sameStore() bool {
+	return strings.TrimRight(s.store.Endpoint(), "/") == strings.TrimRight(s.to.Endpoint(), "/") && s.store.IsAWS() == s.to.IsAWS()
+}
+
+// destReads says whether the credentials of the destination may read the source.
+func (s *session) destReads(ctx context.Context, sample object.Ref) bool {
+	body, err := s.to.Open(ctx, sample, object.CustomerKey{}, "")
+	if err == nil {
+		_ = body.Close()
+	}
+	return err == nil || object.WantsCustomerKey(err)
+}
+
+func (s *session) lookAtSource(ctx context.Context, e *sourceEnd, sample object.Ref) error {
+	if e.AWS {
+		e.GetTagging, e.GetACL, e.GetAttributes = object.Yes, object.Yes, object.Yes
+		return nil
+	}
+	found, err := s.store.CheckRead(ctx, sample, s.job.Spec.Source.Prefix, s.job.Spec.Target.Object(false).SourceKey)
+	if err != nil {
+		return err
+	}
+	for _, p := range found {
+		switch p.Action {
+		case "s3:GetObjectTagging":
+			e.GetTagging = p.Granted
+		case "s3:GetObjectAcl":
+			e.GetACL = p.Granted
+		case "s3:GetObjectAttributes":
+			e.GetAttributes = p.Granted
+		}
+	}
+	return nil
+}
+
+// through says whether the objects go through this client because their source is
+// somewhere that the destination's store cannot read.
+func (l *learnt) through() bool { return l.Source != nil && l.Source.Through }
+
+// caps are the abilities that objects are decided on by: those of the store that is
+// written to, and of the source what is only read.
+func (l *learnt) caps() object.Capabilities {
+	c := l.Caps
+	if !l.through() {
+		return c
+	}
+	c.GetTagging, c.GetACL, c.GetAttributes = l.Source.GetTagging, l.Source.GetACL, l.Source.GetAttributes
+	c.CountsTags, c.ListMetadata = object.Unknown, object.No
+	c.PutACL = object.Unknown // grants name the owners of another store
+	c.Route, c.EncryptedRoute, c.OtherKeyRoute, c.OtherKey = object.RouteNone, object.RouteNone, object.RouteNone, object.No
+	return c
+}
+
+// engineStore is a store as the engine takes it.
+func engineStore(hot *wire.Client, store *s3store.Store) engine.Store {
+	return engine.Store{Hot: hot, Uploads: store, Details: store, Reader: store}
+}
+
+// refuseThrough turns down what cannot be done through this client.
+func (s *session) refuseThrough(where string) error {
+	caps, p := &s.learnt.Caps, &s.job.Policy
+	switch {
+	case !s.learnt.through():
+		return nil
+	case p.Operation != OperationAuto && p.Operation != RewriteOnly:
+		return unusablef("use Policy.Operation auto: the objects go through this client, since the one store cannot read the other", "Policy.Operation %s copies within one store, and Spec.Source and Target.Dest are in two", p.Operation)
+	case caps.PutIfMatch != object.Yes && caps.SendIfMatch != object.Yes:
+		return unusablef("nothing of yours was touched. Write to a store that honours If-None-Match", "the store of %s was not seen to refuse a write where something stands, so that others' objects could be overwritten", where)
+	}
+	return nil
+}
+
+// renewed fetches fresh credentials of a store.
+func renewed(ctx context.Context, store *s3store.Store) error {
+	store.Invalidate()
+	_, _, _, _, err := store.Credentials(ctx)
+	return err
+}
