@@ -30,6 +30,7 @@ type crew struct {
 	// Of the goroutine that works.
 	seenTo map[int]bool // shards that this process is done with
 	begun  bool         // something was, in any of them
+	told   bool         // that somebody who only reads is waited for
 	failed error        // of a shard whose bucket cannot be worked on; the others go on
 
 	mu struct {
@@ -261,12 +262,19 @@ func (c *crew) look(i int, shard *Job, ended func(*object.Totals) bool) (over bo
 	return !running && ended(&t), nil
 }
 
+// waitsForReader is told once. A status is over in a moment, a prune takes its time.
+const waitsForReader = "somebody reads this shard, such as status, verify or prune; waiting until that is over"
+
 // readersOnly says whether one of the shards is held by somebody who only reads, which
 // is over in a moment. It waits for that moment.
 func (c *crew) readersOnly(busy []int) bool {
 	for _, i := range busy {
 		shard, _ := c.whole.Shard(i)
 		if _, locked, err := shard.locked(); err == nil && !locked {
+			if !c.told {
+				c.opt.Log.Warn(waitsForReader, "shard", shard.Dir)
+				c.told = true
+			}
 			<-time.After(50 * time.Millisecond)
 			return true
 		}
@@ -339,7 +347,7 @@ func (c *crew) refuseBusy() error {
 
 // beginOrAwait begins to run, where it is asked for after whoever is at work on it.
 func (j *Job) beginOrAwait(ctx context.Context, opt *Options) (w *work, end func() error, err error) {
-	for {
+	for told := false; ; {
 		if opt.Await {
 			if err := j.await(ctx, opt); err != nil {
 				return nil, nil, err
@@ -349,7 +357,17 @@ func (j *Job) beginOrAwait(ctx context.Context, opt *Options) (w *work, end func
 		if w, end, err = j.begin(ctx, opt, verbRun); !opt.Await || !errors.As(err, &locked) {
 			return w, end, err
 		}
-		<-time.After(100 * time.Millisecond) // another was faster
+		if _, writes, lerr := j.locked(); !told && lerr == nil && !writes {
+			opt.Log.Warn(waitsForReader, "shard", j.Dir)
+			told = true
+		}
+		select { // another was faster
+		case <-time.After(100 * time.Millisecond):
+		case <-opt.Stop:
+			return nil, nil, ErrInterrupted
+		case <-ctx.Done():
+			return nil, nil, ErrGivenUp
+		}
 	}
 }
 
