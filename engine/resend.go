@@ -7,7 +7,6 @@ import (
 
 	"github.com/resealhq/reseal/engine/carry"
 	"github.com/resealhq/reseal/engine/object"
-	"github.com/resealhq/reseal/engine/upload"
 )
 
 const (
@@ -100,5 +99,8 @@ func (it *item) endSent(ctx context.Context, u *object.Upload) error {
 			}
 		}
 	}
-	return upload.JournalError("written", it.run.cfg.Journal.DropUpload(it.task.Seq))
+	if !u.Begun.IsZero() { // the answer to an earlier creation may have been lost, which no record tells any more
+		return it.run.uploads.EndIntent(ctx, u)
+	}
+	return it.run.uploads.Forget(it.task.Seq)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -123,6 +124,54 @@ func TestResendAfterDeath(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestResendNamesLateUploads: the first creation got no answer and takes effect when the
+// second one's parts are sent, and then the process dies. The next names it.
+func TestResendNamesLateUploads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, j, cfg := resends(1)
+		s.delay = time.Second
+		created := 0
+		s.fault = func(k object.RequestKind, key string) (error, bool) {
+			switch {
+			case k == object.ReqCreateUpload && created == 0:
+				created++
+				return classError(object.ClassTransient)(), false
+			case k == object.ReqCopyPart && created == 1:
+				created++
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.mu.uploads["late"] = &memUpload{ref: object.Ref{Bucket: "b", Key: key}, parts: map[int][]byte{}, began: time.Now()}
+			}
+			return nil, true
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		time.AfterFunc(time.Minute, cancel)
+		gets := s.fault
+		s.fault = func(k object.RequestKind, key string) (error, bool) {
+			if created == 2 {
+				cancel()
+			}
+			return gets(k, key)
+		}
+		if err := Run(ctx, cfg); err == nil {
+			t.Fatal("it ended in time")
+		}
+		s.fault = nil
+		j.reopen()
+		var log bytes.Buffer
+		cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+		if err := Run(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(log.String(), "upload=late") {
+			t.Errorf("no log names the late upload: %s", log.String())
+		}
+		delete(s.mu.uploads, "late")
+		checkResent(t, s, j, 1)
+	})
 }
 
 // TestResendKeepsOthersWrites: another client overwrites each object while its parts

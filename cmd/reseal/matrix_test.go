@@ -78,7 +78,7 @@ func TestFaultMatrix(t *testing.T) {
 				atOnce.run(fmt.Sprintf("%s/%s/%s", m.name, cell(fault), cell(death)), func(t *testing.T) {
 					n := matrixObjects
 					if strings.HasPrefix(m.name, "sent") || m.name == "rewrite-in-parts" {
-						n = 5 // the store keeps sent bytes in memory
+						n = 7 // the store keeps sent bytes in memory
 					}
 					c := newCell(t, binary, n, m.args)
 					if m.rewrap {
