@@ -149,7 +149,7 @@ func TestProbeMinIO(t *testing.T) {
 			ctx, cancel := context.WithTimeoutCause(t.Context(), after, context.Canceled)
 			_, err := s.Probe(ctx, s3store.ProbeOptions{Bucket: versioned, Target: kms, Facts: object.BucketFacts{Versioning: object.VersioningEnabled}})
 			cancel()
-			if err == nil {
+			if err == nil && after <= 5*time.Millisecond { // a quick machine is through before the others
 				t.Errorf("after %v: no error", after)
 			}
 			nothingLeft(t, c, versioned)
