@@ -16,7 +16,7 @@ func (e *encoder) upload(u *object.Upload) {
 		e.int(n)
 	}
 	e.reapply(&u.Reapply)
-	e.byte(byte(flag(1, !u.Begun.IsZero()) | flag(2, u.Sent)))
+	e.byte(byte(flag(1, !u.Begun.IsZero()) | flag(2, u.Sent) | flag(4, u.CreateLost)))
 	if !u.Begun.IsZero() {
 		e.time(u.Begun)
 	}
@@ -63,7 +63,7 @@ func decodeUpload(d *dict, seq uint64, b []byte) (object.Upload, error) {
 	if flags&1 != 0 {
 		u.Begun = r.time()
 	}
-	u.Sent = flags&2 != 0
+	u.Sent, u.CreateLost = flags&2 != 0, flags&4 != 0
 	if len(r.b) > 0 { // the first format ended here
 		u.Carries = r.bytes()
 	}

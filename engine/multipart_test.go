@@ -1,7 +1,10 @@
 package engine
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -111,5 +114,57 @@ func checkKept(t *testing.T, s *memStore, j *memJournal, n int, kept func(*memOb
 		if !kept(o) || o.Encryption.Type != object.SSEKMS || o.writes != 1 {
 			t.Errorf("%s: %+v under %v, written %d times", key, o.attrs, o.Encryption.Type, o.writes)
 		}
+	}
+}
+
+// TestCopyNamesLateUploads: the first creation got no answer and takes effect while the
+// second one's parts are copied, and then the process dies. The next one, which goes on
+// with the second, names the first.
+func TestCopyNamesLateUploads(t *testing.T) {
+	for name, goesOn := range map[string]bool{"goes on": true, "begins anew": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, j, cfg := inParts(1)
+				s.delay = time.Second
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				created := 0
+				s.fault = func(k object.RequestKind, key string) (error, bool) {
+					switch {
+					case k == object.ReqCreateUpload && created == 0:
+						created++
+						return classError(object.ClassTransient)(), false
+					case k == object.ReqCopyPart && created == 1:
+						created++
+						s.mu.Lock()
+						defer s.mu.Unlock()
+						s.mu.uploads["late"] = &memUpload{ref: object.Ref{Bucket: "b", Key: key}, parts: map[int][]byte{}, began: time.Now()}
+						cancel()
+					}
+					return nil, true
+				}
+				if err := Run(ctx, cfg); err == nil {
+					t.Fatal("it ended in time")
+				}
+				s.fault = nil
+				if !goesOn {
+					for key := range s.mu.objects {
+						s.alter(key, alterations["metadata"].change)
+					}
+				}
+				j.reopen()
+				var log bytes.Buffer
+				cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+				if err := Run(t.Context(), cfg); err != nil {
+					t.Fatal(err)
+				}
+				if !strings.Contains(log.String(), "upload=late") {
+					t.Errorf("no log names the late upload: %s", log.String())
+				}
+				if len(s.mu.uploads) != 1 || len(j.mu.uploads) != 0 {
+					t.Errorf("%d uploads open in the store, %d in the journal", len(s.mu.uploads), len(j.mu.uploads))
+				}
+			})
+		})
 	}
 }

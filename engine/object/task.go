@@ -180,6 +180,9 @@ type Upload struct {
 	// Begun is when CreateMultipartUpload was about to be sent; zero for a copy by
 	// CopyObject. With an empty ID, an upload may exist that nobody knows yet.
 	Begun time.Time
+	// CreateLost: a CreateMultipartUpload since then got no answer, so that beside this
+	// upload another may be open whose ID nobody knows.
+	CreateLost bool
 	// ID of the multipart upload; empty until it is known, and for a copy by
 	// CopyObject whose Reapply must follow.
 	ID   string

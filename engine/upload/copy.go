@@ -49,6 +49,8 @@ type Copy struct {
 	// CreateLost is set once a CreateMultipartUpload got no answer, so that an upload
 	// may be open whose ID nobody knows.
 	CreateLost bool
+	// begun is when the first upload was asked for.
+	begun time.Time
 }
 
 // For is the copy of the task's object.
@@ -102,7 +104,7 @@ func (m *Copy) giveBack(ctx context.Context, u *object.Upload, etag string) erro
 	if err != nil && object.ClassOf(err) != object.ClassChanged { // then what it carries now is another client's
 		return err
 	}
-	return errors.Join(m.forget(u), err)
+	return errors.Join(m.c.forget(u), err)
 }
 
 // create creates the upload and puts its ID into u. Before each attempt it records
@@ -129,19 +131,23 @@ func (m *Copy) create(ctx context.Context, src Source, req *object.CopyRequest, 
 	})
 	lost, err := m.c.Loop.Certain(ctx, call, send, name)
 	m.CreateLost = m.CreateLost || lost
+	u.CreateLost = m.CreateLost
 	if err != nil && !m.CreateLost && ctx.Err() == nil { // refused: there is none
 		return errors.Join(m.c.Forget(m.seq), err)
 	}
 	return err
 }
 
-// intend keeps when the upload that has no ID yet was first asked for, which covers
-// the attempts that follow.
+// intend keeps when an upload of the object was first asked for, which covers all that
+// follow.
 func (m *Copy) intend(u *object.Upload) error {
 	if !u.Begun.IsZero() {
 		return nil
 	}
-	u.Begun = time.Now().UTC()
+	if m.begun.IsZero() {
+		m.begun = time.Now().UTC()
+	}
+	u.Begun = m.begun
 	return m.c.save(*u)
 }
 

@@ -23,22 +23,26 @@ func (c *Copier) CleanUp(ctx context.Context) error {
 		return JournalError("read", err)
 	}
 	for _, u := range uploads {
-		switch {
-		case u.ID != "" && u.Reapply.IsZero():
-			_ = c.abort(ctx, &u) // it warns, and the record stays
-		case u.ID != "":
-			// Where it was completed, the record stays: what the store has dropped is
-			// written again when the object is tried again.
-			if _, err := c.listParts(ctx, &u); err == nil {
-				_ = c.abort(ctx, &u)
-			}
-		case !u.Begun.IsZero():
-			if err := c.EndIntent(ctx, &u); err != nil {
-				c.Log.Warn("an upload may be left open that nobody could look for yet", "bucket", u.Target.Bucket, "key", u.Target.Key, "error", err)
-			}
+		if u.ID != "" && (!c.ended(ctx, &u) || !u.CreateLost) || u.Begun.IsZero() {
+			continue
+		}
+		if err := c.EndIntent(ctx, &u); err != nil {
+			c.Log.Warn("an upload may be left open that nobody could look for yet", "bucket", u.Target.Bucket, "key", u.Target.Key, "error", err)
 		}
 	}
 	return nil
+}
+
+// ended says whether an upload could be aborted; where not, its record stays, and abort
+// has warned. One that was completed keeps its record too where the store has dropped
+// something: that is written again when the object is tried again.
+func (c *Copier) ended(ctx context.Context, u *object.Upload) bool {
+	if !u.Reapply.IsZero() {
+		if _, err := c.listParts(ctx, u); err != nil {
+			return false
+		}
+	}
+	return c.abort(ctx, u) == nil
 }
 
 // EndIntent names the uploads that may be the one whose ID nobody heard, and forgets

@@ -12,10 +12,11 @@ import (
 // and the parts that it has. now is its source, inspected just now. What cannot be
 // gone on with is ended and forgotten.
 func (m *Copy) Resume(ctx context.Context, now *object.Head, u *object.Upload, saved []object.Part) (have []object.Part, ok bool, err error) {
+	m.CreateLost, m.begun = u.CreateLost, u.Begun
 	listed, err := m.c.listParts(ctx, u)
 	switch {
 	case object.ClassOf(err) == object.ClassNoUpload:
-		return nil, false, m.forget(u)
+		return nil, false, m.c.forget(u)
 	case err != nil:
 		return nil, false, err
 	}
@@ -36,12 +37,12 @@ func (m *Copy) Completed(ctx context.Context, now *object.Head, u *object.Upload
 		return false, err
 	}
 	if !m.c.Rules.Target.Satisfied(&now.Object) || now.Size != u.Size {
-		return false, m.forget(u)
+		return false, m.c.forget(u)
 	}
 	if err := m.c.Reapply(ctx, u.Target, now.ETag, u.Reapply); err != nil {
 		return false, err
 	}
-	return true, m.forget(u)
+	return true, m.c.forget(u)
 }
 
 // confirmed are the saved parts that the store still shows with the same ETag.
@@ -106,7 +107,7 @@ func (c *Copier) abort(ctx context.Context, u *object.Upload) error {
 		c.Log.Warn("an upload could not be aborted yet", "bucket", u.Target.Bucket, "key", u.Target.Key, "upload", u.ID, "error", err)
 		return err
 	}
-	return c.Forget(u.Seq)
+	return c.forget(u)
 }
 
 // end aborts an upload. One that is not there is as good as aborted.
@@ -121,11 +122,11 @@ func (c *Copier) end(ctx context.Context, dest object.Ref, id string) error {
 }
 
 // forget drops an upload's record. Where a CreateMultipartUpload was lost on the
-// way, the intent stays instead: that request may still arrive, and CleanUp looks
-// for what it made.
-func (m *Copy) forget(u *object.Upload) error {
-	if !m.CreateLost {
-		return m.c.Forget(u.Seq)
+// way, by this process or an earlier one, the intent stays instead: that request may
+// still arrive, and CleanUp looks for what it made.
+func (c *Copier) forget(u *object.Upload) error {
+	if !u.CreateLost {
+		return c.Forget(u.Seq)
 	}
-	return m.c.save(object.Upload{Seq: u.Seq, Begun: u.Begun, Target: u.Target})
+	return c.save(object.Upload{Seq: u.Seq, Begun: u.Begun, Target: u.Target})
 }
