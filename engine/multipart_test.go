@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,6 +118,24 @@ func checkKept(t *testing.T, s *memStore, j *memJournal, n int, kept func(*memOb
 	}
 }
 
+// lateUpload loses the first CreateMultipartUpload, which takes effect when the first part
+// of the second upload comes; then is called at that moment.
+func lateUpload(s *memStore, then func()) func(object.RequestKind, string) (error, bool) {
+	var step atomic.Int32
+	return func(k object.RequestKind, key string) (error, bool) {
+		switch {
+		case k == object.ReqCreateUpload && step.CompareAndSwap(0, 1):
+			return classError(object.ClassTransient)(), false
+		case k == object.ReqCopyPart && step.CompareAndSwap(1, 2):
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.mu.uploads["late"] = &memUpload{ref: object.Ref{Bucket: "b", Key: key}, parts: map[int][]byte{}, began: time.Now()}
+			then()
+		}
+		return nil, true
+	}
+}
+
 // TestCopyNamesLateUploads: the first creation got no answer and takes effect while the
 // second one's parts are copied, and then the process dies. The next one, which goes on
 // with the second, names the first.
@@ -128,21 +147,7 @@ func TestCopyNamesLateUploads(t *testing.T) {
 				s.delay = time.Second
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				created := 0
-				s.fault = func(k object.RequestKind, key string) (error, bool) {
-					switch {
-					case k == object.ReqCreateUpload && created == 0:
-						created++
-						return classError(object.ClassTransient)(), false
-					case k == object.ReqCopyPart && created == 1:
-						created++
-						s.mu.Lock()
-						defer s.mu.Unlock()
-						s.mu.uploads["late"] = &memUpload{ref: object.Ref{Bucket: "b", Key: key}, parts: map[int][]byte{}, began: time.Now()}
-						cancel()
-					}
-					return nil, true
-				}
+				s.fault = lateUpload(s, cancel)
 				if err := Run(ctx, cfg); err == nil {
 					t.Fatal("it ended in time")
 				}

@@ -132,30 +132,9 @@ func TestResendNamesLateUploads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, j, cfg := resends(1)
 		s.delay = time.Second
-		created := 0
-		s.fault = func(k object.RequestKind, key string) (error, bool) {
-			switch {
-			case k == object.ReqCreateUpload && created == 0:
-				created++
-				return classError(object.ClassTransient)(), false
-			case k == object.ReqCopyPart && created == 1:
-				created++
-				s.mu.Lock()
-				defer s.mu.Unlock()
-				s.mu.uploads["late"] = &memUpload{ref: object.Ref{Bucket: "b", Key: key}, parts: map[int][]byte{}, began: time.Now()}
-			}
-			return nil, true
-		}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		time.AfterFunc(time.Minute, cancel)
-		gets := s.fault
-		s.fault = func(k object.RequestKind, key string) (error, bool) {
-			if created == 2 {
-				cancel()
-			}
-			return gets(k, key)
-		}
+		s.fault = lateUpload(s, cancel)
 		if err := Run(ctx, cfg); err == nil {
 			t.Fatal("it ended in time")
 		}
