@@ -45,7 +45,7 @@ func addJobDir(set *pflag.FlagSet, dir *string) {
 // directory.
 func (f *jobFlags) Validate(cmd *cobra.Command, args []string) (*job.Job, job.Limits, error) {
 	if f.dir == "" {
-		return nil, job.Limits{}, unusable(cmd.Name()+": --job is missing", "name a directory for the job with --job DIR; it will be created")
+		return nil, job.Limits{}, f.missing(cmd, args)
 	}
 	existing, err := job.Open(f.dir)
 	if err != nil && !errors.Is(err, job.ErrNone) {
@@ -73,6 +73,23 @@ func (f *jobFlags) Validate(cmd *cobra.Command, args []string) (*job.Job, job.Li
 	}
 	j, err := job.Create(f.dir, spec, f.how.Policy(recorded))
 	return j, limits, asTyped(err)
+}
+
+// missing tells all that a new job lacks at once.
+func (f *jobFlags) missing(cmd *cobra.Command, args []string) error {
+	given := cmd.Flags().Changed
+	source := len(args) > 0 || given("manifest") || given("all-buckets")
+	target := given("sse") || given("cse-kms-key-id") || given("cse-key-file") || given("client-side")
+	switch {
+	case source && target:
+		return unusable(cmd.Name()+": --job is missing", "name a directory for the job with --job DIR; it will be created")
+	case source:
+		return unusable(cmd.Name()+": --job and --sse are missing", "name a directory for the job with --job DIR (it will be created), and what to encrypt with by --sse")
+	case target:
+		return unusable(cmd.Name()+": --job and SOURCE are missing", "name a directory for the job with --job DIR (it will be created), and what to work on as s3://BUCKET[/PREFIX] or with --manifest")
+	}
+	return unusable(cmd.Name()+": --job, SOURCE and --sse are missing",
+		"begin a job with s3://BUCKET[/PREFIX] --sse TYPE --job DIR (the directory will be created), or go on with one by --job DIR alone")
 }
 
 // asTyped makes another job's refusal speak of the command line.
