@@ -55,6 +55,8 @@ type Cost struct {
 	Currency        string  `json:"currency"`
 	PricesOf        string  `json:"prices_of"`
 	Region          string  `json:"prices_region"`
+	// Elsewhere are the regions of buckets that are in another one than the prices.
+	Elsewhere []string `json:"bucket_regions,omitempty"`
 }
 
 // Estimate is what a plan amounts to.
@@ -123,6 +125,7 @@ type Estimator struct {
 	kms      float64
 	growth   int64
 	through  int64 // bytes that come to this machine
+	regions  map[string]bool
 }
 
 type workKey struct {
@@ -133,13 +136,24 @@ type workKey struct {
 
 // NewEstimator begins with nothing.
 func NewEstimator(opt EstimateOptions) *Estimator {
+	e := &Estimator{work: map[workKey]*Amount{}, left: map[object.Reason]*Amount{}, grounds: map[Ground]*Amount{}, early: map[string]*Exposure{}, regions: map[string]bool{}}
+	e.Under(opt)
+	return e
+}
+
+// Under says what the tasks that follow stand on, where those of several buckets are added
+// up: another store or bucket may need other requests for the same.
+func (e *Estimator) Under(opt EstimateOptions) {
 	if opt.PartSize <= 0 {
 		opt.PartSize = 64 << 20
 	}
 	if opt.Prices == nil {
 		opt.Prices = DefaultPrices()
 	}
-	return &Estimator{opt: opt, work: map[workKey]*Amount{}, left: map[object.Reason]*Amount{}, grounds: map[Ground]*Amount{}, early: map[string]*Exposure{}}
+	if r := opt.Facts.Region; opt.Caps.IsAWS() && r != "" && r != opt.Prices.Region {
+		e.regions[r] = true
+	}
+	e.opt = opt
 }
 
 // Add takes one task of the plan.
@@ -338,40 +352,6 @@ func (e *Estimator) aclsOff() bool {
 	return e.opt.Facts.ACLsDisabled == object.Yes || e.opt.Caps.GetACL != object.Yes || e.opt.Caps.PutACL == object.No
 }
 
-// With a bucket key about one request in a hundred reaches KMS.
-const bucketKeyShare = 0.01
-
-func (e *Estimator) targetKMS(calls float64) float64 {
-	t := &e.opt.Target
-	switch {
-	case !t.SSE.KMS():
-		return 0
-	case t.SSE == object.SSEKMS && t.BucketKey == object.On:
-		return calls * bucketKeyShare
-	}
-	return calls
-}
-
-func sourceKMS(o *object.Object, calls float64) float64 {
-	switch {
-	case !o.Encryption.Type.KMS():
-		return 0
-	case o.Encryption.BucketKey:
-		return calls * bucketKeyShare
-	}
-	return calls
-}
-
-func (e *Estimator) put(k object.RequestKind, class string, n uint64) {
-	e.requests[k] += n
-	e.cost.Requests += float64(n) * e.opt.Prices.class(class).PutPer1000 / 1000
-}
-
-func (e *Estimator) get(k object.RequestKind, class string, n uint64) {
-	e.requests[k] += n
-	e.cost.Requests += float64(n) * e.opt.Prices.class(class).GetPer1000 / 1000
-}
-
 func gigabytes(n int64) float64 { return float64(n) / (1 << 30) }
 
 // Estimate is the sum of what was added. It may be asked for at any time.
@@ -405,6 +385,7 @@ func (e *Estimator) Estimate() *Estimate {
 	out.Cost.KMS = e.kms * p.KMSPer10000 / 10_000
 	out.Cost.Total = out.Cost.Requests + out.Cost.KMS + out.Cost.Retrieval + out.Cost.EarlyDeletion
 	out.Cost.Currency, out.Cost.PricesOf, out.Cost.Region = p.Currency, p.Date, p.Region
+	out.Cost.Elsewhere = slices.Sorted(maps.Keys(e.regions))
 	if e.opt.RequestsPerSecond > 0 {
 		out.Seconds = float64(sent) / e.opt.RequestsPerSecond
 	}

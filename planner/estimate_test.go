@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -201,5 +202,29 @@ func TestCountInEstimates(t *testing.T) {
 		if got := amount(a); got != want {
 			t.Errorf("amount(%v) = %q, want %q", a, got, want)
 		}
+	}
+}
+
+// TestEstimateOfSeveralBuckets: each task counts as its own bucket stands, and regions
+// that the prices are not of are named.
+func TestEstimateOfSeveralBuckets(t *testing.T) {
+	opt := func(v object.Versioning, region string) EstimateOptions {
+		return EstimateOptions{Target: object.Target{SSE: object.SSES3}, Caps: awsCaps(), Facts: object.BucketFacts{Versioning: v, Region: region}, RequestsPerSecond: 1000}
+	}
+	task := &object.Task{Operation: object.OpCopy, Object: object.Object{Size: 10, Settled: true, StorageClass: "STANDARD"}}
+	e := NewEstimator(opt(object.VersioningOff, "us-east-1"))
+	e.Add(task)
+	e.Under(opt(object.VersioningEnabled, "eu-central-1"))
+	e.Add(task)
+	e.Add(task)
+	e.Under(opt(object.VersioningOff, "us-east-1"))
+	e.Add(task)
+	got := e.Estimate()
+	if got.Growth != 20 || got.Total.Objects != 4 || !slices.Equal(got.Cost.Elsewhere, []string{"eu-central-1"}) {
+		t.Errorf("growth %d of %d objects, elsewhere %v", got.Growth, got.Total.Objects, got.Cost.Elsewhere)
+	}
+	var text strings.Builder
+	if err := got.WriteText(&text); err != nil || !strings.Contains(strings.Join(strings.Fields(text.String()), " "), "prices are others in eu-central-1, and --prices takes a list of them") {
+		t.Errorf("%v: %s", err, &text)
 	}
 }

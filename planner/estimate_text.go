@@ -53,8 +53,12 @@ func (e *Estimate) WriteText(w io.Writer) error {
 		line("Early end", fmt.Sprintf("%s in %s replaced before the minimum duration of the class: %s", amount(x.Amount), x.StorageClass, e.money(x.Cost)))
 	}
 	c := e.Cost
-	line("Cost", fmt.Sprintf("%s (requests %s, KMS %s, retrieval %s, early end %s), by the prices of %s in %s",
-		e.money(c.Total), e.money(c.Requests), e.money(c.KMS), e.money(c.Retrieval), e.money(c.EarlyDeletion), c.PricesOf, c.Region))
+	elsewhere := ""
+	if len(c.Elsewhere) > 0 {
+		elsewhere = fmt.Sprintf("; prices are others in %s, and --prices takes a list of them", strings.Join(c.Elsewhere, ", "))
+	}
+	line("Cost", fmt.Sprintf("%s (requests %s, KMS %s, retrieval %s, early end %s), by the prices of %s in %s%s",
+		e.money(c.Total), e.money(c.Requests), e.money(c.KMS), e.money(c.Retrieval), e.money(c.EarlyDeletion), c.PricesOf, c.Region, elsewhere))
 	if e.RequestsPerSecond > 0 {
 		line("Duration", fmt.Sprintf("%s at %s a second", span(e.Seconds), count(uint64(e.RequestsPerSecond), "request")))
 	}

@@ -178,7 +178,7 @@ func (j *Job) planShards(ctx context.Context, opt *PlanOptions) (*planner.Estima
 		return nil, jobUnusable(err)
 	}
 	defer r.Close()
-	est, err := j.estimate(&j.Division.learnt, r.Rows, opt)
+	est, err := j.estimateOfShards(r, opt)
 	if err == nil {
 		j.keep(estimateName, est, opt.Log)
 	}
