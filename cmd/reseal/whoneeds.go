@@ -57,29 +57,21 @@ func (f *whoNeedsFlags) Question(cmd *cobra.Command, args []string) (q job.KeyQu
 	if len(args) == 0 {
 		return q, unusable(cmd.Name()+": KEY is missing", "name the KMS key by its ID, ARN or alias, and what to look at: who-needs KEY s3://BUCKET")
 	}
-	q = job.KeyQuestion{Key: args[0], AllBuckets: f.source.all, Patterns: f.source.patterns, Connection: f.conn.Connection}
+	q = job.KeyQuestion{Key: args[0], Connection: f.conn.Connection}
+	src, err := f.source.Source(args[1:])
 	switch {
-	case f.source.all && (len(args) > 1 || f.source.manifest != ""):
-		return q, unusable("SOURCE and --all-buckets were both given", "name one of them")
-	case !f.source.all && len(f.source.patterns) > 0:
-		return q, unusable("--include-bucket and --exclude-bucket belong to --all-buckets", "leave them out, or add --all-buckets")
-	case f.source.all:
-		return q, nil
-	case len(args) == 1 && f.source.manifest == "":
+	case err != nil:
+		return q, err
+	case !src.Given():
 		return q, unusable(cmd.Name()+": nothing to look at was named", "name it as s3://BUCKET[/PREFIX], once or several times, or say --all-buckets")
-	case len(args) == 1:
-		args = append(args, "")
-	}
-	for _, arg := range args[1:] {
-		var named []string
-		if arg != "" {
-			named = []string{arg}
+	case src.AllBuckets:
+		q.AllBuckets, q.Patterns = true, src.Buckets
+	case len(src.Several) > 0:
+		for _, p := range src.Several {
+			q.Sources = append(q.Sources, job.Source{Bucket: p.Bucket, Prefix: p.Prefix})
 		}
-		src, err := f.source.Source(named)
-		if err != nil {
-			return q, err
-		}
-		q.Sources = append(q.Sources, src)
+	default:
+		q.Sources = []job.Source{src}
 	}
 	return q, nil
 }

@@ -70,11 +70,11 @@ func Audit(ctx context.Context, spec Spec, opt AuditOptions) (*planner.Audit, er
 	sum := &planner.Audit{ByEncryption: []planner.AuditRow{}}
 	for _, p := range places {
 		one := spec
-		one.Source = Source{Bucket: p.Bucket, Prefix: p.Prefix}
+		one.Source = p.source()
 		found, err := auditOne(ctx, store, reads, &one, &opt)
 		switch {
 		case err == nil:
-		case ctx.Err() != nil, !ofOnePlace(err), object.ClassOf(err) == object.ClassNoBucket && !spec.Source.AllBuckets:
+		case spec.Source.endsWith(ctx, err):
 			return nil, err
 		default:
 			found = &planner.Audit{ByEncryption: []planner.AuditRow{}, Unread: err.Error()}

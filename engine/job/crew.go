@@ -310,7 +310,9 @@ func (j *Job) runShards(ctx context.Context, opt Options) (*report.Summary, erro
 		cause = fmt.Errorf("%s of %s are at work in other processes since this run began (the first is shard %d); "+
 			"reseal status shows them; run again when they have ended", report.Count(uint64(len(busy)), "shard"), j.Dir, busy[0])
 	}
-	cause = cmp.Or(cause, c.failed)
+	if cause == nil && c.failed != nil {
+		cause = c.placeFailed()
+	}
 	if cause != nil && !c.begun {
 		return nil, cause
 	}

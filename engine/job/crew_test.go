@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"testing"
 
@@ -117,5 +118,18 @@ func TestWaitingForReadersEnds(t *testing.T) {
 				t.Errorf("it ended by %v", err)
 			}
 		})
+	}
+}
+
+// TestAPlaceThatIsRefused: once others were worked on, a place that is refused is no refusal
+// of the job, of which nothing would have been touched.
+func TestAPlaceThatIsRefused(t *testing.T) {
+	for _, begun := range []bool{false, true} {
+		c := &crew{begun: begun, failed: fmt.Errorf("shard 1: %w", unusable("the store cannot be trusted", "ask it"))}
+		err := c.placeFailed()
+		var refused *UnusableError
+		if errors.As(err, &refused) == begun || err.Error() != c.failed.Error() {
+			t.Errorf("begun %v: %v", begun, err)
+		}
 	}
 }

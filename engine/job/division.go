@@ -199,7 +199,7 @@ func (j *Job) Shard(index int) (*Job, error) {
 	s := &Job{Dir: filepath.Join(j.Dir, shardsName, fmt.Sprintf("%04d", index)), ID: j.ID, Begun: j.Begun, Spec: j.Spec, Policy: j.Policy,
 		Part: &d.Shards[index], whole: j, begun: true, ground: j.ground}
 	if p := s.Part; p.Bucket != "" {
-		s.Spec.Source = Source{Bucket: p.Bucket, Prefix: p.Prefix}
+		s.Spec.Source = p.place().source()
 	}
 	s.digest = j.shardDigest(index)
 	return s, nil

@@ -102,10 +102,8 @@ func (s *session) dividePlaces(ctx context.Context, n int) (*Division, error) {
 			switch {
 			case errs[i] == nil:
 				found[i].Learnt = &at.learnt
-			case !ofOnePlace(errs[i]) || gctx.Err() != nil:
+			case s.job.Spec.Source.endsWith(gctx, errs[i]):
 				return errs[i]
-			case object.ClassOf(errs[i]) == object.ClassNoBucket && !s.job.Spec.Source.AllBuckets:
-				return errs[i] // a slip of the pen
 			default:
 				s.log.Warn("this place cannot be taken; the job is about the others", "source", p.String(), "error", errs[i])
 				found[i].Unread = errs[i].Error()
@@ -156,7 +154,7 @@ func (s *session) listable(ctx context.Context) error {
 // at is the session as if the job had this place only.
 func (s *session) at(p Place) *session {
 	one := *s.job
-	one.Spec.Source = Source{Bucket: p.Bucket, Prefix: p.Prefix}
+	one.Spec.Source = p.source()
 	return &session{job: &one, opt: s.opt, dir: s.dir, log: s.log, store: s.store, hot: s.hot, to: s.to, toHot: s.toHot, place: &p}
 }
 
@@ -169,6 +167,12 @@ func (s *session) probeNote() string {
 		name += "." + hex.EncodeToString(sum[:8])
 	}
 	return filepath.Join(s.dir, name)
+}
+
+// endsWith says whether what is asked about all places ends with the error of one: it is
+// about the others too, or a bucket was named that is not there, which is a slip of the pen.
+func (src *Source) endsWith(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || !ofOnePlace(err) || object.ClassOf(err) == object.ClassNoBucket && !src.AllBuckets
 }
 
 // ofOnePlace says whether an error may be one of this place only, so that the others are
@@ -186,6 +190,16 @@ func ofOnePlace(err error) bool {
 	var disk *checkpoint.DiskError
 	var locked *checkpoint.LockedError
 	return !errors.As(err, &disk) && !errors.As(err, &locked)
+}
+
+// placeFailed is why a place could not be worked on. Where the others were, it is no refusal
+// to begin any more, which would say that nothing was touched.
+func (c *crew) placeFailed() error {
+	var refused *UnusableError
+	if c.begun && errors.As(c.failed, &refused) {
+		return errors.New(c.failed.Error())
+	}
+	return c.failed
 }
 
 // byPlaces is the division of several places.

@@ -42,6 +42,9 @@ func (p Place) String() string {
 	return "s3://" + p.Bucket + "/" + p.Prefix
 }
 
+// source is a job's that has this place alone.
+func (p Place) source() Source { return Source{Bucket: p.Bucket, Prefix: p.Prefix} }
+
 // overlaps says whether an object can lie in both.
 func (p Place) overlaps(o Place) bool {
 	return p.Bucket == o.Bucket && (strings.HasPrefix(p.Prefix, o.Prefix) || strings.HasPrefix(o.Prefix, p.Prefix))

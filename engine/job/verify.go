@@ -162,7 +162,7 @@ func (v *verifier) work(ctx context.Context, opt *VerifyOptions) error {
 			continue // the verdict tells of it
 		}
 		spec := v.job.Spec
-		spec.Source = Source{Bucket: found.Bucket, Prefix: found.Prefix}
+		spec.Source = found.source()
 		v.at(&found.Place, &spec, found.Learnt)
 		switch err := v.onePlace(ctx, opt); {
 		case err == nil:

@@ -189,18 +189,13 @@ func (w *whoNeeds) sources(ctx context.Context) ([]Source, error) {
 	if !w.q.AllBuckets {
 		return w.q.Sources, nil
 	}
-	names, err := w.store.Buckets(ctx)
-	if err != nil {
-		return nil, err
-	}
+	all := Source{AllBuckets: true, Buckets: w.q.Patterns}
+	places, err := all.places(ctx, w.store)
 	var sources []Source
-	for _, p := range meant(names, w.q.Patterns) {
-		sources = append(sources, Source{Bucket: p.Bucket})
+	for _, p := range places {
+		sources = append(sources, p.source())
 	}
-	if len(sources) == 0 {
-		return nil, unusablef("correct the patterns, or name the buckets", "none of the account's %d buckets is meant", len(names))
-	}
-	return sources, nil
+	return sources, err
 }
 
 // same says whether a key, as an object or a setting shows it, is the one.
