@@ -1,12 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/resealhq/reseal/engine/report"
 	"github.com/resealhq/reseal/engine/s3test"
 )
 
@@ -91,5 +93,34 @@ func TestAPlaceThatFailsLater(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(job, "shards", "0001")); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestStatusOfKilledPlaces: where the process was killed that worked on the first of several
+// places, status tells for how long it was heard of.
+func TestStatusOfKilledPlaces(t *testing.T) {
+	st := newStage(t, s3test.Config{Seed: 10, Latency: map[string]time.Duration{"CopyObject": 20 * time.Millisecond}})
+	for _, name := range []string{"a", "b"} {
+		st.server.CreateBucket(name, s3test.BucketConfig{})
+		for n := range 400 {
+			st.server.Put(name, s3test.Object{Key: fmt.Sprint(name, n), Body: s3test.Bytes("x")})
+		}
+	}
+	job := filepath.Join(t.TempDir(), "job")
+	dying := st.command("run", "s3://a", "s3://b", "--sse", "AES256", "--operation", "copy", "--concurrency", "1", "--job", job)
+	if err := dying.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); st.server.Count("CopyObject") < 100 && time.Now().Before(deadline); {
+		<-time.After(5 * time.Millisecond)
+	}
+	_ = dying.Process.Kill()
+	_ = dying.Wait()
+	var is report.Standing
+	if err := json.Unmarshal([]byte(st.reseal(t, "status", "--job", job, "--json").stdout), &is); err != nil {
+		t.Fatal(err)
+	}
+	if is.State != report.StateStopped || is.ElapsedSeconds < 0 || is.ElapsedSeconds > 600 {
+		t.Errorf("%s after %v s", is.State, is.ElapsedSeconds)
 	}
 }

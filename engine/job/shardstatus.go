@@ -52,6 +52,7 @@ func (s *shardRecord) status() (ShardStatus, report.Standing, error) {
 // statuses are those of all shards, and what they come to.
 func (r *records) statuses() (shards []ShardStatus, all report.Standing, err error) {
 	states := map[string]int{}
+	var last time.Time // that anything was heard of any of them
 	for i := range r.shards {
 		s, now, err := r.shards[i].status()
 		if err != nil {
@@ -60,6 +61,9 @@ func (r *records) statuses() (shards []ShardStatus, all report.Standing, err err
 		shards = append(shards, s)
 		states[s.State]++
 		together(&all, &now, i)
+		if heard := now.Began.Add(time.Duration(now.ElapsedSeconds * float64(time.Second))); heard.After(last) {
+			last = heard
+		}
 	}
 	n := len(shards)
 	switch {
@@ -88,7 +92,7 @@ func (r *records) statuses() (shards []ShardStatus, all report.Standing, err err
 		all.ElapsedSeconds = max(0, time.Since(all.Began).Round(time.Millisecond).Seconds())
 	} else {
 		all.ObjectsPerSecond, all.BytesPerSecond = 0, 0
-		all.ElapsedSeconds = all.Ended.Sub(all.Began).Seconds()
+		all.ElapsedSeconds = last.Sub(all.Began).Seconds()
 	}
 	return shards, all, nil
 }
