@@ -62,6 +62,9 @@ func (s *Store) describe(key, value []byte) (string, error) {
 		c, err := decodeCursor("", value)
 		return fmt.Sprintf("position %q, finished %t", c.Position, c.Finished), err
 	case retryPrefix:
+		if len(value) > 1 && value[1] != 0 {
+			return "to be taken, never sent", nil
+		}
 		return "to be taken again", nil
 	case uploadPrefix:
 		if len(key) == 15 {

@@ -122,7 +122,7 @@ func (s *Store) pushTask(seq uint64, value []byte, doubt bool) error {
 }
 
 // readAgain merges the holes of an earlier process with the tasks that were
-// taken back, both ascending and both in doubt.
+// taken back or entrusted to others, both ascending.
 func (s *Store) readAgain() error {
 	r := &s.reader
 	retry, err := s.retries(r.retry, readAhead)
@@ -131,14 +131,14 @@ func (s *Store) readAgain() error {
 	}
 	more := len(retry) == readAhead
 	for len(r.ahead) < readAhead && len(r.redo)+len(retry) > 0 {
-		var seq uint64
+		seq, doubt := uint64(0), true
 		switch {
 		case len(retry) == 0 && more:
 			return nil // the next retry may come before the next hole
-		case len(retry) == 0 || len(r.redo) > 0 && r.redo[0] < retry[0]:
+		case len(retry) == 0 || len(r.redo) > 0 && r.redo[0] < retry[0].seq:
 			seq, r.redo = r.redo[0], r.redo[1:]
 		default:
-			seq, retry = retry[0], retry[1:]
+			seq, doubt, retry = retry[0].seq, retry[0].doubt, retry[1:]
 			r.retry = seq + 1
 		}
 		v, ok, err := s.get(seqKey(planPrefix, seq))
@@ -148,7 +148,7 @@ func (s *Store) readAgain() error {
 		if !ok {
 			return s.damaged("p/", &corruptError{"a task to take again is not in the plan"})
 		}
-		if err := s.pushTask(seq, v, true); err != nil {
+		if err := s.pushTask(seq, v, doubt); err != nil {
 			return err
 		}
 	}

@@ -59,7 +59,7 @@ func (s *Store) takeBack(outcomes []object.Outcome) error {
 		for i := range outcomes {
 			o := &outcomes[i]
 			_ = t.Delete(seqKey(outcomePrefix, o.Seq), nil)
-			_ = t.Set(seqKey(retryPrefix, o.Seq), []byte{valueVersion}, nil)
+			_ = t.Set(seqKey(retryPrefix, o.Seq), inDoubt, nil)
 			f := factOf(o)
 			t.counts.count(&f, o.Seq, -1)
 		}
@@ -67,19 +67,25 @@ func (s *Store) takeBack(outcomes []object.Outcome) error {
 	}})
 }
 
-// retries are up to n tasks that were taken back, from seq on.
-func (s *Store) retries(seq uint64, n int) (seqs []uint64, err error) {
+// retry is a task in r/.
+type retry struct {
+	seq   uint64
+	doubt bool
+}
+
+// retries are up to n tasks that were taken back or entrusted to others, from seq on.
+func (s *Store) retries(seq uint64, n int) (found []retry, err error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: seqKey(retryPrefix, seq), UpperBound: prefixEnd(retryPrefix)})
 	if err != nil {
 		return nil, &DiskError{s.dir, err}
 	}
-	for it.First(); it.Valid() && len(seqs) < n; it.Next() {
+	for it.First(); it.Valid() && len(found) < n; it.Next() {
 		if q, ok := seqOf(it.Key()); ok {
-			seqs = append(seqs, q)
+			found = append(found, retry{q, sentBefore(it)})
 		}
 	}
 	if err := it.Close(); err != nil {
 		return nil, &DiskError{s.dir, err}
 	}
-	return seqs, nil
+	return found, nil
 }
