@@ -25,6 +25,7 @@ type prunedBucket struct {
 	*bed
 	first  map[string]string // the version of each key that the job copied
 	held   map[string]bool
+	mixed  bool // others write every other object under SSE-S3
 	mu     sync.Mutex
 	others map[string]bool // versions that others made since, and their delete markers
 }
@@ -146,7 +147,11 @@ func (b *prunedBucket) write(me int, stop <-chan struct{}) {
 			}
 			version = out.VersionId
 		} else {
-			out, err := b.client.PutObject(b.Context(), &s3.PutObjectInput{Bucket: &b.bucket, Key: &key, Body: bytes.NewReader(fmt.Appendf(nil, "%s, version %d", key, r.IntN(3)))})
+			in := &s3.PutObjectInput{Bucket: &b.bucket, Key: &key, Body: bytes.NewReader(fmt.Appendf(nil, "%s, version %d", key, r.IntN(3)))}
+			if b.mixed && r.IntN(2) == 0 {
+				in.ServerSideEncryption = types.ServerSideEncryptionAes256
+			}
+			out, err := b.client.PutObject(b.Context(), in)
 			if err != nil {
 				b.Error(err)
 				return

@@ -17,6 +17,9 @@ import (
 type pruneFlags struct {
 	dir, output string
 	yes         bool
+	versions    oneOf
+	markers     bool
+	selection   selectionFlags
 	target      targetFlags // the places of customer keys only
 	how         howFlags
 	out         outputFlags
@@ -35,15 +38,25 @@ A version goes only where the store shows, twice, that the current version is th
 this job wrote, encrypted as it was meant to be; that the version below it is the one that
 was planned and copied; and that no retention and no hold locks it. Where another client has
 written or deleted the object since, nothing of it is touched. Killed at any instant, the
-same command goes on.`,
+same command goes on.
+
+With --versions noncurrent it takes the noncurrent versions under the job's source that the
+selection flags choose, whoever made them. One goes only where the store shows, twice, that
+the object's current version is another one and under the job's target, and that nothing
+locks the old one. What is under the target's own key is never taken.`,
 		Example: `  reseal prune --job ~/jobs/bucket -o prune.csv          # says what would be deleted
-  reseal prune --job ~/jobs/bucket --yes -o prune.csv    # deletes it`,
+  reseal prune --job ~/jobs/bucket --yes -o prune.csv    # deletes it
+  reseal prune --job ~/jobs/bucket --versions noncurrent --only-encryption none   # old versions that nobody encrypted`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.prune(cmd, &f) },
 	}
 	set := cmd.Flags()
 	addJobDir(set, &f.dir)
 	set.BoolVar(&f.yes, "yes", false, "delete; without it nothing is changed")
+	f.versions = oneOf{allowed: []string{"noncurrent"}}
+	set.Var(&f.versions, "versions", "take the noncurrent versions that are selected, and not those that copies of the job left behind")
+	set.BoolVar(&f.markers, "deleted-objects", false, "with --versions noncurrent: also the versions of objects that were deleted, of which nothing is left then")
+	f.selection.addObjectFlags(set)
 	set.StringVarP(&f.output, "output", "o", "", "write one row a version to a CSV file")
 	set.StringVar(&f.target.keyFile, "sse-c-key-file", "", "where the job's new customer key is now")
 	f.target.addSourceKeyFlag(set)
@@ -64,7 +77,10 @@ func (a *app) prune(cmd *cobra.Command, f *pruneFlags) error {
 	if err != nil {
 		return err
 	}
-	o := job.PruneOptions{Options: job.Options{Limits: limits, Log: f.out.log(a.stderr), Version: readVersion().Version}, Delete: f.yes}
+	o := job.PruneOptions{OverMarkers: f.markers, Options: job.Options{Limits: limits, Log: f.out.log(a.stderr), Version: readVersion().Version}, Delete: f.yes}
+	if err := f.choose(cmd, &o); err != nil {
+		return err
+	}
 	var done *job.Pruned
 	var cause error // the rows of what was done until then are worth having
 	work := func(w io.Writer) error {
@@ -98,6 +114,25 @@ func (a *app) prune(cmd *cobra.Command, f *pruneFlags) error {
 	return nil
 }
 
+// choose sets what is to be looked at. Selecting among versions that copies of the job left
+// behind has no meaning yet.
+func (f *pruneFlags) choose(cmd *cobra.Command, o *job.PruneOptions) error {
+	if f.versions.value == "noncurrent" {
+		chosen := f.selection.Selection()
+		o.Noncurrent = &chosen
+		return nil
+	}
+	for _, name := range selectionNames {
+		if cmd.Flags().Changed(name) {
+			return unusable("--"+name+" was given without --versions noncurrent", "add that, or leave it out")
+		}
+	}
+	if f.markers {
+		return unusable("--deleted-objects was given without --versions noncurrent", "add that, or leave it out")
+	}
+	return nil
+}
+
 // keptError ends a prune that left versions where they are: exit code 3.
 type keptError struct{ *job.Pruned }
 
@@ -107,6 +142,10 @@ func (e *keptError) Error() string {
 
 func (a *app) printPruned(d *job.Pruned) error {
 	w := table(a.stdout)
+	whose := "that copies of this job left behind"
+	if d.Noncurrent {
+		whose = "noncurrent, and selected"
+	}
 	size := humanize.IBytes(uint64(max(0, d.Bytes)))
 	for _, row := range []struct {
 		name string
@@ -114,7 +153,7 @@ func (a *app) printPruned(d *job.Pruned) error {
 		note string
 		show bool
 	}{
-		{"old versions", d.Versions, "that copies of this job left behind", true},
+		{"old versions", d.Versions, whose, true},
 		{"would be deleted", d.WouldDelete, size, d.Dry},
 		{"deleted", d.Deleted, deletedNote(d, size), d.Deleted > 0 || !d.Dry},
 		{"gone", d.Gone, "deleted by somebody else", d.Gone > 0},
@@ -134,7 +173,11 @@ func (a *app) printPruned(d *job.Pruned) error {
 	if !d.Dry || d.WouldDelete == 0 || !d.Complete {
 		return nil
 	}
-	_, err := fmt.Fprintf(a.stdout, "nothing was changed. `reseal prune --job %s --yes` deletes %s, for good\n", d.Job, plural(d.WouldDelete, "version"))
+	how := fmt.Sprintf("`reseal prune --job %s --yes`", d.Job)
+	if d.Noncurrent {
+		how = "the same command with --yes"
+	}
+	_, err := fmt.Fprintf(a.stdout, "nothing was changed. %s deletes %s, for good\n", how, plural(d.WouldDelete, "version"))
 	return err
 }
 

@@ -22,6 +22,16 @@ type selectionFlags struct {
 
 func (s *selectionFlags) AddFlags(f *pflag.FlagSet) {
 	s.versions = oneOf{value: "current", allowed: []string{"current", "all"}}
+	s.addObjectFlags(f)
+	f.StringSliceVar(&s.onlyClientSide, "only-client-side", nil, "only objects with these envelopes of client-side encryption: none, v1, v2, v3, instruction, wrap=NAME")
+	f.Var(&s.versions, "versions", "which versions of an object")
+}
+
+// selectionNames are the flags that choose among objects and versions alike.
+var selectionNames = []string{"include", "exclude", "min-size", "max-size", "modified-before", "modified-after", "only-encryption", "only-storage-class", "limit"}
+
+// addObjectFlags adds those.
+func (s *selectionFlags) addObjectFlags(f *pflag.FlagSet) {
 	f.Var(&patternFlag{include: true, rules: &s.patterns}, "include", "take keys that match; of several --include and --exclude the last that matches decides")
 	f.Var(&patternFlag{rules: &s.patterns}, "exclude", "pass over keys that match")
 	f.Var(&s.minSize, "min-size", "pass over smaller objects, for example 64MiB")
@@ -29,9 +39,7 @@ func (s *selectionFlags) AddFlags(f *pflag.FlagSet) {
 	f.Var(&s.before, "modified-before", "only objects last modified before: RFC 3339, or an age such as 30d")
 	f.Var(&s.after, "modified-after", "only objects last modified after: RFC 3339, or an age such as 30d")
 	f.StringSliceVar(&s.onlyEncryption, "only-encryption", nil, "only objects under these: none, sse-s3, sse-kms, sse-kms=KEY, dsse-kms, sse-c")
-	f.StringSliceVar(&s.onlyClientSide, "only-client-side", nil, "only objects with these envelopes of client-side encryption: none, v1, v2, v3, instruction, wrap=NAME")
 	f.StringSliceVar(&s.onlyClass, "only-storage-class", nil, "only objects of these storage classes")
-	f.Var(&s.versions, "versions", "which versions of an object")
 	f.Int64Var(&s.limit, "limit", 0, "stop after this many objects; 0 for no limit")
 }
 

@@ -225,7 +225,7 @@ func (p *printer) next(k *job.KeyAnswer, at *job.KeyPlace) {
 		p.line("  next: reseal run %s --only-encryption sse-kms=%s --sse aws:kms --sse-kms-key-id NEW-KEY --job DIR", source, key)
 	}
 	if at.Noncurrent.Objects > 0 {
-		p.line("  next: the noncurrent versions: `reseal run --versions all` where the store updates a version in place, else delete them when they may go")
+		p.line("  next: the noncurrent versions: `reseal run --versions all` where the store updates a version in place, else `reseal prune --job DIR --versions noncurrent --only-encryption sse-kms=%s`, once the current ones are under another key", key)
 	}
 	for _, s := range at.Settings {
 		if s == "the default encryption" {

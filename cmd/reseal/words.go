@@ -62,6 +62,8 @@ var flags = []string{
 	"Limits.RequestsPerSecond", "--max-requests-per-second",
 	"Limits.StopAfter", "--stop-after",
 	"Limits.MaxFailures", "--max-failures",
+	"PruneOptions.Noncurrent", "--versions noncurrent",
+	"PruneOptions.OverMarkers", "--deleted-objects",
 	"AuditOptions.Sample", "--sample",
 	"ExamineOptions.ProbePrefix", "--probe",
 	"Examine tells", "`reseal doctor` tells",

@@ -26,11 +26,13 @@ const (
 	runName        = "run.json"
 	paceName       = "pace.json"
 	pruneName      = "prune.record"
-	historyName    = "history.jsonl"
-	verifiedName   = "verified.json"
-	estimateName   = "estimate.json"
-	probeName      = fileName + ".probe" // may be there before the job is
-	claimName      = fileName + ".claim" // is there before the job is
+	// Of selected noncurrent versions; see versionRecord.
+	pruneVersionsName = "prune.versions"
+	historyName       = "history.jsonl"
+	verifiedName      = "verified.json"
+	estimateName      = "estimate.json"
+	probeName         = fileName + ".probe" // may be there before the job is
+	claimName         = fileName + ".claim" // is there before the job is
 )
 
 const format = 1

@@ -115,7 +115,9 @@ func jobUnusable(err error) error {
 	switch {
 	case errors.As(err, &locked):
 		return &UnusableError{What: err.Error(), told: locked}
-	case errors.As(err, &mismatch), errors.As(err, &format), errors.As(err, &disk), errors.Is(err, checkpoint.ErrNoStore):
+	case errors.Is(err, checkpoint.ErrNoStore):
+		return &UnusableError{What: err.Error(), told: checkpoint.ErrNoStore}
+	case errors.As(err, &mismatch), errors.As(err, &format), errors.As(err, &disk):
 		return &UnusableError{What: err.Error(), Err: nil}
 	}
 	return err

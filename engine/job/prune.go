@@ -16,7 +16,14 @@ type PruneOptions struct {
 	Options
 	// Delete does it. Without it nothing is changed, and everything is told.
 	Delete bool
-	// Rows gets one row a version that a copy of the job left behind, as CSV.
+	// Noncurrent, where set, takes the noncurrent versions under the job's source that it
+	// selects, whoever made them, in place of those that copies of the job left behind.
+	// Its Versions and OnlyClientSide are not used.
+	Noncurrent *Selection
+	// OverMarkers takes with Noncurrent also the versions of objects that were deleted,
+	// so that a delete marker is all that is left of them.
+	OverMarkers bool
+	// Rows gets one row a version that was looked at, as CSV.
 	Rows io.Writer
 }
 
@@ -40,6 +47,7 @@ const (
 	KeptUnnamed    = "no-version-id" // the job was not told which version it wrote
 	KeptUnread     = "not-readable"  // the old version or its lock cannot be looked at
 	KeptTooOld     = "not-in-plan"   // the plan does not tell which version was copied
+	KeptCurrent    = "current"       // it has become the current version
 )
 
 // Pruned is what a prune did, or would do.
@@ -47,7 +55,10 @@ type Pruned struct {
 	Job string `json:"job"`
 	// Dry: nothing was to be changed.
 	Dry bool `json:"dry"`
-	// Versions that copies of the job left behind, and what became of them.
+	// Noncurrent: the versions were selected, and are not those of the job's copies.
+	Noncurrent bool `json:"noncurrent,omitempty"`
+	// Versions that copies of the job left behind, or that were selected, and what became
+	// of them.
 	Versions    uint64 `json:"versions"`
 	WouldDelete uint64 `json:"would_delete"`
 	Deleted     uint64 `json:"deleted"`
@@ -75,10 +86,12 @@ type Pruned struct {
 // planned and copied; and that nothing locks that. Everything else is left where it
 // is, with the reason. A prune that was killed goes on where it was.
 //
+// With Noncurrent see versionPruner: what has to be proved is the current version.
+//
 // With an error that is about all of them comes what was done until then.
 func (j *Job) Prune(ctx context.Context, opt PruneOptions) (_ *Pruned, err error) {
 	opt.setDefaults()
-	if err := errors.Join(opt.Limits.Validate(), j.prunable()); err != nil {
+	if err := errors.Join(opt.Limits.Validate(), j.prunable(), opt.selectable(j)); err != nil {
 		return nil, err
 	}
 	if j.Division != nil {
@@ -97,22 +110,36 @@ func (j *Job) Prune(ctx context.Context, opt PruneOptions) (_ *Pruned, err error
 		return nil, err
 	}
 	defer v.store.Close()
-	p := &pruner{verifier: v, opt: &opt, began: time.Now()}
-	p.result = Pruned{Job: j.Dir, Dry: !opt.Delete, Reasons: map[string]uint64{}}
 	if err := reach(ctx, v.store, v.learnt.Bucket, j.Spec.Source.Prefix); err != nil {
 		return nil, err
+	}
+	p := &pruner{verifier: v, opt: &opt, began: time.Now()}
+	p.result = Pruned{Job: j.Dir, Dry: !opt.Delete, Noncurrent: opt.Noncurrent != nil, Reasons: map[string]uint64{}}
+	work, err := p.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.journal.Close()) }()
+	err = work(ctx)
+	p.result.Seconds = time.Since(p.began).Seconds()
+	p.result.Complete = err == nil
+	return &p.result, err
+}
+
+// open looks at the settings and opens the record of what was pruned before. What it gives
+// does the work.
+func (p *pruner) open(ctx context.Context) (work func(context.Context) error, err error) {
+	if p.opt.Noncurrent != nil {
+		return p.openVersions(ctx)
 	}
 	if err := p.settings(ctx); err != nil {
 		return nil, err
 	}
-	if p.record, err = openPruneRecord(j, points.Totals().Planned.Objects, opt.Delete); err != nil {
+	if p.record, err = openPruneRecord(p.job, p.points.Totals().Planned.Objects, p.opt.Delete); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, p.record.Close()) }()
-	err = p.work(ctx)
-	p.result.Seconds = time.Since(p.began).Seconds()
-	p.result.Complete = err == nil
-	return &p.result, err
+	p.rule, p.journal = p, p.record
+	return p.work, nil
 }
 
 // prunable refuses a job that leaves no version behind that it could answer for.
@@ -134,15 +161,25 @@ func (p *pruner) settings(ctx context.Context) (err error) {
 	if was != object.VersioningEnabled {
 		return unusablef("there is nothing to do", "versioning of s3://%s was %s when the job began, so that its copies left no version behind that could be named", p.learnt.Bucket, was)
 	}
+	if err := p.knownSettings(ctx); err != nil {
+		return err
+	}
+	if p.facts.Versioning != was {
+		return unusablef("look at who changed it and why; enable it again, or delete old versions by a lifecycle rule",
+			"versioning of s3://%s was enabled when the job began and is %s now", p.learnt.Bucket, p.facts.Versioning)
+	}
+	return nil
+}
+
+// knownSettings refuses a bucket that does not tell whether it keeps versions, and whether
+// it locks them.
+func (p *pruner) knownSettings(ctx context.Context) (err error) {
 	if p.facts, err = p.store.BucketFacts(ctx, p.learnt.Bucket); err != nil {
 		return err
 	}
 	switch {
 	case p.facts.Versioning == object.VersioningUnknown:
 		return unusable("whether s3://"+p.learnt.Bucket+" keeps versions is not known", "grant s3:GetBucketVersioning")
-	case p.facts.Versioning != was:
-		return unusablef("look at who changed it and why; enable it again, or delete old versions by a lifecycle rule",
-			"versioning of s3://%s was enabled when the job began and is %s now", p.learnt.Bucket, p.facts.Versioning)
 	case p.facts.ObjectLock == object.Unknown:
 		return unusable("whether s3://"+p.learnt.Bucket+" locks objects is not known", "grant s3:GetBucketObjectLockConfiguration")
 	}

@@ -93,13 +93,15 @@ func (p *pruner) intendedThere(ctx context.Context, c *candidate) (bool, error) 
 	switch _, err := p.head(ctx, c.old, c.outcome.Before.Type); {
 	case object.ClassOf(err) == object.ClassGone:
 		c.earlier = true
-		c.deletedNow("an earlier prune of this job was about to delete it, and it is not there any more")
+		c.deletedNow(deletedEarlier)
 		return false, nil
 	case err != nil:
 		return false, p.aboutOne(ctx, c, KeptUnread, "the old version cannot be read", err)
 	}
 	return true, nil
 }
+
+const deletedEarlier = "an earlier prune of this job was about to delete it, and it is not there any more"
 
 // same is the version if it is the one that the plan saw. An equal ETag alone would
 // mean a version of the same bytes too, whoever wrote it.
@@ -134,6 +136,33 @@ func (p *pruner) mayGo(ctx context.Context, c *candidate) error {
 		c.keep(KeptOther, "the version below the job's own has the ETag %s and %d bytes, and what was copied %s and %d", h.ETag, h.Size, c.outcome.ETagBefore, c.outcome.Size)
 		return nil
 	}
+	if ok, err := p.unlocked(ctx, c, &h); !ok {
+		return err
+	}
+	if ok, err := p.copied(ctx, c, &h); !ok {
+		return err
+	}
+	c.state, c.reason, c.message = PruneWould, "", ""
+	return nil
+}
+
+// harmed says whether the job's own version is not the current one any more.
+func (p *pruner) harmed(ctx context.Context, c *candidate) (string, error) {
+	ok, err := p.stands(ctx, c)
+	if err != nil || ok {
+		return "", err
+	}
+	return c.message, nil
+}
+
+// listed says whether the version is the one below the job's own still.
+func (p *pruner) listed(ctx context.Context, c *candidate) (bool, error) {
+	below, err := p.below(ctx, c)
+	return below != nil && below.VersionID == c.old.VersionID, err
+}
+
+// unlocked keeps a version that anything locks, and one of which that cannot be read.
+func (p *pruner) unlocked(ctx context.Context, c *candidate, h *object.Head) (bool, error) {
 	locked := lockOf(h.LockMode, h.RetainUntil, h.LegalHold, h.EventHold)
 	if locked == "" && p.facts.ObjectLock != object.No {
 		var mode string
@@ -144,19 +173,14 @@ func (p *pruner) mayGo(ctx context.Context, c *candidate) error {
 			return err
 		})
 		if err != nil {
-			return p.aboutOne(ctx, c, KeptUnread, "whether it is locked cannot be read", err)
+			return false, p.aboutOne(ctx, c, KeptUnread, "whether it is locked cannot be read", err)
 		}
 		locked = lockOf(mode, until, hold, false)
 	}
 	if locked != "" {
 		c.keep(KeptLocked, "%s", locked)
-		return nil
 	}
-	if ok, err := p.copied(ctx, c, &h); !ok {
-		return err
-	}
-	c.state, c.reason, c.message = PruneWould, "", ""
-	return nil
+	return locked == "", nil
 }
 
 // clocksDiffer is how far this machine's clock may be ahead of the store's, where a

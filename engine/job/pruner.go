@@ -20,20 +20,49 @@ import (
 // be deleted, of which the next prune says whether they are there.
 type pruner struct {
 	*verifier
-	opt    *PruneOptions
-	facts  object.BucketFacts
-	record *pruneRecord
-	began  time.Time
-	told   time.Time // when the log was last told how far it is
-	out    *csv.Writer
-	result Pruned
+	opt   *PruneOptions
+	facts object.BucketFacts
+	// rule decides what may go, and journal keeps what went; record is the journal of the
+	// versions that copies of the job left behind.
+	rule    pruneRule
+	journal pruneJournal
+	record  *pruneRecord
+	began   time.Time
+	told    time.Time // when the log was last told how far it is
+	out     *csv.Writer
+	result  Pruned
 	// proved: a deletion of this process was looked at, and took away nothing else.
 	proved bool
 	// refused counts the deletions that were refused before any was done.
 	refused int
 }
 
-// candidate is a version that a copy of the job left behind, and what becomes of it.
+// pruneRule decides which versions may go. Its errors concern everything; what concerns one
+// version keeps that.
+type pruneRule interface {
+	// judge looks for the first time. Where the version is one that was not meant, it
+	// leaves no state.
+	judge(context.Context, *candidate) error
+	// stands says whether the current version is proved now, and keeps the old one else.
+	stands(context.Context, *candidate) (bool, error)
+	// mayGo looks at the old version itself, and at its locks.
+	mayGo(context.Context, *candidate) error
+	// harmed says what a deletion has done to the current version; empty for nothing.
+	harmed(context.Context, *candidate) (string, error)
+	// listed says whether the store still lists the old version. It keeps it as unproved
+	// where the listing does not tell.
+	listed(context.Context, *candidate) (bool, error)
+}
+
+// pruneJournal makes durable what is about to be deleted, and what was.
+type pruneJournal interface {
+	intend([]*candidate) error
+	done([]*candidate) error
+	Close() error
+}
+
+// candidate is a version that a copy of the job left behind, or that was selected, and what
+// becomes of it.
 type candidate struct {
 	seq     uint64
 	outcome object.Outcome
@@ -42,6 +71,7 @@ type candidate struct {
 	old object.Ref
 	// intended: an earlier prune recorded that it was about to delete old.
 	intended string
+	recorded bool // this prune has recorded it
 	earlier  bool // an earlier prune deleted it
 	// now is the current version, as last looked at; compared names it and the old one
 	// once their bytes were found to be the same.
@@ -80,12 +110,7 @@ func (c *candidate) current() object.Ref {
 }
 
 func (p *pruner) work(ctx context.Context) error {
-	w := p.opt.Rows
-	if w == nil {
-		w = io.Discard
-	}
-	p.out, p.told = csv.NewWriter(w), time.Now()
-	p.header()
+	p.begin()
 	var batch []*candidate
 	flush := func() error {
 		err := p.batch(ctx, batch)
@@ -120,6 +145,16 @@ func (p *pruner) work(ctx context.Context) error {
 	return errors.Join(err, p.out.Error())
 }
 
+// begin begins the rows.
+func (p *pruner) begin() {
+	w := p.opt.Rows
+	if w == nil {
+		w = io.Discard
+	}
+	p.out, p.told = csv.NewWriter(w), time.Now()
+	p.header()
+}
+
 // batch does some, and writes the rows of all that it came to know.
 func (p *pruner) batch(ctx context.Context, all []*candidate) (err error) {
 	defer func() {
@@ -130,7 +165,7 @@ func (p *pruner) batch(ctx context.Context, all []*candidate) (err error) {
 		}
 		p.tell()
 	}()
-	if err := p.each(ctx, all, p.judge); err != nil || p.result.Dry {
+	if err := p.each(ctx, all, p.rule.judge); err != nil || p.result.Dry {
 		return err
 	}
 	var going []*candidate
@@ -139,10 +174,10 @@ func (p *pruner) batch(ctx context.Context, all []*candidate) (err error) {
 			going = append(going, c)
 		}
 	}
-	if err := p.record.intend(going); err != nil {
+	if err := p.journal.intend(going); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.record.done(all)) }()
+	defer func() { err = errors.Join(err, p.journal.done(all)) }()
 	for !p.proved && len(going) > 0 {
 		if err := p.first(ctx, going[0]); err != nil {
 			return err
@@ -168,15 +203,17 @@ func (p *pruner) first(ctx context.Context, c *candidate) error {
 	}
 	seen := *c
 	seen.intended = "" // what lies there now is to be told
-	ok, err := p.stands(ctx, &seen)
-	var below *object.Object
-	if err == nil && ok {
-		below, err = p.below(ctx, &seen)
+	harm, err := p.rule.harmed(ctx, &seen)
+	listed := false
+	if err == nil && harm == "" {
+		listed, err = p.rule.listed(ctx, &seen)
 	}
 	switch {
 	case err != nil:
 		return err
-	case !ok || seen.state == PruneKept && seen.reason == KeptNewer:
+	case harm != "":
+		return doubt(c, errors.New(harm))
+	case seen.state == PruneKept && seen.reason == KeptNewer:
 		return doubt(c, errors.New(seen.message))
 	}
 	h, err := p.head(ctx, c.old, c.outcome.Before.Type)
@@ -187,7 +224,7 @@ func (p *pruner) first(ctx context.Context, c *candidate) error {
 		p.proved = true
 	case class != object.ClassDenied:
 		return p.aboutOne(ctx, &seen, "", "", err)
-	case below != nil && below.VersionID == c.old.VersionID:
+	case listed:
 		return doubt(c, errors.New("the store answered success, and still lists it"))
 	default: // who may not list objects is not told that one is not there
 		p.proved = seen.reason != KeptUnproved
@@ -199,10 +236,10 @@ func (p *pruner) first(ctx context.Context, c *candidate) error {
 func (p *pruner) remove(ctx context.Context, c *candidate) error {
 	sent := false
 	for range pruneTries {
-		if ok, err := p.stands(ctx, c); !ok {
+		if ok, err := p.rule.stands(ctx, c); !ok {
 			return err
 		}
-		if err := p.mayGo(ctx, c); err != nil || c.state == PruneKept {
+		if err := p.rule.mayGo(ctx, c); err != nil || c.state == PruneKept {
 			return err
 		}
 		if c.state == PruneGone {
@@ -293,6 +330,6 @@ func (p *pruner) tell() {
 	}
 	p.told = time.Now()
 	r := &p.result
-	p.opt.Log.Info("pruning", "versions", r.Versions, "of", p.points.Totals().OldVersions.Objects, "deleted", r.Deleted,
+	p.opt.Log.Info("pruning", "versions", r.Versions, "deleted", r.Deleted,
 		"would_delete", r.WouldDelete, "kept", r.Kept, "failed", r.Failed)
 }

@@ -52,7 +52,7 @@ func openPruneRecord(j *Job, planned uint64, write bool) (_ *pruneRecord, err er
 			_ = f.Close()
 		}
 	}()
-	if err := r.hold(f, path, write); err != nil {
+	if err := holdRecord(f, path, write); err != nil {
 		return nil, err
 	}
 	whole, err := r.read(f, head, planned)
@@ -75,8 +75,8 @@ func openPruneRecord(j *Job, planned uint64, write bool) (_ *pruneRecord, err er
 	return r, nil
 }
 
-// hold refuses a record that others may write, and that another prune holds.
-func (r *pruneRecord) hold(f *os.File, path string, write bool) error {
+// holdRecord refuses a record that others may write, and that another prune holds.
+func holdRecord(f *os.File, path string, write bool) error {
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = errors.New("it is no ordinary file")

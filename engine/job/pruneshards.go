@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -17,13 +18,13 @@ import (
 // them: nobody can prove them.
 // Where a place cannot be looked at, the others are, and the error comes at the end.
 func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error) {
-	all := &Pruned{Job: j.Dir, Dry: !opt.Delete, Reasons: map[string]uint64{}, Complete: true}
+	all := &Pruned{Job: j.Dir, Dry: !opt.Delete, Noncurrent: opt.Noncurrent != nil, Reasons: map[string]uint64{}, Complete: true}
 	began := time.Now()
 	defer func() { all.Seconds = time.Since(began).Seconds() }()
 	var failed error
 	rows := opt.Rows
 	for _, shard := range j.parts() {
-		if was := j.Division.learntOf(shard.Part); j.Division.Kind == ByBuckets && was.Facts.Versioning != object.VersioningEnabled {
+		if was := j.Division.learntOf(shard.Part); opt.Noncurrent == nil && j.Division.Kind == ByBuckets && was.Facts.Versioning != object.VersioningEnabled {
 			if err := all.keepAll(shard, &was.Facts, was.Bucket); err != nil {
 				failed, all.Complete = errors.Join(failed, err), false
 			}
@@ -32,6 +33,9 @@ func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error
 		opt.Rows = rows
 		one, err := shard.Prune(ctx, opt)
 		if errors.Is(err, checkpoint.ErrNoStore) {
+			if opt.Noncurrent != nil { // its versions are there all the same
+				failed, all.Complete = errors.Join(failed, fmt.Errorf("shard %d was not begun, so that what it holds was not looked at; run it first", shard.Part.Index)), false
+			}
 			continue
 		}
 		if one != nil {
