@@ -33,7 +33,7 @@ type rule struct {
 }
 
 // Whoever is compiled into no reseal binary.
-var testCode = []string{"bench/...", "engine/s3test/awsface", "engine/s3test/conformance", "engine/s3test/realserver"}
+var testCode = []string{"bench/...", "engine/s3test/awsface", "engine/s3test/conformance", "engine/s3test/realserver", "engine/s3test/s3control"}
 
 var anyPackage = []string{"cmd/...", "engine/...", "planner/...", "checkpoint/...", "bench/..."}
 

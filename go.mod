@@ -25,6 +25,8 @@ require (
 	golang.org/x/term v0.47.0
 )
 
+require github.com/aws/aws-sdk-go-v2/service/s3control v1.71.1
+
 require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
 	github.com/DataDog/zstd v1.5.7 // indirect
