@@ -47,6 +47,8 @@ type request struct {
 	body   []byte
 	// lent is the body instead, where it is too large to be copied.
 	lent *lentBody
+	// file is the body instead, where it is too large to be held.
+	file *fileBody
 	// kmsKey is set where the store will use that key for the request.
 	kmsKey string
 	// customer is set where the request carries customer key material.
@@ -362,6 +364,8 @@ func (s *Store) build(ctx context.Context, r *request, a Address) (*http.Request
 	hash := emptySHA256
 	if r.lent != nil {
 		req.Body, req.ContentLength, hash = r.lent, r.lent.Size(), r.lent.sha256
+	} else if r.file != nil {
+		req.Body, req.ContentLength, hash = io.NopCloser(r.file), r.file.size, r.file.sha256
 	} else if len(r.body) > 0 {
 		sum := sha256.Sum256(r.body)
 		hash = hex.EncodeToString(sum[:])
