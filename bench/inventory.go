@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"context"
 	"crypto/md5"
@@ -28,8 +29,9 @@ func (c *InventoryConfig) flags(f *flag.FlagSet) {
 	f.StringVar(&c.Dir, "dir", "", "where files and jobs are kept while they run")
 }
 
-// RunInventory measures rows a second, CPU and memory of `reseal plan` from an
-// S3 Inventory in CSV, from a Batch Operations CSV and from a list of keys.
+// RunInventory measures rows a second, CPU, memory and HEADs of `reseal plan` from an
+// S3 Inventory in CSV, from a Batch Operations CSV, from a list of keys, and from what
+// Athena writes of S3 Metadata's live inventory, which alone tells the KMS key.
 func RunInventory(ctx context.Context, c InventoryConfig, log io.Writer) (*Table, error) {
 	return withNull(ctx, func(server *nullProcess, b *builder) (*Table, error) { return c.run(ctx, server, b, log) })
 }
@@ -40,8 +42,8 @@ func (c *InventoryConfig) run(ctx context.Context, server *nullProcess, b *build
 		return nil, err
 	}
 	bucket := fmt.Sprintf("n%d", c.Objects)
-	t := &Table{Workload: "inventory", What: "reseal plan from files on the local disk, every row durable at its end",
-		Columns: []Column{{"rows/s", "%.0f", true}, {"CPU µs/row", "%.2f", true}, {"peak RSS MB", "%.1f", false}}}
+	t := &Table{Workload: "inventory", What: "reseal plan from files on the local disk, every selected row durable at its end",
+		Columns: []Column{{"rows/s", "%.0f", true}, {"CPU µs/row", "%.2f", true}, {"peak RSS MB", "%.1f", false}, {"HEADs", "%.0f", false}, {"planned", "%.0f", false}}}
 	err = inDir(c.Dir, func(files string) error {
 		if err := writeSources(files, bucket, c.Objects); err != nil {
 			return err
@@ -53,16 +55,16 @@ func (c *InventoryConfig) run(ctx context.Context, server *nullProcess, b *build
 				return []string{"--manifest", filepath.Join(files, "keys.txt"), "--manifest-format", "keys", "--bucket", bucket}
 			}),
 		}
+		forms = append(forms, liveForms(b, files)...)
 		for round := range c.Rounds {
 			for _, p := range forms {
 				err := inDir(c.Dir, func(dir string) error {
-					w := server.task(bucket, dir)
-					cost, err := run(p.command(ctx, path, w), io.Discard)
+					f, err := c.plan(ctx, server, p, path, bucket, dir)
 					if err != nil {
 						return err
 					}
-					t.add(p.name, "", c.Objects, readingFigures("rows/s", "CPU µs/row", c.Objects, cost))
-					fmt.Fprintf(log, "round %d: %-22s %9.0f rows/s\n", round+1, p.name, float64(c.Objects)/cost.Seconds)
+					t.add(p.name, "", c.Objects/p.share, f)
+					fmt.Fprintf(log, "round %d: %-34s %9.0f rows/s, %7.0f HEADs, %7.0f planned\n", round+1, p.name, f["rows/s"], f["HEADs"], f["planned"])
 					return nil
 				})
 				if err != nil {
@@ -73,6 +75,34 @@ func (c *InventoryConfig) run(ctx context.Context, server *nullProcess, b *build
 		return nil
 	})
 	return t, err
+}
+
+// plan is one plan, with the HEADs that the server was asked meanwhile and the objects that
+// it has.
+func (c *InventoryConfig) plan(ctx context.Context, server *nullProcess, p *participant, path, bucket, dir string) (Figures, error) {
+	before, err := server.Stats()
+	if err != nil {
+		return nil, err
+	}
+	var said bytes.Buffer
+	cost, err := run(p.command(ctx, path, server.task(bucket, dir)), &said)
+	if err != nil {
+		return nil, err
+	}
+	after, err := server.Stats()
+	if err != nil {
+		return nil, err
+	}
+	var plan struct {
+		Total struct{ Objects int } `json:"total"`
+	}
+	if err := json.Unmarshal(said.Bytes(), &plan); err != nil {
+		return nil, fmt.Errorf("%s: %w", said.String(), err)
+	}
+	n := c.Objects / p.share
+	f := readingFigures("rows/s", "CPU µs/row", n, cost)
+	f["HEADs"], f["planned"] = float64(after.minus(before).Head), float64(plan.Total.Objects)
+	return f, p.check(n, f)
 }
 
 // writeSources makes the same objects as an inventory, as a Batch Operations CSV
@@ -93,6 +123,14 @@ func writeSources(dir, bucket string, n int) error {
 	if err := writeLines(filepath.Join(dir, "keys.txt"), false, n, func(w io.Writer, i int) { fmt.Fprintln(w, nullKey(i)) }); err != nil {
 		return err
 	}
+	if err := writeManifest(dir, bucket, "manifest.json", data); err != nil {
+		return err
+	}
+	return writeLive(dir, bucket, n)
+}
+
+// writeManifest names one data file.
+func writeManifest(dir, bucket, name, data string) error {
 	packed, err := os.ReadFile(filepath.Join(dir, data))
 	if err != nil {
 		return err
@@ -105,7 +143,7 @@ func writeSources(dir, bucket string, n int) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "manifest.json"), manifest, 0o644)
+	return os.WriteFile(filepath.Join(dir, name), manifest, 0o644)
 }
 
 func writeLines(path string, pack bool, n int, line func(io.Writer, int)) (err error) {

@@ -55,8 +55,17 @@ type participant struct {
 	env func(t *task) []string
 	// elsewhere is set where it copies to the other bucket.
 	elsewhere bool
+	// verify, where set, refuses figures of n objects that it cannot have.
+	verify func(n int, f Figures) error
 	// own is how it is run where it is more than a process.
 	own func(ctx context.Context, path string, t *task) (Cost, error)
+}
+
+func (p *participant) check(n int, f Figures) error {
+	if p.verify == nil {
+		return nil
+	}
+	return p.verify(n, f)
 }
 
 // command is the participant as a process.

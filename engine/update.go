@@ -29,7 +29,7 @@ func (it *item) update(ctx context.Context) (*object.Outcome, error) {
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return nil, it.orOlderRow(ctx, err)
 		}
 		ctx = retry.Ending(ctx)
 		if h, err = it.run.look.Head(ctx, it.run.cfg.Store.Hot, ref); err != nil {
@@ -49,4 +49,17 @@ func (it *item) update(ctx context.Context) (*object.Outcome, error) {
 		return nil, it.unproved("UpdateObjectEncryption", h)
 	}
 	return it.done(h.ETag, h.Encryption), nil
+}
+
+// orOlderRow finds out that an update was refused because the object is another one by now
+// than its row tells: it is decided on anew then.
+func (it *item) orOlderRow(ctx context.Context, refused error) error {
+	if it.attrs != nil || object.ClassOf(refused) != object.ClassInvalid {
+		return refused
+	}
+	h, err := it.run.look.Head(ctx, it.run.cfg.Store.Hot, it.obj.Ref)
+	if err != nil || h.ETag == it.obj.ETag && h.Encryption.Type == it.obj.Encryption.Type {
+		return refused
+	}
+	return look.ChangedSince("UpdateObjectEncryption", it.obj.Ref)
 }

@@ -3,6 +3,7 @@ package planner
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -41,6 +42,9 @@ type NeedsOptions struct {
 	Inspect    Inspector
 	Inspectors int
 	Locks      bool
+	// Listed says whether the store lists an object still that it did not find. One that it
+	// does could not be asked about; any other was deleted. Nil takes all for deleted.
+	Listed func(context.Context, *object.Object) (bool, error)
 	// Passed is told after every page how many rows were counted. Called by many
 	// goroutines; must not block.
 	Passed func(rows int)
@@ -81,6 +85,9 @@ func (f *needsFinder) page(ctx context.Context, rows []object.Object) error {
 	if err != nil {
 		return err
 	}
+	if err := f.missing(ctx, ask, results); err != nil {
+		return err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range results {
@@ -99,6 +106,27 @@ func (f *needsFinder) page(ctx context.Context, rows []object.Object) error {
 	}
 	if f.opt.Passed != nil {
 		f.opt.Passed(len(rows))
+	}
+	return nil
+}
+
+// missing tells what was deleted from what is listed and not found: that may depend on
+// anything.
+func (f *needsFinder) missing(ctx context.Context, ask []*object.Object, results []inspected) error {
+	for i := range results {
+		r := &results[i]
+		if !r.gone() || f.opt.Listed == nil {
+			continue
+		}
+		there, err := f.opt.Listed(ctx, ask[i])
+		switch {
+		case ctx.Err() != nil || err != nil && concernsTheRun(object.ClassOf(err)):
+			return firstOf(err, context.Cause(ctx))
+		case err != nil:
+			r.err = fmt.Errorf("%s was not found, and whether it is still listed is not known: %w", ask[i].Ref, err)
+		case there:
+			r.err = fmt.Errorf("%s is listed and was not found", ask[i].Ref)
+		}
 	}
 	return nil
 }

@@ -23,3 +23,26 @@ func TestNeedsOfWhatCannotBeAsked(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
+
+// TestNeedsOfWhatIsNotFound: what was deleted since it was listed depends on nothing; what is
+// listed still and not found could not be asked about, and so could what nobody can tell of.
+func TestNeedsOfWhatIsNotFound(t *testing.T) {
+	var rows []object.Object
+	for _, key := range []string{"deleted", "listed", "unlistable"} {
+		rows = append(rows, object.Object{Ref: object.Ref{Bucket: "b", Key: key}, Size: 3})
+	}
+	opt := NeedsOptions{Same: func(string) bool { return true }, Inspectors: 1,
+		Inspect: func(context.Context, *object.Object) (object.Head, error) {
+			return object.Head{}, &object.Error{Class: object.ClassGone, Op: "HeadObject"}
+		},
+		Listed: func(_ context.Context, o *object.Object) (bool, error) {
+			if o.Key == "unlistable" {
+				return false, &object.Error{Class: object.ClassDenied, Op: "ListObjectVersions"}
+			}
+			return o.Key == "listed", nil
+		}}
+	got, err := FindNeeds(t.Context(), &rowsSource{rows: rows, parts: 1, page: 10}, opt)
+	if err != nil || got.Any() || got.Unanswered != 2 || got.Unanswer == nil {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -27,5 +28,31 @@ func TestWhoNeedsInAnotherRegion(t *testing.T) {
 		if s := st.reseal(t, append([]string{"who-needs", "--quiet"}, args...)...); s.code != 0 {
 			t.Errorf("%v: exit code %d\n%s%s", args, s.code, s.stdout, s.stderr)
 		}
+	}
+}
+
+// TestWhoNeedsOfWhatVanished: a version that was deleted between its listing and its HEAD
+// depends on nothing; one that the store lists and does not find is told as not known.
+func TestWhoNeedsOfWhatVanished(t *testing.T) {
+	st := newStage(t, s3test.Config{Seed: 1})
+	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
+	gone := st.put("gone", s3test.Object{Attrs: s3test.Attrs{Encryption: object.Encryption{Type: object.SSEKMS, KMSKeyID: st.keyA}}})
+	st.put("here", s3test.Object{})
+	var once sync.Once
+	st.server.OnRequest(func(r s3test.Request) {
+		if r.Op == "HeadObject" {
+			once.Do(func() { st.server.Remove("b", "gone", gone) })
+		}
+	})
+	if s := st.reseal(t, "who-needs", st.keyA, "s3://b", "--quiet", "--concurrency", "1"); s.code != 0 {
+		t.Errorf("deleted meanwhile: exit code %d\n%s%s", s.code, s.stdout, s.stderr)
+	}
+	st.server.OnRequest(nil)
+	if err := st.server.SetRules(`(If (And Head (Key "here")) (Error 404 NoSuchKey ""))`); err != nil {
+		t.Fatal(err)
+	}
+	s := st.reseal(t, "who-needs", st.keyA, "s3://b", "--quiet")
+	if s.code != 1 || !strings.Contains(s.stdout, "is listed and was not found") {
+		t.Errorf("listed and not found: exit code %d\n%s%s", s.code, s.stdout, s.stderr)
 	}
 }

@@ -122,14 +122,7 @@ func underAnyKey(inspect planner.Inspector) planner.Inspector {
 func auditSource(ctx context.Context, past *pastUnreadable, reads *engine.Reads, spec *Spec, opt *Options) (planner.Source, string, error) {
 	src, store, versions := &spec.Source, past.Store, spec.Selection.Versions == "all"
 	if src.Manifest != "" {
-		if err := refuseFolder(src.Manifest); err != nil {
-			return nil, "", err
-		}
-		opened, err := manifest.Open(ctx, manifest.Options{URI: src.Manifest, Format: manifest.Format(src.ManifestFormat), Bucket: src.Bucket,
-			S3: inventory.Buckets{Store: store}, Stdin: opt.Stdin, TempDir: os.TempDir(), AllVersions: versions})
-		if err == nil {
-			err = reach(ctx, store, opened.Bucket(), "")
-		}
+		opened, err := openAudited(ctx, store, spec, opt)
 		return opened, "", err
 	}
 	if err := reach(ctx, store, src.Bucket, src.Prefix); err != nil {
@@ -141,6 +134,20 @@ func auditSource(ctx context.Context, past *pastUnreadable, reads *engine.Reads,
 		l.Metadata, err = rowsTellTheTruth(ctx, past, reads, src)
 	}
 	return l, src.Prefix, err
+}
+
+// openAudited opens the manifest that is counted.
+func openAudited(ctx context.Context, store *s3store.Store, spec *Spec, opt *Options) (*manifest.Opened, error) {
+	src := &spec.Source
+	if err := refuseFolder(src.Manifest); err != nil {
+		return nil, err
+	}
+	opened, err := manifest.Open(ctx, manifest.Options{URI: src.Manifest, Format: manifest.Format(src.ManifestFormat), Bucket: src.Bucket,
+		S3: inventory.Buckets{Store: store}, Stdin: opt.Stdin, TempDir: os.TempDir(), AllVersions: spec.Selection.Versions == "all"})
+	if err == nil {
+		err = reach(ctx, store, opened.Bucket(), "")
+	}
+	return opened, err
 }
 
 // rowsTellTheTruth compares the first rows of a listing that carries encryption

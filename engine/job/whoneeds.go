@@ -3,7 +3,6 @@ package job
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -206,52 +205,40 @@ func (w *whoNeeds) same(shown string) bool {
 // look finds what depends in one source. Its error ends everything: nobody answers.
 func (w *whoNeeds) look(ctx context.Context, src *Source) (*KeyPlace, error) {
 	p := &KeyPlace{Source: src.String(), Settings: []string{}, NotLooked: []string{}}
-	facts := object.BucketFacts{}
-	if src.Bucket != "" {
-		var err error
-		if facts, err = w.store.BucketFacts(ctx, src.Bucket); err != nil {
-			return p, w.notLooked(ctx, p, "the bucket", err)
-		}
-		if err := w.settings(ctx, src.Bucket, p); err != nil {
-			return p, err
-		}
-		if err := w.otherRegion(ctx, src.Bucket); err != nil {
-			return p, w.notLooked(ctx, p, "the region of the bucket", err)
-		}
-		p.Uploads, err = w.store.OpenUploads(ctx, src.Bucket, src.Prefix)
-		if err := w.notLooked(ctx, p, "uploads under way", err); err != nil {
-			return p, err
-		}
-	}
-	spec := Spec{Source: *src, Connection: w.q.Connection, Selection: Selection{Versions: "current"}}
-	if facts.Versioning != object.VersioningOff {
-		spec.Selection.Versions = "all"
-	}
+	spec := Spec{Source: *src, Connection: w.q.Connection, Selection: Selection{Versions: "all"}}
 	past := &pastUnreadable{Store: w.store}
-	rows, _, err := auditSource(ctx, past, w.reads, &spec, w.opt)
-	if err != nil {
-		return p, w.notLooked(ctx, p, "the objects", err)
+	bucket := src.Bucket
+	var rows planner.Source
+	if src.Manifest != "" {
+		opened, err := openAudited(ctx, past.Store, &spec, w.opt)
+		if err != nil {
+			return p, w.notLooked(ctx, p, "the objects", err)
+		}
+		rows, bucket = opened, opened.Bucket()
 	}
-	found, err := planner.FindNeeds(ctx, rows, planner.NeedsOptions{Same: w.same, Inspect: planner.Inspector(perObject(underAnyKey(w.reads.Inspect))),
-		Inspectors: w.opt.pace().Workers(), Locks: facts.ObjectLock != object.No, StoreKeys: !w.store.IsAWS(), Passed: w.q.Passed})
+	facts, err := w.bucket(ctx, bucket, src.Prefix, p)
+	if err != nil || facts == nil && rows == nil {
+		return p, err
+	}
+	if facts == nil { // what the list names can be looked at all the same
+		facts = &object.BucketFacts{}
+	}
+	if rows == nil {
+		if facts.Versioning == object.VersioningOff {
+			spec.Selection.Versions = "current"
+		}
+		if rows, _, err = auditSource(ctx, past, w.reads, &spec, w.opt); err != nil {
+			return p, w.notLooked(ctx, p, "the objects", err)
+		}
+	}
+	opt := planner.NeedsOptions{Same: w.same, Inspect: planner.Inspector(perObject(underAnyKey(w.reads.Inspect))),
+		Listed: w.listed, Inspectors: w.opt.pace().Workers(), Locks: facts.ObjectLock != object.No, StoreKeys: !w.store.IsAWS(), Passed: w.q.Passed}
+	found, err := planner.FindNeeds(ctx, rows, opt)
 	p.Needs = *found
 	if err == nil {
 		err = past.lost()
 	}
 	return p, w.notLooked(ctx, p, "the objects, all of them", err)
-}
-
-// otherRegion says so where the key is not in the region of a bucket of AWS, whose objects
-// can be under keys of their own region only. A name that is no ARN may be another key there.
-func (w *whoNeeds) otherRegion(ctx context.Context, bucket string) error {
-	if !w.store.IsAWS() || w.answer.ARN == "" || strings.HasPrefix(w.q.Key, "arn:") {
-		return nil
-	}
-	a, err := w.store.Address(ctx, bucket)
-	if err != nil || a.Region == "" || strings.Contains(w.answer.ARN, ":kms:"+a.Region+":") {
-		return err
-	}
-	return errors.New("it is in " + a.Region + ", and " + w.q.Key + " was resolved to " + w.answer.ARN + ", under which nothing there can be; name the key that is meant by its ARN")
 }
 
 // perObject keeps what is wrong with the key of one object from ending everything:
@@ -285,81 +272,6 @@ func (w *whoNeeds) notLooked(ctx context.Context, p *KeyPlace, what string, err 
 	return nil
 }
 
-// settings are those of the bucket that name the key.
-func (w *whoNeeds) settings(ctx context.Context, bucket string, p *KeyPlace) error {
-	note := func(what, key string) error {
-		same, err := w.names(ctx, bucket, key)
-		if same {
-			p.Settings = append(p.Settings, what)
-		}
-		return w.notLooked(ctx, p, what+", which names "+key, err)
-	}
-	unread := func(what string, s s3store.Setting, err error) error {
-		switch {
-		case err != nil || s.Known || s.Unsupported:
-		case s.Denied:
-			err = errors.New("a permission is missing to read it")
-		default:
-			err = errors.New("the store did not tell them")
-		}
-		return w.notLooked(ctx, p, what, err)
-	}
-	def, err := w.store.BucketEncryption(ctx, bucket)
-	if err := unread("the default encryption", def.Setting, err); err != nil {
-		return err
-	}
-	switch key := def.Default.KMSKeyID; {
-	case key != "": // whatever the kind of encryption is called
-		err = note("the default encryption", key)
-	case !w.store.IsAWS() && def.Default.Type.KMS():
-		err = w.notLooked(ctx, p, "the default encryption", errors.New("it names no key, and which one the store takes then it does not tell"))
-	case def.Default.Type.KMS():
-		err = note("the default encryption", "alias/aws/s3")
-	}
-	if err != nil {
-		return err
-	}
-	rules, set, err := w.store.Replication(ctx, bucket)
-	if err := unread("the replication rules", set, err); err != nil {
-		return err
-	}
-	for _, r := range rules {
-		if err := note(fmt.Sprintf("the replication rule %q", r.ID), r.ReplicaKMSKeyID); err != nil {
-			return err
-		}
-	}
-	lists, set, err := w.store.InventoryKeys(ctx, bucket)
-	if err := unread("the inventory configurations", set, err); err != nil {
-		return err
-	}
-	for _, l := range lists {
-		if err := note(fmt.Sprintf("the inventory configuration %q", l.ID), l.KMSKeyID); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// names says whether a setting means the key. Behind an alias may be any key.
-func (w *whoNeeds) names(ctx context.Context, bucket, key string) (bool, error) {
-	if key == "" || w.same(key) {
-		return key != "", nil
-	}
-	if !object.IsKMSAlias(key) || key == "alias/aws/s3" && w.answer.ARN != "" && !w.service {
-		return false, nil
-	}
-	arn, known := w.aliases[bucket+" "+key]
-	if !known {
-		k, err := w.store.ResolveKey(ctx, key)
-		if err != nil {
-			return false, err // also where no KMS can be asked
-		}
-		arn = k.ARN
-		w.aliases[bucket+" "+key] = arn
-	}
-	return arn != "" && w.same(arn), nil
-}
-
 // judge gives the verdict.
 func (w *whoNeeds) judge() {
 	a := w.answer
@@ -380,7 +292,7 @@ func (w *whoNeeds) judge() {
 	}
 	for i := range w.q.Sources {
 		if w.q.Sources[i].Manifest != "" {
-			w.limit("of a manifest: versions that it does not list or that were written since it was made, the settings of its bucket, and uploads under way")
+			w.limit("of a manifest: versions that it does not list, or that were written since it was made")
 			break
 		}
 	}
