@@ -17,13 +17,17 @@ import (
 )
 
 // evidenceFlags are those of report that make evidence of it.
-type evidenceFlags struct{ dir, keyFile, kmsKey string }
+type evidenceFlags struct {
+	dir, keyFile, kmsKey string
+	caller               bool
+}
 
 func (f *evidenceFlags) AddFlags(cmd *cobra.Command) {
 	set := cmd.Flags()
 	set.StringVar(&f.dir, "evidence", "", "write the report as signed evidence into this new folder")
 	set.StringVar(&f.keyFile, "evidence-key-file", "", "sign it with this Ed25519 key (PEM, as `openssl genpkey -algorithm ed25519` makes it)")
 	set.StringVar(&f.kmsKey, "evidence-kms-key-id", "", "sign it with this asymmetric KMS key")
+	set.BoolVar(&f.caller, "evidence-caller", false, "ask STS who makes the evidence, and put the ARN into it")
 }
 
 // write makes the evidence of a job.
@@ -33,7 +37,7 @@ func (f *evidenceFlags) write(ctx context.Context, a *app, j *job.Job) error {
 		return err
 	}
 	defer done()
-	if err := j.Evidence(ctx, f.dir, readVersion().Version, signer); err != nil {
+	if err := j.Evidence(ctx, f.dir, job.EvidenceOptions{Version: readVersion().Version, Caller: f.caller, Signer: signer}); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s\ncheck it: reseal evidence check %s\n", f.dir, f.dir)

@@ -62,6 +62,7 @@ var flags = []string{
 	"Limits.RequestsPerSecond", "--max-requests-per-second",
 	"Limits.StopAfter", "--stop-after",
 	"Limits.MaxFailures", "--max-failures",
+	"EvidenceOptions.Caller", "--evidence-caller",
 	"PruneOptions.Noncurrent", "--versions noncurrent",
 	"PruneOptions.OverMarkers", "--deleted-objects",
 	"AuditOptions.Sample", "--sample",

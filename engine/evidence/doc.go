@@ -5,7 +5,8 @@
 //
 //	report.csv, report.parquet   one row an object
 //	summary.json                 what came of the job
-//	policy.json, identity.json   what was asked for, and who made the evidence
+//	verification.json            what the last verification found, or that there was none
+//	policy.json, identity.json   what was asked for; who ran the job, and who made the evidence
 //	statement.json               an in-toto statement: the SHA-256 of each of these, and the root
 //	                             of a Merkle tree over the rows of report.csv
 //	envelope.json                the statement in a DSSE envelope, signed

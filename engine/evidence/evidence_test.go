@@ -48,7 +48,8 @@ func rowsOf(n int) report.Rows {
 
 func content(n int) *Content {
 	return &Content{Job: "job", Version: "v1", Rows: rowsOf(n), Now: time.Date(2026, 11, 28, 1, 2, 3, 4, time.UTC),
-		Documents: map[string]any{"summary": map[string]int{"planned": n}, "policy": map[string]string{"sse": "AES256"}}}
+		Documents: map[string]any{"summary": map[string]int{"planned": n}, "policy": map[string]string{"sse": "AES256"},
+			"identity": map[string]string{"caller": "arn:aws:iam::111122223333:user/a"}, "verification": map[string]bool{"made": true}}}
 }
 
 func localSigner(t testing.TB) *Local {
@@ -100,7 +101,7 @@ func TestCheckEverySigner(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%T: %v", s, err)
 		}
-		if c.Own || c.Predicate.Rows != 100 || len(c.Subject) != 4 {
+		if c.Own || c.Predicate.Rows != 100 || len(c.Subject) != 6 {
 			t.Errorf("%T: %+v", s, c)
 		}
 		if c, err = Check(dir, nil); err != nil || !c.Own {
@@ -321,17 +322,57 @@ func TestWriteRefuses(t *testing.T) {
 	}
 }
 
-func BenchmarkProofSize(b *testing.B) {
-	dir := filepath.Join(b.TempDir(), "evidence")
-	if err := Write(b.Context(), dir, content(1_000_000), localSigner(b)); err != nil {
-		b.Fatal(err)
+// fullRows are rows with all that a rotation on AWS tells of an object.
+func fullRows(n int) report.Rows {
+	const arn = "arn:aws:kms:eu-central-1:111122223333:key/0a0a0a0a-0000-4000-8000-00000000000"
+	return func(row func(*object.Task, *object.Outcome) error) error {
+		return rowsOf(n)(func(t *object.Task, _ *object.Outcome) error {
+			t.Object.VersionID = "3HL4kqtJlcpXroDTDmJ-rmSpXd3dIbrHY"
+			return row(t, &object.Outcome{Seq: t.Seq, State: object.Done, Operation: object.OpCopy, Size: t.Object.Size, Attempts: 1, RequestID: "17D6B4A1C2E3F405",
+				ETagBefore: "9b2cf535f27731c974343645a3985328", ETagAfter: "5d2cf535f27731c974343645a3985399", NewVersionID: "RmSpXd3dIbrHY3HL4kqtJlcpXroDTDmJ",
+				Before: object.Encryption{Type: object.SSEKMS, KMSKeyID: arn + "1"}, After: object.Encryption{Type: object.SSEKMS, KMSKeyID: arn + "2"},
+				FinishedAt: time.Date(2026, 11, 28, 1, 2, 3, 456789, time.UTC)})
+		})
 	}
-	for b.Loop() {
-		proofs, err := Prove(dir, "b", "plain/777778")
+}
+
+// TestProofOfAMillion builds the evidence of a million rows and proves one of them: in less
+// than two kilobytes, of which no bit can be another one.
+func TestProofOfAMillion(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes a million rows")
+	}
+	const rows, most = 1_000_000, 2000
+	s := localSigner(t)
+	c := content(rows)
+	c.Rows = fullRows(rows)
+	dir := filepath.Join(t.TempDir(), "evidence")
+	if err := Write(t.Context(), dir, c, s); err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := os.ReadFile(filepath.Join(dir, envelopeName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"a,b/0", "plain/777778", "bytes\xff/999999"} {
+		proofs, err := Prove(dir, "b", key)
 		if err != nil || len(proofs) != 1 {
-			b.Fatal(len(proofs), err)
+			t.Fatal(key, len(proofs), err)
 		}
-		data, _ := json.Marshal(proofs[0])
-		b.ReportMetric(float64(len(data)), "proof-bytes")
+		data, err := json.Marshal(&proofs[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%q: %d bytes", key, len(data))
+		if row, err := CheckProof(data, sealed, s.Public()); err != nil || row["key"] != key || len(data) >= most {
+			t.Errorf("%q: %v, %v, %d bytes", key, row, err, len(data))
+		}
+		for i := range data {
+			data[i] ^= 1 << (i % 8)
+			if _, err := CheckProof(data, sealed, s.Public()); err == nil {
+				t.Errorf("%q: bit %d of byte %d is another one, and the proof is believed", key, i%8, i)
+			}
+			data[i] ^= 1 << (i % 8)
+		}
 	}
 }

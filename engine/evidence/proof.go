@@ -73,6 +73,9 @@ func CheckProof(proof, sealed []byte, key crypto.PublicKey) (map[string]string, 
 	if err := d.Decode(&p); err != nil {
 		return nil, fmt.Errorf("it is no proof: %w", err)
 	}
+	if same, err := json.Marshal(&p); err != nil || !bytes.Equal(bytes.TrimSuffix(proof, []byte("\n")), same) {
+		return nil, errors.New("it is not written as proofs are here")
+	}
 	want, err := hashOf(s.Predicate.Root)
 	if err != nil {
 		return nil, err
