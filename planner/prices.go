@@ -18,8 +18,11 @@ type Prices struct {
 	Currency string `json:"currency"`
 	Note     string `json:"note,omitempty"`
 	// KMSPer10000 requests.
-	KMSPer10000 float64               `json:"kms_per_10000"`
-	Classes     map[string]ClassPrice `json:"classes"`
+	KMSPer10000 float64 `json:"kms_per_10000"`
+	// Of S3 Batch Operations: each job, and a million objects in jobs.
+	BatchPerJob     float64               `json:"batch_per_job"`
+	BatchPerMillion float64               `json:"batch_per_million"`
+	Classes         map[string]ClassPrice `json:"classes"`
 }
 
 // ClassPrice is the part of the price list that one storage class has.
@@ -61,7 +64,7 @@ func ParsePrices(data []byte) (*Prices, error) {
 		return nil, errors.New(`the price list: "currency" and the class STANDARD are required`)
 	}
 	for name, c := range p.Classes {
-		for _, v := range []float64{c.PutPer1000, c.GetPer1000, c.StorageGBMonth, c.RetrievalGB, float64(c.MinimumDays), float64(c.MinimumBytes), p.KMSPer10000} {
+		for _, v := range []float64{c.PutPer1000, c.GetPer1000, c.StorageGBMonth, c.RetrievalGB, float64(c.MinimumDays), float64(c.MinimumBytes), p.KMSPer10000, p.BatchPerJob, p.BatchPerMillion} {
 			if v < 0 {
 				return nil, fmt.Errorf("the price list: a price of class %s is negative", name)
 			}

@@ -24,6 +24,7 @@ const (
 	CauseKilled      = "killed"       // it began and has no end
 	CauseWindow      = "window"       // waits for Limits.Window
 	CausePaused      = "paused"       // waits for somebody to resume it
+	CauseSubmitted   = "submitted"    // S3 Batch Operations is at work on it
 	CauseError       = "error"        // any other
 )
 

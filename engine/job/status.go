@@ -20,6 +20,8 @@ type Status struct {
 	Shards []ShardStatus `json:"shards,omitempty"`
 	// Unread are places of the job that could not be taken when it began.
 	Unread []PlaceFound `json:"unread,omitempty"`
+	// Submitted are the jobs of S3 Batch Operations that work on it, or have worked.
+	Submitted []*Submission `json:"submitted,omitempty"`
 
 	Totals object.Totals `json:"-"`
 }
@@ -58,8 +60,28 @@ func (j *Job) Status() (*Status, error) {
 	s := &Status{Totals: points.Totals(), Running: running}
 	s.Summary = report.Summarize(j.Dir, &s.Totals, points.Row)
 	s.Resumed = true
-	s.Standing, s.Live, err = j.now(&s.Totals, running)
+	if s.Standing, s.Live, err = j.now(&s.Totals, running); err == nil {
+		err = s.submitted(j)
+	}
 	return s, err
+}
+
+// submitted adds what was given to others. While they may be at work, the job waits.
+func (s *Status) submitted(j *Job) (err error) {
+	if s.Submitted, err = j.Submissions(); err != nil {
+		return err
+	}
+	open := 0
+	for _, sub := range s.Submitted {
+		if sub.Open() {
+			open++
+		}
+	}
+	if open > 0 {
+		s.State = report.StateWaiting
+		s.Cause = &report.StopCause{Class: CauseSubmitted, Message: report.Count(uint64(open), "job") + " of S3 Batch Operations may be at work on it"}
+	}
+	return nil
 }
 
 // now is where the job is in time, and what the process tells that holds it.

@@ -29,6 +29,9 @@ func (j *Job) Run(ctx context.Context, opt Options) (sum *report.Summary, err er
 	if j.Division != nil {
 		return j.runShards(ctx, opt)
 	}
+	if err := j.refuseSubmitted(); err != nil {
+		return nil, err
+	}
 	opt.setDefaults()
 	w, end, err := j.beginOrAwait(ctx, &opt)
 	if err != nil {
