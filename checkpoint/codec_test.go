@@ -71,7 +71,7 @@ func TestEveryFieldSurvives(t *testing.T) {
 	for round := range 300 {
 		var task object.Task
 		fillAll(reflect.ValueOf(&task).Elem(), r)
-		task.InDoubt, task.Earlier = false, false // not stored, by contract
+		task.InDoubt, task.Earlier, task.Object.Unfit = false, false, object.Unfit{} // not stored, by contract
 		var out object.Outcome
 		fillAll(reflect.ValueOf(&out).Elem(), r)
 		var up object.Upload

@@ -126,6 +126,9 @@ func (it *item) rewrapped(ctx context.Context, h *object.Head) (applied bool, er
 // showsEnvelope says whether an object that was just looked at has the envelope that
 // was written.
 func (it *item) showsEnvelope(ctx context.Context, h *object.Head) (bool, error) {
+	if it.run.cfg.ToFiles { // it has none, and no metadata either
+		return true, nil
+	}
 	if it.anew.metadata != nil {
 		return maps.Equal(h.Metadata, it.anew.metadata), nil
 	}
@@ -153,7 +156,7 @@ func (it *item) provesEnvelope(ctx context.Context, op string, h *object.Head) e
 	if err != nil {
 		return err
 	}
-	if same && sameHeaders(it.attrs, &h.Attributes) && object.SameClass(it.obj.StorageClass, h.StorageClass) {
+	if same && (it.run.cfg.ToFiles || sameHeaders(it.attrs, &h.Attributes) && object.SameClass(it.obj.StorageClass, h.StorageClass)) {
 		it.out.ClientSideAfter = it.anew.shown
 		if it.out.Message == "" && it.anew.underBefore != "" {
 			it.out.Message = "its data key was under " + it.anew.underBefore + " and is under " + it.anew.underAfter

@@ -74,6 +74,13 @@ type Config struct {
 	// where it stays.
 	Reupload *Reupload
 
+	// FromFiles: Source is a folder, whose files have no envelope of client-side
+	// encryption. ToFiles: Store is one, which keeps neither metadata nor encryption.
+	FromFiles, ToFiles bool
+	// DestEmpty: nothing stood where Dest leads when the job began, so that the condition
+	// of each write is enough, and nobody has to look first.
+	DestEmpty bool
+
 	Inspect Inspect
 	Verify  Verify
 	// KeepAnnotations writes annotations again after an operation that drops them, and

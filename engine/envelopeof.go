@@ -13,6 +13,9 @@ import (
 // read then, so every object without a mark is asked for its file. An outcome means
 // that the object is left.
 func (it *item) envelope(ctx context.Context) (cse.Envelope, *object.Outcome, error) {
+	if it.run.cfg.FromFiles {
+		return cse.Envelope{}, nil, nil
+	}
 	e, err := cse.Parse(it.attrs.Metadata)
 	switch {
 	case err != nil:

@@ -138,7 +138,7 @@ func (it *item) clearUp(ctx context.Context) (*object.Outcome, error) {
 	if out, err := it.copiedBefore(ctx); out != nil || err != nil {
 		return out, err
 	}
-	if row := &it.task.Object; it.run.rules.Caps.Update == object.Yes && row.ETag != "" && row.ETag != it.obj.ETag {
+	if row := &it.task.Object; it.run.cfg.Dest.InPlace() && it.run.rules.Caps.Update == object.Yes && row.ETag != "" && row.ETag != it.obj.ETag {
 		return nil, it.overwritten(ctx, &it.obj) // by the update of a process that died
 	}
 	return nil, nil
@@ -255,7 +255,7 @@ func (it *item) mustInspect() bool {
 		return false
 	case it.task.InDoubt, policy == InspectAlways, it.obj.Size < 0, it.obj.ETag == "":
 		return true
-	case policy == InspectNever:
+	case policy == InspectNever, it.run.cfg.ToFiles: // what the row does not tell the reading does
 		return false
 	}
 	// Under SSE-S3 a copy keeps the ETag, so that no condition tells an old plan.
@@ -297,6 +297,9 @@ func (it *item) shown(h *object.Head) {
 // destOccupied looks at the place that --dest names. Nothing there: no outcome.
 // The same object there: already. Anything else: left, never overwritten.
 func (it *item) destOccupied(ctx context.Context) (*object.Outcome, error) {
+	if it.run.cfg.DestEmpty && !it.task.InDoubt && !it.task.Earlier && !it.past.changed {
+		return nil, nil
+	}
 	dest := it.dest()
 	h, err := it.run.look.Head(ctx, it.run.cfg.Store.Hot, dest)
 	if object.ClassOf(err) == object.ClassGone {
@@ -310,18 +313,21 @@ func (it *item) destOccupied(ctx context.Context) (*object.Outcome, error) {
 			return nil, err
 		}
 	}
-	same, err := it.run.look.Same(ctx, &it.obj, it.attrs, it.run.cfg.Store, h)
-	if err != nil {
-		return nil, err
+	same, out, err := it.sameThere(ctx, h)
+	if err != nil || out != nil {
+		return out, err
 	}
 	if !same {
 		return it.left(object.ReasonForeign, "another object stands at "+dest.String()+"; it was not overwritten"), nil
 	}
-	if !it.run.rules.Target.Satisfied(&h.Object) {
+	if w := it.run.cfg.Reupload; (w == nil || !w.KeepsSSE) && !it.run.rules.Target.Satisfied(&h.Object) {
 		return it.left(object.ReasonForeign, "the same object stands at "+dest.String()+" under another encryption; re-encrypt it in place"), nil
 	}
-	out := it.already()
+	out = it.already()
 	out.ETagAfter, out.After = h.ETag, h.Encryption
+	if it.run.cfg.Reupload != nil {
+		out.ClientSideAfter = h.ClientSide
+	}
 	if it.task.InDoubt {
 		out.Reason, out.Message = object.ReasonInDoubt, "the same object stands at "+dest.String()+"; an earlier process of this job may have put it there"
 	}

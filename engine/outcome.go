@@ -138,6 +138,9 @@ func (it *item) orOutcome(ctx context.Context, err error) (*object.Outcome, erro
 	if ctx.Err() != nil && (e.Class.Retryable() || e.Class.Ambiguous()) {
 		return nil, retry.ErrStopping // it would have been sent again
 	}
+	if e.Leaves != object.ReasonUnknown {
+		return it.left(e.Leaves, e.Message), nil
+	}
 	switch e.Class {
 	case object.ClassCanceled, object.ClassNoBucket, object.ClassCredentials, object.ClassUnreachable:
 		return nil, err

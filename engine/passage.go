@@ -227,7 +227,7 @@ func (p *passage) part(ctx context.Context, s *upload.Sending, i int, from, size
 		return p.unopened(err)
 	}
 	p.it.sums.add(from, buf)
-	return s.Part(ctx, i+1, buf)
+	return s.Part(ctx, i+1, from, buf)
 }
 
 // last sends the part that ends the object.
@@ -258,7 +258,7 @@ func (p *passage) last(ctx context.Context, s *upload.Sending, i int, from int64
 		return 0, p.unopened(err)
 	}
 	p.it.sums.add(from, buf)
-	return int64(len(buf)), s.Part(ctx, i+1, buf)
+	return int64(len(buf)), s.Part(ctx, i+1, from, buf)
 }
 
 // sealed adds the tag of the new object to its last bytes.

@@ -64,13 +64,14 @@ func (p *passage) fillInOrder(ctx context.Context, s *upload.Sending) (sent int6
 			break
 		}
 		p.it.sums.add(sent, part)
+		at := sent
 		sent += int64(len(part))
 		g.Go(func() error {
 			defer done()
 			if len(part) == 0 && number > 1 {
 				return nil // the text ended with the part before
 			}
-			return s.Part(gctx, number, part)
+			return s.Part(gctx, number, at, part)
 		})
 	}
 	stopped := gctx.Err() // before Wait ends it

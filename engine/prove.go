@@ -17,7 +17,7 @@ import (
 func (it *item) prove(ctx context.Context, op string, reply object.CopyReply) (*object.Outcome, error) {
 	it.past.answered(&it.out)
 	ctx = retry.Ending(ctx)
-	if it.sentEventHold() || it.anew != nil {
+	if it.sentEventHold() || it.anew != nil || it.run.cfg.FromFiles && it.inParts != nil {
 		return it.proveByHead(ctx, op, reply)
 	}
 	if it.replyProves(reply) {
@@ -114,6 +114,9 @@ func (it *item) proveByHead(ctx context.Context, op string, reply object.CopyRep
 		if err := it.compareAfter(ctx, h); err != nil {
 			return nil, err
 		}
+	}
+	if err := it.otherSum(h); err != nil {
+		return nil, err
 	}
 	if it.anew == nil {
 		it.out.ClientSideAfter = h.ClientSide

@@ -67,8 +67,10 @@ func (it *item) reupload(ctx context.Context, c object.Choice) (*object.Outcome,
 		return out, err
 	}
 	it.out.ClientSideBefore = shown(e)
-	if out, err := it.isThere(ctx, e); out != nil || err != nil {
-		return out, err
+	if it.run.cfg.Dest.InPlace() {
+		if out, err := it.isThere(ctx, e); out != nil || err != nil {
+			return out, err
+		}
 	}
 	if out := it.leftAsItIs(e); out != nil {
 		return out, nil
@@ -131,13 +133,14 @@ func (it *item) isThere(ctx context.Context, e cse.Envelope) (*object.Outcome, e
 // was not accepted by name.
 func (it *item) leftAsItIs(e cse.Envelope) *object.Outcome {
 	w := it.run.cfg.Reupload
+	inPlace := it.run.cfg.Dest.InPlace() // elsewhere the object stays for those who read it as it is
 	switch {
 	case e.Format == cse.V3 && w.Format == cse.V2:
 		return it.left(object.ReasonExcluded, "it is of version 3, which commits to its data key, and nothing is brought back to version 2; use --client-side v3 or none")
-	case e.InFile && w.Format == cse.None:
+	case e.InFile && w.Format == cse.None && inPlace:
 		return it.left(cse.ReasonInstruction, "its envelope is in an instruction file, by which everybody would go on taking the text for encrypted; "+
 			"bring it to --client-side v3 with --accept instruction-gap, delete the file, then end client-side encryption")
-	case e.InFile && !w.InstructionGap:
+	case e.InFile && !w.InstructionGap && inPlace:
 		return it.left(cse.ReasonInstruction, "its envelope is in an instruction file, which stays behind, and readers that look there first would not read the new object; "+
 			"--accept instruction-gap writes it all the same")
 	case e.Content == cse.CBC && !w.Unauthenticated:
@@ -145,7 +148,7 @@ func (it *item) leftAsItIs(e cse.Envelope) *object.Outcome {
 			"--accept unauthenticated takes it as it is")
 	case w.Format == cse.None && !w.Plaintext && it.wouldLiePlain():
 		return it.left(object.ReasonPlaintext, "it would lie unencrypted, since it has no server-side encryption; name one with --sse, or --accept plaintext")
-	case e.Format != cse.None && w.Format != cse.None && otherKind(e.Wrap, w.Target.Wrap) && !w.OtherReaders:
+	case e.Format != cse.None && w.Format != cse.None && inPlace && otherKind(e.Wrap, w.Target.Wrap) && !w.OtherReaders:
 		return it.left(object.ReasonReaders, "its data key is wrapped by "+e.Wrap.String()+", and whoever reads it has no key for "+w.Target.Wrap.String()+
 			"; give the readers that key too, then --accept cse-readers")
 	}
@@ -161,7 +164,7 @@ func (it *item) leftAsItIs(e cse.Envelope) *object.Outcome {
 // besideFile leaves an object that is to have no envelope and has an old instruction
 // file beside it: by that everybody would take the text for encrypted.
 func (it *item) besideFile(ctx context.Context, e cse.Envelope) (*object.Outcome, error) {
-	if it.run.cfg.Reupload.Format != cse.None || e.Format == cse.None {
+	if it.run.cfg.Reupload.Format != cse.None || e.Format == cse.None || !it.run.cfg.Dest.InPlace() {
 		return nil, nil
 	}
 	file, err := it.instructionFile(ctx)
@@ -206,8 +209,9 @@ func (p *passage) unlock(ctx context.Context) (*object.Outcome, error) {
 // are the user's own and nothing of an older envelope.
 func (p *passage) makeEnvelope(ctx context.Context) (*object.Outcome, error) {
 	it, w := p.it, p.it.run.cfg.Reupload
+	had := it.rules().WithMtime(&it.obj, it.attrs.Metadata)
 	if w.Format == cse.None {
-		m := cse.Without(it.attrs.Metadata)
+		m := cse.Without(had)
 		if m == nil {
 			m = map[string]string{}
 		}
@@ -222,7 +226,7 @@ func (p *passage) makeEnvelope(ctx context.Context) (*object.Outcome, error) {
 	if p.up, err = cse.NewUpload(ctx, it.run.keyring().kms, w.Format, t); err != nil {
 		return it.refusedEnvelope(it.whoseKey(ctx, err))
 	}
-	metadata, err := p.up.Metadata(it.attrs.Metadata)
+	metadata, err := p.up.Metadata(had)
 	if err != nil {
 		return it.refusedEnvelope(err)
 	}

@@ -82,6 +82,8 @@ type Chooser struct {
 	ContextInUse object.Finding
 	// Reupload is set where client-side encryption is to change; nil where it stays.
 	Reupload *Reupload
+	// Folder is set where objects become files; nil where they do not.
+	Folder *Folder
 }
 
 // Choose decides on one object. a is nil where only the source's row is known;
@@ -96,6 +98,8 @@ type Chooser struct {
 //
 //	 # | the object                                              | the choice
 //	---+---------------------------------------------------------+----------------------------
+//	 0 | no object: a link, a name that no key can have          | left: as the source says
+//	   | it is to become a file                                  | see chooseFile
 //	 1 | a delete marker                                         | left: gone (plans drop it)
 //	 2 | in a storage class of AWS's own (AWS_BACKUP_WARM …)     | left: unsupported
 //	   | encryption not told, or none that is known            ? | left: unsupported
@@ -137,6 +141,10 @@ type Chooser struct {
 // reading the old object with the new one's key.
 func (c *Chooser) Choose(o *object.Object, a *object.Attributes) object.Choice {
 	switch {
+	case o.Unfit.Reason != "":
+		return leave(o.Unfit.Reason, o.Unfit.Message)
+	case c.Folder != nil:
+		return c.chooseFile(o, a)
 	case c.Operation == RewrapOnly:
 		return c.chooseRewrap(o, a)
 	case c.Reupload != nil:

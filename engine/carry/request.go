@@ -216,12 +216,22 @@ func (r *Rules) stamped(o *object.Object, a *object.Attributes) (stamped *object
 		return a, false
 	}
 	b := *a
-	b.Metadata = maps.Clone(b.Metadata)
-	if b.Metadata == nil {
-		b.Metadata = map[string]string{}
-	}
-	b.Metadata["mtime"] = fmt.Sprint(o.LastModified.Unix())
+	b.Metadata = r.WithMtime(o, a.Metadata)
 	return &b, true
+}
+
+// WithMtime is the metadata of o with its LastModified in them, where that is to be kept and
+// none stands there.
+func (r *Rules) WithMtime(o *object.Object, metadata map[string]string) map[string]string {
+	if _, has := metadata["mtime"]; has || !r.Target.StampMtime {
+		return metadata
+	}
+	stamped := maps.Clone(metadata)
+	if stamped == nil {
+		stamped = map[string]string{}
+	}
+	stamped["mtime"] = fmt.Sprint(o.LastModified.Unix())
+	return stamped
 }
 
 // uploadChecksum is the object's own, as far as an upload can have it: S3 refuses to

@@ -116,6 +116,9 @@ type Error struct {
 	Hint string
 	// RetryAfter is what the store asked for; zero if it did not.
 	RetryAfter time.Duration
+	// Leaves is set where the error is why the object is left as it is, and is no
+	// failure: its path is taken by a folder.
+	Leaves Reason
 	// NotSent is set where the request provably never left this process (no
 	// connection, no credentials, cancelled before the first byte): nothing was
 	// applied, whatever the class says.
@@ -131,7 +134,7 @@ func (e *Error) Error() string {
 	b.WriteString(e.Op)
 	if e.Ref.Bucket != "" {
 		b.WriteString(" on ")
-		if e.Ref.Key == "" {
+		if e.Ref.Key == "" && !IsFolder(e.Ref.Bucket) {
 			b.WriteString("s3://" + e.Ref.Bucket)
 		} else {
 			b.WriteString(e.Ref.String())

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -13,9 +14,13 @@ type Ref struct {
 	VersionID string
 }
 
-// String is for messages: s3://bucket/key, with ?versionId= where one is named. It
-// holds the key as it is: what goes to a terminal goes through Printable.
+// String is for messages: s3://bucket/key, with ?versionId= where one is named, or the
+// path of a file. It holds the key as it is: what goes to a terminal goes through
+// Printable.
 func (r Ref) String() string {
+	if IsFolder(r.Bucket) {
+		return filepath.Join(r.Bucket, filepath.FromSlash(r.Key))
+	}
 	s := "s3://" + r.Bucket + "/" + r.Key
 	if r.VersionID != "" {
 		s += "?versionId=" + r.VersionID
@@ -71,6 +76,8 @@ type Object struct {
 	LockMode    string
 	RetainUntil time.Time
 	LegalHold   bool
+	// Unfit is set by sources that have what is no object: see there. No plan keeps it.
+	Unfit Unfit
 }
 
 // Archived says whether the bytes cannot be read without a restore, so that no

@@ -18,8 +18,11 @@ type SendRequest struct {
 	Dest     Ref
 	UploadID string
 	Number   int
-	Target   *Target
-	Body     []byte
+	// First is where the part begins in the new object; parts of a store are put in the
+	// order of their numbers, those of a file where they belong.
+	First  int64
+	Target *Target
+	Body   []byte
 	// Checksum is the value of ChecksumAlgorithm over Body, base64: the store refuses
 	// bytes that do not have it. Without a value none is sent.
 	ChecksumAlgorithm, Checksum string

@@ -92,6 +92,11 @@ const (
 	ReasonUnauthentic Reason = "unauthenticated"    // its source has no tag, so that nobody can tell whether it was changed
 	ReasonPlaintext   Reason = "plaintext"          // it would lie unencrypted
 	ReasonExcluded    Reason = "excluded"           // --operation or selection does not allow it
+	ReasonName        Reason = "name"               // S3, or a file system, cannot carry its name
+	ReasonConflict    Reason = "name-conflict"      // its path is taken: by a folder, or by a name that the file system takes for the same
+	ReasonLink        Reason = "symbolic-link"      // a link, or its path leads through one; none is followed
+	ReasonSpecial     Reason = "special-file"       // a device, a socket, a pipe
+	ReasonClientSide  Reason = "client-side"        // encrypted by a client, and its envelope would be lost
 	ReasonReply       Reason = "reply"              // done on the word of a reply that shows no encryption (--verify response)
 	ReasonInDoubt     Reason = "in-doubt"           // found as wanted, and an earlier process of the job may have changed it
 	ReasonUnknown     Reason = ""

@@ -92,10 +92,11 @@ func (m *Copy) abortSent(ctx context.Context, u *object.Upload, cause error) err
 // drains.
 func (s *Sending) MayGoOn(ctx context.Context) error { return s.m.c.mayGoOn(ctx) }
 
-// Part sends one part. body belongs to the caller again when it returns.
-func (s *Sending) Part(ctx context.Context, number int, body []byte) error {
+// Part sends one part, which begins at first in the new object. body belongs to the
+// caller again when it returns.
+func (s *Sending) Part(ctx context.Context, number int, first int64, body []byte) error {
 	m := s.m
-	req := &object.SendRequest{Dest: s.u.Target, UploadID: s.u.ID, Number: number, Target: &m.c.Rules.Target, Body: body}
+	req := &object.SendRequest{Dest: s.u.Target, UploadID: s.u.ID, Number: number, First: first, Target: &m.c.Rules.Target, Body: body}
 	if sum := object.Checksum(s.algorithm, body); sum != "" {
 		req.ChecksumAlgorithm, req.Checksum = s.algorithm, sum
 	}

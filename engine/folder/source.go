@@ -1,0 +1,263 @@
+package folder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"mime"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/store"
+)
+
+// Source is a folder whose files are read as the objects of a job. The ETag of a file
+// is made of its inode, size, and times to the nanosecond: it is the same for as long as
+// nobody writes the file.
+type Source struct {
+	*tree
+	nothing
+	// prefix is what keys have before the path of their file.
+	prefix string
+	// checksum is the algorithm that files are told to have, so that they get there with
+	// one; empty where the store makes none.
+	checksum string
+}
+
+// OpenSource opens a folder to be read. Keys will have the prefix; checksum names the
+// algorithm that the store is to be sent, or is empty.
+func OpenSource(dir, prefix, checksum string) (*Source, error) {
+	t, err := openTree(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Source{tree: t, prefix: prefix, checksum: checksum}, nil
+}
+
+// Store is the folder as the engine reads it.
+func (s *Source) Store() store.Store {
+	return store.Store{Hot: s, Uploads: s, Details: s, Reader: s}
+}
+
+// row is what is known of a file without reading it.
+func (s *Source) row(key string, info fs.FileInfo) object.Object {
+	o := object.Object{Ref: object.Ref{Bucket: s.path, Key: key}, Size: info.Size(), ETag: stamp(info), LastModified: info.ModTime(),
+		Encryption: object.Encryption{Type: object.SSENone}, Settled: true, Plain: true, Unfit: object.KeyName(s.prefix, key)}
+	if s.checksum != "" {
+		o.ChecksumAlgorithm, o.ChecksumType = s.checksum, object.FullObject
+	}
+	switch mode := info.Mode(); {
+	case mode&fs.ModeSymlink != 0:
+		o.Unfit = object.Unfit{Reason: object.ReasonLink, Message: "it is a symbolic link, and none is followed"}
+	case !mode.IsRegular():
+		o.Unfit = object.Unfit{Reason: object.ReasonSpecial, Message: "it is no file but " + kind(mode)}
+	}
+	if o.Unfit.Reason != "" && !info.Mode().IsRegular() {
+		o.Size = 0
+	}
+	return o
+}
+
+func kind(mode fs.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "a folder"
+	case mode&fs.ModeNamedPipe != 0:
+		return "a pipe"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	}
+	return "a device"
+}
+
+// stamp is the ETag of a file.
+func stamp(info fs.FileInfo) string {
+	inode, changed := identity(info)
+	return fmt.Sprintf("%x.%x.%x.%x", inode, info.Size(), info.ModTime().UnixNano(), changed)
+}
+
+// attributes are what an object of the file has beside its bytes.
+func attributes(key string, info fs.FileInfo) object.Attributes {
+	kind, _, _ := strings.Cut(mime.TypeByExtension(path.Ext(key)), ";") // nobody has looked for a charset
+	if kind == "" {
+		kind = "binary/octet-stream"
+	}
+	return object.Attributes{ContentType: kind, Metadata: map[string]string{MtimeName: mtimeText(info.ModTime())}, Tags: []object.Tag{}, Grants: []object.Grant{}, Annotations: []object.Annotation{}}
+}
+
+// Head looks at a file.
+func (s *Source) Head(_ context.Context, ref object.Ref, _ object.CustomerKey) (object.Head, error) {
+	const op = "HeadObject"
+	if strings.HasSuffix(ref.Key, "/") { // a folder that could not be read
+		dir, _, err := s.entries(ref.Key)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return object.Head{Object: s.unread(ref.Key, err)}, nil
+		}
+		if err == nil {
+			_ = dir.Close()
+		}
+		return object.Head{}, failure(op, ref, fs.ErrNotExist)
+	}
+	dir, name, err := s.parent(ref.Key, false)
+	if err != nil {
+		return object.Head{}, failure(op, ref, err)
+	}
+	defer dir.Close()
+	info, err := dir.Lstat(name)
+	if err != nil {
+		return object.Head{}, failure(op, ref, err)
+	}
+	return s.head(ref.Key, info), nil
+}
+
+func (s *Source) head(key string, info fs.FileInfo) object.Head {
+	return object.Head{Object: s.row(key, info), Attributes: attributes(key, info)}
+}
+
+// file opens a file that is one, and tells what it is.
+func (s *Source) file(op string, ref object.Ref) (*os.File, fs.FileInfo, error) {
+	dir, name, err := s.parent(ref.Key, false)
+	if err != nil {
+		return nil, nil, failure(op, ref, err)
+	}
+	defer dir.Close()
+	there, err := dir.Lstat(name)
+	if err != nil {
+		return nil, nil, failure(op, ref, err)
+	}
+	if !there.Mode().IsRegular() {
+		return nil, nil, changed(op, ref)
+	}
+	f, err := dir.OpenFile(name, os.O_RDONLY|neverWaits, 0)
+	if err != nil {
+		return nil, nil, failure(op, ref, err)
+	}
+	info, err := f.Stat()
+	if err == nil && !os.SameFile(there, info) {
+		err = changed(op, ref)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, nil, failure(op, ref, err)
+	}
+	return f, info, nil
+}
+
+func changed(op string, ref object.Ref) error {
+	return &object.Error{Class: object.ClassChanged, Op: op, Ref: ref, NotSent: true, Message: "the file was changed meanwhile"}
+}
+
+// unchanged looks again at a file that was read, and at what has its name now.
+func (s *Source) unchanged(op string, ref object.Ref, f *os.File, etag string) error {
+	info, err := f.Stat()
+	if err != nil {
+		return failure(op, ref, err)
+	}
+	if stamp(info) != etag {
+		return changed(op, ref)
+	}
+	return nil
+}
+
+// Get reads a whole file.
+func (s *Source) Get(_ context.Context, g *object.GetRequest) (object.GetReply, error) {
+	const op = "GetObject"
+	f, info, err := s.file(op, g.Ref)
+	if err != nil {
+		return object.GetReply{}, err
+	}
+	defer f.Close()
+	out := object.GetReply{Head: s.head(g.Ref.Key, info)}
+	switch {
+	case g.ETag != "" && g.ETag != out.ETag:
+		return out, changed(op, g.Ref)
+	case out.Size > g.Max:
+		return out, &object.Error{Class: object.ClassTooLarge, Op: op, Ref: g.Ref, Message: fmt.Sprintf("it has %d bytes, and %d are taken at most", out.Size, g.Max), NotSent: true}
+	}
+	out.Body = g.Into[:0]
+	if int64(cap(out.Body)) < out.Size {
+		out.Body = make([]byte, out.Size)
+	}
+	out.Body = out.Body[:out.Size]
+	if err := fill(op, g.Ref, f, 0, out.Body); err != nil {
+		return object.GetReply{}, err
+	}
+	if err := s.unchanged(op, g.Ref, f, out.ETag); err != nil {
+		return object.GetReply{}, err
+	}
+	if s.checksum != "" {
+		out.Checksums = map[string]string{s.checksum: object.Checksum(s.checksum, out.Body)}
+	}
+	return out, nil
+}
+
+// fill reads a stretch. A file that ends before it was cut.
+func fill(op string, ref object.Ref, f *os.File, from int64, into []byte) error {
+	n, err := f.ReadAt(into, from)
+	if n == len(into) {
+		return nil
+	}
+	if errors.Is(err, io.EOF) {
+		return changed(op, ref)
+	}
+	return failure(op, ref, err)
+}
+
+// ReadRange reads a stretch of a file, on the condition that it is the one with that ETag
+// before and after.
+func (s *Source) ReadRange(_ context.Context, g *object.RangeRequest) error {
+	const op = "GetObject"
+	f, info, err := s.file(op, g.Ref)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if stamp(info) != g.ETag {
+		return changed(op, g.Ref)
+	}
+	if err := fill(op, g.Ref, f, g.First, g.Into); err != nil {
+		return err
+	}
+	return s.unchanged(op, g.Ref, f, g.ETag)
+}
+
+// Open reads a file as a stream. Its end is an error where the file was changed since.
+func (s *Source) Open(_ context.Context, ref object.Ref, _ object.CustomerKey, etag string) (io.ReadCloser, error) {
+	const op = "GetObject"
+	f, info, err := s.file(op, ref)
+	if err != nil {
+		return nil, err
+	}
+	if etag != "" && stamp(info) != etag {
+		_ = f.Close()
+		return nil, changed(op, ref)
+	}
+	return &steady{File: f, s: s, ref: ref, etag: stamp(info)}, nil
+}
+
+// steady is a file that has to stay as it is until it was read.
+type steady struct {
+	*os.File
+	s    *Source
+	ref  object.Ref
+	etag string
+}
+
+func (r *steady) Read(b []byte) (int, error) {
+	n, err := r.File.Read(b)
+	if err == io.EOF {
+		if cerr := r.s.unchanged("GetObject", r.ref, r.File, r.etag); cerr != nil {
+			err = cerr
+		}
+	}
+	return n, err
+}
+
+// WriteTo is not the file's own, which would pass Read by.
+func (r *steady) WriteTo(w io.Writer) (int64, error) {
+	return io.Copy(w, struct{ io.Reader }{r})
+}
