@@ -67,6 +67,9 @@ func (f *auditFlags) Spec(cmd *cobra.Command, args []string) (spec job.Spec, err
 	if !spec.Source.Given() {
 		return spec, errNoSource(cmd)
 	}
+	if err := refuseFolder(cmd.Name(), &spec.Source); err != nil {
+		return spec, err
+	}
 	if f.out.json {
 		f.format.value = "json"
 	}

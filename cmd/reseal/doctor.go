@@ -67,6 +67,9 @@ func (f *doctorFlags) Validate(cmd *cobra.Command, args []string) (*order, error
 	o, err := f.understand(cmd, args)
 	switch {
 	case err != nil:
+	case o.spec.Target.DestFolder != "":
+		err = unusable(cmd.Name()+": a download changes nothing in a store", "`reseal iam-policy SOURCE --dest "+o.spec.Target.DestFolder+"` prints what it needs, and `reseal plan` says what would be left")
+	case o.spec.Source.Folder != "":
 	case o.spec.Source.Bucket == "":
 		err = unusable(cmd.Name()+": the manifest does not say which bucket to look at", "name the bucket as s3://BUCKET[/PREFIX]")
 	case strings.HasPrefix(f.probe, "s3://"):

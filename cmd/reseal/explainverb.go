@@ -20,7 +20,7 @@ func newExplain(a *app) *cobra.Command {
 		Example: "  reseal explain --job ~/jobs/bucket s3://bucket/path/to/object",
 		Args:    atMost(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			bucket, key, err := oneObject(args)
+			bucket, key, err := oneObject(args, dir)
 			if err != nil {
 				return err
 			}
@@ -37,7 +37,7 @@ func newExplain(a *app) *cobra.Command {
 			}
 			if len(rows) == 0 {
 				return unusablef("compare how the key is written with `reseal report --job "+j.Dir+" --key PREFIX`",
-					"the job in %s has no object s3://%s/%s", j.Dir, bucket, object.Printable(key))
+					"the job in %s has no object %s", j.Dir, object.Printable(object.Ref{Bucket: bucket, Key: key}.String()))
 			}
 			if asJSON {
 				return a.printJSON(map[string]any{"objects": rows})
@@ -57,9 +57,13 @@ func newExplain(a *app) *cobra.Command {
 	return cmd
 }
 
-// oneObject understands the address of one object.
-func oneObject(args []string) (bucket, key string, err error) {
+// oneObject understands the address of one object, or the path of a file of a job that
+// uploads a folder.
+func oneObject(args []string, dir string) (bucket, key string, err error) {
 	if len(args) == 1 {
+		if folder, path := fileOf(args[0], dir); folder != "" {
+			return folder, path, nil
+		}
 		if rest, ok := strings.CutPrefix(args[0], "s3://"); ok {
 			if bucket, key, ok = strings.Cut(rest, "/"); ok && bucket != "" && key != "" {
 				return bucket, key, nil
@@ -76,7 +80,7 @@ func (a *app) printExplained(e *job.Explained) error {
 			fmt.Fprintf(w, "%s\t%s\n", name, object.Printable(value))
 		}
 	}
-	line("object", "s3://"+e.Bucket+"/"+e.Key)
+	line("object", object.Ref{Bucket: e.Bucket, Key: e.Key}.String())
 	line("version", e.VersionID)
 	line("state", e.State)
 	line("planned", e.Planned)

@@ -68,7 +68,10 @@ func policyOf(o *order, places []job.Place, configured string, prune bool, end s
 	var needs []doctor.Needs
 	for _, p := range places {
 		n := needsOf(o)
-		n.Bucket, n.Prefix, n.Configured, n.Prune, n.End = p.Bucket, p.Prefix, configured, prune, end
+		n.Bucket, n.Prefix, n.Configured, n.Prune = p.Bucket, p.Prefix, configured, prune
+		if end != "" {
+			n.End = end
+		}
 		if d := o.spec.DestConnection; end == "dest" && d.Region != "" {
 			n.Region = d.Region
 		}
@@ -93,6 +96,12 @@ func needsOf(o *order) doctor.Needs {
 	s := &o.spec
 	n := doctor.Needs{Bucket: s.Source.Bucket, Prefix: s.Source.Prefix, DestBucket: s.Target.DestBucket, DestPrefix: s.Target.DestPrefix,
 		Target: *s.Target.Object(true), Region: s.Connection.Region, Update: o.policy.Operation != job.CopyOnly && o.policy.Operation != job.RewriteOnly}
+	switch {
+	case s.Source.Folder != "": // what reads it is this machine
+		n.End = "dest"
+	case s.Target.DestFolder != "":
+		n.End, n.Target.SSE = "source", object.SSES3
+	}
 	n.NameVersions = s.Selection.Versions == "all" || s.Source.Manifest != ""
 	if strings.HasPrefix(s.Source.Manifest, "s3://") {
 		n.Manifest = s.Source.Manifest

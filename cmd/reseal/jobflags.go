@@ -79,7 +79,7 @@ func (f *jobFlags) Validate(cmd *cobra.Command, args []string) (*job.Job, job.Li
 func (f *jobFlags) missing(cmd *cobra.Command, args []string) error {
 	given := cmd.Flags().Changed
 	source := len(args) > 0 || given("manifest") || given("all-buckets")
-	target := given("sse") || given("cse-kms-key-id") || given("cse-key-file") || given("client-side")
+	target := given("sse") || destFolder(f.target.dest) || given("cse-kms-key-id") || given("cse-key-file") || given("client-side")
 	switch {
 	case source && target:
 		return unusable(cmd.Name()+": --job is missing", "name a directory for the job with --job DIR; it will be created")
@@ -117,7 +117,7 @@ func orNothing(s string) string {
 // line that names both SOURCE and what to bring it under is whole: what it leaves out of the
 // selection and the target is meant to be left out.
 func (f *jobFlags) fill(spec *job.Spec, args []string, given func(string) bool) []string {
-	whole := (len(args) > 0 || given("manifest") || given("all-buckets")) && (given("sse") || given("cse-kms-key-id") || given("cse-key-file") || given("client-side"))
+	whole := (len(args) > 0 || given("manifest") || given("all-buckets")) && (given("sse") || given("cse-kms-key-id") || given("cse-key-file") || given("client-side") || destFolder(f.target.dest))
 	f.conn.fill(&spec.Connection, given, whole)
 	f.dest.fill(spec.DestConnection, given)
 	if whole {

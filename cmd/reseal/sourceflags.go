@@ -49,6 +49,9 @@ func (s *sourceFlags) Source(args []string) (job.Source, error) {
 		if s.bucket != "" {
 			return job.Source{}, unusable("--bucket was given with SOURCE", "it belongs to --manifest-format keys; leave it out")
 		}
+		if len(args) == 1 && isFolder(args[0]) {
+			return job.Source{Folder: args[0]}, nil
+		}
 		bucket, prefix, err := parseS3URI("SOURCE", args[0])
 		if len(args) == 1 {
 			return job.Source{Bucket: bucket, Prefix: prefix}, err
@@ -107,6 +110,8 @@ func parseS3URI(what, s string) (bucket, prefix string, err error) {
 	switch {
 	case err != nil && strings.HasPrefix(s, "s3://arn:"):
 		return "", "", unusablef("write it as s3://arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME[/PREFIX]", "%s %q is no access point", what, s)
+	case err != nil && !strings.HasPrefix(s, "s3://") && what == "--dest":
+		return "", "", unusablef("write it as s3://BUCKET[/PREFIX], or as ./FOLDER for one of this machine", "%s %q is no S3 address", what, s)
 	case err != nil && !strings.HasPrefix(s, "s3://"):
 		return "", "", unusablef("write it as s3://BUCKET[/PREFIX]", "%s %q is no S3 address", what, s)
 	case err != nil || !object.IsAccessPoint(bucket) && !bucketName(bucket):

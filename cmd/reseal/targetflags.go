@@ -26,7 +26,7 @@ func (t *targetFlags) AddFlags(f *pflag.FlagSet) {
 	f.Var(&t.bucketKey, "bucket-key", "S3 Bucket Key; on by default for aws:kms on AWS")
 	f.StringVar(&t.keyFile, "sse-c-key-file", "", "the new customer key: 32 raw bytes or their base64")
 	t.addSourceKeyFlag(f)
-	f.StringVar(&t.dest, "dest", "", "write to s3://BUCKET[/FOLDER] instead of in place; keys keep what follows the last / of SOURCE")
+	f.StringVar(&t.dest, "dest", "", "write to s3://BUCKET[/FOLDER], or to files of the folder ./DIR, instead of in place; keys keep what follows the last / of SOURCE")
 	f.StringVar(&t.class, "storage-class", "", "change the storage class too; kept by default")
 	t.addClientSideFlags(f)
 	f.BoolVar(&t.stampMtime, "stamp-mtime", false, "keep the original LastModified in the user metadata \"mtime\"")
@@ -72,7 +72,10 @@ func (t *targetFlags) Target() (target job.Target, err error) {
 			return target, unusablef("use AES256, aws:kms, aws:kms:dsse or sse-c", "--sse %q is no encryption to bring objects under", t.sse)
 		}
 	}
-	if t.dest != "" {
+	switch {
+	case destFolder(t.dest):
+		target.DestFolder = t.dest
+	case t.dest != "":
 		target.DestBucket, target.DestPrefix, err = parseS3URI("--dest", t.dest)
 	}
 	return target, err
@@ -105,7 +108,7 @@ func (t *targetFlags) fill(spec *job.Target, given func(string) bool) {
 	if !given("source-sse-c-key-file") && spec.SourceKeyFile != "" {
 		t.sourceKeyFiles = append([]string{spec.SourceKeyFile}, spec.MoreSourceKeyFiles...)
 	}
-	dest := ""
+	dest := spec.DestFolder
 	if spec.DestBucket != "" {
 		dest = "s3://" + spec.DestBucket + "/" + spec.DestPrefix
 	}

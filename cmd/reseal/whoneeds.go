@@ -64,6 +64,8 @@ func (f *whoNeedsFlags) Question(cmd *cobra.Command, args []string) (q job.KeyQu
 		return q, err
 	case !src.Given():
 		return q, unusable(cmd.Name()+": nothing to look at was named", "name it as s3://BUCKET[/PREFIX], once or several times, or say --all-buckets")
+	case src.Folder != "":
+		return q, refuseFolder(cmd.Name(), &src)
 	case src.AllBuckets:
 		q.AllBuckets, q.Patterns = true, src.Buckets
 	case len(src.Several) > 0:

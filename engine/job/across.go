@@ -108,6 +108,10 @@ type sourceEnd struct {
 
 // relate finds out how the two ends stand to each other, once for a job.
 func (s *session) relate(ctx context.Context) error {
+	if s.job.Spec.hasFolder() {
+		s.learnt.Source = &sourceEnd{Through: true, GetTagging: object.No, GetACL: object.No, GetAttributes: object.No}
+		return nil
+	}
 	if s.job.Spec.DestConnection == nil || s.learnt.Source != nil {
 		return nil
 	}

@@ -36,6 +36,9 @@ func (s *session) again(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.job.Spec.Target.DestFolder != "" {
+		return nil // a folder is what it was
+	}
 	if seen := s.opt.crew.saw(was.Bucket); seen != nil { // this process has asked, for another shard
 		s.learnt.Caps, s.learnt.ShownKeyID = seen.Caps, seen.ShownKeyID
 		if err := s.sweep(ctx, s.probeNote(), at); err != nil {

@@ -70,6 +70,13 @@ func (c *ClientSide) String() string {
 	return s + " under " + firstNonEmpty(c.KMSKeyID, c.Key)
 }
 
+func (c *ClientSide) validateGiven() error {
+	if !c.Given() {
+		return nil
+	}
+	return c.validate()
+}
+
 func (c *ClientSide) validate() error {
 	if err := oneOf("ClientSide.Wrap", c.Wrap, Wraps[:]...); c.Wrap != "" && err != nil {
 		return err

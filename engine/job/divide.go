@@ -40,6 +40,8 @@ func (j *Job) Divide(ctx context.Context, n int, opt Options) (_ *Division, err 
 			j.Dir, report.Count(uint64(len(j.Division.Shards)), "shard"), n)
 	case j.begun:
 		return nil, unusablef("go on with it as it is, or begin a new job in another directory", "the job in %s has begun without shards", j.Dir)
+	case j.Spec.Source.Folder != "":
+		return nil, unusable("a folder cannot be divided: its files are on one machine", "leave the number of shards out")
 	case j.Spec.Selection.Limit > 0:
 		return nil, unusable("Selection.Limit cannot be divided: which objects come first is not known before all are listed",
 			"leave it out, or name a prefix with fewer objects")

@@ -27,7 +27,10 @@ func Examine(ctx context.Context, spec Spec, policy Policy, opt ExamineOptions) 
 	if err := cmp.Or(spec.Validate(), policy.Validate(), opt.validate()); err != nil {
 		return nil, nil, err
 	}
-	if spec.Source.Bucket == "" {
+	switch {
+	case spec.Target.DestFolder != "":
+		return nil, nil, unusable("a download changes nothing in a store", "leave Target.Dest out to have the bucket examined")
+	case spec.Source.Bucket == "" && spec.Source.Folder == "":
 		return nil, nil, unusable("the manifest does not say which bucket to look at", "name the bucket")
 	}
 	opt.setDefaults()
@@ -149,7 +152,9 @@ func (s *session) facts() *doctor.Facts {
 	} else if c.Given() {
 		f.Rewrap = &doctor.Rewrap{Unwrap: s.job.Policy.Verify == VerifyUnwrap}
 	}
-	if s.learnt.Dest != nil {
+	if spec.Source.Folder != "" { // what the files are is told by nobody: it is about where they go
+		f.Bucket, f.Prefix, f.Settings = spec.Target.DestBucket, spec.Target.DestPrefix, *s.learnt.Dest
+	} else if s.learnt.Dest != nil {
 		f.Dest = &doctor.Dest{Bucket: spec.Target.DestBucket, Prefix: spec.Target.DestPrefix, Settings: *s.learnt.Dest}
 	}
 	return f
@@ -233,6 +238,9 @@ func (s *session) checkPermissions(ctx context.Context, f *doctor.Facts) error {
 // warnSerious tells, at the beginning of a job, what doctor would call serious.
 // What cannot be read is no reason not to run.
 func (s *session) warnSerious(ctx context.Context) {
+	if s.job.Spec.Target.DestFolder != "" {
+		return // nothing is written that settings are about
+	}
 	f := s.facts()
 	// A warning is no reason to wait long for a store that hangs.
 	within, cancel := context.WithTimeout(ctx, 30*time.Second)

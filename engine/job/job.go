@@ -113,6 +113,9 @@ func Create(dir string, spec Spec, policy Policy) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := spec.refuseJobWithin(j.Dir); err != nil {
+		return nil, errors.Join(err, j.Close())
+	}
 	if claimed {
 		j.Spec = spec
 	} else if diff := j.Spec.Differences(&spec); len(diff) > 0 {

@@ -28,7 +28,7 @@ type mayRead struct {
 // mayRead is the sink of a plan. An earlier process that planned something has
 // asked.
 func (w *work) mayRead(ctx context.Context) planner.Sink {
-	if w.points.Totals().Planned.Objects > 0 {
+	if w.points.Totals().Planned.Objects > 0 || w.job.Spec.hasFolder() { // a file has nothing of these, and takes nothing of them
 		return w.points
 	}
 	return &mayRead{Sink: w.points, ask: func(tasks []object.Task) (bool, error) { return w.details(ctx, tasks) }}

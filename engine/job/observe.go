@@ -10,6 +10,9 @@ import (
 // Requested counts a request for the job's totals and the progress, and tells the
 // observers.
 func (w *work) Requested(c *object.Call, r object.Result) {
+	if w.here(c) {
+		return
+	}
 	w.points.AddRequests(c.Kind, 1)
 	w.tell.progress.Requested(c, r)
 	w.tell.took.add(r.Latency)

@@ -43,6 +43,9 @@ func (w *work) plan(ctx context.Context) error {
 
 // openSource is what the job's objects come from.
 func (w *work) openSource(context.Context) (planner.Source, error) {
+	if w.files != nil {
+		return w.files, nil
+	}
 	src := &w.job.Spec.Source
 	if w.manifest != nil {
 		return w.manifest, nil

@@ -223,6 +223,9 @@ func (l *learnt) target(spec *Spec) object.Target {
 		t.KMSKeyID = l.KMSKeyID
 	}
 	t.ShownKeyID = l.ShownKeyID
+	if spec.Target.DestFolder != "" {
+		t.SSE, t.StampMtime = object.SSENone, true
+	}
 	return *t
 }
 

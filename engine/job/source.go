@@ -26,6 +26,8 @@ type Source struct {
 	Several    []Place   `json:"several,omitempty"`
 	AllBuckets bool      `json:"all_buckets,omitempty"`
 	Buckets    []Pattern `json:"buckets,omitempty"`
+	// Folder is a local folder whose files are uploaded to Target.Dest, by its full path.
+	Folder string `json:"folder,omitempty"`
 }
 
 // Place is a bucket, or what lies below a prefix of it.
@@ -51,7 +53,9 @@ func (p Place) overlaps(o Place) bool {
 }
 
 // Given says whether any source is named.
-func (s *Source) Given() bool { return s.Bucket != "" || s.Manifest != "" || s.many() }
+func (s *Source) Given() bool {
+	return s.Bucket != "" || s.Manifest != "" || s.Folder != "" || s.many()
+}
 
 // many says whether the job has places, and not one source.
 func (s *Source) many() bool { return len(s.Several) > 0 || s.AllBuckets }
@@ -69,6 +73,8 @@ func (s *Source) String() string {
 // whole is all of the source.
 func (s *Source) whole() string {
 	switch {
+	case s.Folder != "":
+		return s.Folder
 	case s.Manifest != "":
 		return s.Manifest
 	case s.AllBuckets:

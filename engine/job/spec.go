@@ -48,7 +48,7 @@ func orList(words []string) string {
 // the files of customer keys, takes the endpoint of the environment where none is
 // named, and writes what is left out as it will be recorded.
 func (s *Spec) Validate() error {
-	for _, part := range []func() error{s.Source.validate, s.Connection.Validate, func() error { return s.Target.Validate(&s.Connection) },
+	for _, part := range []func() error{s.validateFolders, s.Source.validate, s.Connection.Validate, func() error { return s.Target.Validate(&s.Connection) },
 		s.validateDest, s.refuseLoop, s.refuseTogether, s.Selection.Validate} {
 		if err := part(); err != nil {
 			return err
@@ -60,7 +60,7 @@ func (s *Spec) Validate() error {
 // Dest is where copies go. A key keeps what follows the last slash of the
 // source's prefix, so that no two keys of the source can meet in one place.
 func (s *Spec) Dest() engine.Dest {
-	return engine.Dest{Bucket: s.Target.DestBucket, Prefix: s.Target.DestPrefix,
+	return engine.Dest{Bucket: firstNonEmpty(s.Target.DestFolder, s.Target.DestBucket), Prefix: s.Target.DestPrefix,
 		StripPrefix: s.Source.Prefix[:strings.LastIndexByte(s.Source.Prefix, '/')+1]}
 }
 
@@ -86,7 +86,7 @@ func (s *Spec) refuseTogether() error {
 	switch {
 	case !s.Source.many():
 		return nil
-	case s.Target.DestBucket != "":
+	case s.Target.DestBucket != "", s.Target.DestFolder != "":
 		return unusable("Target.Dest was given with several sources", "keys of two of them could meet there; begin a job for each source")
 	case s.Selection.Limit > 0:
 		return unusable("Selection.Limit was given with several sources", "which objects come first is not known; leave it out, or begin a job for each source")
@@ -121,7 +121,7 @@ func (s *Spec) Fields() []Field {
 		}
 		return ""
 	}
-	dest := ""
+	dest := s.Target.DestFolder
 	if s.Target.DestBucket != "" {
 		dest = "s3://" + s.Target.DestBucket + "/" + s.Target.DestPrefix
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/resealhq/reseal/engine/folder"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
 	"github.com/resealhq/reseal/planner"
@@ -37,6 +38,10 @@ func (s *session) survey(ctx context.Context) (*key, error) {
 	at, err := s.settings(ctx)
 	if err := s.goOn(err); err != nil {
 		return nil, err
+	}
+	if s.job.Spec.Target.DestFolder != "" {
+		s.learnt.Caps = folder.Capabilities()
+		return nil, s.requireWrappingKey(ctx)
 	}
 	unanswered := err != nil
 	if !s.doctor && s.job.Spec.Target.SSE == object.SSEC && at.Facts.BlocksSSEC == object.Yes {
@@ -77,7 +82,9 @@ func (s *session) settings(ctx context.Context) (at s3store.ProbeOptions, err er
 			s.learnt.Bucket = s.manifest.Bucket()
 		}
 	}
-	if s.learnt.Facts, err = s.store.BucketFacts(ctx, s.learnt.Bucket); err != nil {
+	if spec.Source.Folder != "" {
+		s.learnt.Bucket, s.learnt.Facts = spec.Source.Folder, folder.Facts()
+	} else if s.learnt.Facts, err = s.store.BucketFacts(ctx, s.learnt.Bucket); err != nil {
 		return at, err
 	}
 	if err := s.relate(ctx); err != nil {
@@ -86,6 +93,11 @@ func (s *session) settings(ctx context.Context) (at s3store.ProbeOptions, err er
 	at = s3store.ProbeOptions{Bucket: s.learnt.Bucket, Prefix: spec.Source.Prefix, Facts: s.learnt.Facts,
 		Everything: s.doctor, AllVersions: spec.Selection.Versions == "all", AcceptUnproven: s.job.Policy.Accepts(AcceptUnproven),
 		Sends: s.job.Policy.Operation == RewriteOnly || spec.Target.ClientSide.remakes() || s.learnt.through()}
+	if spec.Target.DestFolder != "" {
+		there := folder.Facts()
+		s.learnt.Dest = &there
+		return at, nil
+	}
 	if t := &spec.Target; t.DestBucket != "" {
 		at.Bucket, at.Prefix, at.Dest = t.DestBucket, t.DestPrefix, true
 		there, err := s.to.BucketFacts(ctx, at.Bucket)

@@ -41,6 +41,9 @@ type Target struct {
 	// DestBucket and DestPrefix write to another place; in place where empty.
 	DestBucket string `json:"dest_bucket,omitempty"`
 	DestPrefix string `json:"dest_prefix,omitempty"`
+	// DestFolder writes to files of a local folder, by its full path. Nothing is encrypted
+	// there: SSE is left out.
+	DestFolder string `json:"dest_folder,omitempty"`
 	// StorageClass to change to; kept where empty.
 	StorageClass string `json:"storage_class,omitempty"`
 	// StampMtime keeps LastModified in the user metadata "mtime".
@@ -56,7 +59,10 @@ type Target struct {
 // Validate reads the key files and settles every question that the target alone
 // can settle.
 func (t *Target) Validate(c *Connection) error {
-	if t.SSE == object.SSEUnknown && t.ClientSide.Given() {
+	switch {
+	case t.DestFolder != "": // validateFolders has seen the rest
+		return cmp.Or(t.readKeys(), t.refusePlaintext(c), t.ClientSide.validateGiven())
+	case t.SSE == object.SSEUnknown && t.ClientSide.Given():
 		return t.validateClientSide(c)
 	}
 	if t.SSE == object.SSENone || t.SSE == object.SSEUnknown {
@@ -312,6 +318,9 @@ func (t *Target) Object(aws bool) *object.Target {
 
 // String is the target in a few words.
 func (t *Target) String() string {
+	if t.DestFolder != "" {
+		return "files in " + t.DestFolder
+	}
 	if c := &t.ClientSide; c.Given() {
 		s := c.String()
 		if t.SSE != object.SSEUnknown {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/resealhq/reseal/engine"
+	"github.com/resealhq/reseal/engine/folder"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/pace"
 	"github.com/resealhq/reseal/engine/report"
@@ -64,6 +65,11 @@ type work struct {
 	setting atomic.Pointer[Setting]
 	// shares is how many shards are at work, and share the ceilings.
 	shares atomic.Int64
+	// files is the folder that is read, written the one that is written; nil for none.
+	files   *folder.Source
+	written *folder.Dest
+	// destEmpty: nothing stands where the files are to go.
+	destEmpty bool
 	// inspectAll makes the plan final: nothing is left to the workers to decide.
 	inspectAll bool
 }
@@ -102,7 +108,10 @@ func (j *Job) begin(ctx context.Context, opt *Options, verb string) (_ *work, en
 	} else {
 		w.pacer = pace.New(opt.pace())
 	}
-	if w.cfg, err = w.config(); err != nil {
+	if err = w.openFolders(opening, verb); err == nil {
+		w.cfg, err = w.config()
+	}
+	if err != nil {
 		s.endRun(err)
 		return nil, nil, withClose(err, end())
 	}
@@ -197,6 +206,7 @@ func (w *work) config() (engine.Config, error) {
 		MaxFailures: l.MaxFailures.Count, MaxFailuresPercent: l.MaxFailures.Percent,
 		Panicked: w.panicked, Log: w.log,
 	}
+	w.towardsFolders(&cfg)
 	if w.learnt.Caps.ListMetadata == object.Yes && !w.learnt.through() {
 		cfg.Bulk = w.store
 	}
@@ -255,7 +265,7 @@ func (j *Job) chooser(known *learnt) *planner.Chooser {
 	}
 	return &planner.Chooser{Target: known.target(&j.Spec), Caps: known.caps(), Facts: known.Facts, Dest: known.Dest,
 		MultipartThreshold: p.MultipartThreshold, Strict: p.Guard == GuardStrict, Unseen: p.Inspect == InspectNever,
-		Accept: p.losses(), Operation: operation, Reupload: j.reupload()}
+		Accept: p.losses(), Operation: operation, Reupload: j.reupload(), Folder: j.folder()}
 }
 
 // narrowed decides as chooser does, on a store that turned out to do less.
