@@ -56,6 +56,15 @@ func OpenDest(dir, job string) (*Dest, error) {
 	return d, nil
 }
 
+// OpenWritten opens a folder whose files are to be looked at. Nothing is written to it.
+func OpenWritten(dir string) (*Dest, error) {
+	t, err := openTree(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Dest{tree: t}, nil
+}
+
 // Store is the folder as the engine writes it.
 func (d *Dest) Store() store.Store {
 	return store.Store{Hot: d, Uploads: d, Details: d, Reader: d}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/resealhq/reseal/engine"
+	"github.com/resealhq/reseal/engine/folder"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
 	"github.com/resealhq/reseal/planner/listing"
@@ -35,6 +36,9 @@ type verifier struct {
 	dest   engine.Dest
 	// envelopes is set where the job is about those.
 	envelopes *envelopes
+	// files is the folder that was uploaded, written the one that was downloaded to.
+	files   *folder.Source
+	written *folder.Dest
 
 	mu struct {
 		sync.Mutex
@@ -98,7 +102,10 @@ func (v *verifier) rows(ctx context.Context) error {
 
 // row asks about one object. Its error is one that concerns all of them.
 func (v *verifier) row(ctx context.Context, ref object.Ref, o *object.Outcome) error {
+	file := ref
 	switch {
+	case v.written != nil:
+		return v.writtenRow(ctx, ref, o)
 	case !v.dest.InPlace():
 		ref = v.dest.Ref(ref)
 	case ref.VersionID != "" && o.State == object.Done && o.Operation != object.OpUpdate:
@@ -123,6 +130,17 @@ func (v *verifier) row(ctx context.Context, ref object.Ref, o *object.Outcome) e
 			return err
 		}
 		what, wanted = cmp.Or(what, is), is == ""
+	}
+	if v.files != nil && what == "" {
+		differs, since, err := v.compareFile(ctx, file, o, &h)
+		if err != nil {
+			return err
+		}
+		if since {
+			v.note(&v.verdict.Changed, "changed", ref, &h.Object, differs)
+			return nil
+		}
+		what = differs
 	}
 	switch {
 	case what == "":

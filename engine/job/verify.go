@@ -89,6 +89,10 @@ func (j *Job) Verify(ctx context.Context, opt VerifyOptions) (_ *Verdict, err er
 		return nil, err
 	}
 	defer v.store.Close()
+	if err := v.openFolder(); err != nil {
+		return nil, err
+	}
+	defer v.closeFolder()
 	if err := v.work(ctx, &opt); err != nil {
 		return nil, err
 	}
@@ -187,8 +191,10 @@ func (v *verifier) onePlace(ctx context.Context, opt *VerifyOptions) error {
 	if t := &v.spec.Target; t.DestBucket != "" {
 		bucket, prefix = t.DestBucket, t.DestPrefix
 	}
-	if err := reach(ctx, v.store, bucket, prefix); err != nil {
-		return err
+	if v.written == nil {
+		if err := reach(ctx, v.store, bucket, prefix); err != nil {
+			return err
+		}
 	}
 	err := v.rows(ctx)
 	if d := &v.verdict; err != nil {

@@ -68,20 +68,26 @@ func (e *envelopes) remade(ctx context.Context, h *object.Head) error {
 	case env.Format == cse.None:
 		return nil
 	}
+	_, err = e.open(ctx, env)
+	return err
+}
+
+// open gives the data key of an envelope that is under the key of the job.
+func (e *envelopes) open(ctx context.Context, env cse.Envelope) (key cse.DataKey, err error) {
 	o := cse.Opener{KMS: e.kms, KMSKeyID: e.target.KMSKeyID, Key: e.target.Key}
 	if e.kms == nil {
-		_, err = env.Unwrap(ctx, o)
+		key, err = env.Unwrap(ctx, o)
 	} else {
 		call := object.Call{Kind: object.ReqKMS, KMSKey: e.target.KMSKeyID, OtherKey: true}
-		err = e.v.reads.Do(ctx, call, func(ctx context.Context) error {
-			_, err := env.Unwrap(ctx, o)
+		err = e.v.reads.Do(ctx, call, func(ctx context.Context) (err error) {
+			key, err = env.Unwrap(ctx, o)
 			return err
 		})
 	}
 	if errors.Is(err, cse.ErrIncorrectKey) || errors.Is(err, cse.ErrWrongKey) {
-		return errOtherKey
+		return key, errOtherKey
 	}
-	return err
+	return key, err
 }
 
 func (e *envelopes) wanted(ctx context.Context, env cse.Envelope) error {

@@ -31,7 +31,7 @@ func ComposedOfParts(algorithm string) bool {
 // Checksum is S3's over these bytes; empty where this one is not known here, so that
 // the store chooses its own.
 func Checksum(algorithm string, b []byte) string {
-	h := newChecksum(algorithm)
+	h := NewChecksum(algorithm)
 	if h == nil {
 		return ""
 	}
@@ -40,9 +40,10 @@ func Checksum(algorithm string, b []byte) string {
 }
 
 // KnowsChecksum says whether Checksum can make one.
-func KnowsChecksum(algorithm string) bool { return newChecksum(algorithm) != nil }
+func KnowsChecksum(algorithm string) bool { return NewChecksum(algorithm) != nil }
 
-func newChecksum(algorithm string) hash.Hash {
+// NewChecksum makes one of what is written to it; nil where this one is not known here.
+func NewChecksum(algorithm string) hash.Hash {
 	switch algorithm {
 	case "CRC32":
 		return crc32.NewIEEE()
