@@ -86,6 +86,7 @@ func exitCode(err error) int {
 		needed    *neededError
 		kept      *keptError
 		places    *placesError
+		rest      *restError
 		onPurpose *onPurposeError
 		source    *planner.UnusableError
 	)
@@ -95,7 +96,7 @@ func exitCode(err error) int {
 	case errors.As(err, &unusable), errors.As(err, &source), errors.Is(err, s3store.ErrNoAddress):
 		return exitUnusable
 	case errors.As(err, &some), errors.As(err, &differs), errors.As(err, &untrusted), errors.As(err, &needed), errors.As(err, &kept),
-		errors.As(err, &places):
+		errors.As(err, &places), errors.As(err, &rest):
 		return exitSome
 	case errors.As(err, &onPurpose):
 		return exitOnPurpose

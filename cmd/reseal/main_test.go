@@ -34,7 +34,7 @@ func TestTranscripts(t *testing.T) {
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "s3": storeCommand, "waitfor": waitfor, "scrape": scrape},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "s3": storeCommand, "batch": batchCommand, "waitfor": waitfor, "scrape": scrape},
 		Setup: func(env *testscript.Env) error {
 			// Nothing of this machine's own AWS configuration reaches a transcript.
 			env.Setenv("AWS_CONFIG_FILE", os.DevNull)

@@ -98,17 +98,20 @@ func (a *app) plan(ctx context.Context, f *planFlags, j *job.Job, o job.PlanOpti
 	return err
 }
 
-func (f *planFlags) readPrices() (*planner.Prices, error) {
-	if f.prices == "" {
+func (f *planFlags) readPrices() (*planner.Prices, error) { return pricesOf(f.prices) }
+
+// pricesOf reads a price list; the built-in one where none is named.
+func pricesOf(path string) (*planner.Prices, error) {
+	if path == "" {
 		return planner.DefaultPrices(), nil
 	}
-	data, err := os.ReadFile(f.prices)
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, unusableBecause(err, "--prices", "name a readable file")
 	}
 	p, err := planner.ParsePrices(data)
 	if err != nil {
-		return nil, unusableBecause(err, "--prices "+f.prices, "write it as the built-in one")
+		return nil, unusableBecause(err, "--prices "+path, "write it as the built-in one")
 	}
 	return p, nil
 }

@@ -64,6 +64,7 @@ objects were left or failed; 4 stopped on purpose before the end; 130 interrupte
 		newPrune(a),
 		newEvidence(a),
 		newJobs(a),
+		newSubmit(a),
 		newKubernetes(a),
 		newDoctor(a),
 		newBucketEncryption(a),

@@ -14,6 +14,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/s3control"
 )
 
 // scriptStore is the embedded store of one transcript.
@@ -21,6 +22,9 @@ type scriptStore struct {
 	server *s3test.Server
 	keys   map[string]string // by the names A and B
 	before map[string]s3test.Bucket
+	batch  *s3control.Server
+	// failing are the rules of failing tasks.
+	failing [][]string
 }
 
 // storeCommand is `s3`, a transcript's command for its embedded store.

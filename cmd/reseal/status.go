@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -33,7 +34,7 @@ stopped or waits. It writes nothing, and may be asked while the job runs. With
 			if err != nil {
 				return err
 			}
-			show := func(w io.Writer) (*job.Status, error) { return a.showStatus(w, j, asJSON) }
+			show := func(w io.Writer) (*job.Status, error) { return a.showStatus(cmd.Context(), w, j, asJSON) }
 			if watch {
 				return a.watch(cmd.Context(), show)
 			}
@@ -52,6 +53,8 @@ stopped or waits. It writes nothing, and may be asked while the job runs. With
 type status struct {
 	*job.Status
 	of *job.Job
+	// unasked is why the jobs of S3 Batch Operations are shown as they were.
+	unasked error
 }
 
 // existingJob is the job of a verb that only reads.
@@ -63,17 +66,32 @@ func existingJob(dir string) (*job.Job, error) {
 }
 
 // showStatus writes where the job stands now, in the words of the command line.
-func (a *app) showStatus(w io.Writer, j *job.Job, asJSON bool) (*job.Status, error) {
+func (a *app) showStatus(ctx context.Context, w io.Writer, j *job.Job, asJSON bool) (*job.Status, error) {
 	s, err := j.Status()
 	if err != nil {
 		return nil, err
 	}
+	unasked := askSubmitted(ctx, j, s)
 	inOurWords(s.Cause)
 	if asJSON {
 		a.printed = true
 		return s, writeJSON(w, s)
 	}
-	return s, (&status{s, j}).print(w)
+	return s, (&status{s, j, unasked}).print(w)
+}
+
+// askWithin is how long S3 Batch Operations may take to tell where its jobs stand. What is
+// on record is shown where it takes longer.
+const askWithin = 5 * time.Second
+
+// askSubmitted brings the jobs of S3 Batch Operations up to date, or says why not.
+func askSubmitted(ctx context.Context, j *job.Job, s *job.Status) error {
+	if len(s.Submitted) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	return j.AskSubmitted(ctx, s, readVersion().Version)
 }
 
 // inOurWords tells a cause in the words of the command line.
@@ -105,7 +123,7 @@ func (a *app) watch(ctx context.Context, show func(io.Writer) (*job.Status, erro
 		if _, err := io.WriteString(a.stdout, text); err != nil {
 			return fmt.Errorf("writing to standard output: %w", err)
 		}
-		if !s.Running {
+		if !s.Running && s.State != report.StateWaiting {
 			return nil
 		}
 		select {
@@ -137,8 +155,13 @@ func (s *status) print(out io.Writer) error {
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("writing to standard output: %w", err)
 	}
-	if err := printShards(out, s.Shards); err != nil {
+	if err := errors.Join(printShards(out, s.Shards), printSubmissions(out, s.Submitted)); err != nil {
 		return err
+	}
+	if s.unasked != nil {
+		if _, err := fmt.Fprintf(out, "S3 Batch Operations was not asked: %s\n", object.Printable(inFlags(s.unasked.Error()))); err != nil {
+			return fmt.Errorf("writing to standard output: %w", err)
+		}
 	}
 	for _, p := range s.Unread {
 		if _, err := fmt.Fprintf(out, "not taken: %s: %s\n", object.Printable(p.Place.String()), object.Printable(inFlags(p.Unread))); err != nil {
@@ -168,6 +191,8 @@ func (s *status) state() string {
 		return fmt.Sprintf("running (process %d, %s)", s.Live.PID, s.Live.Stage)
 	case s.Running:
 		return "running"
+	case s.Cause != nil && s.Cause.Class == job.CauseSubmitted:
+		return fmt.Sprintf("submitted; `reseal submit --job %s` follows it", s.Job)
 	case s.State == report.StatePlanned:
 		return fmt.Sprintf("planned; `reseal run --job %s` does it", s.Job)
 	case s.State == job.StateUntaken:

@@ -67,6 +67,13 @@ var flags = []string{
 	"PruneOptions.OverMarkers", "--deleted-objects",
 	"AuditOptions.Sample", "--sample",
 	"ExamineOptions.ProbePrefix", "--probe",
+	"SubmitOptions.RoleARN", "--role-arn",
+	"SubmitOptions.ManifestTo", "--manifest-to",
+	"SubmitOptions.Priority", "--priority",
+	"follow it to its end with Job.Submit, or cancel it there", "follow it to its end with `reseal submit --job DIR`, or cancel it with `--cancel`",
+	"do it with Run", "do it with `reseal run`",
+	"copies to there are left to Run", "copies to there are left to `reseal run`",
+	"name the account of the bucket and its jobs", "name it with --account-id",
 	"Examine tells", "`reseal doctor` tells",
 	"planner/doctor.Policy prints", "`reseal iam-policy` prints",
 }

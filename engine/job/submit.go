@@ -3,7 +3,6 @@ package job
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -173,15 +172,23 @@ func (s *submitter) submit(ctx context.Context) (err error) {
 		return err
 	}
 	s.record = record
+	open := record.open()
+	if len(open) == 0 && s.opt.Cancel {
+		return nil // nothing is under way
+	}
+	if len(open) == 0 {
+		if err := s.wanting(); err != nil {
+			return err
+		}
+	}
 	if s.batch, err = s.store.BatchOperations(ctx, s.accountID(), s.learnt.Bucket); err != nil {
 		return s.orUnusable(err)
 	}
-	open := record.open()
 	follow := s.opt.Follow || s.opt.Cancel
 	for _, o := range open {
 		follow = follow || o.Confirmed
 	}
-	if len(open) == 0 && !s.opt.Cancel {
+	if len(open) == 0 {
 		if err := s.order(ctx); err != nil {
 			return err
 		}
@@ -211,23 +218,32 @@ func (s *submitter) orUnusable(err error) error {
 	return err
 }
 
-// accountID is that of the jobs that are under way, since they are looked for there.
+// accountID is that of the jobs that are under way, since they are looked for there, or of
+// the role, which S3 assumes in the account of its job only.
 func (s *submitter) accountID() string {
-	if open := s.record.open(); len(open) > 0 && s.opt.AccountID == "" {
+	if open := s.record.open(); len(open) > 0 {
 		return open[0].Account
+	}
+	if part := strings.SplitN(s.opt.RoleARN, ":", 6); s.opt.AccountID == "" && len(part) == 6 {
+		return part[4]
 	}
 	return s.opt.AccountID
 }
 
-// order picks the tasks, tells what it amounts to, and records each submission before
-// anything of it is sent.
-func (s *submitter) order(ctx context.Context) error {
+// wanting refuses to make jobs without what they need.
+func (s *submitter) wanting() error {
 	switch {
 	case s.opt.RoleARN == "":
 		return unusable("SubmitOptions.RoleARN is missing", "name the role that S3 Batch Operations assumes; `reseal iam-policy` prints what it needs")
 	case s.opt.ManifestTo.Bucket == "":
 		return unusable("SubmitOptions.ManifestTo is missing", "name the bucket and the prefix that manifests and reports go to")
 	}
+	return nil
+}
+
+// order picks the tasks, tells what it amounts to, and records each submission before
+// anything of it is sent.
+func (s *submitter) order(ctx context.Context) error {
 	drafts, order, err := s.draft(ctx)
 	defer func() {
 		for _, d := range drafts {
@@ -258,94 +274,6 @@ func (s *submitter) order(ctx context.Context) error {
 		drafts = drafts[1:]
 	}
 	return nil
-}
-
-// draft writes manifests of all that can be submitted.
-func (s *submitter) draft(ctx context.Context) (drafts []*draft, order *SubmitOrder, err error) {
-	order = &SubmitOrder{ForRun: map[string]uint64{}}
-	b := &drafter{submitter: s, order: order, open: map[batchGroup]*draft{}, named: map[[16]byte]bool{}}
-	var chunk []picked
-	err = s.points.Rows(func(t *object.Task, o *object.Outcome) error {
-		if o != nil {
-			return nil
-		}
-		if chunk = append(chunk, picked{task: *t}); len(chunk) < 1000 {
-			return nil
-		}
-		err := b.chunk(ctx, chunk)
-		chunk = chunk[:0]
-		return err
-	})
-	if err == nil {
-		err = b.chunk(ctx, chunk)
-	}
-	for _, d := range b.all {
-		if ferr := d.finish(); err == nil {
-			err = ferr
-		}
-		order.add(d.group.update, d.group.class, d.objects, d.bytes)
-	}
-	order.Looked = s.looked.Load()
-	return b.all, order, err
-}
-
-// drafter puts drafts together.
-type drafter struct {
-	*submitter
-	order *SubmitOrder
-	all   []*draft
-	open  map[batchGroup]*draft
-	// named are the objects of a manifest source, which may name one twice.
-	named map[[16]byte]bool
-}
-
-func (b *drafter) chunk(ctx context.Context, tasks []picked) error {
-	if err := b.pick(ctx, tasks); err != nil {
-		return err
-	}
-	for i := range tasks {
-		p := &tasks[i]
-		if p.why == "" && b.job.Spec.Source.Manifest != "" && b.again(&p.task.Object, p.group) {
-			p.why = ForRunDuplicate
-		}
-		if p.why != "" {
-			b.order.ForRun[string(p.why)]++
-			continue
-		}
-		d := b.open[p.group]
-		if d == nil || d.full() {
-			var err error
-			if d, err = b.job.newDraft(len(b.record.all)+len(b.all)+1, p.group); err != nil {
-				return err
-			}
-			b.open[p.group] = d
-			b.all = append(b.all, d)
-		}
-		d.add(&p.task)
-	}
-	return ctx.Err()
-}
-
-// again says whether a manifest has named the object before.
-func (b *drafter) again(o *object.Object, g batchGroup) bool {
-	version := ""
-	if g.versions {
-		version = o.VersionID
-	}
-	id := [16]byte(sha256Of(o.Key, version))
-	if b.named[id] {
-		return true
-	}
-	b.named[id] = true
-	return false
-}
-
-func sha256Of(words ...string) []byte {
-	h := sha256.New()
-	for _, w := range words {
-		fmt.Fprintf(h, "%d %s", len(w), w)
-	}
-	return h.Sum(nil)
 }
 
 // entrust makes durable that S3 may work on the tasks: from now on each is asked about

@@ -319,7 +319,7 @@ func (j *Job) refuseSubmitted() error {
 	}
 	for _, s := range all {
 		if s.Open() {
-			return unusablef("follow it to its end, which reads its report, or cancel it, by Job.Submit",
+			return unusablef("follow it to its end with Job.Submit, or cancel it there",
 				"the job in %s was given to S3 Batch Operations, and its job %d (%s) may still change objects", j.Dir, s.N, firstNonEmpty(s.ID, "not yet made"))
 		}
 	}

@@ -83,6 +83,7 @@ type Server struct {
 		fault    func(key string) *Fault
 		hold     State
 		before   func(op string)
+		after    func(op string)
 		lose     string
 	}
 }
@@ -144,6 +145,13 @@ func (s *Server) Before(f func(op string)) {
 	s.mu.before = f
 }
 
+// After is called with each request's operation when it was done, before it is answered.
+func (s *Server) After(f func(op string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.after = f
+}
+
 // LoseReply does the next request of an operation, and drops its connection.
 func (s *Server) LoseReply(op string) {
 	s.mu.Lock()
@@ -199,7 +207,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.mu.requests[op]++
 	s.mu.requests[""]++
-	n, before, lost := s.mu.requests[""], s.mu.before, s.mu.lose == op && op != ""
+	n, before, after, lost := s.mu.requests[""], s.mu.before, s.mu.after, s.mu.lose == op && op != ""
 	if lost {
 		s.mu.lose = ""
 	}
@@ -208,6 +216,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		before(op)
 	}
 	reply, err := s.answer(op, id, n, r)
+	if after != nil {
+		after(op)
+	}
 	if lost {
 		panic(http.ErrAbortHandler) // the connection is dropped
 	}
