@@ -255,7 +255,7 @@ func (it *item) mustInspect() bool {
 		return false
 	case it.task.InDoubt, policy == InspectAlways, it.obj.Size < 0, it.obj.ETag == "":
 		return true
-	case policy == InspectNever, it.run.cfg.ToFiles: // what the row does not tell the reading does
+	case policy == InspectNever, it.run.cfg.ToFiles && it.run.cfg.Target.SourceKey.IsZero(): // what the row does not tell the reading does
 		return false
 	}
 	// Under SSE-S3 a copy keeps the ETag, so that no condition tells an old plan.
@@ -326,7 +326,7 @@ func (it *item) destOccupied(ctx context.Context) (*object.Outcome, error) {
 	out = it.already()
 	out.ETagAfter, out.After = h.ETag, h.Encryption
 	if it.run.cfg.Reupload != nil {
-		out.ClientSideAfter = h.ClientSide
+		out.Size, out.ClientSideAfter = h.Size, h.ClientSide
 	}
 	if it.task.InDoubt {
 		out.Reason, out.Message = object.ReasonInDoubt, "the same object stands at "+dest.String()+"; an earlier process of this job may have put it there"

@@ -201,7 +201,6 @@ func TestClientSideUsage(t *testing.T) {
 		{[]string{"--client-side", "v3", "--cse-key-file", w.aesFile, "--cse-context", `{"a":null}`}, "no JSON object of strings"},
 		{[]string{"--client-side", "v3", "--cse-key-file", w.aesFile, "--cse-context", `{"kms_cmk_id":"x"}`}, "kms_cmk_id"},
 		{[]string{"--client-side", "v3", "--cse-key-file", w.aesFile, "--operation", "copy"}, "--client-side has no meaning with --operation copy"},
-		{[]string{"--client-side", "v3", "--cse-key-file", w.aesFile, "--dest", "s3://other"}, "--dest has no meaning with --client-side"},
 		{[]string{"--client-side", "none", "--cse-kms-key-id", "k"}, "--cse-kms-key-id has no meaning with --client-side none"},
 		{[]string{"--client-side", "none", "--source-cse-key-file", w.aesFile, "--verify", "unwrap"}, "--verify unwrap has no meaning with --client-side none"},
 		{[]string{"--client-side", "v3", "--cse-kms-key-id", w.keyB}, "unencrypted"},

@@ -59,6 +59,12 @@ type Target struct {
 // Validate reads the key files and settles every question that the target alone
 // can settle.
 func (t *Target) Validate(c *Connection) error {
+	if t.DestPrefix != "" && !strings.HasSuffix(t.DestPrefix, "/") {
+		t.DestPrefix += "/" // a folder, as for the AWS CLI
+	}
+	if t.DestPrefix != "" && t.DestBucket == "" {
+		return unusable("Target.Dest names no bucket", "name one")
+	}
 	switch {
 	case t.DestFolder != "": // validateFolders has seen the rest
 		return cmp.Or(t.readKeys(), t.refusePlaintext(c), t.ClientSide.validateGiven())
@@ -70,9 +76,6 @@ func (t *Target) Validate(c *Connection) error {
 	}
 	if t.ClientSide.Given() {
 		if err := t.ClientSide.validate(); err != nil {
-			return err
-		}
-		if err := t.refuseBeside(); err != nil {
 			return err
 		}
 	}
@@ -88,12 +91,6 @@ func (t *Target) Validate(c *Connection) error {
 	if err := t.refusePlaintext(c); err != nil {
 		return err
 	}
-	if t.DestPrefix != "" && !strings.HasSuffix(t.DestPrefix, "/") {
-		t.DestPrefix += "/" // a folder, as for the AWS CLI
-	}
-	if t.DestPrefix != "" && t.DestBucket == "" {
-		return unusable("Target.Dest names no bucket", "name one")
-	}
 	if strings.ToUpper(t.StorageClass) != t.StorageClass {
 		return unusablef("write it as S3 does, for example STANDARD_IA", "Target.StorageClass %q is unknown", t.StorageClass)
 	}
@@ -106,28 +103,12 @@ func (t *Target) validateClientSide(c *Connection) error {
 		if t.CustomerKeyFile != "" {
 			return unusable("Target.CustomerKeyFile has no meaning without Target.SSE sse-c", "leave it out, or use Target.SSE sse-c")
 		}
-		if err := t.refuseBeside(); err != nil {
-			return err
-		}
 	} else if err := t.refuseBesideRewrap(); err != nil {
 		return err
 	}
 	for _, check := range []func() error{t.checkKMS, t.readKeys, func() error { return t.refusePlaintext(c) }, t.ClientSide.validate} {
 		if err := check(); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// refuseBeside refuses what does not go with a change of client-side encryption.
-func (t *Target) refuseBeside() error {
-	for _, f := range []struct {
-		set  bool
-		name string
-	}{{t.DestBucket != "", "Target.Dest"}, {t.StampMtime, "Target.StampMtime"}} {
-		if f.set {
-			return unusablef("leave it out: objects get another client-side encryption in place", "%s has no meaning with ClientSide.Format", f.name)
 		}
 	}
 	return nil
