@@ -203,6 +203,7 @@ func (s *Store) loadState() error {
 	for _, h := range holes {
 		s.mu.holes[h] = struct{}{}
 	}
+	s.mu.marked = s.mu.dispatched
 	s.reader = reader{redo: slices.Clone(holes), next: handed, doubt: s.mu.dispatched}
 	return nil
 }

@@ -21,7 +21,10 @@ func (s *Store) wait(answer <-chan error) error {
 // Called by any goroutine, Pebble's among them.
 func (s *Store) fail(err error) {
 	s.failOnce.Do(func() {
-		s.failErr = &DiskError{s.dir, err}
+		s.failErr = err
+		if _, away := errors.AsType[*AwayError](err); !away {
+			s.failErr = &DiskError{s.dir, err}
+		}
 		s.gate.shut.Store(true)
 		close(s.failed)
 		s.opts.Logger.Error("checkpoint failed", "dir", s.dir, "error", err)
@@ -60,6 +63,9 @@ func (s *Store) Close() error {
 		s.signal()
 		select {
 		case <-s.idle:
+			if s.ship != nil {
+				s.ship.finish()
+			}
 		case <-s.failed:
 		}
 	}
@@ -108,6 +114,9 @@ func (s *Store) closeSeal() error {
 func (s *Store) abandon() error {
 	s.closed.Store(true)
 	s.gate.close()
+	if s.ship != nil {
+		s.ship.abandon()
+	}
 	var err error
 	if s.floor != nil {
 		err = s.floor.abandon()

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -26,7 +27,9 @@ type reader struct {
 	doubt     uint64        // tasks below it may have been sent by an earlier process
 	ahead     []object.Task // read, not given out; a part of space
 	space     []object.Task
-	asked     uint64 // the mark that was last asked for
+	asked     uint64    // the mark that was last asked for
+	block     uint64    // how many tasks the next raise of it covers
+	raised    time.Time // when it was last asked for
 }
 
 // Next gives up to len(buf) tasks without outcome, in order of Seq, and how
@@ -186,20 +189,39 @@ func (s *Store) raiseMark(seq uint64) error {
 	planned, dispatched := s.mu.plan.Objects, s.mu.dispatched
 	s.mu.Unlock()
 	r.asked = max(r.asked, dispatched)
-	want := min(planned, seq+2*markBlock)
+	r.block = max(r.block, markBlock)
+	want := min(planned, seq+2*r.block)
 	switch {
 	case seq >= dispatched:
 		r.asked = max(r.asked, want)
+		s.fitBlock()
 		return s.submit(s.markRequest(r.asked))
-	case r.asked < want && r.asked < seq+markBlock:
+	case r.asked < want && r.asked < seq+r.block:
 		r.asked = want
+		s.fitBlock()
 		return s.enqueue(s.markRequest(want))
 	}
 	return nil
 }
 
+// fitBlock makes blocks larger where the mark is kept away from this machine and is
+// raised often, and smaller again where it is not: a raise costs a request there, and
+// a task below the mark an inspection after a crash.
+func (s *Store) fitBlock() {
+	r := &s.reader
+	since := time.Since(r.raised)
+	r.raised = time.Now()
+	switch {
+	case s.ship == nil:
+	case since < 2*awayEvery:
+		r.block = min(2*r.block, farBlock)
+	case since > 12*awayEvery:
+		r.block = max(r.block/2, markBlock)
+	}
+}
+
 func (s *Store) markRequest(n uint64) *request {
-	return &request{sync: true, fill: func(t *turn) error {
+	return &request{sync: true, far: true, fill: func(t *turn) error {
 		if n > t.dispatched {
 			t.mark(n)
 		}

@@ -54,7 +54,7 @@ func (s *Store) Retry(again func(*object.Outcome) bool) (taken uint64, err error
 }
 
 func (s *Store) takeBack(outcomes []object.Outcome) error {
-	return s.submit(&request{sync: true, fill: func(t *turn) error {
+	return s.submit(&request{sync: true, far: true, fill: func(t *turn) error {
 		t.state = true
 		for i := range outcomes {
 			o := &outcomes[i]

@@ -44,6 +44,13 @@ type Options struct {
 	Committed func(time.Duration)
 	// Disk, where set, holds the store instead of this machine's disk.
 	Disk *Disk
+	// Away, where set, is given all changes, for whoever has to go on without this
+	// disk: see Restore. What must not be unknown to him is not answered before it is
+	// safe there as well: README.md says what that is.
+	Away Away
+	// AwayEvery is how long a change may wait for others to share its segment. Default
+	// 5 s.
+	AwayEvery time.Duration
 
 	fs       vfs.FS                                          // tests
 	lock     func(dir string, write bool) (io.Closer, error) // tests
@@ -59,6 +66,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Backlog == 0 {
 		o.Backlog = 16384
+	}
+	if o.AwayEvery == 0 {
+		o.AwayEvery = awayEvery
 	}
 	if o.memTable == 0 {
 		o.memTable = 4 << 20
@@ -85,9 +95,10 @@ type Store struct {
 	db      *pebble.DB
 	gate    *gate
 	lock    io.Closer
-	seal    *seal  // as it was found
-	sealed  bool   // whether one was
-	floor   *floor // the writer's
+	seal    *seal    // as it was found
+	sealed  bool     // whether one was
+	floor   *floor   // the writer's
+	ship    *shipper // nil where nothing is kept away
 	dict    *dict
 	existed bool
 	earlier uint64 // tasks below it were planned by an earlier process
@@ -115,7 +126,8 @@ type Store struct {
 		complete   bool
 		handed     uint64              // tasks below it were given out or have an outcome
 		holes      map[uint64]struct{} // given out, no outcome in the store, not in r/
-		dispatched uint64              // durable
+		marked     uint64              // the mark, durable on this disk
+		dispatched uint64              // the mark, durable wherever it has to be: tasks below it may be given out
 	}
 }
 
@@ -152,6 +164,10 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, errors.Join(err, s.closeDB(), s.abandon())
 	}
 	s.sweepSnapshots(path)
+	if opts.Away != nil {
+		s.ship = newShipper(opts.Away, s.opts.AwayEvery, s.fail)
+		go s.ship.run()
+	}
 	go s.write()
 	return s, nil
 }

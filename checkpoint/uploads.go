@@ -13,7 +13,7 @@ import (
 func (s *Store) SaveUpload(u object.Upload) error {
 	e := encoder{d: s.dict}
 	e.upload(&u)
-	return s.submit(&request{sync: true, fill: func(t *turn) error {
+	return s.submit(&request{sync: true, far: true, fill: func(t *turn) error {
 		if err := s.dropParts(t, u.Seq, u.ID); err != nil {
 			return err
 		}

@@ -60,7 +60,11 @@ func memOptions(fs vfs.FS) Options {
 // process is one process of the job: it plans from its cursor on, takes tasks,
 // records outcomes, keeps uploads. It ends with the job or with the disk.
 func (w *world) process(t *testing.T, fs vfs.FS, seed uint64) error {
-	s, err := Open("job", memOptions(fs))
+	return w.processWith(t, memOptions(fs), seed)
+}
+
+func (w *world) processWith(t *testing.T, opts Options, seed uint64) error {
+	s, err := Open("job", opts)
 	if err != nil {
 		return err
 	}

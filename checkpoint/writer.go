@@ -15,10 +15,11 @@ type request struct {
 	// calls it, once, outside of mu. An error is the end of the store, except a
 	// refusal, which must leave the batch as it was.
 	fill func(*turn) error
-	// sync asks for durability before the answer.
-	sync   bool
-	answer error
-	done   chan error
+	// sync asks for durability before the answer; far for durability away from this
+	// machine too, where that is kept.
+	sync, far bool
+	answer    error
+	done      chan error
 }
 
 // refused is an answer to one request that does no harm to the store.
@@ -32,6 +33,7 @@ type turn struct {
 	counts *counters // the next ones; changed in place
 	state  bool      // m/state has to be written
 	sync   bool
+	far    []*request // answered when they are kept away
 	// What publish makes known once the batch is applied. Only the writer changes
 	// their originals, so it reads them without mu.
 	plan       object.Tally
@@ -150,7 +152,7 @@ func (s *Store) sleep(pending bool, wait time.Duration) {
 // take makes one batch of everything it got, applies it, and answers.
 func (s *Store) take(requests []*request, outcomes group, last bool) (synced bool, err error) {
 	t := &turn{Batch: s.db.NewBatch(), counts: s.counts.Load().clone(), sync: outcomes.len() > 0 || last,
-		plan: s.mu.plan, complete: s.mu.complete, dispatched: s.mu.dispatched}
+		plan: s.mu.plan, complete: s.mu.complete, dispatched: s.mu.marked}
 	for _, r := range requests {
 		if err := t.fill(r); err != nil {
 			return false, err
@@ -167,6 +169,7 @@ func (s *Store) take(requests []*request, outcomes group, last bool) (synced boo
 		s.lowerMark(t)
 	}
 	s.finish(t)
+	changes := t.Reader() // of a large batch Pebble leaves nothing
 	if err := s.apply(t.Batch, t.sync); err != nil {
 		return false, err
 	}
@@ -175,8 +178,11 @@ func (s *Store) take(requests []*request, outcomes group, last bool) (synced boo
 			return false, err
 		}
 	}
-	_ = t.Batch.Close()
 	s.publish(t, requests)
+	if s.ship != nil {
+		s.ship.add(changes, len(t.far) > 0, s.keptFar(t))
+	}
+	_ = t.Batch.Close()
 	return t.sync, nil
 }
 
@@ -235,7 +241,10 @@ func (s *Store) apply(b *pebble.Batch, sync bool) error {
 func (s *Store) publish(t *turn, requests []*request) {
 	s.counts.Store(t.counts)
 	s.mu.Lock()
-	s.mu.plan, s.mu.complete, s.mu.dispatched = t.plan, t.complete, t.dispatched
+	s.mu.plan, s.mu.complete, s.mu.marked = t.plan, t.complete, t.dispatched
+	if s.ship == nil {
+		s.mu.dispatched = t.dispatched
+	}
 	s.mu.Unlock()
 	if t.planned {
 		select {
@@ -244,7 +253,28 @@ func (s *Store) publish(t *turn, requests []*request) {
 		}
 	}
 	for _, r := range requests {
+		if s.ship != nil && r.far && r.answer == nil {
+			t.far = append(t.far, r)
+			continue
+		}
 		r.done <- r.answer
+	}
+}
+
+// keptFar is what follows when the turn is safe away from this machine; nil where
+// nothing does.
+func (s *Store) keptFar(t *turn) func() {
+	mark, far := t.dispatched, t.far
+	if len(far) == 0 {
+		return nil
+	}
+	return func() {
+		s.mu.Lock()
+		s.mu.dispatched = max(s.mu.dispatched, mark)
+		s.mu.Unlock()
+		for _, r := range far {
+			r.done <- nil
+		}
 	}
 }
 
