@@ -1,0 +1,297 @@
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// Holding is a lease as its object tells it.
+type Holding struct {
+	// Epoch counts the holders, from 1.
+	Epoch uint64 `json:"epoch"`
+	// Owner is the holder's own word, which no other process has.
+	Owner string `json:"owner"`
+	Host  string `json:"host"`
+	PID   int    `json:"pid"`
+	// TTL is for how long it holds from its last renewal.
+	TTL seconds `json:"ttl_seconds"`
+	// Beat counts its renewals.
+	Beat uint64 `json:"beat"`
+	// Free: the holder has given it back.
+	Free bool `json:"free,omitempty"`
+}
+
+type seconds float64
+
+func (s seconds) duration() time.Duration { return time.Duration(float64(s) * float64(time.Second)) }
+
+// Bounds of a lease, and what it is where nobody says.
+const (
+	MinTTL     = time.Second
+	DefaultTTL = time.Minute
+	MaxTTL     = time.Hour
+)
+
+// HeldError says that another process holds the lease: it was seen to renew it.
+type HeldError struct {
+	Name string
+	Holding
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("%s is held by process %d on %s, which renews it", e.Name, e.PID, e.Host)
+}
+
+// ErrLost: another process has taken the lease.
+var ErrLost = errors.New("another process has taken the job over: this one did not renew its lease in time, and sends nothing more")
+
+// Lease is one that this process holds. Its methods are safe for concurrent use.
+type Lease struct {
+	place *Place
+	name  string
+	stop  context.CancelFunc
+	ended chan struct{}
+
+	mu struct {
+		sync.Mutex
+		now   Holding
+		etag  string
+		until deadline
+		lost  error
+		// changed is closed, and made anew, whenever until or lost change.
+		changed chan struct{}
+	}
+}
+
+// deadline is an instant by the clock of this machine and by its count of the time that
+// passes: what comes first ends it. A machine that sleeps stops the count, and somebody
+// may set the clock back; both together are not believed in.
+type deadline struct {
+	at time.Time
+}
+
+func (d deadline) passed() bool {
+	now := time.Now()
+	return !now.Before(d.at) || !now.Round(0).Before(d.at.Round(0))
+}
+
+// Terms are how a lease is to be held.
+type Terms struct {
+	// TTL; DefaultTTL where it is zero.
+	TTL time.Duration
+	// Await waits for a holder that renews, instead of answering with HeldError.
+	Await bool
+	// Waiting, where set, is told once that another holder's end is waited for, and for
+	// how long at least.
+	Waiting func(Holding, time.Duration)
+}
+
+// Acquire takes the lease of that name: at once where nobody holds it, otherwise when
+// its holder was not seen to renew it for longer than it can believe to hold it. A
+// holder that renews it answers with a HeldError.
+func Acquire(ctx context.Context, p *Place, name string, t Terms) (*Lease, error) {
+	if t.TTL == 0 {
+		t.TTL = DefaultTTL
+	}
+	host, _ := os.Hostname()
+	var random [12]byte
+	_, _ = rand.Read(random[:]) // never fails
+	l := &Lease{place: p, name: name, ended: make(chan struct{})}
+	l.mu.changed = make(chan struct{})
+	mine := Holding{Epoch: 1, Owner: hex.EncodeToString(random[:]), Host: host, PID: os.Getpid(), TTL: seconds(t.TTL.Seconds())}
+	for {
+		there, etag, err := readHolding(ctx, p, name)
+		if err != nil && !errors.Is(err, ErrNone) {
+			return nil, err
+		}
+		if err == nil && !there.Free {
+			if etag, err = outlive(ctx, p, name, there, etag, &t); err != nil {
+				return nil, err
+			}
+			if etag == "" {
+				continue // it has changed, and is looked at again
+			}
+		}
+		mine.Epoch = there.Epoch + 1
+		sent := time.Now()
+		etag, err = l.put(ctx, &mine, etag)
+		if errors.Is(err, ErrExists) || errors.Is(err, ErrChanged) {
+			continue // another was faster
+		}
+		if err != nil {
+			return nil, err
+		}
+		l.mu.now, l.mu.etag, l.mu.until = mine, etag, deadline{sent.Add(t.TTL)}
+		beating, stop := context.WithCancel(context.WithoutCancel(ctx))
+		l.stop = stop
+		go l.beat(beating, t.TTL)
+		return l, nil
+	}
+}
+
+// Look reads who holds a lease. Where nobody ever did the error is ErrNone.
+func Look(ctx context.Context, p *Place, name string) (Holding, error) {
+	h, _, err := readHolding(ctx, p, name)
+	return h, err
+}
+
+func readHolding(ctx context.Context, p *Place, name string) (h Holding, etag string, err error) {
+	data, etag, err := p.Read(ctx, name)
+	if err != nil {
+		return h, "", err
+	}
+	if err := json.Unmarshal(data, &h); err != nil || h.Epoch == 0 {
+		return h, "", fmt.Errorf("%s is no lease of reseal: %w", p.ref(name), errors.Join(err, errors.New("it has no epoch")))
+	}
+	h.TTL = seconds(min(max(h.TTL.duration(), MinTTL), MaxTTL).Seconds())
+	return h, etag, nil
+}
+
+// outlive waits until the holder cannot believe to hold the lease any more, which takes
+// its TTL and a quarter from when this renewal of it was first seen. No ETag without an
+// error says that the lease has changed in a way that has to be looked at.
+func outlive(ctx context.Context, p *Place, name string, there Holding, etag string, t *Terms) (string, error) {
+	ttl := there.TTL.duration()
+	wait := ttl + ttl/4
+	if t.Waiting != nil {
+		t.Waiting(there, wait)
+		t.Waiting = nil
+	}
+	for seen := time.Now(); time.Since(seen) < wait; {
+		select {
+		case <-time.After(min(wait/20, 2*time.Second)):
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+		now, is, err := readHolding(ctx, p, name)
+		switch {
+		case err != nil && !errors.Is(err, ErrNone):
+			return "", err
+		case err != nil, now.Free, now.Owner != there.Owner:
+			return "", nil
+		case is != etag && !t.Await:
+			return "", &HeldError{p.ref(name).String(), now}
+		case is != etag:
+			etag, seen = is, time.Now()
+		}
+	}
+	return etag, nil
+}
+
+func (l *Lease) put(ctx context.Context, h *Holding, was string) (etag string, err error) {
+	data, err := json.Marshal(h)
+	if err != nil {
+		return "", err
+	}
+	if was == "" {
+		return l.place.Create(ctx, l.name, data)
+	}
+	return l.place.Replace(ctx, l.name, data, was)
+}
+
+// beat renews the lease until it is given back or lost.
+func (l *Lease) beat(ctx context.Context, ttl time.Duration) {
+	defer close(l.ended)
+	tick := time.NewTicker(ttl / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if !l.renew(ctx, ttl) {
+			return
+		}
+	}
+}
+
+// renew says whether the lease is still worth renewing.
+func (l *Lease) renew(ctx context.Context, ttl time.Duration) bool {
+	l.mu.Lock()
+	next, etag := l.mu.now, l.mu.etag
+	l.mu.Unlock()
+	next.Beat++
+	sent := time.Now()
+	etag, err := l.put(ctx, &next, etag)
+	if ctx.Err() != nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case err == nil:
+		l.mu.now, l.mu.etag, l.mu.until = next, etag, deadline{sent.Add(ttl)}
+	case errors.Is(err, ErrChanged), errors.Is(err, ErrExists):
+		l.mu.lost = ErrLost
+	default:
+		l.mu.lost = fmt.Errorf("the lease of this job cannot be renewed: %w", err)
+	}
+	close(l.mu.changed)
+	l.mu.changed = make(chan struct{})
+	return l.mu.lost == nil
+}
+
+// Hold returns nil while this process can believe to hold the lease. Where that time has
+// passed, as after a sleep, it waits until the lease was renewed, or is known to be
+// lost.
+func (l *Lease) Hold(ctx context.Context) error {
+	for {
+		l.mu.Lock()
+		lost, until, changed := l.mu.lost, l.mu.until, l.mu.changed
+		l.mu.Unlock()
+		if lost != nil {
+			return lost
+		}
+		if !until.passed() {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-l.ended:
+			return ErrLost // given back
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Holding is the lease as it was last written.
+func (l *Lease) Holding() Holding {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.now
+}
+
+// Release gives the lease back, so that the next process need not wait. One that was
+// lost is left alone.
+func (l *Lease) Release(ctx context.Context) error {
+	l.stop()
+	<-l.ended
+	l.mu.Lock()
+	free, etag, lost := l.mu.now, l.mu.etag, l.mu.lost
+	l.mu.Unlock()
+	if lost != nil {
+		return nil
+	}
+	free.Free = true
+	for {
+		_, err := l.put(ctx, &free, etag)
+		if !errors.Is(err, ErrChanged) && !errors.Is(err, ErrExists) {
+			return err
+		}
+		// A renewal that was under way, or another process by now.
+		there, is, err := readHolding(ctx, l.place, l.name)
+		if err != nil || there.Owner != free.Owner || there.Free {
+			return nil
+		}
+		etag = is
+	}
+}

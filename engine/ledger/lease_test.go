@@ -1,0 +1,175 @@
+package ledger
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestOneOfMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket()
+		var mu sync.Mutex
+		var held []*Lease
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				l, err := Acquire(t.Context(), b.place(), "lease", Terms{})
+				if e, ok := errors.AsType[*HeldError](err); ok && e.Epoch == 1 {
+					return
+				}
+				must(t, err)
+				mu.Lock()
+				defer mu.Unlock()
+				held = append(held, l)
+			})
+		}
+		wg.Wait()
+		if len(held) != 1 {
+			t.Fatalf("%d of 8 hold it", len(held))
+		}
+		time.Sleep(time.Hour)
+		must(t, held[0].Hold(t.Context()))
+		must(t, held[0].Release(t.Context()))
+		began := time.Now()
+		l, err := Acquire(t.Context(), b.place(), "lease", Terms{})
+		must(t, err)
+		if l.Holding().Epoch != 2 || time.Since(began) > time.Second {
+			t.Errorf("epoch %d after %s: it was given back", l.Holding().Epoch, time.Since(began))
+		}
+		must(t, l.Release(t.Context()))
+	})
+}
+
+func TestAHolderThatDies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket()
+		first, err := Acquire(t.Context(), b.place(), "lease", Terms{})
+		must(t, err)
+		time.Sleep(50 * time.Second) // two renewals
+		killed(first)
+		renewed := first.mu.until.at.Add(-DefaultTTL)
+		var told time.Duration
+		second, err := Acquire(t.Context(), b.place(), "lease", Terms{Waiting: func(_ Holding, d time.Duration) { told = d }})
+		must(t, err)
+		if waited := time.Since(renewed); waited < 75*time.Second || waited > 90*time.Second || told != 75*time.Second {
+			t.Errorf("taken %s after the last renewal; %s was announced", waited, told)
+		}
+		must(t, second.Release(t.Context()))
+	})
+}
+
+// TestAHolderThatSleeps: whoever wakes after another has taken the lease learns it
+// before its next step, and whoever wakes before goes on.
+func TestAHolderThatSleeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket()
+		l, err := Acquire(t.Context(), b.place(), "lease", Terms{})
+		must(t, err)
+		l.mu.Lock()
+		l.mu.until = deadline{time.Now().Add(-time.Second)} // as after SIGSTOP
+		l.mu.Unlock()
+		began := time.Now()
+		must(t, l.Hold(t.Context())) // renewed within its beat
+		if d := time.Since(began); d == 0 || d > DefaultTTL/3 {
+			t.Errorf("held after %s", d)
+		}
+		// Another takes it: as its renewals are refused, this one has lost it.
+		etag := b.objects["jobs/a/lease"].etag
+		_, err = (&Lease{place: b.place(), name: "lease"}).put(t.Context(), &Holding{Epoch: 2, Owner: "x", TTL: 60}, etag)
+		must(t, err)
+		l.mu.Lock()
+		l.mu.until = deadline{time.Now().Add(-time.Second)}
+		l.mu.Unlock()
+		if err := l.Hold(t.Context()); !errors.Is(err, ErrLost) {
+			t.Errorf("held by two: %v", err)
+		}
+		must(t, l.Release(t.Context())) // leaves it alone
+		if h, err := Look(t.Context(), b.place(), "lease"); err != nil || h.Owner != "x" || h.Free {
+			t.Errorf("the other's lease: %+v, %v", h, err)
+		}
+	})
+}
+
+// TestNeverTwo: processes that take, sleep, die and give back, over a store that loses
+// and repeats answers. No two ever believe to hold it at one instant.
+func TestNeverTwo(t *testing.T) {
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 1))
+			b := newBucket()
+			b.fault = func(int, string) fault {
+				if r.IntN(3) > 0 {
+					return works
+				}
+				return fault(r.IntN(4))
+			}
+			var holder sync.Map
+			var taken, wg = 0, sync.WaitGroup{}
+			var mu sync.Mutex
+			draw := func(n int) int {
+				b.mu.Lock() // r is the fault's, too
+				defer b.mu.Unlock()
+				return r.IntN(n)
+			}
+			for p := range 4 {
+				wg.Go(func() {
+					for range 6 {
+						l, err := Acquire(t.Context(), b.place(), "lease", Terms{TTL: 3 * time.Second, Await: true})
+						must(t, err)
+						for range draw(20) {
+							if l.Hold(t.Context()) != nil {
+								break
+							}
+							if other, two := holder.Swap("now", p); two && other != p {
+								t.Errorf("seed %d: %v and %d hold it", seed, other, p)
+							}
+							time.Sleep(time.Duration(draw(100)) * time.Millisecond)
+							holder.Delete("now")
+							time.Sleep(time.Duration(draw(900)) * time.Millisecond)
+						}
+						mu.Lock()
+						taken++
+						mu.Unlock()
+						if draw(2) == 0 {
+							killed(l)
+							continue
+						}
+						must(t, l.Release(t.Context()))
+					}
+				})
+			}
+			wg.Wait()
+			if taken != 24 {
+				t.Errorf("taken %d times", taken)
+			}
+		})
+	}
+}
+
+func TestForeignLease(t *testing.T) {
+	b := newBucket()
+	b.objects["jobs/a/lease"] = stored{data: []byte("{}")}
+	if _, err := Acquire(t.Context(), b.place(), "lease", Terms{}); err == nil {
+		t.Error("it was taken for a lease")
+	}
+}
+
+func TestProve(t *testing.T) {
+	b := newBucket()
+	must(t, b.place().Prove(t.Context()))
+	must(t, b.place().Prove(t.Context()))
+	b.fault = func(n int, _ string) fault { return fault(n % 4) }
+	must(t, b.place().Prove(t.Context()))
+	b.fault, b.blind = nil, true
+	var no *UnconditionalError
+	if err := b.place().Prove(t.Context()); !errors.As(err, &no) {
+		t.Errorf("a store that ignores conditions: %v", err)
+	}
+	if got := string(b.objects["jobs/a/"+conditionsName].data); got != conditionsText {
+		t.Errorf("it holds %q", got)
+	}
+}
