@@ -88,9 +88,11 @@ type Terms struct {
 	TTL time.Duration
 	// Await waits for a holder that renews, instead of answering with HeldError.
 	Await bool
-	// Waiting, where set, is told once that another holder's end is waited for, and for
-	// how long at least.
+	// Waiting, where set, is told that the end of another holder is waited for, and for
+	// how long at least, unless it renews the lease.
 	Waiting func(Holding, time.Duration)
+	// Watch, where set, is what was seen of the lease before.
+	Watch *Watch
 }
 
 // Acquire takes the lease of that name: at once where nobody holds it, otherwise when
@@ -99,6 +101,9 @@ type Terms struct {
 func Acquire(ctx context.Context, p *Place, name string, t Terms) (*Lease, error) {
 	if t.TTL == 0 {
 		t.TTL = DefaultTTL
+	}
+	if t.Watch == nil {
+		t.Watch = new(Watch)
 	}
 	host, _ := os.Hostname()
 	var random [12]byte
@@ -112,7 +117,7 @@ func Acquire(ctx context.Context, p *Place, name string, t Terms) (*Lease, error
 			return nil, err
 		}
 		if err == nil && !there.Free {
-			if etag, err = outlive(ctx, p, name, there, etag, &t); err != nil {
+			if etag, err = outlive(ctx, p, name, &t); err != nil {
 				return nil, err
 			}
 			if etag == "" {
@@ -136,12 +141,6 @@ func Acquire(ctx context.Context, p *Place, name string, t Terms) (*Lease, error
 	}
 }
 
-// Look reads who holds a lease. Where nobody ever did the error is ErrNone.
-func Look(ctx context.Context, p *Place, name string) (Holding, error) {
-	h, _, err := readHolding(ctx, p, name)
-	return h, err
-}
-
 func readHolding(ctx context.Context, p *Place, name string) (h Holding, etag string, err error) {
 	data, etag, err := p.Read(ctx, name)
 	if err != nil {
@@ -154,35 +153,34 @@ func readHolding(ctx context.Context, p *Place, name string) (h Holding, etag st
 	return h, etag, nil
 }
 
-// outlive waits until the holder cannot believe to hold the lease any more, which takes
-// its TTL and a quarter from when this renewal of it was first seen. No ETag without an
-// error says that the lease has changed in a way that has to be looked at.
-func outlive(ctx context.Context, p *Place, name string, there Holding, etag string, t *Terms) (string, error) {
-	ttl := there.TTL.duration()
-	wait := ttl + ttl/4
-	if t.Waiting != nil {
-		t.Waiting(there, wait)
-		t.Waiting = nil
-	}
-	for seen := time.Now(); time.Since(seen) < wait; {
+// outlive waits until the holder cannot believe to hold the lease any more, and answers
+// with the ETag of what it left. None without an error says that the lease has changed in
+// a way that has to be looked at.
+func outlive(ctx context.Context, p *Place, name string, t *Terms) (string, error) {
+	first := ""
+	for {
+		there, life, etag, err := t.Watch.look(ctx, p, name)
+		switch {
+		case err != nil:
+			return "", err
+		case life == Nobody, first != "" && there.Owner != first:
+			return "", nil
+		case life == Gone:
+			return etag, nil
+		case life == Alive && !t.Await:
+			return "", &HeldError{p.ref(name).String(), there}
+		}
+		wait := there.patience()
+		if first == "" && t.Waiting != nil {
+			t.Waiting(there, wait)
+		}
+		first = there.Owner
 		select {
 		case <-time.After(min(wait/20, 2*time.Second)):
 		case <-ctx.Done():
 			return "", ctx.Err()
 		}
-		now, is, err := readHolding(ctx, p, name)
-		switch {
-		case err != nil && !errors.Is(err, ErrNone):
-			return "", err
-		case err != nil, now.Free, now.Owner != there.Owner:
-			return "", nil
-		case is != etag && !t.Await:
-			return "", &HeldError{p.ref(name).String(), now}
-		case is != etag:
-			etag, seen = is, time.Now()
-		}
 	}
-	return etag, nil
 }
 
 func (l *Lease) put(ctx context.Context, h *Holding, was string) (etag string, err error) {

@@ -88,7 +88,7 @@ func TestAHolderThatSleeps(t *testing.T) {
 			t.Errorf("held by two: %v", err)
 		}
 		must(t, l.Release(t.Context())) // leaves it alone
-		if h, err := Look(t.Context(), b.place(), "lease"); err != nil || h.Owner != "x" || h.Free {
+		if h, _, err := new(Watch).Look(t.Context(), b.place(), "lease"); err != nil || h.Owner != "x" || h.Free {
 			t.Errorf("the other's lease: %+v, %v", h, err)
 		}
 	})
