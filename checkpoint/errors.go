@@ -25,12 +25,17 @@ var ErrPlanComplete = errors.New("the plan is complete, nothing can be appended 
 // LockedError says that another process has the job open.
 type LockedError struct {
 	Dir string
-	// PID of the writer; 0 where only readers are there, or where it is not known.
-	PID int
+	// PID of the writer; 0 where only readers are there, or where it is not known. Host
+	// is set where it is on another machine, perhaps.
+	PID  int
+	Host string
 }
 
 func (e *LockedError) Error() string {
-	if e.PID == 0 {
+	switch {
+	case e.Host != "":
+		return fmt.Sprintf("the job in %s is in use by process %d on %s; stop it, or wait for it to finish", e.Dir, e.PID, e.Host)
+	case e.PID == 0:
 		return fmt.Sprintf("job directory %s is in use by another process; try again when it has finished", e.Dir)
 	}
 	return fmt.Sprintf("job directory %s is in use by process %d; stop it, or wait for it to finish", e.Dir, e.PID)

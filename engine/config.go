@@ -101,6 +101,9 @@ type Config struct {
 	CredentialWait time.Duration
 	RequestTimeout time.Duration
 	Backoff        func(attempt int, retryAfter time.Duration) time.Duration
+	// Still waits until this process may send something, and fails where another has
+	// taken its work; nil where none can.
+	Still func(context.Context) error
 	// Renew fetches fresh credentials; nil where there is nothing to renew.
 	Renew func(context.Context) error
 

@@ -14,6 +14,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/resealhq/reseal/engine/job"
 	"github.com/resealhq/reseal/engine/object"
 )
 
@@ -24,6 +25,7 @@ type app struct {
 	stdout, stderr io.Writer
 	// printed: a result stands on standard output, and takes no second object.
 	printed bool
+	opened  []*job.Job // by a verb that only reads
 	// drain is closed by the first signal when a verb has asked to drain.
 	drain *drainer
 }

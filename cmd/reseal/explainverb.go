@@ -19,7 +19,7 @@ func newExplain(a *app) *cobra.Command {
 		Short:   "One object: what was planned, what happened, why, what to do",
 		Example: "  reseal explain --job ~/jobs/bucket s3://bucket/path/to/object",
 		Args:    atMost(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			bucket, key, err := oneObject(args, dir)
 			if err != nil {
 				return err
@@ -27,7 +27,7 @@ func newExplain(a *app) *cobra.Command {
 			if proof != "" {
 				return a.proveOne(proof, bucket, key)
 			}
-			j, err := shardOfJob(dir, &shard)
+			j, err := a.shardOfJob(cmd.Context(), dir, &shard)
 			if err != nil {
 				return err
 			}

@@ -18,7 +18,7 @@ type howFlags struct {
 	requests, kms                     float64
 	bandwidth                         byteSize
 	window, zone                      string
-	stopAfter                         span
+	stopAfter, lease                  span
 	maxFailures                       share
 	retryFailed                       bool
 	events, onExit, ui                string
@@ -62,6 +62,7 @@ func (h *howFlags) AddPaceFlags(f *pflag.FlagSet) {
 	f.Var(&h.concurrency, "concurrency", "requests in flight")
 	f.Float64Var(&h.requests, "max-requests-per-second", 0, "ceiling for requests; 0 for none")
 	f.Float64Var(&h.kms, "max-kms-requests-per-second", 0, "ceiling for requests that use KMS; 0 for none")
+	f.Var(&h.lease, "lease-duration", "for how long this process holds a job in a bucket without renewing, 1m by default; another that goes on waits a quarter longer")
 	f.Var(&h.requestTimeout, "request-timeout", "give a request up after this long, 1m by default; a copy gets a second more for every 4MiB")
 	f.Var(&h.bandwidth, "max-bandwidth", "ceiling for bytes a second that the store moves, for example 200MiB")
 }
@@ -112,7 +113,7 @@ func keep[T any](given bool, here *T, recorded T) {
 // Limits is what the flags say.
 func (h *howFlags) Limits() (job.Limits, error) {
 	l := job.Limits{Concurrency: h.concurrency.n, RequestsPerSecond: h.requests, KMSRequestsPerSecond: h.kms, BytesPerSecond: h.bandwidth.bytes,
-		StopAfter: h.stopAfter.Duration, MaxFailures: h.maxFailures.MaxFailures, RetryFailed: h.retryFailed, RequestTimeout: h.requestTimeout.Duration}
+		StopAfter: h.stopAfter.Duration, Lease: h.lease.Duration, MaxFailures: h.maxFailures.MaxFailures, RetryFailed: h.retryFailed, RequestTimeout: h.requestTimeout.Duration}
 	if h.threshold.given && h.threshold.bytes < 1 {
 		return l, unusablef("give a size up to 5GiB", "--multipart-threshold %s", h.threshold.text)
 	}

@@ -37,7 +37,7 @@ func (f *jobFlags) AddFlags(set *pflag.FlagSet) {
 }
 
 func addJobDir(set *pflag.FlagSet, dir *string) {
-	set.StringVar(dir, "job", "", "the job's directory")
+	set.StringVar(dir, "job", "", "the job's directory, or its place in a bucket: s3://BUCKET/PREFIX")
 }
 
 // Validate understands the command line against the job directory, and takes up
@@ -47,12 +47,13 @@ func (f *jobFlags) Validate(cmd *cobra.Command, args []string) (*job.Job, job.Li
 	if f.dir == "" {
 		return nil, job.Limits{}, f.missing(cmd, args)
 	}
-	existing, err := job.Open(f.dir)
+	existing, err := job.OpenContext(cmd.Context(), f.dir, f.conn.Connection)
 	if err != nil && !errors.Is(err, job.ErrNone) {
 		return nil, job.Limits{}, err
 	}
 	var recorded *job.Policy
 	if existing != nil {
+		defer existing.Close() // Create takes it up
 		args = f.fill(&existing.Spec, args, cmd.Flags().Changed)
 		recorded = &existing.Policy
 	}
@@ -71,7 +72,7 @@ func (f *jobFlags) Validate(cmd *cobra.Command, args []string) (*job.Job, job.Li
 	if err != nil {
 		return nil, limits, err
 	}
-	j, err := job.Create(f.dir, spec, f.how.Policy(recorded))
+	j, err := job.CreateContext(cmd.Context(), f.dir, spec, f.how.Policy(recorded))
 	return j, limits, asTyped(err)
 }
 

@@ -39,7 +39,7 @@ locks which hold between machines; docs/shards.md says what that takes.`,
 			if strings.HasPrefix(f.dir, "s3://") {
 				return unusablef("name a directory on a volume that every pod mounts, divided by `reseal plan --shards N`", "kubernetes --job %s: a job cannot lie in a bucket yet", f.dir)
 			}
-			j, err := existingJob(f.dir)
+			j, err := a.existingJob(cmd.Context(), f.dir)
 			if err != nil {
 				return err
 			}

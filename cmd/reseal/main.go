@@ -56,6 +56,9 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	root := newRoot(a)
 	root.SetArgs(args)
 	err := root.ExecuteContext(signals.now)
+	for _, j := range a.opened {
+		err = errors.Join(err, j.Close())
+	}
 	code = exitCode(err)
 	if err != nil && !a.printed && wantsJSON(args) {
 		_ = a.printJSON(map[string]jsonError{"error": asJSON(err, code)})

@@ -66,7 +66,7 @@ locks the old one. What is under the target's own key is never taken.`,
 }
 
 func (a *app) prune(cmd *cobra.Command, f *pruneFlags) error {
-	j, err := existingJob(f.dir)
+	j, err := a.existingJob(cmd.Context(), f.dir)
 	if err != nil {
 		return err
 	}

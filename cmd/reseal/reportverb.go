@@ -39,7 +39,7 @@ On a terminal it is a table; elsewhere CSV.`,
   reseal report --job ~/jobs/bucket --evidence evidence/ --evidence-key-file officer.pem`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			j, err := shardOfJob(dir, &shard)
+			j, err := a.shardOfJob(cmd.Context(), dir, &shard)
 			if err != nil {
 				return err
 			}

@@ -40,7 +40,7 @@ within about a second and records it with its time. The next run says its limits
 			if err != nil {
 				return err
 			}
-			j, err := existingJob(f.dir)
+			j, err := a.existingJob(cmd.Context(), f.dir)
 			if err != nil {
 				return err
 			}

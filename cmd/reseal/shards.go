@@ -65,8 +65,8 @@ func numbered(j *job.Job, from, text string) (*job.Job, error) {
 }
 
 // shardOfJob is the shard of an existing job that a verb reads.
-func shardOfJob(dir string, s *shardFlag) (*job.Job, error) {
-	j, err := existingJob(dir)
+func (a *app) shardOfJob(ctx context.Context, dir string, s *shardFlag) (*job.Job, error) {
+	j, err := a.existingJob(ctx, dir)
 	if err != nil {
 		return nil, err
 	}

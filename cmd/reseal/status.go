@@ -30,7 +30,7 @@ stopped or waits. It writes nothing, and may be asked while the job runs. With
 --watch it renews itself every two seconds until the job is at rest.`,
 		Example: "  reseal status --job ~/jobs/bucket --watch",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			j, err := shardOfJob(dir, &shard)
+			j, err := a.shardOfJob(cmd.Context(), dir, &shard)
 			if err != nil {
 				return err
 			}
@@ -57,12 +57,16 @@ type status struct {
 	unasked error
 }
 
-// existingJob is the job of a verb that only reads.
-func existingJob(dir string) (*job.Job, error) {
+// existingJob is the job of a verb that only reads. It is closed when the verb ends.
+func (a *app) existingJob(ctx context.Context, dir string) (*job.Job, error) {
 	if dir == "" {
 		return nil, unusable("--job is missing", "name the job's directory")
 	}
-	return job.Open(dir)
+	j, err := job.OpenContext(ctx, dir, job.Connection{})
+	if err == nil {
+		a.opened = append(a.opened, j)
+	}
+	return j, err
 }
 
 // showStatus writes where the job stands now, in the words of the command line.

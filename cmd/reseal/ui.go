@@ -30,7 +30,7 @@ From elsewhere the page is reached through a tunnel: ssh -L 8080:127.0.0.1:8080 
   reseal ui --job ~/jobs/bucket --addr 127.0.0.1:8080`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			j, err := existingJob(dir)
+			j, err := a.existingJob(cmd.Context(), dir)
 			if err != nil {
 				return err
 			}
@@ -53,7 +53,7 @@ From elsewhere the page is reached through a tunnel: ssh -L 8080:127.0.0.1:8080 
 
 // servePage serves the live page of a job; flag is what named the address.
 func servePage(flag, addr string, j *job.Job) (*livepage.Server, error) {
-	p := &painter{dir: j.Dir, source: j.Spec.Source.String(), target: j.Spec.Target.String()}
+	p := &painter{dir: j.Dir, conn: j.Spec.Connection, source: j.Spec.Source.String(), target: j.Spec.Target.String()}
 	server, err := livepage.Listen(livepage.Options{Addr: addr, Title: p.title(), Picture: p.picture, Set: p.set})
 	switch {
 	case errors.Is(err, livepage.ErrNotThisMachine):
@@ -68,6 +68,7 @@ func servePage(flag, addr string, j *job.Job) (*livepage.Server, error) {
 // asked of the checkpoint it asks every few seconds.
 type painter struct {
 	dir, source, target string
+	conn                job.Connection // to the place of a job in a bucket
 
 	mu struct {
 		sync.Mutex
@@ -126,7 +127,7 @@ func (p *painter) picture() *report.Picture {
 // open opens the job if there is one by now. REQUIRES: mu.
 func (p *painter) open() (err error) {
 	if p.mu.job == nil {
-		p.mu.job, err = job.Open(p.dir)
+		p.mu.job, err = job.OpenContext(context.Background(), p.dir, p.conn)
 	}
 	return err
 }

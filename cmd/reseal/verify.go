@@ -52,7 +52,7 @@ was looked at. Exit code 1 tells what was verified, and what could not be looked
 }
 
 func (a *app) verify(cmd *cobra.Command, f *verifyFlags) error {
-	j, err := shardOfJob(f.dir, &f.shard)
+	j, err := a.shardOfJob(cmd.Context(), f.dir, &f.shard)
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,7 @@ var flags = []string{
 	"Limits.KMSRequestsPerSecond", "--max-kms-requests-per-second",
 	"Limits.RequestsPerSecond", "--max-requests-per-second",
 	"Limits.StopAfter", "--stop-after",
+	"Limits.Lease", "--lease-duration",
 	"Limits.MaxFailures", "--max-failures",
 	"EvidenceOptions.Caller", "--evidence-caller",
 	"PruneOptions.Noncurrent", "--versions noncurrent",

@@ -7,6 +7,7 @@ import (
 
 	"github.com/resealhq/reseal/checkpoint"
 	"github.com/resealhq/reseal/engine"
+	"github.com/resealhq/reseal/engine/ledger"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/report"
 	"github.com/resealhq/reseal/planner"
@@ -20,6 +21,7 @@ const (
 	CauseMaxFailures = "max-failures" // Limits.MaxFailures
 	CauseDisk        = "disk"         // the job directory's
 	CauseUnusable    = "unusable"     // specification, manifest, store
+	CauseLost        = "lost"         // another process has taken the job
 	CausePanic       = "panic"        // a fault of reseal
 	CauseKilled      = "killed"       // it began and has no end
 	CauseWindow      = "window"       // waits for Limits.Window
@@ -60,6 +62,8 @@ func causeClass(err error) string {
 		return CauseStopAfter
 	case errors.Is(err, engine.ErrMaxFailures):
 		return CauseMaxFailures
+	case errors.Is(err, ledger.ErrLost):
+		return CauseLost
 	case errors.As(err, &disk):
 		return CauseDisk
 	case errors.As(err, &unusable), errors.As(err, &source):

@@ -23,17 +23,30 @@ func (w *work) share() {
 	if whole == nil {
 		return
 	}
-	n := int64(0)
-	for _, shard := range whole.parts() {
-		if _, locked, err := shard.locked(); err == nil && locked {
-			n++
-		}
-	}
+	n := w.atWork()
 	if n = max(1, n); w.shares.Swap(n) != n {
 		w.log.Info("shards at work", "shards", n)
 	}
 	limits := w.inForce()
 	w.pacer.SetLimits(limits.pace())
+}
+
+// atWork is how many shards of the job are at work.
+func (w *work) atWork() (n int64) {
+	whole := w.job.whole
+	if whole.home != nil {
+		n, err := whole.home.atWorkNow(whole.home.ctx, w.opt.lease())
+		if err != nil {
+			return w.shares.Load()
+		}
+		return n
+	}
+	for _, shard := range whole.parts() {
+		if _, locked, err := shard.locked(); err == nil && locked {
+			n++
+		}
+	}
+	return n
 }
 
 // inForce is the setting with this process's part of the ceilings.

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"sync"
 	"time"
 
@@ -230,7 +228,7 @@ func (c *crew) each(ctx context.Context, ended func(*object.Totals) bool, do fun
 				took++
 			}
 		}
-		if len(busy) == 0 || took == 0 && !c.readersOnly(busy) {
+		if len(busy) == 0 || took == 0 && !c.readersOnly(busy) && !c.undecided(ctx, busy) {
 			return busy, nil
 		}
 	}
@@ -260,26 +258,6 @@ func (c *crew) look(i int, shard *Job, ended func(*object.Totals) bool) (over bo
 	c.mu.totals[i] = t
 	c.mu.Unlock()
 	return !running && ended(&t), nil
-}
-
-// waitsForReader is told once. A status is over in a moment, a prune takes its time.
-const waitsForReader = "somebody reads this shard, such as status, verify or prune; waiting until that is over"
-
-// readersOnly says whether one of the shards is held by somebody who only reads, which
-// is over in a moment. It waits for that moment.
-func (c *crew) readersOnly(busy []int) bool {
-	for _, i := range busy {
-		shard, _ := c.whole.Shard(i)
-		if _, locked, err := shard.locked(); err == nil && !locked {
-			if !c.told {
-				c.opt.Log.Warn(waitsForReader, "shard", shard.Dir)
-				c.told = true
-			}
-			<-time.After(50 * time.Millisecond)
-			return true
-		}
-	}
-	return false
 }
 
 // finished: there is nothing left to do, nor to try again where that is asked for.
@@ -322,76 +300,4 @@ func (j *Job) runShards(ctx context.Context, opt Options) (*report.Summary, erro
 	}
 	s.Summary.Resumed = resumed.Planned.Objects > 0
 	return s.Summary, cause
-}
-
-// locked says whether a process works on the job, and which one.
-func (j *Job) locked() (pid int, locked bool, err error) {
-	if _, err := os.Lstat(j.path(checkpointName)); errors.Is(err, fs.ErrNotExist) {
-		return 0, false, nil
-	}
-	return checkpoint.Locked(j.Dir)
-}
-
-// refuseBusy refuses to work on all shards where another process works on one.
-func (c *crew) refuseBusy() error {
-	for i, shard := range c.whole.parts() {
-		pid, locked, err := shard.locked()
-		if err != nil {
-			return jobUnusable(err)
-		}
-		if locked {
-			return unusablef("wait for it, or take the shards that are free with Options.Free",
-				"shard %d of the job in %s is in use by process %d", i, c.whole.Dir, pid)
-		}
-	}
-	return nil
-}
-
-// beginOrAwait begins to run, where it is asked for after whoever is at work on it.
-func (j *Job) beginOrAwait(ctx context.Context, opt *Options) (w *work, end func() error, err error) {
-	for told := false; ; {
-		if opt.Await {
-			if err := j.await(ctx, opt); err != nil {
-				return nil, nil, err
-			}
-		}
-		var locked *checkpoint.LockedError
-		if w, end, err = j.begin(ctx, opt, verbRun); !opt.Await || !errors.As(err, &locked) {
-			return w, end, err
-		}
-		if _, writes, lerr := j.locked(); !told && lerr == nil && !writes {
-			opt.Log.Warn(waitsForReader, "shard", j.Dir)
-			told = true
-		}
-		select { // another was faster
-		case <-time.After(100 * time.Millisecond):
-		case <-opt.Stop:
-			return nil, nil, ErrInterrupted
-		case <-ctx.Done():
-			return nil, nil, ErrGivenUp
-		}
-	}
-}
-
-// await waits until nobody is at work on a shard, as when a scheduler begins a task anew
-// while the one before is still there.
-func (j *Job) await(ctx context.Context, opt *Options) error {
-	told := false
-	for {
-		pid, locked, err := j.locked()
-		if err != nil || !locked {
-			return jobUnusable(err)
-		}
-		if !told {
-			opt.Log.Warn("another process is at work on this shard; waiting for it", "shard", j.Dir, "pid", pid)
-			told = true
-		}
-		select {
-		case <-time.After(500 * time.Millisecond):
-		case <-opt.Stop:
-			return ErrInterrupted
-		case <-ctx.Done():
-			return ErrGivenUp
-		}
-	}
 }

@@ -94,7 +94,7 @@ func (f *file) encode() (data []byte, err error) {
 	return append(data, '\n'), nil
 }
 
-func (j *Job) path(name string) string { return filepath.Join(j.Dir, name) }
+func (j *Job) path(name string) string { return filepath.Join(j.local, name) }
 
 // read reads the job in dir; nil where dir is absent or empty, so that a job can
 // be begun there.
@@ -116,7 +116,7 @@ func read(dir string) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Job{Dir: abs, ID: f.ID, Begun: f.Created, Spec: f.Spec, Policy: f.Policy, begun: true}
+	j := &Job{Dir: abs, local: abs, ID: f.ID, Begun: f.Created, Spec: f.Spec, Policy: f.Policy, begun: true}
 	if j.digest, err = f.Spec.Digest(); err == nil && f.Division != "" {
 		j.Division, err = readDivision(j.path(divisionName), f.Division)
 	}
@@ -209,7 +209,7 @@ func (j *Job) freeze(version string) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(j.Dir, 0o700); err != nil {
+	if err := os.MkdirAll(j.local, 0o700); err != nil {
 		return unusableBecause(err, "the job directory "+j.Dir+" cannot be made", "name a directory that you can write to")
 	}
 	if err := writeOnce(j.path(fileName), data); err != nil {
@@ -217,6 +217,11 @@ func (j *Job) freeze(version string) (err error) {
 			return unusablef("wait for it, or name another directory", "another process began a job in %s at the same moment", j.Dir)
 		}
 		return unusableBecause(err, "the job file cannot be written", "name a directory on a disk with room that you can write to")
+	}
+	if j.home != nil {
+		if err := j.home.create(data); err != nil {
+			return err
+		}
 	}
 	j.begun = true
 	return nil
@@ -228,20 +233,34 @@ func (j *Job) keepPolicy(now time.Time) error {
 	if j.whole != nil {
 		return j.whole.keepPolicyOf(j, now)
 	}
-	f, err := readFile(j.path(fileName))
+	if j.home == nil {
+		_, err := j.keepPolicyInFile(now)
+		return err
+	}
+	f, err := readFile(j.path(fileName)) // as this process found it
 	if err != nil || f.Policy.equal(&j.Policy) {
 		return err
+	}
+	return j.home.keepAway(j.home.ctx, fileName, func() ([]byte, error) { return j.keepPolicyInFile(now) })
+}
+
+// keepPolicyInFile changes job.json, and answers with what it is then; nil where nothing
+// was to be changed.
+func (j *Job) keepPolicyInFile(now time.Time) ([]byte, error) {
+	f, err := readFile(j.path(fileName))
+	if err != nil || f.Policy.equal(&j.Policy) {
+		return nil, err
 	}
 	f.Earlier = append(f.Earlier, oldPolicy{f.Since, f.Policy})
 	f.Policy, f.Since = j.Policy, now.UTC().Truncate(time.Second)
 	data, err := f.encode()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := writeFile(j.path(fileName), data); err != nil {
-		return unusableBecause(err, "the job file cannot be written", "see to it that the job directory can be written")
+		return nil, unusableBecause(err, "the job file cannot be written", "see to it that the job directory can be written")
 	}
-	return nil
+	return data, nil
 }
 
 // keepPolicyOf is keepPolicy of a shard: the policy is that of the whole job, which other
@@ -251,7 +270,7 @@ func (j *Job) keepPolicyOf(shard *Job, now time.Time) error {
 	if err != nil || f.Policy.equal(&shard.Policy) {
 		return err
 	}
-	c, err := takeClaim(j.Dir, j.path(claimName))
+	c, err := takeClaim(j.local, j.path(claimName))
 	if err != nil {
 		return err
 	}
@@ -343,7 +362,7 @@ func (j *Job) remove() error {
 	}
 	j.begun = false
 	if j.madeDir {
-		_ = os.Remove(j.Dir) // stays where somebody put something into it
+		_ = os.Remove(j.local) // stays where somebody put something into it
 	}
 	return nil
 }

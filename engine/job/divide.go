@@ -50,7 +50,7 @@ func (j *Job) Divide(ctx context.Context, n int, opt Options) (_ *Division, err 
 	if err := opt.Limits.Validate(); err != nil {
 		return nil, err
 	}
-	s := &session{job: j, opt: &opt, dir: j.Dir, log: opt.Log}
+	s := &session{job: j, opt: &opt, dir: j.local, log: opt.Log}
 	defer func() { err = withClose(err, s.Close()) }()
 	if err := s.openStore(ctx); err != nil {
 		return nil, err
@@ -69,6 +69,11 @@ func (j *Job) Divide(ctx context.Context, n int, opt Options) (_ *Division, err 
 	}
 	if err := d.write(j.path(divisionName)); err != nil {
 		return nil, err
+	}
+	if j.home != nil {
+		if err := j.home.push(ctx, divisionName); err != nil {
+			return nil, err
+		}
 	}
 	j.Division = d
 	if err := j.freeze(opt.Version); err != nil {

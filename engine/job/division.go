@@ -196,7 +196,8 @@ func (j *Job) Shard(index int) (*Job, error) {
 		return nil, unusablef(fmt.Sprintf("name one from 0 to %d; an array of tasks is to have as many as there are shards", len(d.Shards)-1),
 			"the job in %s has %d shards, and shard %d was asked for", j.Dir, len(d.Shards), index)
 	}
-	s := &Job{Dir: filepath.Join(j.Dir, shardsName, fmt.Sprintf("%04d", index)), ID: j.ID, Begun: j.Begun, Spec: j.Spec, Policy: j.Policy,
+	name := shardsName + "/" + fmt.Sprintf("%04d", index)
+	s := &Job{Dir: j.nameOf(name), local: j.path(name), home: j.home, ID: j.ID, Begun: j.Begun, Spec: j.Spec, Policy: j.Policy,
 		Part: &d.Shards[index], whole: j, begun: true, ground: j.ground}
 	if p := s.Part; p.Bucket != "" {
 		s.Spec.Source = p.place().source()
@@ -229,7 +230,7 @@ func shardOf(dir string) (*Job, error) {
 		return nil, err
 	}
 	s, err := whole.Shard(index)
-	if err != nil || s.Dir != dir {
+	if err != nil || s.local != dir {
 		return nil, err
 	}
 	return s, nil

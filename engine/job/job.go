@@ -1,6 +1,7 @@
 package job
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -19,7 +20,9 @@ import (
 // Verify take the directory for as long as they work; a Job is used by one
 // goroutine at a time.
 type Job struct {
-	Dir    string // absolute
+	// Dir is the job's directory, by its full path, or the place in a bucket where its
+	// state lies (s3://BUCKET/PREFIX).
+	Dir    string
 	ID     string
 	Begun  time.Time
 	Spec   Spec
@@ -29,7 +32,9 @@ type Job struct {
 	// Part is what this shard has of a divided job; nil where it is a whole job.
 	Part *Part
 
-	whole   *Job // that this is a shard of
+	local   string // on this disk; of a job in a bucket the copy that this process works in
+	home    *home  // of a job in a bucket; nil for a directory
+	whole   *Job   // that this is a shard of
 	digest  [sha256.Size]byte
 	begun   bool // job.json is there
 	madeDir bool // the directory was made for this job
@@ -97,6 +102,13 @@ func (o *Options) setDefaults() {
 // What the job does to the store begins with Plan or Run; so does job.json, since
 // a store that cannot be used leaves no job behind.
 func Create(dir string, spec Spec, policy Policy) (*Job, error) {
+	return CreateContext(context.Background(), dir, spec, policy)
+}
+
+// CreateContext is Create for a dir that may be a place in a bucket (s3://BUCKET/PREFIX),
+// which is reached as Spec.Connection says. The context is that of all requests about
+// the job's state.
+func CreateContext(ctx context.Context, dir string, spec Spec, policy Policy) (*Job, error) {
 	if err := CheckRewrap(&spec, &policy); err != nil {
 		return nil, err
 	}
@@ -109,7 +121,7 @@ func Create(dir string, spec Spec, policy Policy) (*Job, error) {
 	if dir == "" {
 		return nil, unusable("the job directory is not named", "name one; it will be created")
 	}
-	j, claimed, err := readOrClaim(dir)
+	j, claimed, err := readOrClaimIn(ctx, dir, &spec)
 	if err != nil {
 		return nil, err
 	}
@@ -119,13 +131,27 @@ func Create(dir string, spec Spec, policy Policy) (*Job, error) {
 	if claimed {
 		j.Spec = spec
 	} else if diff := j.Spec.Differences(&spec); len(diff) > 0 {
-		return nil, &DifferentError{Dir: j.Dir, Differences: diff}
+		return nil, errors.Join(&DifferentError{Dir: j.Dir, Differences: diff}, j.Close())
 	}
 	// Ages mean what they meant when the job began, and a manifest is the one that
 	// was opened then; keys may have moved.
 	j.Spec.Target, j.Spec.Connection.NoVerifySSL = spec.Target, spec.Connection.NoVerifySSL
 	j.Policy = policy
 	return j, nil
+}
+
+func readOrClaimIn(ctx context.Context, dir string, spec *Spec) (j *Job, claimed bool, err error) {
+	if !inBucket(dir) {
+		return readOrClaim(dir)
+	}
+	h, err := openHome(ctx, dir, spec.Connection)
+	if err != nil {
+		return nil, false, err
+	}
+	if j, claimed, err = h.readOrClaim(ctx, spec); err != nil {
+		return nil, false, errors.Join(err, h.Close())
+	}
+	return j, claimed, nil
 }
 
 // readOrClaim reads the job in dir, or claims the directory for a new one before
@@ -135,14 +161,14 @@ func readOrClaim(dir string) (j *Job, claimed bool, err error) {
 		return nil, false, err
 	}
 	if j != nil {
-		_, err = checkWritable(j.Dir)
+		_, err = checkWritable(j.local)
 		return j, false, err
 	}
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, false, unusableBecause(err, "the job directory "+dir, "name a directory")
 	}
-	j = &Job{Dir: abs}
+	j = &Job{Dir: abs, local: abs}
 	if j.madeDir, err = checkWritable(abs); err != nil {
 		return nil, false, err
 	}
@@ -162,6 +188,9 @@ func Open(dir string) (*Job, error) {
 	if dir == "" {
 		return nil, unusable("the job directory is not named", "name that of a job")
 	}
+	if inBucket(dir) {
+		return OpenContext(context.Background(), dir, Connection{})
+	}
 	if _, err := os.Stat(dir); err != nil {
 		return nil, &UnusableError{What: "the job directory", Err: noJob{err}, Fix: "name the directory of a job that was begun"}
 	}
@@ -170,6 +199,27 @@ func Open(dir string) (*Job, error) {
 		err = &UnusableError{What: dir, Err: ErrNone, Fix: "name the directory of a job that was begun"}
 	}
 	return j, err
+}
+
+// OpenContext is Open for a dir that may be a place in a bucket (s3://BUCKET/PREFIX),
+// which is reached by the connection. The context is that of all requests about the
+// job's state.
+func OpenContext(ctx context.Context, dir string, c Connection) (*Job, error) {
+	if !inBucket(dir) {
+		return Open(dir)
+	}
+	h, err := openHome(ctx, dir, c)
+	if err != nil {
+		return nil, err
+	}
+	j, err := h.read(ctx)
+	if err == nil && j == nil {
+		err = &UnusableError{What: h.name, Err: ErrNone, Fix: "name the place of a job that was begun"}
+	}
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return j, nil
 }
 
 // noJob is a directory that is not there.
@@ -192,11 +242,15 @@ func (j *Job) KeyFiles(customer string, sources []string, wrapping, sourceWrappi
 	return errors.Join(j.Spec.Target.readKeys(), j.Spec.Target.ClientSide.readKeys())
 }
 
-// Close gives back a directory that became no job.
+// Close gives back a directory that became no job, and the folder in which this process
+// worked on the copy of a job in a bucket. Of a divided job, closing a shard closes all.
 func (j *Job) Close() error {
 	j.giveBack()
+	if j.home != nil {
+		return j.home.Close()
+	}
 	if !j.begun && j.madeDir {
-		_ = os.Remove(j.Dir) // empty: there is no job
+		_ = os.Remove(j.local) // empty: there is no job
 	}
 	return nil
 }
@@ -205,4 +259,7 @@ func (j *Job) Close() error {
 func (j *Job) giveBack() {
 	j.claim.release()
 	j.claim = nil
+	if j.home != nil && (!j.begun || j.Division != nil) { // otherwise the run goes on with it
+		_ = j.home.release(wholeLease)
+	}
 }

@@ -34,7 +34,9 @@ func (j *Job) keep(name string, v any, log *slog.Logger) {
 	if err == nil {
 		err = writeFile(j.path(name), fmt.Appendf(nil, "%x\n%s", sha256.Sum256(data), data))
 	}
-	if err != nil {
+	if err == nil {
+		j.tell(name)
+	} else {
 		log.Debug("not kept for the report", "file", name, "error", err)
 	}
 }

@@ -133,6 +133,7 @@ func (r *lastRun) write() error {
 // readRun reads run.json; nil where there is none that can be read: the jobs of
 // older reseals have none, and a power cut may have torn it.
 func (j *Job) readRun() *lastRun {
+	j.fresh(runName)
 	for range 3 { // it may be written at this moment
 		data, err := readPlain(j.path(runName), ofUs, runSize)
 		if err != nil {

@@ -1,9 +1,11 @@
 package job
 
 import (
+	"cmp"
 	"math"
 	"time"
 
+	"github.com/resealhq/reseal/engine/ledger"
 	"github.com/resealhq/reseal/engine/pace"
 )
 
@@ -25,6 +27,9 @@ type Limits struct {
 	// RetryFailed takes the objects of an existing job again that failed, or were
 	// left for what may have gone.
 	RetryFailed bool
+	// Lease is for how long a process that works on a job in a bucket holds it without
+	// renewing; a minute where 0. After its end another waits a quarter longer.
+	Lease time.Duration
 	// RequestTimeout of a request that moves no data; a minute where 0.
 	RequestTimeout time.Duration
 }
@@ -49,12 +54,17 @@ func (l *Limits) Validate() error {
 			return unusablef("it must be a number above 0, or 0 for none", "%s %v", r.field, r.value)
 		}
 	}
+	if l.Lease != 0 && (l.Lease < ledger.MinTTL || l.Lease > ledger.MaxTTL) {
+		return unusablef("it must be from "+ledger.MinTTL.String()+" to "+ledger.MaxTTL.String(), "Limits.Lease %s", l.Lease)
+	}
 	p := l.pace()
 	if err := p.Validate(); err != nil {
 		return unusableBecause(err, "the ceilings", "correct them")
 	}
 	return nil
 }
+
+func (l *Limits) lease() time.Duration { return cmp.Or(l.Lease, ledger.DefaultTTL) }
 
 // pace is what the pace is told.
 func (l *Limits) pace() pace.Limits {

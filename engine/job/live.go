@@ -51,6 +51,7 @@ func (j *Job) lastLive() *Live {
 }
 
 func readStatus(j *Job) (*Live, error) {
+	j.fresh(statusName)
 	data, err := readPlain(j.path(statusName), ofUs, 1<<20)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/resealhq/reseal/checkpoint"
 	"github.com/resealhq/reseal/engine"
+	"github.com/resealhq/reseal/engine/ledger"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/pace"
 	"github.com/resealhq/reseal/engine/retry"
@@ -182,14 +183,15 @@ func ofOnePlace(err error) bool {
 	case object.ClassCredentials, object.ClassUnreachable, object.ClassCanceled, object.ClassFull, object.ClassKey:
 		return false
 	}
-	for _, all := range []error{ErrInterrupted, ErrGivenUp, ErrStopAfter, engine.ErrMaxFailures, retry.ErrStopping, context.Canceled, context.DeadlineExceeded} {
+	for _, all := range []error{ledger.ErrLost, ErrInterrupted, ErrGivenUp, ErrStopAfter, engine.ErrMaxFailures, retry.ErrStopping, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, all) {
 			return false
 		}
 	}
 	var disk *checkpoint.DiskError
+	var away *checkpoint.AwayError
 	var locked *checkpoint.LockedError
-	return !errors.As(err, &disk) && !errors.As(err, &locked)
+	return !errors.As(err, &disk) && !errors.As(err, &away) && !errors.As(err, &locked)
 }
 
 // placeFailed is why a place could not be worked on. Where the others were, it is no refusal

@@ -100,7 +100,7 @@ func (j *Job) Prune(ctx context.Context, opt PruneOptions) (_ *Pruned, err error
 	if err := errors.Join(j.Spec.Target.readKeys(), j.Spec.Target.refusePlaintext(&j.Spec.Connection)); err != nil {
 		return nil, err
 	}
-	points, err := checkpoint.OpenReadOnly(j.Dir, checkpoint.Options{Disk: j.ground.Disk})
+	points, err := checkpoint.OpenReadOnly(j.local, checkpoint.Options{Disk: j.ground.Disk})
 	if err != nil {
 		return nil, jobUnusable(err)
 	}

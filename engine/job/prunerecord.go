@@ -70,7 +70,7 @@ func openPruneRecord(j *Job, planned uint64, write bool) (_ *pruneRecord, err er
 		return nil, err
 	}
 	if whole == 0 {
-		return r, errors.Join(r.append([]byte(head)), syncDir(j.Dir))
+		return r, errors.Join(r.append([]byte(head)), syncDir(j.local))
 	}
 	return r, nil
 }

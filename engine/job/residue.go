@@ -50,16 +50,34 @@ func (s *session) probe(ctx context.Context, at s3store.ProbeOptions) (object.Ca
 		if err != nil {
 			return err
 		}
-		return writeFile(path, data)
+		return s.keepNote(path, data)
 	}
 	caps, err := s.to.Probe(ctx, at)
 	if err != nil {
 		return caps, errors.Join(err, s.sweep(ctx, path, at))
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return caps, err
+	return caps, s.dropNote(path)
+}
+
+// keepNote writes a note durably, before what it tells of is there.
+func (s *session) keepNote(path string, data []byte) error {
+	err := writeFile(path, data)
+	if h := s.job.home; err == nil && h != nil {
+		err = h.push(h.ctx, h.relative(path))
 	}
-	return caps, nil
+	return err
+}
+
+// dropNote takes a note away, when nothing is there any more.
+func (s *session) dropNote(path string) error {
+	err := os.Remove(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if h := s.job.home; err == nil && h != nil {
+		err = h.push(context.WithoutCancel(h.ctx), h.relative(path))
+	}
+	return err
 }
 
 // residueOf is what this job notes of its canary, but for the name.
@@ -113,7 +131,7 @@ func (s *session) sweep(ctx context.Context, path string, at s3store.ProbeOption
 	if err := s.to.Sweep(ctx, r.Bucket, at.Prefix, r.Name, facts); err != nil {
 		return err
 	}
-	return os.Remove(path)
+	return s.dropNote(path)
 }
 
 // readResidue reads a note, if it is a file that only this user can have written.

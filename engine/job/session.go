@@ -37,7 +37,10 @@ type session struct {
 	resumed  bool     // an earlier process had begun this job
 	run      *lastRun // what this process says of itself; nil before it holds the job
 	closers  []func() error
-	doctor   bool // there is no job, only questions
+	// still waits until this process may send something, and fails where another has taken
+	// the job; nil where a lock says so.
+	still  func(context.Context) error
+	doctor bool // there is no job, only questions
 	// examine is what a doctor was asked, probed what it saw where it was to probe.
 	examine  *ExamineOptions
 	probed   *Probed
@@ -86,7 +89,7 @@ func (j *Job) open(ctx context.Context, opt *Options, verb string) (_ *session, 
 			return nil, err
 		}
 	}
-	s := &session{job: j, opt: opt, dir: j.Dir, log: opt.Log}
+	s := &session{job: j, opt: opt, dir: j.local, log: opt.Log}
 	defer func() {
 		if err != nil {
 			s.endRun(err)
@@ -94,7 +97,7 @@ func (j *Job) open(ctx context.Context, opt *Options, verb string) (_ *session, 
 		}
 	}()
 	if j.begun {
-		if err := s.openJob(verb); err != nil {
+		if err := s.openJob(ctx, verb); err != nil {
 			return nil, err
 		}
 	}
@@ -113,7 +116,7 @@ func (j *Job) open(ctx context.Context, opt *Options, verb string) (_ *session, 
 		if err := j.freeze(opt.Version); err != nil {
 			return nil, err
 		}
-		if err := s.openJob(verb); err != nil {
+		if err := s.openJob(ctx, verb); err != nil {
 			return nil, err
 		}
 		j.giveBack() // the checkpoint's lock holds the job now
@@ -129,8 +132,14 @@ func (j *Job) open(ctx context.Context, opt *Options, verb string) (_ *session, 
 }
 
 // openJob takes the job's lock, and then its log.
-func (s *session) openJob(verb string) (err error) {
-	s.points, err = checkpoint.Open(s.job.Dir, checkpoint.Options{Job: s.job.digest, Logger: s.log, Committed: s.opt.Committed, Disk: s.job.ground.Disk})
+func (s *session) openJob(ctx context.Context, verb string) (err error) {
+	o := checkpoint.Options{Job: s.job.digest, Logger: s.log, Committed: s.opt.Committed, Disk: s.job.ground.Disk}
+	if s.job.home != nil {
+		if err := s.takeHome(ctx, &o); err != nil {
+			return err
+		}
+	}
+	s.points, err = checkpoint.Open(s.job.local, o)
 	if err != nil {
 		return jobUnusable(err)
 	}

@@ -79,14 +79,11 @@ func (j *Job) Set(c Change) (*Setting, error) {
 }
 
 func (j *Job) set(c *Change, now time.Time) (*Setting, error) {
-	points, err := checkpoint.OpenReadOnly(j.Dir, checkpoint.Options{Disk: j.ground.Disk})
-	var locked *checkpoint.LockedError
-	if !errors.As(err, &locked) {
-		if err == nil {
-			_ = points.Close()
-		} else if !errors.Is(err, checkpoint.ErrNoStore) {
-			return nil, jobUnusable(err)
-		}
+	running, err := j.atWorkNow()
+	if err != nil {
+		return nil, jobUnusable(err)
+	}
+	if !running {
 		return nil, &UnusableError{What: "the job in " + j.Dir, Err: ErrNotRunning, Fix: "give the limits to the run that is begun next"}
 	}
 	r := j.readRun()
@@ -115,7 +112,33 @@ func (j *Job) set(c *Change, now time.Time) (*Setting, error) {
 	if err := writeFile(j.path(paceName), append(data, '\n')); err != nil {
 		return nil, unusableBecause(err, "the pace of the job cannot be set", "see to it that the job directory can be written")
 	}
+	if j.home != nil {
+		if err := j.home.push(j.home.ctx, j.inHome(paceName)); err != nil {
+			return nil, err
+		}
+	}
 	return &s, nil
+}
+
+// atWorkNow says whether a process is at work that would read a setting.
+func (j *Job) atWorkNow() (bool, error) {
+	if j.home != nil {
+		if running, err := j.home.atWork(j); err != nil || !running {
+			return false, err
+		}
+		return true, j.home.pullFiles(j.home.ctx, j)
+	}
+	points, err := checkpoint.OpenReadOnly(j.local, checkpoint.Options{Disk: j.ground.Disk})
+	var locked *checkpoint.LockedError
+	switch {
+	case errors.As(err, &locked):
+		return true, nil
+	case errors.Is(err, checkpoint.ErrNoStore):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return false, points.Close()
 }
 
 // setShards changes the pace of every process that is at work on a shard. Ceilings are

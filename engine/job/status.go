@@ -29,13 +29,19 @@ type Status struct {
 // openReader opens the checkpoint beside a run that may go on; running says
 // whether one does.
 func (j *Job) openReader() (points *checkpoint.Store, running bool, err error) {
-	points, err = checkpoint.OpenReadOnly(j.Dir, checkpoint.Options{Disk: j.ground.Disk})
+	elsewhere := false
+	if j.home != nil {
+		if elsewhere, err = j.home.fetch(j); err != nil {
+			return nil, false, err
+		}
+	}
+	points, err = checkpoint.OpenReadOnly(j.local, checkpoint.Options{Disk: j.ground.Disk})
 	var locked *checkpoint.LockedError
 	if errors.As(err, &locked) {
-		points, err = checkpoint.OpenSnapshot(j.Dir, checkpoint.Options{Disk: j.ground.Disk})
+		points, err = checkpoint.OpenSnapshot(j.local, checkpoint.Options{Disk: j.ground.Disk})
 		running = true
 	}
-	return points, running, err
+	return points, running || elsewhere, err
 }
 
 // Status tells where the job stands. It may be asked while the job runs, in this

@@ -26,6 +26,8 @@ type Holding struct {
 	Beat uint64 `json:"beat"`
 	// Free: the holder has given it back.
 	Free bool `json:"free,omitempty"`
+	// Renewed is when it was last written, by the store's clock: for people.
+	Renewed time.Time `json:"-"`
 }
 
 type seconds float64
@@ -142,10 +144,11 @@ func Acquire(ctx context.Context, p *Place, name string, t Terms) (*Lease, error
 }
 
 func readHolding(ctx context.Context, p *Place, name string) (h Holding, etag string, err error) {
-	data, etag, err := p.Read(ctx, name)
+	data, etag, at, err := p.read(ctx, name)
 	if err != nil {
 		return h, "", err
 	}
+	h.Renewed = at
 	if err := json.Unmarshal(data, &h); err != nil || h.Epoch == 0 {
 		return h, "", fmt.Errorf("%s is no lease of reseal: %w", p.ref(name), errors.Join(err, errors.New("it has no epoch")))
 	}
@@ -170,7 +173,7 @@ func outlive(ctx context.Context, p *Place, name string, t *Terms) (string, erro
 		case life == Alive && !t.Await:
 			return "", &HeldError{p.ref(name).String(), there}
 		}
-		wait := there.patience()
+		wait := there.Patience()
 		if first == "" && t.Waiting != nil {
 			t.Waiting(there, wait)
 		}

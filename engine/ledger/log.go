@@ -110,12 +110,16 @@ func (l *Log) Segments(ctx context.Context, lease *Lease) iter.Seq2[[]byte, erro
 	}
 }
 
+// Len is how many objects the log has now.
+func (l *Log) Len(ctx context.Context) (uint64, error) { return l.last(ctx) }
+
 // last is the number of the last segment that is listed; 0 for none. A gap is damage.
 func (l *Log) last(ctx context.Context) (uint64, error) {
 	entries, err := l.place.List(ctx, "")
 	if err != nil {
 		return 0, err
 	}
+	l.size = 0
 	for i, e := range entries {
 		n, err := strconv.ParseUint(e.Name, 10, 64)
 		if err != nil || segmentName(n) != e.Name {
@@ -217,7 +221,7 @@ func (l *Log) begin(ctx context.Context, lease *Lease) (bool, error) {
 	if err := lease.Hold(ctx); err != nil {
 		return false, err
 	}
-	l.lease, l.ctx = lease, ctx
+	l.lease, l.ctx = lease, context.WithoutCancel(ctx) // of Keep, which brings to its end what is recorded
 	// Whoever took the lease's object away has not turned the count of holders back.
 	epoch := max(lease.Holding().Epoch, l.epoch+1)
 	err := l.create(ctx, nil, epoch)

@@ -64,15 +64,20 @@ func (p *Place) ref(name string) object.Ref {
 
 // Read reads an object. Where there is none the error is ErrNone.
 func (p *Place) Read(ctx context.Context, name string) (data []byte, etag string, err error) {
+	data, etag, _, err = p.read(ctx, name)
+	return data, etag, err
+}
+
+func (p *Place) read(ctx context.Context, name string) (data []byte, etag string, at time.Time, err error) {
 	err = p.again(ctx, MaxObject, func(ctx context.Context) error {
 		r, err := p.Store.Get(ctx, &object.GetRequest{Ref: p.ref(name), Max: MaxObject})
-		data, etag = r.Body, r.ETag
+		data, etag, at = r.Body, r.ETag, r.LastModified
 		return err
 	})
 	if object.ClassOf(err) == object.ClassGone {
-		return nil, "", fmt.Errorf("%s: %w", p.ref(name), ErrNone)
+		return nil, "", at, fmt.Errorf("%s: %w", p.ref(name), ErrNone)
 	}
-	return data, etag, err
+	return data, etag, at, err
 }
 
 // Write writes an object, whatever is there.

@@ -33,8 +33,8 @@ type sighting struct {
 	renewed     bool // this owner was seen to renew it
 }
 
-// patience is how long a renewal is watched before its holder is taken for gone.
-func (h *Holding) patience() time.Duration {
+// Patience is how long a renewal is watched before its holder is taken for gone.
+func (h *Holding) Patience() time.Duration {
 	ttl := h.TTL.duration()
 	return ttl + ttl/4
 }
@@ -67,7 +67,7 @@ func (w *Watch) look(ctx context.Context, p *Place, name string) (h Holding, lif
 	switch {
 	case h.Free:
 		return h, Nobody, etag, nil
-	case time.Since(s.at) >= h.patience():
+	case time.Since(s.at) >= h.Patience():
 		return h, Gone, etag, nil
 	case s.renewed:
 		return h, Alive, etag, nil

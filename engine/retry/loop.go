@@ -39,7 +39,7 @@ type Observer interface {
 }
 
 // Loop is the one retry loop of a run: every request goes through it. Its exported
-// fields are set before the first request and none of them is nil, except Renew.
+// fields are set before the first request and none of them is nil, except Still and Renew.
 type Loop struct {
 	Pace     Pacer
 	Observer Observer
@@ -57,6 +57,9 @@ type Loop struct {
 	// Backoff before attempt n (from 1) of a request, given what the store asked
 	// for.
 	Backoff func(attempt int, retryAfter time.Duration) time.Duration
+	// Still waits until this process may send something, and fails where it never may
+	// again, which ends the run; nil where it always may. It is asked before each attempt.
+	Still func(context.Context) error
 	// Renew fetches fresh credentials; nil where there is nothing to renew.
 	Renew func(context.Context) error
 
@@ -120,6 +123,15 @@ func (l *Loop) attempt(ctx context.Context, call *object.Call, f func(context.Co
 			return ErrStopping // the pace let it go
 		}
 		return &object.Error{Class: object.ClassCanceled, Op: call.Kind.String(), Message: "not sent: " + err.Error(), Err: err}
+	}
+	if l.Still != nil {
+		if err := l.Still(ctx); err != nil {
+			l.Pace.Leave(call, object.Result{Class: object.ClassCanceled})
+			if ctx.Err() == nil {
+				l.Stop(err)
+			}
+			return ErrStopping
+		}
 	}
 	start := time.Now()
 	err := l.timed(ctx, call, f)

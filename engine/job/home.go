@@ -1,0 +1,251 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/resealhq/reseal/engine/ledger"
+	"github.com/resealhq/reseal/engine/pace"
+	"github.com/resealhq/reseal/engine/s3store"
+)
+
+// home is the place in a bucket where a job's state lives. This process works in a copy
+// of it, in a folder of its own, which looks like a job directory:
+//
+//	PREFIX/job.json, shards.json        as in a directory
+//	PREFIX/lease, PREFIX/leases/0007    who works on the job, on a shard
+//	PREFIX/log/…, shards/0007/log/…     the checkpoint: see checkpoint.Away and ledger.Log
+//	PREFIX/run.json …, shards/0007/…    what is told of runs, for the verbs that read
+//	PREFIX/prune/…                      the record of a prune
+//
+// What decides anything is believed of the log and of job.json alone.
+type home struct {
+	ctx    context.Context // of whoever opened it
+	name   string          // s3://BUCKET/PREFIX
+	store  *s3store.Store
+	place  *ledger.Place
+	folder string
+	lock   *os.File // held while the folder is in use
+	watch  ledger.Watch
+
+	mu struct {
+		sync.Mutex
+		closed bool
+		proved bool                     // the store honours conditions
+		held   map[string]*ledger.Lease // by the name of the lease
+		copied map[string]uint64        // segments of which the folder holds a copy, by the part's path
+	}
+}
+
+// inBucket says whether a job directory is a place in a bucket.
+func inBucket(dir string) bool { return strings.HasPrefix(dir, "s3://") }
+
+// The names of a lease.
+const (
+	wholeLease  = "lease"
+	shardLeases = "leases"
+)
+
+// Patience of a process with the bucket of the state: whoever works waits for it as long
+// as for any store, whoever asks does not.
+const (
+	askPatience  = time.Minute
+	workPatience = 4 * time.Hour
+)
+
+// openHome opens the place of a job in a bucket; there need not be a job.
+func openHome(ctx context.Context, dir string, c Connection) (*home, error) {
+	const fix = "write it as s3://BUCKET/PREFIX"
+	bucket, prefix, err := s3store.ParseLocation(dir)
+	prefix = strings.Trim(prefix, "/")
+	if err != nil || strings.HasPrefix(dir, "s3://arn:") || prefix == "" || path.Clean(prefix) != prefix {
+		return nil, unusablef(fix, "the job's place %q", dir)
+	}
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	h := &home{ctx: ctx, name: "s3://" + bucket + "/" + prefix}
+	h.mu.held, h.mu.copied = map[string]*ledger.Lease{}, map[string]uint64{}
+	if h.store, err = c.Open(ctx, Dial{}); err != nil {
+		return nil, err
+	}
+	h.place = &ledger.Place{Store: h.store, Bucket: bucket, Prefix: prefix + "/", Patience: askPatience,
+		Backoff: func(n int, asked time.Duration) time.Duration { return pace.Backoff(n, asked, nil) }}
+	if h.folder, h.lock, err = workFolder(); err != nil {
+		h.store.Close()
+		return nil, unusableBecause(err, "no folder to work in can be made", "set TMPDIR to a directory on a disk with room that you can write to")
+	}
+	return h, nil
+}
+
+// Close gives the folder back. What is in it lies in the bucket.
+func (h *home) Close() error {
+	h.mu.Lock()
+	closed := h.mu.closed
+	h.mu.closed = true
+	held := slices.Collect(maps.Keys(h.mu.held))
+	h.mu.Unlock()
+	if closed {
+		return nil
+	}
+	var errs []error
+	for _, name := range held {
+		errs = append(errs, h.release(name))
+	}
+	h.store.Close()
+	return errors.Join(append(errs, os.RemoveAll(h.folder), h.lock.Close())...)
+}
+
+// path is where the copy of an object is.
+func (h *home) path(name string) string { return filepath.Join(h.folder, filepath.FromSlash(name)) }
+
+// pull copies a file from the bucket; false where there is none. An empty object is none:
+// nothing is ever deleted there.
+func (h *home) pull(ctx context.Context, name string) (bool, error) {
+	data, _, err := h.place.Read(ctx, name)
+	if errors.Is(err, ledger.ErrNone) || err == nil && len(data) == 0 {
+		err = os.Remove(h.path(name))
+		if errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+		return false, err
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := os.MkdirAll(filepath.Dir(h.path(name)), 0o700); err != nil {
+		return false, err
+	}
+	return true, replaceFile(h.path(name), data)
+}
+
+// push copies a file to the bucket; one that is not there becomes an empty object, if
+// there was one.
+func (h *home) push(ctx context.Context, name string) error {
+	data, err := os.ReadFile(h.path(name))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return h.place.Write(ctx, name, data)
+}
+
+// prove finds out, once, whether the store of the state can tell two processes apart.
+func (h *home) prove(ctx context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.mu.proved || h.store.IsAWS() {
+		return nil
+	}
+	err := h.place.Prove(ctx)
+	var no *ledger.UnconditionalError
+	if errors.As(err, &no) {
+		return unusableBecause(err, "the job's state cannot live in "+h.name, "name a directory, or a bucket of a store that honours conditional writes")
+	}
+	h.mu.proved = err == nil
+	return err
+}
+
+// lease takes the lease of that name, or answers with the one that this process holds.
+func (h *home) lease(ctx context.Context, name string, opt *Options) (*ledger.Lease, error) {
+	h.mu.Lock()
+	held := h.mu.held[name]
+	h.mu.Unlock()
+	if held != nil {
+		return held, nil
+	}
+	if err := h.prove(ctx); err != nil {
+		return nil, err
+	}
+	patient := *h.place
+	patient.Patience = workPatience
+	l, err := ledger.Acquire(ctx, &patient, name, ledger.Terms{TTL: opt.Lease, Await: opt.Await, Watch: &h.watch,
+		Waiting: func(by ledger.Holding, wait time.Duration) {
+			opt.Log.Warn("another process may be at work; waiting until it is seen to be, or to be gone", "job", h.name, "lease", name,
+				"host", by.Host, "pid", by.PID, "at_most", wait.Round(time.Second))
+		}})
+	if err != nil {
+		return nil, h.locked(err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.mu.held[name] = l
+	return l, nil
+}
+
+// release gives a lease back, if this process has it.
+func (h *home) release(name string) error {
+	h.mu.Lock()
+	l := h.mu.held[name]
+	delete(h.mu.held, name)
+	h.mu.Unlock()
+	if l == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), 30*time.Second)
+	defer cancel()
+	return l.Release(ctx)
+}
+
+// workFolder makes a folder for this process alone, and takes those away that processes
+// left which died.
+func workFolder() (dir string, lock *os.File, err error) {
+	sweepWorkFolders()
+	for range 3 { // another's sweep may meet one that is not locked yet
+		if dir, lock, err = newWorkFolder(); err == nil {
+			break
+		}
+	}
+	return dir, lock, err
+}
+
+func newWorkFolder() (dir string, lock *os.File, err error) {
+	if dir, err = os.MkdirTemp("", workPrefix); err != nil { // 0700
+		return "", nil, err
+	}
+	lock, err = os.OpenFile(filepath.Join(dir, workMark), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err == nil {
+		var ours bool
+		if ours, err = lockFile(lock); err == nil && !ours {
+			err = fmt.Errorf("%s is locked by another process", dir)
+		}
+	}
+	if err != nil {
+		return "", nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return dir, lock, nil
+}
+
+const (
+	workPrefix = "reseal-job-"
+	workMark   = "reseal.work"
+)
+
+// sweepWorkFolders removes folders that workFolder made, of this user, whose process is
+// gone: the lock of its mark went with it. A folder without a mark that can be locked is
+// left alone.
+func sweepWorkFolders() {
+	found, _ := filepath.Glob(filepath.Join(os.TempDir(), workPrefix+"*"))
+	for _, dir := range found {
+		info, err := os.Lstat(dir)
+		if err != nil || !info.IsDir() || !ownedByUs(info) || !private(info) {
+			continue
+		}
+		f, err := os.OpenFile(filepath.Join(dir, workMark), os.O_RDWR|plainly, 0)
+		if err != nil {
+			continue
+		}
+		if free, err := lockFile(f); err == nil && free {
+			_ = os.RemoveAll(dir)
+		}
+		_ = f.Close()
+	}
+}

@@ -1,0 +1,369 @@
+package job
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/resealhq/reseal/checkpoint"
+	"github.com/resealhq/reseal/engine/ledger"
+	"github.com/resealhq/reseal/planner/manifest"
+)
+
+// This file makes the copy of a home a job, keeps it so, and takes it along while a
+// process works.
+
+// read makes the copy, and reads the job; nil where there is none yet.
+func (h *home) read(ctx context.Context) (*Job, error) {
+	found, err := h.pull(ctx, fileName)
+	if err == nil && found {
+		_, err = h.pull(ctx, divisionName)
+	}
+	if err != nil || !found {
+		return nil, err
+	}
+	j, err := read(h.folder)
+	if err != nil {
+		return nil, err
+	}
+	j.Dir, j.home = h.name, h
+	return j, nil
+}
+
+// readOrClaim reads the job, or takes its lease for a new one.
+func (h *home) readOrClaim(ctx context.Context, spec *Spec) (j *Job, claimed bool, err error) {
+	if err := h.apart(spec); err != nil {
+		return nil, false, err
+	}
+	if j, err = h.read(ctx); j != nil || err != nil {
+		return j, false, err
+	}
+	if _, err := h.lease(ctx, wholeLease, &Options{Log: slog.New(slog.DiscardHandler)}); err != nil {
+		return nil, false, err
+	}
+	if j, err = h.read(ctx); j != nil || err != nil { // begun by another, between our look and our claim
+		return j, false, errors.Join(err, h.release(wholeLease))
+	}
+	j = &Job{Dir: h.name, local: h.folder, home: h}
+	return j, true, h.pullFiles(ctx, j)
+}
+
+// apart refuses a job that would work on its own state, or whose state could not live in
+// a bucket.
+func (h *home) apart(spec *Spec) error {
+	mine := Place{h.place.Bucket, h.place.Prefix}
+	places := spec.Source.Several
+	if spec.Source.Manifest == "" && spec.Source.Bucket != "" {
+		places = append(places[:len(places):len(places)], Place{spec.Source.Bucket, spec.Source.Prefix})
+	}
+	if d := spec.Target; d.DestBucket != "" && spec.DestConnection == nil {
+		places = append(places, Place{d.DestBucket, d.DestPrefix})
+	}
+	for _, p := range places {
+		if p.overlaps(mine) {
+			return unusablef("name a place in another bucket, or below another prefix", "the job's state would lie in %s, which the job itself works on (%s)", h.name, p)
+		}
+	}
+	if spec.Source.Manifest == manifest.Stdin {
+		return unusable("Source.Manifest - can be read once, by this process, and the job's state in "+h.name+" is for any that goes on",
+			"write the list to a bucket, and name it there")
+	}
+	return nil
+}
+
+// partPath is where a shard lies below its job; empty for the job.
+func (j *Job) partPath() string {
+	if j.Part == nil {
+		return ""
+	}
+	return shardsName + "/" + fmt.Sprintf("%04d", j.Part.Index)
+}
+
+// inHome is the name, in the bucket, of a file of this job or shard.
+func (j *Job) inHome(name string) string { return path.Join(j.partPath(), name) }
+
+// nameOf is something below the job, for people.
+func (j *Job) nameOf(name string) string {
+	if j.home != nil {
+		return j.home.name + "/" + name
+	}
+	return j.path(name)
+}
+
+func (j *Job) leaseName() string {
+	if j.Part == nil {
+		return wholeLease
+	}
+	return shardLeases + "/" + fmt.Sprintf("%04d", j.Part.Index)
+}
+
+// log is one of the logs of a job or shard in a bucket.
+func (j *Job) log(p *ledger.Place, name string) *ledger.Log {
+	return ledger.NewLog(p, j.inHome(name), hex.EncodeToString(j.digest[:]))
+}
+
+// The logs: of the checkpoint, and of what a prune has deleted.
+const (
+	pointsLog = "log"
+	pruneLog  = "prune"
+)
+
+// told says whether a file of a job directory is taken along to the bucket as it is.
+func told(name string) bool {
+	switch name {
+	case runName, statusName, paceName, historyName, verifiedName, estimateName:
+		return true
+	}
+	return strings.HasPrefix(name, probeName)
+}
+
+// pullFiles makes the copies of the small files of a job or shard what the bucket has.
+func (h *home) pullFiles(ctx context.Context, j *Job) error {
+	entries, err := h.place.List(ctx, j.partPath())
+	for _, e := range entries {
+		if err == nil && told(e.Name) {
+			_, err = h.pull(ctx, j.inHome(e.Name))
+		}
+	}
+	return err
+}
+
+// fresh makes the copy of one small file what the bucket has, unless this process writes
+// it. What cannot be had is left as it was: such a file decides nothing.
+func (j *Job) fresh(name string) {
+	if h := j.home; h != nil && !h.holds(j) {
+		_, _ = h.pull(h.ctx, j.inHome(name))
+	}
+}
+
+// tell takes a small file along to the bucket. What cannot be written is no reason to
+// stop.
+func (j *Job) tell(name string) {
+	if h := j.home; h != nil {
+		_ = h.push(context.WithoutCancel(h.ctx), j.inHome(name))
+	}
+}
+
+// holds says whether this process has the lease of a job or shard.
+func (h *home) holds(j *Job) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.mu.held[j.leaseName()] != nil
+}
+
+// copyLog makes the checkpoint in the folder what the bucket has of it. With a lease no
+// other process can add to that from then on. found says whether there is anything.
+func (h *home) copyLog(ctx context.Context, j *Job, log *ledger.Log, lease *ledger.Lease) (found bool, err error) {
+	if err := os.RemoveAll(j.path(checkpointName)); err != nil {
+		return false, err
+	}
+	if err := os.MkdirAll(j.local, 0o700); err != nil {
+		return false, err
+	}
+	segments := func(yield func([]byte, error) bool) {
+		for s, err := range log.Segments(ctx, lease) {
+			found = found || err == nil
+			if !yield(s, err) {
+				return
+			}
+		}
+	}
+	err = checkpoint.Restore(j.local, checkpoint.Options{Job: j.digest}, segments)
+	if err == nil && !found {
+		err = os.RemoveAll(j.path(checkpointName))
+	}
+	if err != nil {
+		return false, fmt.Errorf("the job's state in %s: %w", j.Dir, err)
+	}
+	n, _ := log.Size()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.mu.copied[j.partPath()] = n
+	return found, nil
+}
+
+// fetch makes the copy of a job or shard what the bucket has, for reading. running says
+// whether a process seems to be at work on it.
+func (h *home) fetch(j *Job) (running bool, err error) {
+	if h.holds(j) {
+		return true, nil
+	}
+	running, err = h.atWork(j)
+	if err != nil {
+		return false, err
+	}
+	log := j.log(h.place, pointsLog)
+	n, err := log.Len(h.ctx)
+	if err != nil {
+		return false, err
+	}
+	h.mu.Lock()
+	same := h.mu.copied[j.partPath()] == n
+	h.mu.Unlock()
+	if !same {
+		_, err = h.copyLog(h.ctx, j, log, nil)
+	}
+	return running, errors.Join(err, h.pullFiles(h.ctx, j))
+}
+
+// atWork says, for people, whether a process seems to be at work: the holder of the lease
+// was seen to renew it, or renewed it lately by the clocks of the store and of this
+// machine.
+func (h *home) atWork(j *Job) (bool, error) {
+	by, life, err := h.watch.Look(h.ctx, h.place, j.leaseName())
+	switch {
+	case err != nil:
+		return false, err
+	case life == ledger.Unknown:
+		return time.Since(by.Renewed).Abs() < 2*by.Patience(), nil
+	}
+	return life == ledger.Alive, nil
+}
+
+// locked says who holds the lease of a job or shard, unless he is known to be gone.
+func (h *home) lockedBy(j *Job) (pid int, locked bool, err error) {
+	if h.holds(j) {
+		return os.Getpid(), true, nil
+	}
+	by, life, err := h.watch.Look(h.ctx, h.place, j.leaseName())
+	return by.PID, life == ledger.Unknown || life == ledger.Alive, err
+}
+
+// undecided says whether it is not known yet if the holder of the lease lives.
+func (h *home) undecided(j *Job) bool {
+	_, life, err := h.watch.Look(h.ctx, h.place, j.leaseName())
+	return err == nil && life == ledger.Unknown
+}
+
+// locked makes a lease that another holds the checkpoint's answer to the same.
+func (h *home) locked(err error) error {
+	var held *ledger.HeldError
+	if errors.As(err, &held) {
+		return &checkpoint.LockedError{Dir: h.name, PID: held.PID, Host: held.Host}
+	}
+	return err
+}
+
+// takeHome takes the job or shard for this process: its lease, the small files, and the
+// checkpoint, whose changes go to the bucket from now on.
+func (s *session) takeHome(ctx context.Context, o *checkpoint.Options) error {
+	j, h := s.job, s.job.home
+	name := j.leaseName()
+	lease, err := h.lease(ctx, name, s.opt)
+	if err != nil {
+		return jobUnusable(err)
+	}
+	s.closers = append(s.closers, func() error { return h.release(name) })
+	if err := h.pullFiles(ctx, j); err != nil {
+		return err
+	}
+	patient := *h.place
+	patient.Patience = workPatience
+	log := j.log(&patient, pointsLog)
+	if _, err := h.copyLog(ctx, j, log, lease); err != nil {
+		return err
+	}
+	o.Away, s.still = log, lease.Hold
+	s.closers = append(s.closers, s.tellHome(ctx))
+	return nil
+}
+
+// tellEvery is how often what a process tells of itself is taken along to the bucket,
+// and the pace that others ask for is looked at.
+const tellEvery = 5 * time.Second
+
+// tellHome takes along what is told of this process until the function that it returns
+// is called.
+func (s *session) tellHome(ctx context.Context) (end func() error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	j, h := s.job, s.job.home
+	go func() {
+		defer close(ended)
+		for {
+			j.tell(runName)
+			j.tell(statusName)
+			select {
+			case <-time.After(tellEvery):
+				_, _ = h.pull(ctx, j.inHome(paceName))
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() error {
+		cancel()
+		<-ended
+		for _, name := range []string{runName, statusName, historyName} {
+			j.tell(name)
+		}
+		return nil
+	}
+}
+
+// keepAway makes job.json in the bucket what it is in the copy, if it is still the one
+// that the copy was made of; false where another process has changed it.
+func (h *home) keepAway(ctx context.Context, name string, change func() (data []byte, err error)) error {
+	for {
+		_, etag, err := h.place.Read(ctx, name)
+		if err != nil {
+			return err
+		}
+		if _, err := h.pull(ctx, name); err != nil {
+			return err
+		}
+		data, err := change()
+		if err != nil || data == nil {
+			return err
+		}
+		if _, err = h.place.Replace(ctx, name, data, etag); err == nil || !errors.Is(err, ledger.ErrChanged) {
+			return err
+		}
+	}
+}
+
+// create makes job.json in the bucket; another job there is an error.
+func (h *home) create(data []byte) error {
+	_, err := h.place.Create(h.ctx, fileName, data)
+	if errors.Is(err, ledger.ErrExists) {
+		return unusablef("wait for it, or name another place", "another process began a job in %s at the same moment", h.name)
+	}
+	return err
+}
+
+// relative is the name in the bucket of a file in the folder.
+func (h *home) relative(path string) string {
+	name, err := filepath.Rel(h.folder, path)
+	if err != nil {
+		return filepath.Base(path)
+	}
+	return filepath.ToSlash(name)
+}
+
+// atWorkNow are how many leases of shards seem to be held: those renewed not much before
+// the latest of them, this process's own, by the one clock of the store.
+func (h *home) atWorkNow(ctx context.Context, ttl time.Duration) (n int64, err error) {
+	entries, err := h.place.List(ctx, shardLeases)
+	if err != nil {
+		return 0, err
+	}
+	var latest time.Time
+	for _, e := range entries {
+		if e.Modified.After(latest) {
+			latest = e.Modified
+		}
+	}
+	for _, e := range entries {
+		if latest.Sub(e.Modified) <= ttl {
+			n++
+		}
+	}
+	return n, nil
+}
