@@ -40,6 +40,9 @@ type Counts struct {
 	Undecided, Update, Copy, Multipart, Rewrite, Rewrap, Already, Left uint64
 	// Inspected objects, and those that were Gone by then: they become no task.
 	Inspected, Gone uint64
+	// Throwaway objects of reseal, such as another process of the job has there while
+	// it tries the store. They become no task.
+	Throwaway uint64
 	// Limited is set where the selection's limit ended the plan.
 	Limited bool
 }
@@ -196,6 +199,7 @@ func (p *planning) count(rows int, tasks []object.Task, c Counts) {
 	n.Tasks += uint64(len(tasks))
 	n.Inspected += c.Inspected
 	n.Gone += c.Gone
+	n.Throwaway += c.Throwaway
 	for i := range tasks {
 		t := &tasks[i]
 		n.Bytes += max(0, t.Object.Size)
@@ -228,6 +232,10 @@ func (p *planning) tasks(ctx context.Context, rows []object.Object) ([]object.Ta
 	var ask []int // tasks that only an inspection settles
 	var objects []*object.Object
 	for i := range rows {
+		if object.IsThrowaway(rows[i].Key) {
+			c.Throwaway++
+			continue
+		}
 		v := p.sel.Match(&rows[i])
 		if v == No {
 			continue
@@ -251,7 +259,9 @@ func (p *planning) tasks(ctx context.Context, rows []object.Object) ([]object.Ta
 	if err != nil {
 		return nil, c, err
 	}
-	return p.settle(tasks, ask, results)
+	tasks, asked, err := p.settle(tasks, ask, results)
+	asked.Throwaway = c.Throwaway
+	return tasks, asked, err
 }
 
 func undecidable(o *object.Object) error {

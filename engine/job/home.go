@@ -159,8 +159,8 @@ func (h *home) lease(ctx context.Context, name string, opt *Options) (*ledger.Le
 	h.mu.Lock()
 	held := h.mu.held[name]
 	h.mu.Unlock()
-	if held != nil {
-		return held, nil
+	if held != nil { // since the job was begun, when nobody had said for how long
+		return held, held.Change(ctx, opt.lease())
 	}
 	if err := h.prove(ctx); err != nil {
 		return nil, err

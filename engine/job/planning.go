@@ -33,7 +33,7 @@ func (w *work) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.log.Info("plan complete", "rows", counts.Rows, "tasks", counts.Tasks, "inspected", counts.Inspected, "gone", counts.Gone, "limited", counts.Limited)
+	w.log.Info("plan complete", "rows", counts.Rows, "tasks", counts.Tasks, "inspected", counts.Inspected, "gone", counts.Gone, "throwaway", counts.Throwaway, "limited", counts.Limited)
 	if w.points.Totals().Planned.Objects == 0 {
 		w.log.Warn("there is nothing to do: no object was found that the source and the selection name; check how they are written",
 			"source", w.job.Spec.Source.String(), "rows", counts.Rows)

@@ -60,13 +60,15 @@ type Lease struct {
 	name  string
 	stop  context.CancelFunc
 	ended chan struct{}
+	early chan struct{} // of capacity 1: renew now
 
 	mu struct {
 		sync.Mutex
-		now   Holding
-		etag  string
-		until deadline
-		lost  error
+		now    Holding
+		etag   string
+		wanted time.Duration // TTL from the next renewal on; 0 for the same
+		until  deadline
+		lost   error
 		// changed is closed, and made anew, whenever until or lost change.
 		changed chan struct{}
 	}
@@ -110,7 +112,7 @@ func Acquire(ctx context.Context, p *Place, name string, t Terms) (*Lease, error
 	host, _ := os.Hostname()
 	var random [12]byte
 	_, _ = rand.Read(random[:]) // never fails
-	l := &Lease{place: p, name: name, ended: make(chan struct{})}
+	l := &Lease{place: p, name: name, ended: make(chan struct{}), early: make(chan struct{}, 1)}
 	l.mu.changed = make(chan struct{})
 	mine := Holding{Epoch: 1, Owner: hex.EncodeToString(random[:]), Host: host, PID: os.Getpid(), TTL: seconds(t.TTL.Seconds())}
 	for {
@@ -138,7 +140,7 @@ func Acquire(ctx context.Context, p *Place, name string, t Terms) (*Lease, error
 		l.mu.now, l.mu.etag, l.mu.until = mine, etag, deadline{sent.Add(t.TTL)}
 		beating, stop := context.WithCancel(context.WithoutCancel(ctx))
 		l.stop = stop
-		go l.beat(beating, t.TTL)
+		go l.beat(beating)
 		return l, nil
 	}
 }
@@ -198,26 +200,53 @@ func (l *Lease) put(ctx context.Context, h *Holding, was string) (etag string, e
 }
 
 // beat renews the lease until it is given back or lost.
-func (l *Lease) beat(ctx context.Context, ttl time.Duration) {
+func (l *Lease) beat(ctx context.Context) {
 	defer close(l.ended)
-	tick := time.NewTicker(ttl / 3)
-	defer tick.Stop()
 	for {
+		t := time.NewTimer(l.Holding().TTL.duration() / 3)
 		select {
-		case <-tick.C:
+		case <-t.C:
+		case <-l.early:
 		case <-ctx.Done():
-			return
 		}
-		if !l.renew(ctx, ttl) {
+		if t.Stop(); ctx.Err() != nil || !l.renew(ctx) {
 			return
 		}
 	}
 }
 
+// Change holds the lease on another TTL from now on.
+func (l *Lease) Change(ctx context.Context, ttl time.Duration) error {
+	for {
+		l.mu.Lock()
+		lost, changed := l.mu.lost, l.mu.changed
+		done := l.mu.now.TTL.duration() == ttl
+		l.mu.wanted = ttl
+		l.mu.Unlock()
+		if lost != nil || done {
+			return lost
+		}
+		select {
+		case l.early <- struct{}{}:
+		default:
+		}
+		select {
+		case <-changed:
+		case <-l.ended:
+			return ErrLost // given back
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // renew says whether the lease is still worth renewing.
-func (l *Lease) renew(ctx context.Context, ttl time.Duration) bool {
+func (l *Lease) renew(ctx context.Context) bool {
 	l.mu.Lock()
 	next, etag := l.mu.now, l.mu.etag
+	if l.mu.wanted != 0 {
+		next.TTL = seconds(l.mu.wanted.Seconds())
+	}
 	l.mu.Unlock()
 	next.Beat++
 	sent := time.Now()
@@ -229,7 +258,7 @@ func (l *Lease) renew(ctx context.Context, ttl time.Duration) bool {
 	defer l.mu.Unlock()
 	switch {
 	case err == nil:
-		l.mu.now, l.mu.etag, l.mu.until = next, etag, deadline{sent.Add(ttl)}
+		l.mu.now, l.mu.etag, l.mu.until = next, etag, deadline{sent.Add(next.TTL.duration())}
 	case errors.Is(err, ErrChanged), errors.Is(err, ErrExists):
 		l.mu.lost = ErrLost
 	default:

@@ -150,6 +150,30 @@ func TestNeverTwo(t *testing.T) {
 	}
 }
 
+// TestAnotherTTL: a lease that is held for less from now on is renewed accordingly, and
+// its holder's end is noticed sooner.
+func TestAnotherTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket()
+		l, err := Acquire(t.Context(), b.place(), "lease", Terms{})
+		must(t, err)
+		must(t, l.Change(t.Context(), 3*time.Second))
+		time.Sleep(10 * time.Second)
+		must(t, l.Hold(t.Context()))
+		if n := l.Holding().Beat; n < 9 || n > 12 {
+			t.Errorf("renewed %d times in 10 s", n)
+		}
+		killed(l)
+		began := time.Now()
+		l, err = Acquire(t.Context(), b.place(), "lease", Terms{})
+		must(t, err)
+		if d := time.Since(began); d > 5*time.Second {
+			t.Errorf("taken after %s", d)
+		}
+		must(t, l.Release(t.Context()))
+	})
+}
+
 func TestForeignLease(t *testing.T) {
 	b := newBucket()
 	b.objects["jobs/a/lease"] = stored{data: []byte("{}")}

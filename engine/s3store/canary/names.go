@@ -15,7 +15,7 @@ import (
 // two digits, as few keys do and as some stores cannot copy them; a store that decodes
 // a name once too often makes an A of that.
 const (
-	mark       = ".reseal-canary-"
+	mark       = object.ThrowawayMark
 	percentEnd = "-%41"
 	newEnd     = "-new"
 )

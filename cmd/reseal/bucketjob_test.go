@@ -1,0 +1,299 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/resealhq/reseal/engine/s3test"
+)
+
+// bucketStage is a versioned bucket of objects, and another for the state of jobs.
+type bucketStage struct {
+	*stage
+	objects int
+}
+
+const bucketPlace = "s3://state/jobs/one"
+
+func newBucketStage(t *testing.T, objects int) *bucketStage {
+	st := newStage(t, s3test.Config{Seed: 14})
+	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
+	st.server.CreateBucket("state", s3test.BucketConfig{})
+	st.server.Fill("b", objects, func(i int) string { return fmt.Sprintf("%03x/%05d", (i*2654435761)%4096, i) }, s3test.Bytes("body"), s3test.Attrs{})
+	return &bucketStage{st, objects}
+}
+
+func (st *bucketStage) order() []string {
+	return []string{"run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--job", bucketPlace, "--concurrency", "16", "--lease-duration", "1s", "--no-progress", "--json"}
+}
+
+// elsewhere is a process on another machine: nothing of the earlier ones is on its disk.
+func (st *bucketStage) elsewhere(t *testing.T, args ...string) *exec.Cmd {
+	cmd := st.command(args...)
+	cmd.Env = append(slices.Clone(cmd.Env), "TMPDIR="+t.TempDir())
+	return cmd
+}
+
+// checkOnce looks that every object was copied once, and that the report has a row of
+// each.
+func (st *bucketStage) checkOnce(t *testing.T) {
+	t.Helper()
+	versions := map[string]int{}
+	for _, o := range st.server.Snapshot("b").Objects {
+		versions[o.Key]++
+	}
+	for key, n := range versions {
+		if n != 2 {
+			t.Errorf("%s has %d versions: it was copied %d times", key, n, n-1)
+		}
+	}
+	rows := st.rows(t, bucketPlace)
+	done := 0
+	for _, r := range rows {
+		if r["state"] == "done" || r["state"] == "already" && r["reason"] == "in-doubt" {
+			done++
+		}
+	}
+	if len(rows) != st.objects || done != st.objects || len(versions) != st.objects {
+		t.Errorf("%d rows, %d of them done, of %d objects", len(rows), done, st.objects)
+	}
+	if s := st.reseal(t, "verify", "--job", bucketPlace, "--no-dependents", "--json"); s.code != 0 || !strings.Contains(s.stdout, fmt.Sprintf(`"verified":%d`, st.objects)) {
+		t.Errorf("verify: exit code %d: %s%s", s.code, s.stdout, s.stderr)
+	}
+}
+
+// TestAJobInABucket: a job whose state is in a bucket, looked at, paused, resumed and read
+// from places that share no disk with the process at work.
+func TestAJobInABucket(t *testing.T) {
+	t.Parallel()
+	st := newBucketStage(t, 600)
+	st.server.SetLatency(map[string]time.Duration{"CopyObject": time.Second})
+	first := st.elsewhere(t, st.order()...)
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	st.until(t, func(s *bucketStatus) bool { return s.State == "running" && s.Done > 10 })
+	if s := listen(t, st.elsewhere(t, "run", "--job", bucketPlace)); s.code != 2 || !strings.Contains(s.stderr, "in use by process") {
+		t.Errorf("a second process: exit code %d: %s", s.code, s.stderr)
+	}
+	if s := listen(t, st.elsewhere(t, "set", "--job", bucketPlace, "--max-requests-per-second", "900")); s.code != 0 {
+		t.Errorf("set: exit code %d: %s", s.code, s.stderr)
+	}
+	st.server.SetLatency(nil)
+	if err := first.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	s := listen(t, st.elsewhere(t, "run", "--job", bucketPlace, "--json"))
+	var sum bucketStatus
+	if err := json.Unmarshal([]byte(s.stdout), &sum); err != nil || s.code != 0 || sum.Done != 600 || !sum.Complete || sum.Job != bucketPlace {
+		t.Errorf("run again: exit code %d, %v: %s%s", s.code, err, s.stdout, s.stderr)
+	}
+	if s := listen(t, st.elsewhere(t, "run", "s3://b", "--sse", "AES256", "--job", bucketPlace)); s.code != 2 || !strings.Contains(s.stderr, "--sse") {
+		t.Errorf("another target: exit code %d: %s", s.code, s.stderr)
+	}
+	if s := listen(t, st.elsewhere(t, "explain", "--job", bucketPlace, "s3://b/000/00000")); s.code != 0 || !strings.Contains(s.stdout, "done") {
+		t.Errorf("explain: exit code %d: %s%s", s.code, s.stdout, s.stderr)
+	}
+	st.checkOnce(t)
+}
+
+type bucketStatus struct {
+	Job                            string
+	Planned, Done, Left, Remaining uint64
+	State                          string
+	Complete, Running              bool
+}
+
+func (st *bucketStage) until(t *testing.T, there func(*bucketStatus) bool) {
+	t.Helper()
+	var s bucketStatus
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); <-time.After(50 * time.Millisecond) {
+		out := listen(t, st.elsewhere(t, "status", "--job", bucketPlace, "--json"))
+		if out.code == 0 && json.Unmarshal([]byte(out.stdout), &s) == nil && there(&s) {
+			return
+		}
+	}
+	t.Fatalf("it never came: %+v", s)
+}
+
+// TestAJobInABucketIsKilled kills its process at thirty moments, and goes on each time
+// with an empty disk, while the store loses answers about the state and the objects.
+func TestAJobInABucketIsKilled(t *testing.T) {
+	t.Parallel()
+	kills := 30
+	if testing.Short() {
+		kills = 5
+	}
+	st := newBucketStage(t, 6000)
+	st.server.SetLatency(map[string]time.Duration{"CopyObject": 20 * time.Millisecond})
+	const rules = `
+(If (And (Key "jobs/*") PutObject (Random 0.06 1)) ReplyLost)
+(If (And (Key "jobs/*") PutObject (Random 0.06 2)) Failed)
+(If (And (Key "jobs/*") (Random 0.05 3)) (Delay 200))
+(If (And CopyObject (Random 0.01 4)) ReplyLost)`
+	if err := st.server.SetRules(rules); err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(14, 1))
+	killed := 0
+	for n := range kills {
+		cmd := st.elsewhere(t, st.order()...)
+		var said bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &said, &said
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// From its first request about an object, since it waits for the lease before.
+		at := time.Duration(r.IntN(700)) * time.Millisecond
+		var begun atomic.Bool
+		st.server.OnRequest(func(q s3test.Request) {
+			if q.Bucket == "b" && begun.CompareAndSwap(false, true) {
+				time.AfterFunc(at, func() { _ = cmd.Process.Kill() })
+			}
+		})
+		if err := cmd.Wait(); err == nil {
+			t.Logf("done after %d kills", killed)
+			break
+		} else if !strings.Contains(err.Error(), "killed") {
+			t.Fatalf("process %d: %v: %s", n, err, said.String())
+		}
+		killed++
+	}
+	st.server.OnRequest(nil)
+	if err := st.server.SetRules(""); err != nil {
+		t.Fatal(err)
+	}
+	if s := listen(t, st.elsewhere(t, st.order()...)); s.code != 0 {
+		t.Fatalf("the last run: exit code %d: %s", s.code, s.stderr)
+	}
+	if killed < kills/2 {
+		t.Errorf("only %d kills", killed)
+	}
+	st.checkOnce(t)
+	if st.server.Snapshot("b").Uploads != nil {
+		t.Error("uploads are open")
+	}
+}
+
+// TestASleepingWorker: a worker is stopped (SIGSTOP) until another has taken its job, and
+// wakes. It sends nothing more, says why, and nothing is doubled.
+func TestASleepingWorker(t *testing.T) {
+	t.Parallel()
+	st := newBucketStage(t, 3000)
+	sleeper := s3test.Credentials{AccessKeyID: "AKIDSLEEPER", SecretAccessKey: "a secret of the sleeper", SessionToken: "token"}
+	st.server.AddCredentials(sleeper)
+	st.server.SetLatency(map[string]time.Duration{"CopyObject": 30 * time.Millisecond})
+	first := st.elsewhere(t, st.order()...)
+	first.Env = append(first.Env, "AWS_ACCESS_KEY_ID="+sleeper.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+sleeper.SecretAccessKey, "AWS_SESSION_TOKEN="+sleeper.SessionToken)
+	var said bytes.Buffer
+	first.Stderr = &said
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	st.until(t, func(s *bucketStatus) bool { return s.Done > 100 })
+	if err := first.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	second := st.elsewhere(t, st.order()...)
+	var result bytes.Buffer
+	second.Stdout, second.Stderr = &result, &result
+	if err := second.Start(); err != nil {
+		t.Fatal(err)
+	}
+	copies := st.server.Count("CopyObject")
+	for deadline := time.Now().Add(time.Minute); st.server.Count("CopyObject") < copies+100; <-time.After(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the second takes nothing over: %s", result.String())
+		}
+	}
+	woke := time.Now()
+	if err := first.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	err := first.Wait()
+	if code := first.ProcessState.ExitCode(); code != 1 || !strings.Contains(said.String(), "another process has taken the job over") {
+		t.Errorf("the sleeper: %v: %s", err, said.String())
+	}
+	for _, q := range st.server.Requests() {
+		if q.Bucket == "b" && q.Time.After(woke) && slices.Contains(q.Withheld, "X-Amz-Security-Token") {
+			t.Errorf("after it woke the sleeper sent %s of %s", q.Op, q.Key)
+		}
+	}
+	if err := second.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, result.String())
+	}
+	st.checkOnce(t)
+}
+
+// TestShardsInABucket: shards of a job in a bucket, worked on by processes that share no
+// disk. One is killed, and what it held is taken over.
+func TestShardsInABucket(t *testing.T) {
+	t.Parallel()
+	st := newBucketStage(t, 4000)
+	order := st.order()
+	if s := listen(t, st.elsewhere(t, append([]string{"plan"}, append(order[1:8:8], "--shards", "6")...)...)); s.code != 0 {
+		t.Fatalf("plan: exit code %d: %s", s.code, s.stderr)
+	}
+	st.server.SetLatency(map[string]time.Duration{"CopyObject": 60 * time.Millisecond})
+	work := []string{"run", "--job", bucketPlace, "--shard", "any", "--concurrency", "8", "--lease-duration", "1s", "--no-progress"}
+	var workers []*exec.Cmd
+	said := make([]bytes.Buffer, 3)
+	for i := range 3 {
+		cmd := st.elsewhere(t, work...)
+		cmd.Stdout, cmd.Stderr = &said[i], &said[i]
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		workers = append(workers, cmd)
+	}
+	st.until(t, func(s *bucketStatus) bool { return s.Done > 200 })
+	_ = workers[0].Process.Kill()
+	_ = workers[0].Wait()
+	for i, cmd := range workers[1:] {
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("worker %d: %v: %s", i+1, err, said[i+1].String())
+		}
+	}
+	st.until(t, func(s *bucketStatus) bool { return s.Complete })
+	st.checkOnce(t)
+}
+
+// TestWhereTheStateCannotLive: what is refused, and that nothing is left behind.
+func TestWhereTheStateCannotLive(t *testing.T) {
+	t.Parallel()
+	st := newBucketStage(t, 3)
+	target := []string{"--sse", "AES256", "--job"}
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"in the source":  {append([]string{"run", "s3://b"}, append(target, "s3://b/jobs/x")...), "which the job itself works on"},
+		"no prefix":      {append([]string{"run", "s3://b"}, append(target, "s3://state")...), "s3://BUCKET/PREFIX"},
+		"standard input": {append([]string{"run", "--manifest", "-", "--manifest-format", "keys", "--bucket", "b"}, append(target, bucketPlace)...), "can be read once"},
+		"nothing there":  {[]string{"status", "--job", bucketPlace}, "there is no job"},
+		"a short lease":  {append([]string{"run", "s3://b", "--lease-duration", "1ms"}, append(target, bucketPlace)...), "--lease-duration"},
+	} {
+		if s := listen(t, st.elsewhere(t, c.args...)); s.code != 2 || !strings.Contains(s.stderr, c.want) {
+			t.Errorf("%s: exit code %d: %s", name, s.code, s.stderr)
+		}
+	}
+	left := filepath.Join(t.TempDir(), "reseal-job-*")
+	if found, _ := filepath.Glob(left); len(found) > 0 {
+		t.Errorf("left on the disk: %v", found)
+	}
+	if n := len(st.server.Snapshot("b").Objects); n != 3 {
+		t.Errorf("%d objects", n)
+	}
+}
