@@ -16,7 +16,7 @@ func TestAJobStaysWithItsStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("AWS_CONFIG_FILE", config)
-	s := &session{job: &Job{Dir: "job", folder: "job", begun: true}, opt: &Options{}}
+	s := &session{job: &Job{Dir: "job", local: "job", begun: true}, opt: &Options{}}
 	defer s.Close()
 	var unusable *UnusableError
 	if err := s.openStore(t.Context()); !errors.As(err, &unusable) || !strings.Contains(err.Error(), "http://127.0.0.1:9 now") {

@@ -14,7 +14,7 @@ import (
 // TestHistoryStaysSmall: two days of moments leave a file that is small and even; a line
 // that a crash cut, and one of a clock that went back, are passed over.
 func TestHistoryStaysSmall(t *testing.T) {
-	j := &Job{Dir: t.TempDir(), folder: t.TempDir()}
+	j := &Job{Dir: "a job", local: t.TempDir()}
 	log := slog.New(slog.DiscardHandler)
 	began := time.Date(2026, 11, 28, 22, 0, 0, 0, time.UTC)
 	h := openHistory(j, new(latencies), log)
@@ -58,7 +58,7 @@ func TestHistoryStaysSmall(t *testing.T) {
 // TestKeptIsWhole: what other verbs left for the report is shown as they left it, or not
 // at all.
 func TestKeptIsWhole(t *testing.T) {
-	j := &Job{Dir: t.TempDir(), folder: t.TempDir()}
+	j := &Job{Dir: "a job", local: t.TempDir()}
 	j.keepVerified(&Verdict{Verified: 1234, Different: 5}, slog.New(slog.DiscardHandler))
 	if v := j.lastVerified(); v == nil || len(v.Lines) != 2 || v.Lines[0].Value != "1,234 objects" {
 		t.Fatalf("%+v", v)
