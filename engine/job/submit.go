@@ -136,6 +136,9 @@ func (j *Job) submittable(o *SubmitOptions) error {
 	switch {
 	case !j.begun:
 		return unusablef("plan it first", "the job in %s has not begun", j.Dir)
+	case j.home != nil:
+		return unusablef("plan it again in a directory of this machine, and submit that",
+			"the state of the job lies in %s, and what was submitted is recorded in a directory only", j.Dir)
 	case j.Division != nil || j.Part != nil:
 		return unusablef("do it with Run, or begin a job without shards for a single bucket: S3 Batch Operations divides the work itself", "the job in %s is divided", j.Dir)
 	case o.Priority < 0 || o.Priority > 1<<31-1:
