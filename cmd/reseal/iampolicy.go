@@ -17,6 +17,7 @@ func newIAMPolicy(a *app) *cobra.Command {
 	var f doctorFlags
 	var prune bool
 	end := oneOf{allowed: []string{"source", "dest"}}
+	batch := batchPolicyFlags{whom: oneOf{value: "run", allowed: []string{"run", "submit", "batch-operations", "batch-operations-trust"}}}
 	cmd := &cobra.Command{
 		Use:   "iam-policy SOURCE… --sse TYPE",
 		Short: "The least IAM policy that this job needs",
@@ -24,7 +25,9 @@ func newIAMPolicy(a *app) *cobra.Command {
 statements for KMS included. It asks nobody anything. Keys of the sources that it is not
 told of (--only-encryption sse-kms=ARN) are allowed through S3 only. --accept acl and
 --accept lock leave out what carrying them over would need. Where --dest is reached by
-other credentials, --end source and --end dest print what each of them needs.`,
+other credentials, --end source and --end dest print what each of them needs.
+--for submit adds what reseal submit needs; --for batch-operations prints the policy of the role that
+S3 Batch Operations assumes, and --for batch-operations-trust who may assume it.`,
 		Example: `  reseal iam-policy s3://bucket/prefix --sse aws:kms --sse-kms-key-id ARN --region eu-west-1`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := f.understand(cmd, args)
@@ -39,7 +42,7 @@ other credentials, --end source and --end dest print what each of them needs.`,
 			if err != nil {
 				return err
 			}
-			text, err := policyOf(o, o.spec.Source.Several, configured, prune, end.value).JSON()
+			text, err := batch.text(o, needsOfAll(o, o.spec.Source.Several, configured, prune, end.value))
 			if err != nil {
 				return err
 			}
@@ -55,6 +58,7 @@ other credentials, --end source and --end dest print what each of them needs.`,
 	f.dest.AddFlags(set)
 	set.Var(&end, "end", "with a --dest of its own credentials: whose policy to print")
 	f.how.AddPlanFlags(set)
+	batch.AddFlags(set)
 	set.BoolVar(&prune, "prune", false, "allow `reseal prune` too, which deletes old versions")
 	f.out.AddFlags(set)
 	return cmd
@@ -62,22 +66,23 @@ other credentials, --end source and --end dest print what each of them needs.`,
 
 // policyOf is the least policy of an order, or of the places that it was divided into.
 func policyOf(o *order, places []job.Place, configured string, prune bool, end string) doctor.Document {
+	return doctor.PolicyOfAll(needsOfAll(o, places, configured, prune, end))
+}
+
+// needsOfAll are the needs of an order, or of each place that it was divided into.
+func needsOfAll(o *order, places []job.Place, configured string, prune bool, end string) (needs []doctor.Needs) {
 	if len(places) == 0 {
 		places = []job.Place{{Bucket: o.spec.Source.Bucket, Prefix: o.spec.Source.Prefix}}
 	}
-	var needs []doctor.Needs
 	for _, p := range places {
 		n := needsOf(o)
-		n.Bucket, n.Prefix, n.Configured, n.Prune = p.Bucket, p.Prefix, configured, prune
-		if end != "" {
-			n.End = end
-		}
+		n.Bucket, n.Prefix, n.Configured, n.Prune, n.End = p.Bucket, p.Prefix, configured, prune, end
 		if d := o.spec.DestConnection; end == "dest" && d.Region != "" {
 			n.Region = d.Region
 		}
 		needs = append(needs, n)
 	}
-	return doctor.PolicyOfAll(needs)
+	return needs
 }
 
 // configuredRegion is the region of the flags, the environment or the profile; the

@@ -76,6 +76,7 @@ var flags = []string{
 	"copies to there are left to Run", "copies to there are left to `reseal run`",
 	"name the account of the bucket and its jobs", "name it with --account-id",
 	"Examine tells", "`reseal doctor` tells",
+	"planner/doctor.BatchRole prints", "`reseal iam-policy --for batch-operations` prints",
 	"planner/doctor.Policy prints", "`reseal iam-policy` prints",
 }
 

@@ -237,7 +237,7 @@ func (s *submitter) accountID() string {
 func (s *submitter) wanting() error {
 	switch {
 	case s.opt.RoleARN == "":
-		return unusable("SubmitOptions.RoleARN is missing", "name the role that S3 Batch Operations assumes; `reseal iam-policy` prints what it needs")
+		return unusable("SubmitOptions.RoleARN is missing", "name the role that S3 Batch Operations assumes; planner/doctor.BatchRole prints what it needs")
 	case s.opt.ManifestTo.Bucket == "":
 		return unusable("SubmitOptions.ManifestTo is missing", "name the bucket and the prefix that manifests and reports go to")
 	}

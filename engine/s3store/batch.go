@@ -87,7 +87,7 @@ func (s *Store) BatchOperations(ctx context.Context, account, bucket string) (*B
 	endpoint := os.Getenv("AWS_ENDPOINT_URL_S3_CONTROL")
 	if !s.aws && endpoint == "" {
 		return nil, &object.Error{Class: object.ClassUnsupported, Op: "CreateJob", NotSent: true, Err: ErrNoBatch,
-			Message: "S3 Batch Operations is AWS's own, and the endpoint is another store's", Hint: "do the job with reseal run"}
+			Message: "S3 Batch Operations is AWS's own, and the endpoint is another store's", Hint: "do it with Run"}
 	}
 	b := &BatchOperations{store: s, account: account, bucket: bucket}
 	a, err := s.Address(ctx, bucket)

@@ -65,7 +65,7 @@ func (s *Server) apply(j *job, t task) error {
 		return err
 	}
 	c := j.req.Operation.Copy
-	source := t.bucket + "/" + strings.ReplaceAll(url.QueryEscape(t.key), "+", "%20")
+	source := t.bucket + "/" + strings.NewReplacer("+", "%20", "%2F", "/").Replace(url.QueryEscape(t.key))
 	if t.version != "" {
 		source += "?versionId=" + t.version
 	}
