@@ -53,7 +53,7 @@ STORES    := ./engine/s3test/realserver ./engine/s3store/canary ./cmd/reseal
 test-stores:
 	@for program in radosgw ceph-mon ceph-osd ceph; do command -v $$program >/dev/null || { \
 		echo "$$program is missing: apt-get install --no-install-recommends radosgw ceph-mon ceph-osd ceph-common"; exit 1; }; done
-	$(GO) run ./bench/tools/cmd/prebuild seaweedfs
+	$(GO) run ./bench/tools/cmd/prebuild seaweedfs iceberg
 	$(GO) vet -tags stores $(STORES)
 	$(GO) test -tags stores -count=1 -p 1 -timeout 15m -run '^TestStores' $(TESTFLAGS) $(STORES)
 

@@ -27,6 +27,8 @@ require (
 
 require github.com/aws/aws-sdk-go-v2/service/s3control v1.71.1
 
+require github.com/twmb/avro v1.8.0
+
 require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
 	github.com/DataDog/zstd v1.5.7 // indirect

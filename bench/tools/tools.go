@@ -38,6 +38,7 @@ var patience = map[string]string{
 	"s5cmd":     "once, about half a minute",
 	"s3ec":      "once, about a minute",
 	"seaweedfs": "once, about six minutes",
+	"iceberg":   "once, about two minutes",
 }
 
 // buildFlags decide, with the module, what the binary is. -mod=readonly: go.sum

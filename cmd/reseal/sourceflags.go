@@ -22,7 +22,7 @@ type sourceFlags struct {
 
 func (s *sourceFlags) AddFlags(f *pflag.FlagSet) {
 	s.format = oneOf{value: "auto", allowed: []string{"auto", "inventory", "csv", "keys"}}
-	f.StringVar(&s.manifest, "manifest", "", "read the objects from an S3 Inventory manifest.json, a Batch Operations CSV or a key list: s3://…, a path, or -")
+	f.StringVar(&s.manifest, "manifest", "", "read the objects from an S3 Inventory manifest.json, S3 Metadata's live inventory (s3tables://ARN/NAMESPACE/TABLE, or as Athena exports it), a Batch Operations CSV or a key list: s3://…, a path, or -")
 	f.Var(&s.format, "manifest-format", "what --manifest is")
 	f.StringVar(&s.bucket, "bucket", "", "the bucket of the keys of --manifest-format keys")
 }

@@ -143,7 +143,7 @@ func openAudited(ctx context.Context, store *s3store.Store, spec *Spec, opt *Opt
 		return nil, err
 	}
 	opened, err := manifest.Open(ctx, manifest.Options{URI: src.Manifest, Format: manifest.Format(src.ManifestFormat), Bucket: src.Bucket,
-		S3: inventory.Buckets{Store: store}, Stdin: opt.Stdin, TempDir: os.TempDir(), AllVersions: spec.Selection.Versions == "all"})
+		S3: inventory.Buckets{Store: store}, Tables: store, Stdin: opt.Stdin, TempDir: os.TempDir(), AllVersions: spec.Selection.Versions == "all"})
 	if err == nil {
 		err = reach(ctx, store, opened.Bucket(), "")
 	}

@@ -16,7 +16,7 @@ import (
 func (s *session) openManifest(ctx context.Context) (err error) {
 	src := &s.job.Spec.Source
 	uri := firstNonEmpty(src.Opened, src.Manifest)
-	if uri != manifest.Stdin && !inventory.Remote(uri) {
+	if uri != manifest.Stdin && !inventory.Remote(uri) && !manifest.IsTable(uri) {
 		if uri, err = filepath.Abs(uri); err != nil {
 			return unusableBecause(err, "Source.Manifest "+src.Manifest, "name it by its full path")
 		}
@@ -30,7 +30,7 @@ func (s *session) openManifest(ctx context.Context) (err error) {
 		}
 	}
 	s.manifest, err = manifest.Open(ctx, manifest.Options{URI: uri, Format: manifest.Format(src.ManifestFormat), Bucket: src.Bucket,
-		S3: inventory.Buckets{Store: s.store}, Stdin: s.opt.Stdin, SpoolDir: s.dir, TempDir: os.TempDir(), AllVersions: s.job.Spec.Selection.Versions == "all", Files: s.job.Part.files()})
+		S3: inventory.Buckets{Store: s.store}, Tables: s.store, Stdin: s.opt.Stdin, SpoolDir: s.dir, TempDir: os.TempDir(), AllVersions: s.job.Spec.Selection.Versions == "all", Files: s.job.Part.files()})
 	if err != nil {
 		return err
 	}

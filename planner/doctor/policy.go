@@ -212,6 +212,12 @@ func (p *policy) settings(buckets ...string) {
 // manifest allows to read one, and what it names: the files of an inventory lie
 // beside the folder of its manifest.json.
 func (p *policy) manifest(uri string) {
+	if table, ok := strings.CutPrefix(uri, "s3tables://"); ok {
+		if part := strings.Split(table, "/"); len(part) == 4 { // ARN:bucket/NAME, namespace, table: its own ARN has an ID for a name
+			p.add("ReadTable", []string{part[0] + "/" + part[1], part[0] + "/" + part[1] + "/table/*"}, "s3tables:GetTable", "s3tables:GetTableMetadataLocation", "s3tables:GetTableData")
+		}
+		return
+	}
 	bucket, key, ok := strings.Cut(strings.TrimPrefix(uri, "s3://"), "/")
 	if !ok || !strings.HasPrefix(uri, "s3://") {
 		return

@@ -95,7 +95,7 @@ func (s *Source) countRows(data []byte) (n int, err error) {
 		case CSV:
 			r, err = s.csvRows(bytes.NewReader(data))
 		case Parquet:
-			r, err = s.parquetRows(bytes.NewReader(data), int64(len(data)))
+			r, err = s.parquetRows(bytes.NewReader(data), int64(len(data)), nil)
 		default:
 			r, err = s.orcRows(bytes.NewReader(data), int64(len(data)))
 		}

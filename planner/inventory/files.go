@@ -53,7 +53,7 @@ func (s *Source) open(ctx context.Context, f *file, use func(rowReader) error) e
 		return fmt.Errorf("reading %s: %w", uri, err)
 	}
 	defer r.Close()
-	sum := &hashing{src: r, ctx: ctx, h: md5.New()}
+	sum := newHashing(ctx, r)
 	var rows rowReader
 	if s.format == CSV {
 		rows, err = s.csvRows(sum)
@@ -64,7 +64,7 @@ func (s *Source) open(ctx context.Context, f *file, use func(rowReader) error) e
 			if err = s.compare(uri, f, sum); err != nil {
 				return err
 			}
-			rows, err = s.columnRows(local)
+			rows, err = s.columnRows(local, f)
 		}
 	}
 	if err == nil {
@@ -124,6 +124,12 @@ func (s *Source) compare(uri string, f *file, sum *hashing) error {
 		}
 		return fmt.Errorf("reading %s: %w", uri, err)
 	}
+	if f.md5 == "" { // of a table's file nothing else is known
+		if sum.n != f.size {
+			return &planner.UnusableError{Where: uri, What: fmt.Sprintf("it has %d bytes, and the table says %d", sum.n, f.size), Fix: "the file is damaged or another one; take another snapshot of the table"}
+		}
+		return nil
+	}
 	if got := hex.EncodeToString(sum.h.Sum(nil)); got != f.md5 {
 		what := fmt.Sprintf("its MD5 is %s and the manifest says %s", got, f.md5)
 		if f.size > 0 && sum.n != f.size {
@@ -141,6 +147,10 @@ type hashing struct {
 	h   hash.Hash
 	n   int64
 	err error
+}
+
+func newHashing(ctx context.Context, src io.Reader) *hashing {
+	return &hashing{src: src, ctx: ctx, h: md5.New()}
 }
 
 func (r *hashing) Read(p []byte) (int, error) {
@@ -183,14 +193,14 @@ func (s *Source) local(r io.Reader, sum *hashing) (*os.File, error) {
 }
 
 // columnRows opens a Parquet or ORC file.
-func (s *Source) columnRows(f *os.File) (rows rowReader, err error) {
+func (s *Source) columnRows(f *os.File, of *file) (rows rowReader, err error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	err = guarded(func() error {
 		if s.format == Parquet {
-			rows, err = s.parquetRows(f, st.Size())
+			rows, err = s.parquetRows(f, st.Size(), of.deleted)
 		} else {
 			rows, err = s.orcRows(f, st.Size())
 		}

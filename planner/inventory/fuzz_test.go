@@ -66,7 +66,7 @@ func FuzzParquet(f *testing.F) {
 	f.Add(writeParquet(f, []string{"Bucket", "Key"}, rows, 100))
 	s := &Source{bucket: "src", format: Parquet}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		drain(t, s, func() (rowReader, error) { return s.parquetRows(bytes.NewReader(in), int64(len(in))) })
+		drain(t, s, func() (rowReader, error) { return s.parquetRows(bytes.NewReader(in), int64(len(in)), nil) })
 	})
 }
 

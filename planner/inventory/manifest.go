@@ -51,8 +51,10 @@ type manifest struct {
 type file struct {
 	key  string
 	size int64
-	md5  string // hex
+	md5  string // hex; empty where only the size is known
 	uris []string
+	// deleted are the rows of a table's file that count as not there.
+	deleted *deletions
 }
 
 const wantManifest = "give the manifest.json of an S3 Inventory report, or the folder of an inventory configuration"

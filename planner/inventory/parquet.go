@@ -30,6 +30,9 @@ type parquetRows struct {
 	have   int // rows in buf
 	at     int // next in buf
 	row    int64
+	// number is that of the next row of the whole file, deleted tells of it.
+	number  int64
+	deleted *deletions
 }
 
 // checkParquetTail looks at the length that the tail names before the library
@@ -51,7 +54,7 @@ func checkParquetTail(r io.ReaderAt, size int64) error {
 	return nil
 }
 
-func (s *Source) parquetRows(r io.ReaderAt, size int64) (rowReader, error) {
+func (s *Source) parquetRows(r io.ReaderAt, size int64, deleted *deletions) (rowReader, error) {
 	if err := checkParquetTail(r, size); err != nil {
 		return nil, fmt.Errorf("it is no Parquet file: %w", err)
 	}
@@ -62,18 +65,24 @@ func (s *Source) parquetRows(r io.ReaderAt, size int64) (rowReader, error) {
 	p := &parquetRows{groups: f.RowGroups(), buf: make([]parquet.Row, 256)}
 	var names []string
 	for _, c := range f.Root().Columns() {
-		if c.Leaf() && !c.Repeated() {
-			names = append(names, c.Name())
+		name, err := s.nameOf(c)
+		switch {
+		case err != nil:
+			return nil, err
+		case c.Leaf() && !c.Repeated():
+			names = append(names, name)
 			p.units = append(p.units, timeUnit(c.Type()))
 			continue
-		}
-		if !ignored(c.Name()) {
-			return nil, fmt.Errorf("its column %q is no plain column", c.Name())
+		case name != dropped && !ignored(name):
+			return nil, fmt.Errorf("its column %q is no plain column", name)
 		}
 		for range leaves(c) { // of tags and metadata, which are maps
-			names = append(names, c.Name())
+			names = append(names, name)
 			p.units = append(p.units, 0)
 		}
+	}
+	if p.deleted, err = deleted.in(f.Root()); err != nil {
+		return nil, err
 	}
 	sch, err := newSchema(names)
 	if err != nil {
@@ -121,6 +130,8 @@ func (p *parquetRows) next(o *object.Object) (bool, error) {
 	row := p.buf[p.at]
 	p.at++
 	p.row++
+	p.number++
+	gone := p.deleted.has(p.number-1, row)
 	p.rower.begin(o)
 	for _, v := range row {
 		if v.IsNull() {
@@ -137,7 +148,8 @@ func (p *parquetRows) next(o *object.Object) (bool, error) {
 	if !p.rower.seen {
 		return false, errors.New("the row has no bucket")
 	}
-	return p.rower.finish(o)
+	ok, err := p.rower.finish(o)
+	return ok && !gone, err
 }
 
 func (p *parquetRows) set(o *object.Object, i int, v parquet.Value) error {
@@ -213,6 +225,7 @@ func (p *parquetRows) fill() error {
 }
 
 func (p *parquetRows) skip(n uint64) error {
+	p.number = int64(n)
 	for n > 0 {
 		if p.group == len(p.groups) {
 			return errors.New("the file has fewer rows than were read of it before")

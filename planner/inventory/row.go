@@ -72,9 +72,16 @@ type schema struct {
 	has  [numColumns]bool
 }
 
+// dropped stands for a column that a table had once: nobody asks for it any more.
+const dropped = "\x00"
+
 func newSchema(names []string) (*schema, error) {
 	s := &schema{}
 	for _, name := range names {
+		if name == dropped {
+			s.cols = append(s.cols, colIgnored)
+			continue
+		}
 		name = strings.TrimSpace(name)
 		col, known := columnOf(name)
 		switch {

@@ -44,6 +44,9 @@ type Source struct {
 	schema  *schema // of CSV; the others carry their own
 	files   []file
 	table   bool // of the live inventory, see OpenTable
+	// names of the columns by their IDs, where the files are those of a table of Iceberg.
+	names    map[int]string
+	snapshot int64
 
 	mu struct {
 		sync.Mutex

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/md5"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -99,7 +98,7 @@ func (s *Source) identify(ctx context.Context, open Opener) (size int64, err err
 		return 0, fmt.Errorf("reading %s: %w", s.uri, err)
 	}
 	defer r.Close()
-	sum := &hashing{src: r, ctx: ctx, h: md5.New()}
+	sum := newHashing(ctx, r)
 	in := bufio.NewReaderSize(sum, 256<<10)
 	if head, _ := in.Peek(4); isParquet(head) {
 		s.format = Parquet
@@ -124,12 +123,12 @@ func (s *Source) first(ctx context.Context, r io.Reader, o *object.Object) error
 		_, err = rows.next(o)
 		return err
 	}
-	f, err := s.local(r, &hashing{src: r, ctx: ctx, h: md5.New()})
+	f, err := s.local(r, newHashing(ctx, r))
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	rows, err := s.columnRows(f)
+	rows, err := s.columnRows(f, &s.files[0])
 	if err == nil {
 		_, err = rows.next(o)
 	}

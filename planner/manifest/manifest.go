@@ -32,6 +32,7 @@ import (
 
 	"github.com/resealhq/reseal/planner"
 	"github.com/resealhq/reseal/planner/csvline"
+	"github.com/resealhq/reseal/planner/iceberg"
 	"github.com/resealhq/reseal/planner/inventory"
 	"github.com/resealhq/reseal/planner/keylist"
 )
@@ -62,8 +63,10 @@ type Options struct {
 	Format Format
 	// Bucket of a key list; of the others it is only compared.
 	Bucket string
-	// S3 opens what lies in buckets; nil where there is no connection.
-	S3 inventory.Storage
+	// S3 opens what lies in buckets, Tables tells of tables; nil where there is no
+	// connection.
+	S3     inventory.Storage
+	Tables Tables
 	// Stdin is read for "-" unless SpoolDir has it already; nil where there is none,
 	// as in a resumed job.
 	Stdin io.Reader
@@ -112,12 +115,16 @@ func Open(ctx context.Context, o Options) (*Opened, error) {
 	if o.Format == "" {
 		o.Format = Auto
 	}
+	if IsTable(o.URI) {
+		return o.tableOfCatalog(ctx)
+	}
 	where := inventory.Where{S3: o.S3}
 	if o.URI != Stdin && strings.HasSuffix(o.URI, "/") {
 		return o.inventory(inventory.Open(ctx, where, o.URI, o.forInventory()))
 	}
 	open := func(ctx context.Context) (io.ReadCloser, error) {
-		r, _, err := where.Open(ctx, o.URI)
+		plain, _ := snapshotOf(o.URI)
+		r, _, err := where.Open(ctx, plain)
 		return r, err
 	}
 	name, once := o.URI, o.readOnce()
@@ -150,6 +157,11 @@ func Open(ctx context.Context, o Options) (*Opened, error) {
 		return o.list(ctx, keylist.Results, parts, "failed tasks of a Batch Operations job")
 	case isResults:
 		return o.list(ctx, keylist.Results, parts, "failed tasks of a Batch Operations job")
+	case isIceberg:
+		if once {
+			return nil, &planner.UnusableError{Where: name, What: "a table's metadata names files beside it", Fix: "give the URI of the metadata.json instead"}
+		}
+		return o.tableOfFile(ctx, open)
 	case isTable:
 		return o.table(inventory.OpenTable(ctx, open, name, o.forInventory()))
 	case isKeys:
@@ -259,11 +271,13 @@ const (
 	isCompletion
 	isInventory
 	isTable
+	isIceberg
 )
 
 // detect looks at the beginning of the content.
 //
 //	Parquet, or names columns, kms_key_arn among them  live inventory
+//	begins with {, names format-version                table of Iceberg: live inventory
 //	begins with {, names sourceBucket or fileSchema    inventory
 //	begins with {, names Results and TaskExecutionStatus  completion report: manifest
 //	4 to 7 columns, the fourth a task status           completion report: rows
@@ -279,6 +293,9 @@ func (o *Options) detect(head []byte, name string) (kind, error) {
 	case Inventory, Auto:
 		if inventory.IsTable(bytes.TrimPrefix(head, []byte("\ufeff"))) {
 			return isTable, nil
+		}
+		if bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{")) && iceberg.IsMetadata(head) {
+			return isIceberg, nil
 		}
 	}
 	if o.Format == Inventory {

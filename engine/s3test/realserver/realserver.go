@@ -46,6 +46,8 @@ type Options struct {
 	DataDir string
 	// Env adds to the server's environment (NAME=value).
 	Env []string
+	// Tables starts a catalog of tables (Iceberg REST) beside S3. SeaweedFS only.
+	Tables bool
 }
 
 // Server is one running MinIO, SeaweedFS or Ceph, with what it needs behind it.
@@ -56,6 +58,8 @@ type Server struct {
 	CAFile string
 	// Keys are the names of the KMS keys, the default first.
 	Keys []string
+	// Tables is the URL of the catalog of tables; empty where there is none. It speaks HTTP.
+	Tables string
 
 	dir    string // everything temporary
 	data   string

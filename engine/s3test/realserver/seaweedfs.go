@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/resealhq/reseal/bench/tools"
@@ -45,8 +45,20 @@ func SeaweedFS(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := errors.Join(os.MkdirAll(s.data, 0o755), writeWeedConfig(config)); err != nil {
 		return nil, err
 	}
-	return s, onFreePort(ctx, func(addr string) error { return s.startWeed(ctx, bin, config, addr, o.Env) })
+	return s, onFreePort(ctx, func(addr string) error {
+		catalog := "0"
+		if o.Tables {
+			free, err := freeAddress()
+			if err != nil {
+				return err
+			}
+			s.Tables, catalog = "http://"+free, portOf(free)
+		}
+		return s.startWeed(ctx, bin, config, addr, catalog, o.Env)
+	})
 }
+
+func portOf(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
 
 func writeWeedConfig(path string) error {
 	type object = map[string]any
@@ -63,17 +75,13 @@ func writeWeedConfig(path string) error {
 
 // startWeed leaves the ports behind S3 to SeaweedFS: it takes the next where one is
 // taken.
-func (s *Server) startWeed(ctx context.Context, bin, config, addr string, env []string) error {
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return err
-	}
+func (s *Server) startWeed(ctx context.Context, bin, config, addr, catalog string, env []string) error {
 	s.Endpoint = "https://" + addr
 	s.front = &process{
 		name: "weed", path: bin, log: filepath.Join(s.dir, "weed.log"),
 		args: []string{"-logtostderr", "mini", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-dir=" + s.data,
-			"-s3.config=" + config, "-s3.port=" + port, "-s3.cert.file=" + s.CAFile, "-s3.key.file=" + filepath.Join(s.dir, "private.key"),
-			"-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false", "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
+			"-s3.config=" + config, "-s3.port=" + portOf(addr), "-s3.cert.file=" + s.CAFile, "-s3.key.file=" + filepath.Join(s.dir, "private.key"),
+			"-s3.port.iceberg=" + catalog, "-s3.port.lance=0", "-s3.autoCreateBucket=false", "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
 			"-s3.localSocket=" + filepath.Join(s.dir, "s3.sock"), "-filer.localSocket=" + filepath.Join(s.dir, "filer.sock")},
 		env: append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "TMPDIR=" + s.dir}, env...),
 	}
