@@ -72,6 +72,7 @@ var flags = []string{
 	"SubmitOptions.ManifestTo", "--manifest-to",
 	"SubmitOptions.Priority", "--priority",
 	"follow it to its end with Job.Submit, or cancel it there", "follow it to its end with `reseal submit --job DIR`, or cancel it with `--cancel`",
+	"Cancel finds out what it did", "`reseal submit --cancel` finds out what it did",
 	"do it with Run", "do it with `reseal run`",
 	"copies to there are left to Run", "copies to there are left to `reseal run`",
 	"name the account of the bucket and its jobs", "name it with --account-id",

@@ -25,6 +25,8 @@ type SubmitOptions struct {
 	// ManifestTo is where manifests go, ReportTo where completion reports do; ManifestTo
 	// where ReportTo names no bucket.
 	ManifestTo, ReportTo Place
+	// ObjectsPerJob bounds each; 10,000,000, which is the most, where 0.
+	ObjectsPerJob uint64
 	// Priority among the jobs of the account; 10 where 0.
 	Priority int
 	// AccountID that owns the jobs; that of the credentials where empty.
@@ -78,8 +80,10 @@ type submitter struct {
 	choose  *batchChooser
 	batch   *s3store.BatchOperations
 	lookers int
-	looked  atomic.Uint64
-	result  Submitted
+	// fresh are the submissions that this process intended.
+	fresh  map[int]bool
+	looked atomic.Uint64
+	result Submitted
 }
 
 const verbSubmit = "submit"
@@ -101,7 +105,7 @@ func (j *Job) Submit(ctx context.Context, opt SubmitOptions) (_ *Submitted, err 
 	}
 	defer func() { err = withClose(err, end()) }()
 	defer w.tellPanic()
-	s := &submitter{work: w, opt: &opt, choose: j.newBatchChooser(&w.learnt), lookers: min(opt.pace().Workers(), 64)}
+	s := &submitter{work: w, opt: &opt, choose: j.newBatchChooser(&w.learnt), lookers: min(opt.pace().Workers(), 64), fresh: map[int]bool{}}
 	watched, err := w.watched()
 	if err != nil {
 		w.endRun(err)
@@ -129,6 +133,9 @@ func (j *Job) Submit(ctx context.Context, opt SubmitOptions) (_ *Submitted, err 
 func (j *Job) submittable(o *SubmitOptions) error {
 	o.setDefaults()
 	o.Priority = cmp.Or(o.Priority, 10)
+	if o.ObjectsPerJob == 0 || o.ObjectsPerJob > maxMembers {
+		o.ObjectsPerJob = maxMembers
+	}
 	o.Poll, o.ReportWait = cmp.Or(o.Poll, time.Second), cmp.Or(o.ReportWait, 10*time.Minute)
 	if o.ReportTo.Bucket == "" {
 		o.ReportTo = o.ManifestTo
@@ -206,7 +213,7 @@ func (s *submitter) submit(ctx context.Context) (err error) {
 	} else if err := s.confirmAll(ctx); err != nil {
 		return err
 	}
-	if !follow {
+	if !follow && !s.opt.Follow { // a job that has ended is read in any case
 		return nil
 	}
 	return s.followAll(ctx)
@@ -274,6 +281,7 @@ func (s *submitter) order(ctx context.Context) error {
 		if err := s.record.write(submitLine{Kind: lineIntended, N: sub.N, Intended: sub}); err != nil {
 			return err
 		}
+		s.fresh[sub.N] = true
 		drafts = drafts[1:]
 	}
 	return nil

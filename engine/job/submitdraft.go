@@ -61,7 +61,7 @@ func (b *drafter) chunk(ctx context.Context, tasks []picked) error {
 			continue
 		}
 		d := b.open[p.group]
-		if d == nil || d.full() {
+		if d == nil || d.objects >= b.opt.ObjectsPerJob || d.size >= maxManifest {
 			var err error
 			if d, err = b.job.newDraft(len(b.record.all)+len(b.all)+1, p.group); err != nil {
 				return err

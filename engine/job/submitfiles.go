@@ -98,8 +98,6 @@ func (d *draft) add(t *object.Task) {
 	}
 }
 
-func (d *draft) full() bool { return d.objects >= maxMembers || d.size >= maxManifest }
-
 // finish makes the files durable.
 func (d *draft) finish() error {
 	err := errors.Join(d.rows.Flush(), d.numbers.Flush(), d.manifest.Sync(), d.members.Sync(), d.manifest.Close(), d.members.Close(), syncDir(filepath.Dir(d.path)))

@@ -18,12 +18,11 @@ const slowestPoll = 30 * time.Second
 
 // makeAll makes the jobs that are intended and that nobody knows yet.
 func (s *submitter) makeAll(ctx context.Context) error {
-	began := s.began.UTC().Truncate(time.Second)
 	for _, sub := range s.record.open() {
 		if sub.ID != "" {
 			continue
 		}
-		if err := s.make(ctx, sub, sub.At.Before(began)); err != nil {
+		if err := s.make(ctx, sub); err != nil {
 			return err
 		}
 	}
@@ -32,9 +31,9 @@ func (s *submitter) makeAll(ctx context.Context) error {
 
 // make makes one job. One that an earlier process intended may be there already: it is
 // looked for, and the token keeps a second one from being made all the same.
-func (s *submitter) make(ctx context.Context, sub *Submission, earlier bool) (err error) {
+func (s *submitter) make(ctx context.Context, sub *Submission) (err error) {
 	id := ""
-	if earlier || s.opt.Cancel {
+	if !s.fresh[sub.N] {
 		if id, err = s.find(ctx, sub); err != nil {
 			return err
 		}
@@ -42,35 +41,38 @@ func (s *submitter) make(ctx context.Context, sub *Submission, earlier bool) (er
 	if id == "" && s.opt.Cancel {
 		return s.withdraw(sub)
 	}
+	asked := 0
 	if id == "" {
 		if err := s.putManifest(ctx, sub); err != nil {
-			return err
+			return s.notMade(sub, asked, err)
 		}
 		err := s.control(ctx, object.ReqPutDetail, func(ctx context.Context) (err error) {
+			asked++
 			id, err = s.batch.Create(ctx, &sub.Job)
 			return err
 		})
 		if err != nil {
-			return s.notMade(ctx, sub, err)
+			return s.notMade(sub, asked, fmt.Errorf("making job %d of S3 Batch Operations: %w", sub.N, err))
 		}
 	}
 	s.log.Info("a job of S3 Batch Operations was made", "n", sub.N, "id", id, "operation", sub.Operation(), "objects", sub.Objects)
 	return s.record.write(submitLine{Kind: lineCreated, N: sub.N, ID: id})
 }
 
-// notMade gives up what S3 refused for good, so that Run is free to do it. What it may
-// have made all the same is looked for first.
-func (s *submitter) notMade(ctx context.Context, sub *Submission, cause error) error {
-	cause = fmt.Errorf("making job %d of S3 Batch Operations: %w", sub.N, cause)
+// notMade gives up what S3 has refused for good, so that Run is free to do it, and other
+// words can be given: the one request that could have made the job was answered.
+func (s *submitter) notMade(sub *Submission, asked int, cause error) error {
 	var e *object.Error
-	if !errors.As(cause, &e) || e.Class != object.ClassDenied && e.Class != object.ClassInvalid || e.Code == "IdempotencyException" {
+	if !errors.As(cause, &e) || !s.fresh[sub.N] || asked > 1 {
 		return cause
 	}
-	if id, err := s.find(ctx, sub); id != "" || err != nil {
+	switch e.Class {
+	case object.ClassDenied, object.ClassInvalid, object.ClassNoBucket:
+	default:
 		return cause
 	}
 	for _, o := range s.record.open() {
-		if o.ID == "" {
+		if o.ID == "" && s.fresh[o.N] {
 			if err := s.withdraw(o); err != nil {
 				return errors.Join(cause, err)
 			}
@@ -145,7 +147,12 @@ func (s *submitter) describe(ctx context.Context, sub *Submission) error {
 		now, err = s.batch.Describe(ctx, sub.ID)
 		return err
 	})
-	if err != nil {
+	switch {
+	case object.ClassOf(err) == object.ClassGone && s.opt.Cancel: // it ended more than 90 days ago
+		now.Status = "Cancelled"
+	case object.ClassOf(err) == object.ClassGone:
+		return fmt.Errorf("asking about job %s of S3 Batch Operations: %w; if it has ended more than 90 days ago, Cancel finds out what it did", sub.ID, err)
+	case err != nil:
 		return fmt.Errorf("asking about job %s of S3 Batch Operations: %w", sub.ID, err)
 	}
 	if _, known := batchStates[now.Status]; !known {
@@ -258,7 +265,7 @@ func (s *submitter) confirm(ctx context.Context, sub *Submission) error {
 func (s *submitter) cancelAll(ctx context.Context) error {
 	for _, sub := range s.record.open() {
 		err := s.control(ctx, object.ReqPutDetail, func(ctx context.Context) error { return s.batch.Cancel(ctx, sub.ID) })
-		if err != nil && object.ClassOf(err) != object.ClassInvalid {
+		if class := object.ClassOf(err); err != nil && class != object.ClassInvalid && class != object.ClassGone {
 			return fmt.Errorf("cancelling job %s of S3 Batch Operations: %w", sub.ID, err)
 		}
 	}

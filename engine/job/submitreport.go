@@ -57,19 +57,15 @@ type indexed struct {
 // word is said about any task.
 func (s *submitter) readReport(ctx context.Context, sub *Submission, seqs []uint64) (*completion, error) {
 	c := &completion{submitter: s, sub: sub, seqs: seqs, words: make([]rowSays, len(seqs)), read: SubmissionRead{Codes: map[string]uint64{}}}
-	files, err := c.awaitManifest(ctx)
-	if err != nil {
+	err := c.readAll(ctx)
+	var broken *brokenReport
+	switch {
+	case errors.As(err, &broken):
+		s.log.Warn("the completion report cannot be read; every task of it is asked about", "job", sub.ID, "why", broken.Error())
+		clear(c.words)
+		c.read = SubmissionRead{NoReport: true}
+	case err != nil:
 		return nil, fmt.Errorf("the completion report of job %s: %w", sub.ID, err)
-	}
-	if len(files) > 0 {
-		if err := c.indexTasks(); err != nil {
-			return nil, err
-		}
-	}
-	for _, f := range files {
-		if err := c.readFile(ctx, f); err != nil {
-			return nil, fmt.Errorf("the completion report of job %s: %w", sub.ID, err)
-		}
 	}
 	for _, w := range c.words {
 		switch w {
@@ -82,6 +78,27 @@ func (s *submitter) readReport(ctx context.Context, sub *Submission, seqs []uint
 		}
 	}
 	return c, nil
+}
+
+// brokenReport is one that can be fetched and not be read.
+type brokenReport struct{ what string }
+
+func (e *brokenReport) Error() string { return e.what }
+
+func (c *completion) readAll(ctx context.Context) error {
+	files, err := c.awaitManifest(ctx)
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	if err := c.indexTasks(); err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := c.readFile(ctx, f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reportFile is an entry of a report's manifest.
@@ -134,12 +151,12 @@ func (c *completion) get(ctx context.Context, ref object.Ref, most int64) (data 
 func (c *completion) filesOf(ref object.Ref, data []byte) ([]reportFile, error) {
 	var m struct{ Results []reportFile }
 	if err := json.Unmarshal(data, &m); err != nil {
-		return nil, fmt.Errorf("%s cannot be read: %w", ref, err)
+		return nil, &brokenReport{ref.String() + ": " + err.Error()}
 	}
 	seen := map[string]bool{}
 	for _, f := range m.Results {
 		if f.Bucket != ref.Bucket || !strings.HasPrefix(f.Key, c.folder()) || seen[f.Key] {
-			return nil, fmt.Errorf("%s names %s, which is no file of this report", ref, object.Ref{Bucket: f.Bucket, Key: f.Key})
+			return nil, &brokenReport{fmt.Sprintf("%s names %s, which is no file of this report", ref, object.Ref{Bucket: f.Bucket, Key: f.Key})}
 		}
 		seen[f.Key] = true
 	}
@@ -189,7 +206,8 @@ func (c *completion) find(found []uint32, key, version string) ([]uint32, error)
 // readFile reads one file of rows. What a first attempt has read of it is read again.
 func (c *completion) readFile(ctx context.Context, f reportFile) error {
 	ref := object.Ref{Bucket: f.Bucket, Key: f.Key}
-	return c.reads.Do(ctx, object.Call{Kind: object.ReqGet, Key: f.Key, Bytes: 1 << 30}, func(ctx context.Context) error {
+	var bad *brokenReport
+	err := c.reads.Do(ctx, object.Call{Kind: object.ReqGet, Key: f.Key, Bytes: 1 << 30}, func(ctx context.Context) error {
 		body, err := c.store.Open(ctx, ref, object.CustomerKey{}, "")
 		if err != nil {
 			return err
@@ -200,11 +218,13 @@ func (c *completion) readFile(ctx context.Context, f reportFile) error {
 		var broken *csv.ParseError
 		switch {
 		case errors.As(err, &broken):
-			return &object.Error{Class: object.ClassOther, Op: "GetObject", Ref: ref, Message: "the file is no CSV: " + broken.Error()}
+			bad = &brokenReport{ref.String() + " is no CSV: " + broken.Error()}
+			return nil
 		case err != nil:
 			return err
 		case len(f.MD5Checksum) == 2*md5.Size && !strings.EqualFold(f.MD5Checksum, hex.EncodeToString(sum.Sum(nil))):
-			return &object.Error{Class: object.ClassTransient, Op: "GetObject", Ref: ref, Message: "its MD5 is not the one that the report's manifest names"}
+			bad = &brokenReport{"the MD5 of " + ref.String() + " is not the one that the report's manifest names"}
+			return nil
 		}
 		c.read.Unknown += unknown
 		for code, n := range codes {
@@ -214,6 +234,10 @@ func (c *completion) readFile(ctx context.Context, f reportFile) error {
 		}
 		return nil
 	})
+	if err == nil && bad != nil {
+		return bad
+	}
+	return err
 }
 
 // rows takes in the rows of a file.

@@ -159,6 +159,13 @@ func (s *Server) LoseReply(op string) {
 	s.mu.lose = op
 }
 
+// Forget drops all jobs, as S3 does 90 days after their end.
+func (s *Server) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.jobs, s.mu.tokens = nil, map[string]*job{}
+}
+
 // Requests is how many requests of an operation came.
 func (s *Server) Requests(op string) int {
 	s.mu.Lock()
