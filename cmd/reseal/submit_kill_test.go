@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
@@ -161,5 +162,46 @@ func killedAt(t *testing.T, at int, hook func(*stage, *s3control.Server, *trigge
 		if row["state"] != "done" && row["reason"] != "in-doubt" {
 			t.Errorf("%s: %v", key, row)
 		}
+	}
+}
+
+// TestSubmitIsInterrupted: a signal ends the following at once, the job goes on, and the
+// same command follows it again.
+func TestSubmitIsInterrupted(t *testing.T) {
+	st := newStage(t, s3test.Config{Seed: 3})
+	for _, b := range []string{"docs", "control"} {
+		st.server.CreateBucket(b, s3test.BucketConfig{Versioning: "Enabled"})
+	}
+	st.server.Fill("docs", 20, func(i int) string { return fmt.Sprintf("plain/%05d", i) }, s3test.Bytes("x"), s3test.Attrs{})
+	ctl := s3control.New(s3control.Config{Store: st.server})
+	t.Cleanup(ctl.Close)
+	ctl.Hold(s3control.Active)
+	st.env = append(st.env, "AWS_ENDPOINT_URL_S3_CONTROL="+ctl.URL())
+	dir := filepath.Join(t.TempDir(), "job")
+	if s := st.reseal(t, "plan", "s3://docs", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--job", dir, "--quiet"); s.code != 0 {
+		t.Fatal(s.stderr)
+	}
+	args := []string{"submit", "--job", dir, "--role-arn", "arn:aws:iam::111122223333:role/batch", "--manifest-to", "s3://control", "--yes", "--follow"}
+	cmd := st.command(args...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if !ctl.Wait(s3control.Active, 20*time.Second) {
+		t.Error("no job is at work")
+	}
+	<-time.After(2 * time.Second) // it follows by now
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	told := time.Now()
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 || time.Since(told) > 5*time.Second || !strings.Contains(stderr.String(), "jobs that were made go on by themselves") {
+		t.Errorf("exit code %d after %v\n%s", code, time.Since(told), stderr.String())
+	}
+	ctl.Hold("")
+	if s := st.reseal(t, "submit", "--job", dir); s.code != 0 || len(ctl.Jobs()) != 1 {
+		t.Errorf("exit code %d, %d jobs\n%s", s.code, len(ctl.Jobs()), s.stderr)
 	}
 }

@@ -2,6 +2,8 @@ package s3control
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"net/url"
@@ -20,8 +22,13 @@ import (
 
 // clientOf is how tasks, manifests and reports reach the store.
 func clientOf(store *s3test.Server) *s3.Client {
-	creds := s3test.DefaultCredentials
-	return s3.New(s3.Options{BaseEndpoint: aws.String(store.URL()), Region: "us-east-1", UsePathStyle: true, RetryMaxAttempts: 1,
+	creds, transport := s3test.DefaultCredentials, &http.Transport{MaxIdleConnsPerHost: 2 * taskWorkers}
+	if pem := store.CAPEM(); pem != nil {
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM(pem)
+		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	}
+	return s3.New(s3.Options{HTTPClient: &http.Client{Transport: transport}, BaseEndpoint: aws.String(store.URL()), Region: "us-east-1", UsePathStyle: true, RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider(creds.AccessKeyID, creds.SecretAccessKey, "")})
 }
 
