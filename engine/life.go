@@ -259,7 +259,7 @@ func (it *item) mustInspect() bool {
 		return false
 	}
 	// Under SSE-S3 a copy keeps the ETag, so that no condition tells an old plan.
-	return !it.obj.Settled || it.task.Earlier && it.run.rules.Target.SSE == object.SSES3
+	return !it.obj.Settled || it.task.Earlier && it.run.rules.Target.SSE == object.SSES3 && it.run.cfg.Dest.InPlace()
 }
 
 // needsAttributes says whether the chosen operation resends what only HEAD tells.
@@ -297,7 +297,7 @@ func (it *item) shown(h *object.Head) {
 // destOccupied looks at the place that --dest names. Nothing there: no outcome.
 // The same object there: already. Anything else: left, never overwritten.
 func (it *item) destOccupied(ctx context.Context) (*object.Outcome, error) {
-	if it.run.cfg.DestEmpty && !it.task.InDoubt && !it.task.Earlier && !it.past.changed {
+	if it.run.cfg.DestEmpty && !it.task.InDoubt && !it.past.changed {
 		return nil, nil
 	}
 	dest := it.dest()

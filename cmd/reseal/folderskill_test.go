@@ -75,6 +75,11 @@ func TestUploadKilledAnywhere(t *testing.T) {
 					t.Errorf("%d objects of %d files", len(b.Objects), len(want))
 				}
 				f.onlyNamed(t, b)
+				for _, r := range f.server.Requests() {
+					if r.Op == "CreateMultipartUpload" && !strings.Contains(r.Key, ".bin") && !strings.Contains(r.Key, ".reseal-canary-") {
+						t.Errorf("%s was uploaded in parts", r.Key)
+					}
+				}
 				f.mustRun(t, 0, "verify", "--job", f.job)
 				down := f.down
 				if sealed {

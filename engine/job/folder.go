@@ -155,7 +155,6 @@ func (w *work) openFolders(ctx context.Context, verb string) (err error) {
 			return unusableBecause(err, "the folder "+spec.Source.Folder, "see to it that it is there and can be read, then run again")
 		}
 		w.closers = append(w.closers, w.files.Close)
-		return w.lookAtDest(ctx)
 	case spec.Target.DestFolder != "" && verb == verbRun:
 		if w.written, err = folder.OpenDest(spec.Target.DestFolder, w.job.token()); err != nil {
 			return unusableBecause(err, "the folder "+spec.Target.DestFolder, "see to it that this user can write there, then run again")
@@ -181,17 +180,17 @@ func (j *Job) token() string {
 	return fmt.Sprintf("%s %x", j.ID, j.digest)
 }
 
-// lookAtDest finds out whether anything stands where the files are to go: where nothing
-// does, the condition of each write is enough.
-func (w *work) lookAtDest(ctx context.Context) error {
-	t, caps := &w.job.Spec.Target, &w.learnt.Caps
-	if w.resumed || !caps.Guarded(object.RouteRewrite) || !caps.Guarded(object.RouteSend) {
+// lookAtDest finds out whether anything stands where the files of a folder are to go: where
+// nothing does, the condition of each write is enough.
+func (s *session) lookAtDest(ctx context.Context) error {
+	t, caps := &s.job.Spec.Target, &s.learnt.Caps
+	if s.job.Spec.Source.Folder == "" || s.doctor || !caps.Guarded(object.RouteRewrite) || !caps.Guarded(object.RouteSend) {
 		return nil
 	}
-	reads := readsOf(w.to, pace.New(w.opt.pace()))
+	reads := readsOf(s.to, pace.New(s.opt.pace()))
 	return reads.Do(ctx, object.Call{Kind: object.ReqList}, func(ctx context.Context) error {
-		page, err := w.to.ListPage(ctx, object.ListRequest{Bucket: t.DestBucket, Prefix: t.DestPrefix, MaxKeys: 1})
-		w.destEmpty = err == nil && len(page.Objects) == 0 && !page.Truncated
+		page, err := s.to.ListPage(ctx, object.ListRequest{Bucket: t.DestBucket, Prefix: t.DestPrefix, MaxKeys: 1})
+		s.learnt.DestEmpty = err == nil && len(page.Objects) == 0 && !page.Truncated
 		if object.ClassOf(err) == object.ClassDenied {
 			return nil
 		}
@@ -242,7 +241,7 @@ func (w *work) here(c *object.Call) bool {
 func (w *work) towardsFolders(cfg *engine.Config) {
 	switch {
 	case w.files != nil:
-		cfg.Source, cfg.FromFiles, cfg.DestEmpty = w.files.Store(), true, w.destEmpty
+		cfg.Source, cfg.FromFiles, cfg.DestEmpty = w.files.Store(), true, w.learnt.DestEmpty
 	case w.job.Spec.Target.DestFolder != "":
 		cfg.ToFiles = true
 		if w.written != nil { // a plan writes nothing

@@ -69,6 +69,8 @@ type learnt struct {
 	KeyUnresolved planner.KeyUnresolved `json:"key_unresolved,omitempty"`
 	// Bucket that the objects are in; from the source or from the manifest.
 	Bucket string `json:"bucket"`
+	// DestEmpty: nothing stood where a folder's files go when the job began.
+	DestEmpty bool `json:"dest_empty,omitempty"`
 	// KeyStoreRate is how many requests a second the key store of the target's key
 	// takes, all its users together; 0 where that is the account's quota.
 	KeyStoreRate int `json:"key_store_rate,omitempty"`

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ func (s *session) learn(ctx context.Context) error {
 	if _, err := s.survey(ctx); err != nil {
 		return err
 	}
-	return s.refuse()
+	return cmp.Or(s.refuse(), s.lookAtDest(ctx))
 }
 
 // survey asks from the cheapest to the canary, which writes throwaway objects:

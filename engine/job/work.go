@@ -68,8 +68,6 @@ type work struct {
 	// files is the folder that is read, written the one that is written; nil for none.
 	files   *folder.Source
 	written *folder.Dest
-	// destEmpty: nothing stands where the files are to go.
-	destEmpty bool
 	// inspectAll makes the plan final: nothing is left to the workers to decide.
 	inspectAll bool
 }
@@ -213,7 +211,7 @@ func (w *work) config() (engine.Config, error) {
 	if err := w.rewraps(&cfg); err != nil {
 		return cfg, err
 	}
-	if p.Inspect == InspectAuto && w.resumed && w.points.Totals().Planned.Objects > 0 {
+	if p.Inspect == InspectAuto && w.resumed && w.files == nil && w.points.Totals().Planned.Objects > 0 {
 		// What an earlier process saw may be long past: of a plan that lay for a week,
 		// of a directory that was copied and whose copy has run.
 		cfg.Inspect = engine.InspectAlways
