@@ -237,6 +237,76 @@ func TestASleepingWorker(t *testing.T) {
 	st.checkOnce(t)
 }
 
+// TestPruneOfAJobInABucket kills prunes, each of which finds on an empty disk what the ones
+// before it recorded.
+func TestPruneOfAJobInABucket(t *testing.T) {
+	t.Parallel()
+	st := newBucketStage(t, 1500)
+	if s := listen(t, st.elsewhere(t, st.order()...)); s.code != 0 {
+		t.Fatalf("run: exit code %d: %s", s.code, s.stderr)
+	}
+	if s := listen(t, st.elsewhere(t, "prune", "--job", bucketPlace, "--json")); s.code != 0 || !strings.Contains(s.stdout, `"would_delete":1500`) {
+		t.Fatalf("dry: exit code %d: %s%s", s.code, s.stdout, s.stderr)
+	}
+	st.server.SetLatency(map[string]time.Duration{"DeleteObject": 5 * time.Millisecond})
+	prune := []string{"prune", "--job", bucketPlace, "--yes", "--json", "--lease-duration", "1s"}
+	killed := 0
+	for range 6 {
+		cmd := st.elsewhere(t, prune...)
+		deletions := st.server.Count("DeleteObject")
+		st.server.OnRequest(func(q s3test.Request) {
+			if q.Op == "DeleteObject" && st.server.Count("DeleteObject") > deletions+150 {
+				_ = cmd.Process.Kill()
+			}
+		})
+		if err := cmd.Run(); err != nil {
+			killed++
+		}
+	}
+	st.server.OnRequest(nil)
+	s := listen(t, st.elsewhere(t, prune...))
+	var pruned struct {
+		Versions, Deleted, Gone, Kept, Failed uint64
+		Earlier                               uint64 `json:"deleted_earlier"`
+	}
+	if err := json.Unmarshal([]byte(s.stdout), &pruned); err != nil || s.code != 0 || killed < 3 || pruned.Versions != 1500 || pruned.Deleted+pruned.Gone != 1500 || pruned.Earlier < 256 {
+		t.Errorf("after %d kills: exit code %d, %v: %s%s", killed, s.code, err, s.stdout, s.stderr)
+	}
+	versions := st.server.Snapshot("b").Objects
+	if len(versions) != 1500 {
+		t.Errorf("%d versions are left", len(versions))
+	}
+	if s := st.reseal(t, "verify", "--job", bucketPlace, "--no-dependents"); s.code != 0 {
+		t.Errorf("verify: exit code %d: %s", s.code, s.stderr)
+	}
+}
+
+// TestJobsBelowAPlace: the jobs in a bucket, a line each, and the manifest that works on
+// one.
+func TestJobsBelowAPlace(t *testing.T) {
+	t.Parallel()
+	st := newBucketStage(t, 40)
+	if s := listen(t, st.elsewhere(t, st.order()...)); s.code != 0 {
+		t.Fatalf("run: exit code %d: %s", s.code, s.stderr)
+	}
+	other := "s3://state/jobs/other"
+	if s := listen(t, st.elsewhere(t, "plan", "s3://b", "--sse", "AES256", "--job", other, "--shards", "3")); s.code != 0 {
+		t.Fatalf("plan: exit code %d: %s", s.code, s.stderr)
+	}
+	s := listen(t, st.elsewhere(t, "jobs", "s3://state/jobs/"))
+	if lines := strings.Split(strings.TrimSpace(s.stdout), "\n"); s.code != 0 || len(lines) != 3 || !strings.HasPrefix(lines[1], bucketPlace+" ") || !strings.HasPrefix(lines[2], other+" ") {
+		t.Errorf("exit code %d: %s%s", s.code, s.stdout, s.stderr)
+	}
+	s = listen(t, st.elsewhere(t, "kubernetes", "--job", other, "--parallelism", "2"))
+	docs := manifests(t, s.stdout)
+	pod := at(t, docs[1], "spec", "template", "spec")
+	args := fmt.Sprint(at(t, pod, "containers", 0, "args"))
+	if s.code != 0 || args != "[run --job "+other+" --shard auto --no-progress]" || fmt.Sprint(at(t, pod, "volumes")) != "[map[emptyDir:map[] name:tmp]]" ||
+		at(t, pod, "containers", 0, "env", 0, "value") != st.server.URL() || !strings.Contains(s.stdout, "arn:aws:s3:::state/jobs/other/*") {
+		t.Errorf("exit code %d: %s%s", s.code, s.stdout, s.stderr)
+	}
+}
+
 // TestShardsInABucket: shards of a job in a bucket, worked on by processes that share no
 // disk. One is killed, and what it held is taken over.
 func TestShardsInABucket(t *testing.T) {

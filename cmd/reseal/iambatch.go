@@ -22,10 +22,18 @@ func (f *batchPolicyFlags) AddFlags(set *pflag.FlagSet) {
 	set.StringVar(&f.role, "role-arn", "", "as of submit: the role that may be passed on; any by default")
 }
 
-// text is the policy as IAM takes it.
-func (f *batchPolicyFlags) text(o *order, needs []doctor.Needs) ([]byte, error) {
+// text is the policy as IAM takes it; state is the place of the job in a bucket, if that is
+// where it lies.
+func (f *batchPolicyFlags) text(o *order, needs []doctor.Needs, state string) ([]byte, error) {
 	if f.whom.value == "run" {
-		return doctor.PolicyOfAll(needs).JSON()
+		doc := doctor.PolicyOfAll(needs)
+		if state != "" {
+			addState(&doc, state)
+		}
+		return doc.JSON()
+	}
+	if state != "" {
+		return nil, unusable("iam-policy: --job is the place of a job's state, which submit does not take", "leave --for or --job away")
 	}
 	if f.whom.value == "batch-operations-trust" {
 		return doctor.BatchTrust()

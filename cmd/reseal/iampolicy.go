@@ -16,6 +16,7 @@ import (
 func newIAMPolicy(a *app) *cobra.Command {
 	var f doctorFlags
 	var prune bool
+	var state string
 	end := oneOf{allowed: []string{"source", "dest"}}
 	batch := batchPolicyFlags{whom: oneOf{value: "run", allowed: []string{"run", "submit", "batch-operations", "batch-operations-trust"}}}
 	cmd := &cobra.Command{
@@ -42,7 +43,12 @@ S3 Batch Operations assumes, and --for batch-operations-trust who may assume it.
 			if err != nil {
 				return err
 			}
-			text, err := batch.text(o, needsOfAll(o, o.spec.Source.Several, configured, prune, end.value))
+			if state != "" {
+				if _, _, err := parseS3URI("--job", state); err != nil {
+					return err
+				}
+			}
+			text, err := batch.text(o, needsOfAll(o, o.spec.Source.Several, configured, prune, end.value), state)
 			if err != nil {
 				return err
 			}
@@ -59,9 +65,16 @@ S3 Batch Operations assumes, and --for batch-operations-trust who may assume it.
 	set.Var(&end, "end", "with a --dest of its own credentials: whose policy to print")
 	f.how.AddPlanFlags(set)
 	batch.AddFlags(set)
+	set.StringVar(&state, "job", "", "the place of the job's state, where that is a bucket: s3://BUCKET/PREFIX")
 	set.BoolVar(&prune, "prune", false, "allow `reseal prune` too, which deletes old versions")
 	f.out.AddFlags(set)
 	return cmd
+}
+
+// addState adds what the state of a job in a bucket needs: nothing there is ever deleted.
+func addState(d *doctor.Document, place string) {
+	bucket, prefix, _ := strings.Cut(strings.TrimPrefix(strings.TrimRight(place, "/"), "s3://"), "/")
+	d.AddState(bucket, prefix+"/")
 }
 
 // policyOf is the least policy of an order, or of the places that it was divided into.

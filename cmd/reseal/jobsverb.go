@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,15 +24,19 @@ type jobLine struct {
 func newJobs(a *app) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "jobs DIR",
+		Use:     "jobs DIR | s3://BUCKET[/PREFIX]",
 		Short:   "The jobs below a place, a line each",
-		Example: "  reseal jobs ~/jobs",
+		Example: "  reseal jobs ~/jobs\n  reseal jobs s3://state/jobs",
 		Args:    atMost(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return unusable("jobs: a directory is missing", "name the directory that the jobs lie below")
+				return unusable("jobs: a directory is missing", "name the directory that the jobs lie below, or s3://BUCKET[/PREFIX]")
 			}
-			lines, err := jobsBelow(args[0])
+			below := jobsBelow
+			if strings.HasPrefix(args[0], "s3://") {
+				below = jobsInBucket
+			}
+			lines, err := below(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -46,7 +52,7 @@ func newJobs(a *app) *cobra.Command {
 
 // jobsBelow finds the jobs in dir and in its folders. One that cannot be read is
 // told of, and hides none of the others.
-func jobsBelow(dir string) ([]jobLine, error) {
+func jobsBelow(_ context.Context, dir string) ([]jobLine, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, unusableBecause(err, "the directory "+dir, "name the directory that the jobs lie below")
@@ -72,6 +78,28 @@ func jobsBelow(dir string) ([]jobLine, error) {
 			line.Status, err = j.Status()
 		}
 		if err != nil && (line.Status == nil || !errors.Is(err, job.ErrNone)) {
+			line.Error = err.Error()
+		}
+		lines = append(lines, line)
+	}
+	return lines, nil
+}
+
+// jobsInBucket is jobsBelow of a place in a bucket.
+func jobsInBucket(ctx context.Context, place string) ([]jobLine, error) {
+	places, err := job.Below(ctx, place, job.Connection{})
+	if err != nil {
+		return nil, err
+	}
+	lines := []jobLine{}
+	for _, place := range places {
+		line := jobLine{Job: place}
+		j, err := job.OpenContext(ctx, place, job.Connection{})
+		if err == nil {
+			line.Status, err = j.Status()
+			err = errors.Join(err, j.Close())
+		}
+		if err != nil {
 			line.Error = err.Error()
 		}
 		lines = append(lines, line)

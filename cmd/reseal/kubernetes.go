@@ -31,14 +31,13 @@ divided: an index a shard, so many pods at a time, and what becomes of a pod by 
 codes of reseal. The service account stands before it, and the least IAM policy above
 that, as a comment. Nothing is sent to any cluster.
 
-The job directory lies on a volume that every pod mounts (ReadWriteMany) and that has
-locks which hold between machines; docs/shards.md says what that takes.`,
-		Example: "  reseal kubernetes --job /jobs/bucket --parallelism 16 --image registry.example/reseal:1 | kubectl apply -f -",
-		Args:    atMost(0),
+A job whose state lies in a bucket (--job s3://…) needs nothing else: its pods share no
+disk. A job directory lies on a volume that every pod mounts (ReadWriteMany) and that
+has locks which hold between machines; docs/shards.md says what that takes.`,
+		Example: "  reseal kubernetes --job s3://state/jobs/bucket --parallelism 16 --image registry.example/reseal:1 | kubectl apply -f -\n" +
+			"  reseal kubernetes --job /jobs/bucket --parallelism 16 --image registry.example/reseal:1 | kubectl apply -f -",
+		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if strings.HasPrefix(f.dir, "s3://") {
-				return unusablef("name a directory on a volume that every pod mounts, divided by `reseal plan --shards N`", "kubernetes --job %s: a job cannot lie in a bucket yet", f.dir)
-			}
 			j, err := a.existingJob(cmd.Context(), f.dir)
 			if err != nil {
 				return err
@@ -109,6 +108,9 @@ func (f *kubernetesFlags) validate(j *job.Job) error {
 	if f.user <= 0 {
 		return unusablef("name one that is not root, and let the job directory belong to it", "--user %d", f.user)
 	}
+	if j.InBucket() {
+		return nil
+	}
 	if f.mount == "" {
 		f.mount = filepath.Dir(j.Dir)
 	}
@@ -128,7 +130,11 @@ func (f *kubernetesFlags) policy(cmd *cobra.Command, j *job.Job) (string, error)
 	for _, p := range j.Division.Places {
 		places = append(places, p.Place)
 	}
-	text, err := policyOf(&order{spec: j.Spec, policy: j.Policy}, places, configured, false, "").JSON()
+	doc := policyOf(&order{spec: j.Spec, policy: j.Policy}, places, configured, false, "")
+	if j.InBucket() {
+		addState(&doc, j.Dir)
+	}
+	text, err := doc.JSON()
 	if err != nil {
 		return "", err
 	}
@@ -157,11 +163,30 @@ func (f *kubernetesFlags) manifest(j *job.Job, policy string) string {
 	if f.roleARN != "" {
 		role = "  annotations:\n    eks.amazonaws.com/role-arn: " + yamlString(f.roleARN) + "\n"
 	}
+	environment, mounts, volumes := "", "        - {name: jobs, mountPath: MOUNT}\n", "      - name: jobs\n        persistentVolumeClaim: {claimName: CLAIM}\n"
+	if j.InBucket() {
+		environment, mounts, volumes = podEnvironment(j), "", ""
+	}
+	manifest := strings.NewReplacer("ENVIRONMENT\n", environment, "MOUNTS\n", mounts, "VOLUMES\n", volumes).Replace(kubernetesJob)
 	return strings.NewReplacer(
 		"POLICY\n", policy, "NAMESPACE\n", namespace, "ROLE\n", role, "NAME", f.name, "ACCOUNT", f.account, "CLAIM", f.claim,
 		"COMPLETIONS", fmt.Sprint(len(j.Division.Shards)), "PARALLELISM", fmt.Sprint(f.parallelism), "GRACE", fmt.Sprint(grace(&j.Policy)),
 		"USER", fmt.Sprint(f.user), "IMAGE", yamlString(f.image), "JOB", yamlString(j.Dir), "MOUNT", yamlString(f.mount), "CPU", yamlString(f.cpu), "MEMORY", yamlString(f.memory),
-	).Replace(kubernetesJob)
+	).Replace(manifest)
+}
+
+// podEnvironment is how a pod reaches the place of a job in a bucket.
+func podEnvironment(j *job.Job) string {
+	text := ""
+	for _, v := range [][2]string{{"AWS_ENDPOINT_URL_S3", j.Spec.Connection.EndpointURL}, {"AWS_REGION", j.Spec.Connection.Region}} {
+		if v[1] != "" {
+			text += fmt.Sprintf("        - {name: %s, value: %s}\n", v[0], yamlString(v[1]))
+		}
+	}
+	if text != "" {
+		text = "        env:\n" + text
+	}
+	return text
 }
 
 // kubernetesJob is the manifest; words in capitals are replaced. By exit codes: 2, nothing
@@ -218,6 +243,7 @@ spec:
       - name: reseal
         image: IMAGE
         args: [run, --job, JOB, --shard, auto, --no-progress]
+ENVIRONMENT
         resources:
           requests: {cpu: CPU, memory: MEMORY}
           limits: {memory: MEMORY}
@@ -226,11 +252,10 @@ spec:
           readOnlyRootFilesystem: true
           capabilities: {drop: [ALL]}
         volumeMounts:
-        - {name: jobs, mountPath: MOUNT}
+MOUNTS
         - {name: tmp, mountPath: /tmp}
       volumes:
-      - name: jobs
-        persistentVolumeClaim: {claimName: CLAIM}
+VOLUMES
       - name: tmp
         emptyDir: {}
 `

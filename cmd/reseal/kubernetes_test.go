@@ -136,7 +136,7 @@ func TestKubernetesRefuses(t *testing.T) {
 		says string
 		args []string
 	}{
-		{"cannot lie in a bucket yet; name a directory on a volume", []string{"--job", "s3://b/jobs/1"}},
+		{"there is no job", []string{"--job", "s3://b/jobs/1"}},
 		{"has no shards", []string{"--job", whole}},
 		{"--job is missing", nil},
 		{"--parallelism -1", []string{"--job", divided, "--parallelism", "-1"}},

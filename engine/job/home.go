@@ -39,10 +39,11 @@ type home struct {
 
 	mu struct {
 		sync.Mutex
-		closed bool
-		proved bool                     // the store honours conditions
-		held   map[string]*ledger.Lease // by the name of the lease
-		copied map[string]uint64        // segments of which the folder holds a copy, by the part's path
+		closed  bool
+		proved  bool                          // the store honours conditions
+		held    map[string]*ledger.Lease      // by the name of the lease
+		records map[string]func([]byte) error // of prunes, by the name of the file
+		copied  map[string]uint64             // segments of which the folder holds a copy, by the part's path
 	}
 }
 
@@ -70,21 +71,30 @@ func openHome(ctx context.Context, dir string, c Connection) (*home, error) {
 	if err != nil || strings.HasPrefix(dir, "s3://arn:") || prefix == "" || path.Clean(prefix) != prefix {
 		return nil, unusablef(fix, "the job's place %q", dir)
 	}
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
 	h := &home{ctx: ctx, name: "s3://" + bucket + "/" + prefix}
-	h.mu.held, h.mu.copied = map[string]*ledger.Lease{}, map[string]uint64{}
-	if h.store, err = c.Open(ctx, Dial{}); err != nil {
+	h.mu.held, h.mu.copied, h.mu.records = map[string]*ledger.Lease{}, map[string]uint64{}, map[string]func([]byte) error{}
+	if h.store, err = openState(ctx, c); err != nil {
 		return nil, err
 	}
-	h.place = &ledger.Place{Store: h.store, Bucket: bucket, Prefix: prefix + "/", Patience: askPatience,
-		Backoff: func(n int, asked time.Duration) time.Duration { return pace.Backoff(n, asked, nil) }}
+	h.place = statePlace(h.store, bucket, prefix+"/")
 	if h.folder, h.lock, err = workFolder(); err != nil {
 		h.store.Close()
 		return nil, unusableBecause(err, "no folder to work in can be made", "set TMPDIR to a directory on a disk with room that you can write to")
 	}
 	return h, nil
+}
+
+// openState opens the store that the state of jobs lies in.
+func openState(ctx context.Context, c Connection) (*s3store.Store, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return c.Open(ctx, Dial{})
+}
+
+func statePlace(store *s3store.Store, bucket, prefix string) *ledger.Place {
+	return &ledger.Place{Store: store, Bucket: bucket, Prefix: prefix, Patience: askPatience,
+		Backoff: func(n int, asked time.Duration) time.Duration { return pace.Backoff(n, asked, nil) }}
 }
 
 // Close gives the folder back. What is in it lies in the bucket.

@@ -109,11 +109,8 @@ func (j *Job) log(p *ledger.Place, name string) *ledger.Log {
 	return ledger.NewLog(p, j.inHome(name), hex.EncodeToString(j.digest[:]))
 }
 
-// The logs: of the checkpoint, and of what a prune has deleted.
-const (
-	pointsLog = "log"
-	pruneLog  = "prune"
-)
+// pointsLog is the log of the checkpoint.
+const pointsLog = "log"
 
 // told says whether a file of a job directory is taken along to the bucket as it is.
 func told(name string) bool {

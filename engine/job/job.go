@@ -222,6 +222,9 @@ func OpenContext(ctx context.Context, dir string, c Connection) (*Job, error) {
 	return j, nil
 }
 
+// InBucket says whether the job's state lies in a bucket, and Dir is its place there.
+func (j *Job) InBucket() bool { return j.home != nil }
+
 // noJob is a directory that is not there.
 type noJob struct{ error }
 

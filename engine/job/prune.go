@@ -100,6 +100,13 @@ func (j *Job) Prune(ctx context.Context, opt PruneOptions) (_ *Pruned, err error
 	if err := errors.Join(j.Spec.Target.readKeys(), j.Spec.Target.refusePlaintext(&j.Spec.Connection)); err != nil {
 		return nil, err
 	}
+	if j.home != nil {
+		end, err := j.holdForPrune(ctx, &opt)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, end()) }()
+	}
 	points, err := checkpoint.OpenReadOnly(j.local, checkpoint.Options{Disk: j.ground.Disk})
 	if err != nil {
 		return nil, jobUnusable(err)

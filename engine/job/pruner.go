@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/resealhq/reseal/engine/ledger"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
 )
@@ -258,6 +259,9 @@ func (p *pruner) remove(ctx context.Context, c *candidate) error {
 			}
 		}
 		err := p.reads.Do(ctx, object.Call{Kind: object.ReqDelete, Key: c.old.Key}, func(ctx context.Context) (err error) {
+			if err := p.job.stillHeld(ctx); err != nil {
+				return err
+			}
 			c.requestID, err = p.store.DeleteVersion(ctx, c.old)
 			return err
 		})
@@ -320,7 +324,7 @@ func (p *pruner) aboutOne(ctx context.Context, c *candidate, reason, what string
 
 func concernsAll(ctx context.Context, err error) bool {
 	class := object.ClassOf(err)
-	return class.Fatal() || class.Retryable() || class == object.ClassCanceled || ctx.Err() != nil
+	return class.Fatal() || class.Retryable() || class == object.ClassCanceled || errors.Is(err, ledger.ErrLost) || ctx.Err() != nil
 }
 
 // tell says now and then in the log how far it is.

@@ -24,7 +24,8 @@ import (
 //	i SEQ "VERSION"            about to delete
 //	d SEQ UNIX                 deleted
 type pruneRecord struct {
-	file *os.File // nil where nothing is to be recorded
+	file *os.File           // nil where nothing is to be recorded
+	away func([]byte) error // of a job in a bucket
 	// gone are the bits of what is deleted, by Seq, and at when.
 	gone []uint64
 	at   map[uint64]int64
@@ -62,7 +63,7 @@ func openPruneRecord(j *Job, planned uint64, write bool) (_ *pruneRecord, err er
 	if !write {
 		return r, nil
 	}
-	r.file = f
+	r.file, r.away = f, j.recordAway(pruneName)
 	if err := f.Truncate(whole); err != nil { // a line that was cut by a crash
 		return nil, unusableBecause(err, "the record of what was pruned, "+path, "see to it that the job directory can be written")
 	}
@@ -200,6 +201,9 @@ func (r *pruneRecord) append(lines []byte) error {
 	_, err := r.file.Write(slices.Clip(lines))
 	if err == nil {
 		err = r.file.Sync()
+	}
+	if err == nil && r.away != nil {
+		err = r.away(lines)
 	}
 	if err != nil {
 		return fmt.Errorf("recording what is pruned: %w", err)

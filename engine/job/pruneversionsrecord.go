@@ -30,6 +30,7 @@ type versionRecord struct {
 	whole int64    // bytes of whole lines
 	head  string
 	write bool
+	away  func([]byte) error // of a job in a bucket
 	open  map[string]*candidate
 }
 
@@ -57,7 +58,7 @@ func openVersionRecord(j *Job, write bool) (_ *versionRecord, err error) {
 	if err := holdRecord(f, path, write); err != nil {
 		return nil, err
 	}
-	r.file = f
+	r.file, r.away = f, j.recordAway(pruneVersionsName)
 	if err := r.scan(r.note); err != nil {
 		return nil, unusableBecause(err, "the record of what was pruned, "+path, "restore it, or move it away: versions that were deleted are not told any more then")
 	}
@@ -68,7 +69,7 @@ func openVersionRecord(j *Job, write bool) (_ *versionRecord, err error) {
 		return nil, unusableBecause(err, "the record of what was pruned, "+path, "see to it that the job directory can be written")
 	}
 	if r.whole == 0 {
-		return r, errors.Join(r.append([]byte(r.head)), syncDir(j.Dir))
+		return r, errors.Join(r.append([]byte(r.head)), syncDir(j.local))
 	}
 	return r, nil
 }
@@ -216,6 +217,9 @@ func (r *versionRecord) append(lines []byte) error {
 	n, err := r.file.WriteAt(lines, r.whole)
 	if err == nil {
 		err = r.file.Sync()
+	}
+	if err == nil && r.away != nil {
+		err = r.away(lines)
 	}
 	if err != nil {
 		return fmt.Errorf("recording what is pruned: %w", err)
