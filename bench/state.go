@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/resealhq/reseal/checkpoint"
 	"github.com/resealhq/reseal/engine/ledger"
@@ -133,6 +134,9 @@ type stateClient struct{ *s3store.Store }
 func (s *stateClient) CreateBucket(ctx context.Context, name string) error {
 	client := s3.New(s3.Options{BaseEndpoint: aws.String(s.Endpoint()), Region: "us-east-1", UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider(realserver.AccessKey, realserver.SecretKey, "")})
 	_, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &name})
+	if _, ours := errors.AsType[*types.BucketAlreadyOwnedByYou](err); ours {
+		return nil
+	}
 	return err
 }
 
