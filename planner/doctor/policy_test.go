@@ -57,3 +57,20 @@ func TestW8ThePartition(t *testing.T) {
 		}
 	}
 }
+
+func TestAddState(t *testing.T) {
+	d := Document{Statement: []Statement{{Sid: "ReadSource", Resource: []string{"arn:aws-cn:s3:::b/*"}}}}
+	d.AddState("state", "jobs/a/")
+	text, err := d.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"arn:aws-cn:s3:::state/jobs/a/*"`, `"arn:aws-cn:s3:::state"`, `"s3:prefix"`, `"jobs/a/*"`, `"s3:PutObject"`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%s is not in %s", want, text)
+		}
+	}
+	if strings.Contains(string(text), "Delete") {
+		t.Errorf("it may delete: %s", text)
+	}
+}
