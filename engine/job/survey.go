@@ -128,7 +128,7 @@ func (s *session) askKey(ctx context.Context) (*key, error) {
 	if !t.SSE.KMS() {
 		return nil, nil
 	}
-	k, err := s.to.ResolveKey(ctx, t.keyName())
+	k, err := s.to.ResolveKeyFor(ctx, firstNonEmpty(t.DestBucket, s.learnt.Bucket), t.keyName())
 	switch class := object.ClassOf(err); {
 	case errors.Is(err, s3store.ErrNoKMS):
 		s.learnt.KeyUnresolved = planner.KeyNoKMS

@@ -34,6 +34,13 @@ type Key struct {
 	Manager string
 	// Region that the key is in, from its ARN; it must be the bucket's.
 	Region string
+	// MultiRegion: the key has, or may have, replicas of the same ID in other regions.
+	MultiRegion bool
+	// Material is the ID of the key material that encrypts now; a rotation makes another one,
+	// and what was encrypted before needs the older one, under the same key.
+	Material string
+	// Account that owns the key.
+	Account string
 	// Origin is where the material comes from, as KMS names it: AWS_KMS, EXTERNAL,
 	// AWS_CLOUDHSM, EXTERNAL_KEY_STORE. CustomStore is the ID of the key store of
 	// one's own that the key is in, empty for KMS's.
@@ -79,13 +86,52 @@ var ErrNoKMS = errors.New("no KMS to ask")
 // Off AWS it answers with ErrNoKMS unless AWS_ENDPOINT_URL_KMS names a KMS: the
 // canary then shows what the store makes of the name.
 func (s *Store) ResolveKey(ctx context.Context, idOrAlias string) (Key, error) {
+	return s.resolveKey(ctx, idOrAlias, s.keyRegion())
+}
+
+// ResolveKeyFor is ResolveKey in the region of a bucket, so that an alias or a bare ID means
+// the key there. Where the key is a multi-Region one of another region, it is the replica
+// there, if there is one.
+func (s *Store) ResolveKeyFor(ctx context.Context, bucket, idOrAlias string) (Key, error) {
+	region := s.keyRegion()
+	if s.aws {
+		a, err := s.Address(ctx, bucket)
+		if err != nil {
+			return Key{}, err
+		}
+		if a.Region != "" {
+			region = a.Region
+		}
+	}
+	if replica := replicaARN(idOrAlias, region); replica != "" {
+		switch k, err := s.resolveKey(ctx, replica, region); object.ClassOf(err) {
+		case object.ClassKey: // there is none
+		default:
+			return k, err
+		}
+	}
+	return s.resolveKey(ctx, idOrAlias, region)
+}
+
+// replicaARN is the ARN that a multi-Region key of another region has in this one; empty for
+// every other key.
+func replicaARN(arn, region string) string {
+	part := strings.SplitN(arn, ":", 6)
+	if len(part) != 6 || part[0] != "arn" || part[2] != "kms" || part[3] == region || !strings.HasPrefix(part[5], "key/mrk-") {
+		return ""
+	}
+	part[3] = region
+	return strings.Join(part, ":")
+}
+
+func (s *Store) resolveKey(ctx context.Context, idOrAlias, region string) (Key, error) {
 	fail := &object.Error{Op: "DescribeKey", Class: object.ClassUnsupported, Code: "", Message: "", Err: ErrNoKMS}
 	if !s.aws && os.Getenv("AWS_ENDPOINT_URL_KMS") == "" {
 		fail.Message = "the key " + idOrAlias + " cannot be resolved here: the endpoint is not AWS's, and no KMS of its own is known"
 		fail.Hint = "name the key as the store itself names it, or set AWS_ENDPOINT_URL_KMS"
 		return Key{}, fail
 	}
-	out, err := s.kmsClient(idOrAlias).DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: aws.String(idOrAlias)})
+	out, err := s.kmsClientIn(idOrAlias, region).DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: aws.String(idOrAlias)})
 	if err != nil {
 		return Key{}, s.kmsError(ctx, "DescribeKey", idOrAlias, err)
 	}
@@ -95,16 +141,19 @@ func (s *Store) ResolveKey(ctx context.Context, idOrAlias string) (Key, error) {
 	}
 	return Key{ARN: *m.Arn, State: string(m.KeyState), Enabled: m.KeyState == types.KeyStateEnabled,
 		Symmetric: m.KeySpec == types.KeySpecSymmetricDefault && m.KeyUsage == types.KeyUsageTypeEncryptDecrypt,
-		Manager:   string(m.KeyManager), Region: regionOfKey(*m.Arn, ""),
+		Manager:   string(m.KeyManager), Region: regionOfKey(*m.Arn, ""), MultiRegion: aws.ToBool(m.MultiRegion), Material: aws.ToString(m.CurrentKeyMaterialId), Account: aws.ToString(m.AWSAccountId),
 		Origin: string(m.Origin), CustomStore: aws.ToString(m.CustomKeyStoreId)}, nil
 }
 
 // kmsClient asks the KMS of the region that a key names, else of the bucket's.
-func (s *Store) kmsClient(key string) *kms.Client {
+func (s *Store) kmsClient(key string) *kms.Client { return s.kmsClientIn(key, s.keyRegion()) }
+
+// kmsClientIn asks the KMS of the region that a key names, else of this one.
+func (s *Store) kmsClientIn(key, region string) *kms.Client {
 	return kms.NewFromConfig(s.cfg, func(o *kms.Options) {
 		o.RetryMaxAttempts = 1
 		o.HTTPSignerV4 = byStoresClock{v4.NewSigner(), s}
-		o.Region = regionOfKey(key, s.keyRegion())
+		o.Region = regionOfKey(key, region)
 		o.Credentials = aws.NewCredentialsCache(aws.CredentialsProviderFunc(s.retrieve))
 	})
 }

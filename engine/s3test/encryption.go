@@ -104,7 +104,7 @@ func (s *Server) resolveKey(name string, b *bucket, e *encryption) *s3Error {
 			name = "alias/aws/s3"
 		}
 	}
-	arn, err := s.KMS.use(name, "GenerateDataKey")
+	arn, err := s.KMS.use(s.region(b), name, "GenerateDataKey")
 	switch {
 	case err != nil && err.code == "KMS.NotFoundException" && s.profile.UnknownKeyIs403:
 		return fail(http.StatusForbidden, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.")

@@ -76,6 +76,8 @@ type kmsKey struct {
 	// materials are the generations of key material, the current one last.
 	materials []keyMaterial
 	used      keyUse
+	// replicas in other regions, of a multi-Region key: the same ID and material.
+	replicas map[string]*kmsKey
 }
 
 // keyUse is the last successful cryptographic operation.
@@ -151,6 +153,29 @@ func (k *KMS) CreateKeyWith(o KeyOptions) (arn string) {
 	return k.add("CUSTOMER", o)
 }
 
+// ReplicateKey makes the replica of a multi-Region key in another region and gives its ARN.
+func (k *KMS) ReplicateKey(arn, region string) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	primary := k.find(arn)
+	o := primary.KeyOptions
+	o.Region = region
+	r := &kmsKey{KeyOptions: o, arn: arnOf(region, o.Account, "key/"+o.ID), state: KeyEnabled, manager: primary.manager,
+		created: k.now().UTC(), denied: map[string]bool{}, materials: primary.materials}
+	if primary.replicas == nil {
+		primary.replicas = map[string]*kmsKey{}
+	}
+	primary.replicas[region] = r
+	return r.arn
+}
+
+// PointAlias lets an alias lead to another key.
+func (k *KMS) PointAlias(alias, key string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.mu.aliases[alias] = k.find(key).ID
+}
+
 // SetKeyState changes the state of a key, named by ID, ARN or alias.
 func (k *KMS) SetKeyState(key string, state KeyState) {
 	k.mu.Lock()
@@ -218,8 +243,14 @@ func (k *KMS) note(c KMSCall) {
 func (k *KMS) find(name string) *kmsKey {
 	if _, rest, ok := strings.Cut(name, ":kms:"); ok && strings.HasPrefix(name, "arn:aws") {
 		if _, id, ok := strings.Cut(rest, ":key/"); ok {
-			if f := k.mu.keys[id]; f != nil && f.arn == name {
+			f := k.mu.keys[id]
+			if f == nil || f.arn == name {
 				return f
+			}
+			for _, r := range f.replicas {
+				if r.arn == name {
+					return r
+				}
 			}
 			return nil
 		}
@@ -240,20 +271,24 @@ func (k *KMS) find(name string) *kmsKey {
 // in is the key of that name in a region, nil where there is none.
 // REQUIRES: k.mu.
 func (k *KMS) in(region, name string) *kmsKey {
-	if f := k.find(name); f != nil && f.Region == region {
+	f := k.find(name)
+	switch {
+	case f == nil || f.Region == region:
 		return f
+	case !strings.HasPrefix(name, "arn:"):
+		return f.replicas[region]
 	}
 	return nil
 }
 
 // use resolves the key that a request to S3 names and checks that it can be used
-// for the operation. Every use is one KMS call.
-func (k *KMS) use(name, op string) (arn string, err *s3Error) {
+// for the operation, in the region of the bucket. Every use is one KMS call.
+func (k *KMS) use(region, name, op string) (arn string, err *s3Error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	f := k.in(k.region, name)
+	f := k.in(region, name)
 	if f == nil {
-		err = fail(http.StatusBadRequest, "NotFoundException", notFound(k.region, k.account, name))
+		err = fail(http.StatusBadRequest, "NotFoundException", notFound(region, k.account, name))
 		k.note(KMSCall{Op: op, Key: name, ByS3: true, Code: err.code})
 	} else {
 		arn, err = f.arn, f.usable(op)
@@ -324,6 +359,10 @@ func (s *Server) readable(e object.Encryption) *s3Error {
 	if !e.Type.KMS() || s.profile.Encryption != EncryptAWS {
 		return nil
 	}
-	_, err := s.KMS.use(e.KMSKeyID, "Decrypt")
+	region := s.KMS.region
+	if part := strings.Split(e.KMSKeyID, ":"); len(part) == 6 { // of the bucket's own region
+		region = part[3]
+	}
+	_, err := s.KMS.use(region, e.KMSKeyID, "Decrypt")
 	return err
 }
