@@ -15,6 +15,8 @@ type Needs struct {
 	Noncurrent Amount `json:"noncurrent"`
 	// Locked are those of both that a retention or a legal hold protects.
 	Locked Amount `json:"locked"`
+	// Replicas are under a replica of the key in another region, which is a key of its own.
+	Replicas Amount `json:"replicas"`
 	// Example is one that depends.
 	Example object.Ref `json:"-"`
 	// ClientSide objects are under an envelope of an S3 encryption client. Which key
@@ -35,6 +37,8 @@ func (n *Needs) Any() bool { return n.Current.Objects+n.Noncurrent.Objects > 0 }
 type NeedsOptions struct {
 	// Same says whether a key, as the store shows it, is the one.
 	Same func(shown string) bool
+	// Replica says whether it is a replica of that one in another region; nil for never.
+	Replica func(shown string) bool
 	// StoreKeys: what the store calls SSE-S3 is, or may be, under one of those keys too.
 	StoreKeys bool
 	// Inspect is asked about objects whose row does not tell the encryption, and
@@ -144,6 +148,9 @@ func (f *needsFinder) count(o *object.Object) {
 		return
 	case e.Type == object.SSES3 && f.opt.StoreKeys:
 		f.found.StoreKey.add(o.Size)
+		return
+	case e.Type.KMS() && f.opt.Replica != nil && f.opt.Replica(e.KMSKeyID):
+		f.found.Replicas.add(o.Size)
 		return
 	case !e.Type.KMS() || !f.opt.Same(e.KMSKeyID):
 		return

@@ -27,6 +27,7 @@ func (f *jobFlags) AddFlags(set *pflag.FlagSet) {
 	addJobDir(set, &f.dir)
 	f.source.AddFlags(set)
 	f.source.addAllBuckets(set)
+	f.source.addPair(set)
 	f.target.AddFlags(set)
 	f.selection.AddFlags(set)
 	f.conn.AddFlags(set)

@@ -18,6 +18,7 @@ type sourceFlags struct {
 	bucket   string
 	all      bool
 	patterns []job.Pattern
+	pair     bool
 }
 
 func (s *sourceFlags) AddFlags(f *pflag.FlagSet) {
@@ -34,8 +35,29 @@ func (s *sourceFlags) addAllBuckets(f *pflag.FlagSet) {
 	f.Var(&patternFlag{rules: &s.patterns}, "exclude-bucket", "of all buckets pass over those whose names match; the last that matches decides")
 }
 
+// addPair is for the verbs that work on several sources.
+func (s *sourceFlags) addPair(f *pflag.FlagSet) {
+	f.BoolVar(&s.pair, "pair", false, "take along the buckets that the sources are replicated to, as their replication rules say now")
+}
+
 // Source is what the arguments and flags name; an empty one where none was given.
 func (s *sourceFlags) Source(args []string) (job.Source, error) {
+	src, err := s.unpaired(args)
+	if err != nil || !s.pair {
+		return src, err
+	}
+	if src.Manifest != "" || src.Folder != "" || !src.Given() {
+		return src, unusable("--pair goes with buckets that are replicated", "name them as s3://BUCKET[/PREFIX], or leave it out")
+	}
+	if src.Bucket != "" {
+		src = job.Source{Several: []job.Place{{Bucket: src.Bucket, Prefix: src.Prefix}}}
+	}
+	src.Pair = true
+	return src, nil
+}
+
+// unpaired is what the arguments and flags name; an empty one where none was given.
+func (s *sourceFlags) unpaired(args []string) (job.Source, error) {
 	switch {
 	case s.all && (len(args) > 0 || s.manifest != ""):
 		return job.Source{}, unusable("SOURCE and --all-buckets were both given", "name one of them")
@@ -74,6 +96,9 @@ func (s *sourceFlags) Source(args []string) (job.Source, error) {
 
 // fill takes the frozen source where the command line named none.
 func (s *sourceFlags) fill(spec *job.Source, args []string, given func(string) bool) []string {
+	if !given("pair") && (len(args) == 0 || s.all) {
+		s.pair = spec.Pair
+	}
 	switch {
 	case len(args) > 0 || given("manifest") || given("all-buckets"):
 		return args

@@ -177,6 +177,9 @@ func keyState(k *job.KeyAnswer) (text string) {
 	if !k.LastUsed.IsZero() {
 		text += ", last used " + k.LastUsed.UTC().Format(time.RFC3339) + " (" + object.Printable(k.Operation) + ")"
 	}
+	if r := k.Rotation; r != nil && r.Rotations > 0 {
+		text += fmt.Sprintf(", material rotated %s, last %s: what older material encrypted needs the key as well", plural(uint64(r.Rotations), "time"), r.Last.Format(time.RFC3339))
+	}
 	return text
 }
 
@@ -193,7 +196,7 @@ func (p *printer) line(format string, args ...any) {
 }
 
 func (p *printer) place(k *job.KeyAnswer, at *job.KeyPlace) {
-	if !at.Needed() && at.Unanswered+at.ClientSide.Objects+at.StoreKey.Objects+uint64(at.Uploads) == 0 {
+	if !at.Needed() && at.Unanswered+at.ClientSide.Objects+at.StoreKey.Objects+at.Replicas.Objects+uint64(at.Uploads) == 0 {
 		return
 	}
 	p.line("\n%s", object.Printable(at.Source))
@@ -203,6 +206,7 @@ func (p *printer) place(k *job.KeyAnswer, at *job.KeyPlace) {
 		what string
 	}{{at.Current.Objects, at.Current.Bytes, "current versions"}, {at.Noncurrent.Objects, at.Noncurrent.Bytes, "noncurrent versions"},
 		{at.Locked.Objects, at.Locked.Bytes, "of them locked"}, {at.ClientSide.Objects, at.ClientSide.Bytes, "under client-side encryption: what wraps their keys S3 does not tell"},
+		{at.Replicas.Objects, at.Replicas.Bytes, "under a replica of the key in another region, which they need in its place"},
 		{at.StoreKey.Objects, at.StoreKey.Bytes, "under SSE-S3: under which key the store keeps theirs it does not tell"}} {
 		if row.n > 0 {
 			p.line("%12s %10s  %s", humanize.Comma(int64(row.n)), humanize.IBytes(uint64(max(0, row.size))), row.what)

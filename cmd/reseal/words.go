@@ -9,6 +9,7 @@ var flags = []string{
 	"Spec.Source", "SOURCE",
 	"Source.ManifestFormat", "--manifest-format",
 	"Source.Manifest", "--manifest",
+	"Source.Pair", "--pair",
 	"Source.Bucket", "--bucket",
 	"Target.SSE", "--sse",
 	"Target.KMSKeyID", "--sse-kms-key-id",

@@ -46,6 +46,9 @@ func (s *session) again(ctx context.Context) error {
 		}
 		return s.refuse()
 	}
+	if err := s.aliasMoved(ctx); err != nil {
+		return err
+	}
 	at.Target = s.triedTarget()
 	at.Known = &was.Caps
 	lost, err := s.lostSince(ctx, &was, at)
@@ -61,6 +64,25 @@ func (s *session) again(ctx context.Context) error {
 		c.seen[was.Bucket] = &known
 	}
 	return s.refuse()
+}
+
+// aliasMoved says where the alias of the target's key leads elsewhere by now. The job goes
+// on with the key that it began with: half of its objects are under that one.
+func (s *session) aliasMoved(ctx context.Context) error {
+	t := &s.job.Spec.Target
+	if !t.SSE.KMS() || !object.IsKMSAlias(t.keyName()) || s.learnt.ShownKeyID == "" {
+		return nil
+	}
+	k, err := s.to.ResolveKeyFor(ctx, firstNonEmpty(t.DestBucket, s.learnt.Bucket), t.keyName())
+	if err != nil {
+		s.log.Debug("whether the alias still leads to the job's key is not known", "alias", t.keyName(), "error", err)
+		return ctx.Err()
+	}
+	if !object.SameKMSKey(k.ARN, s.learnt.ShownKeyID) {
+		s.log.Warn("the alias leads to another key by now; the job goes on with the one that it began with. Begin a new job for the other one",
+			"alias", t.keyName(), "now", k.ARN, "job", s.learnt.ShownKeyID)
+	}
+	return nil
 }
 
 // tries is how often a store is asked for an ability before it counts as lost.

@@ -92,7 +92,7 @@ func auditOne(ctx context.Context, store *s3store.Store, reads *engine.Reads, sp
 		return nil, err
 	}
 	selection, err := spec.Selection.planned(prefix)
-	if err != nil {
+	if err := errors.Join(err, spec.Selection.refuseAliases(ctx, store, spec.Source.Bucket)); err != nil {
 		return nil, err
 	}
 	result, err := planner.RunAudit(ctx, source, &selection, planner.AuditOptions{Inspect: underAnyKey(reads.Inspect), Inspectors: opt.pace().Workers(),

@@ -24,6 +24,8 @@ import (
 // PlaceFound is one place of a job that has several, as it was found when the job began.
 type PlaceFound struct {
 	Place
+	// ReplicaOf is the place that is replicated here, where it was not named itself.
+	ReplicaOf string `json:"replica_of,omitempty"`
 	// Unread is why the job does nothing there; empty where it has shards.
 	Unread string `json:"unread,omitempty"`
 	// Learnt is what the shards of the place stand on.
@@ -77,6 +79,10 @@ func (s *session) dividePlaces(ctx context.Context, n int) (*Division, error) {
 	if err != nil {
 		return nil, err
 	}
+	replicaOf, err := s.pairs(ctx, &places)
+	if err != nil {
+		return nil, err
+	}
 	if n > 0 && n < len(places) {
 		return nil, unusablef("leave the number out, or ask for more", "%d shards were asked for, and there are %d places, each of which needs one of its own", n, len(places))
 	}
@@ -89,7 +95,7 @@ func (s *session) dividePlaces(ctx context.Context, n int) (*Division, error) {
 			share++
 		}
 		g.Go(func() error {
-			found[i].Place = p
+			found[i].Place, found[i].ReplicaOf = p, replicaOf[p]
 			at := s.at(p)
 			if errs[i] = at.listable(gctx); errs[i] == nil {
 				errs[i] = at.learn(gctx)
@@ -103,6 +109,9 @@ func (s *session) dividePlaces(ctx context.Context, n int) (*Division, error) {
 			switch {
 			case errs[i] == nil:
 				found[i].Learnt = &at.learnt
+			case gctx.Err() == nil && s.job.Spec.Source.ofPlace(&found[i], errs[i]):
+				s.log.Warn("this place cannot be taken; the job is about the others", "source", p.String(), "error", errs[i])
+				found[i].Unread = errs[i].Error()
 			case s.job.Spec.Source.endsWith(gctx, errs[i]):
 				return errs[i]
 			default:
@@ -115,6 +124,7 @@ func (s *session) dividePlaces(ctx context.Context, n int) (*Division, error) {
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+	s.otherReplicaKeys(ctx, found)
 	d := byPlaces(found, pieces)
 	if len(d.Shards) == 0 {
 		return nil, cmp.Or(errs...)
@@ -174,6 +184,13 @@ func (s *session) probeNote() string {
 // about the others too, or a bucket was named that is not there, which is a slip of the pen.
 func (src *Source) endsWith(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || !ofOnePlace(err) || object.ClassOf(err) == object.ClassNoBucket && !src.AllBuckets
+}
+
+// ofPlace says whether an error is about a place that nobody named: a rule may name a bucket
+// that is gone, and of all buckets some may be in another region than the key.
+func (src *Source) ofPlace(p *PlaceFound, err error) bool {
+	return p.ReplicaOf != "" && object.ClassOf(err) == object.ClassNoBucket ||
+		(p.ReplicaOf != "" || src.AllBuckets) && errors.Is(err, s3store.ErrKeyElsewhere)
 }
 
 // ofOnePlace says whether an error may be one of this place only, so that the others are

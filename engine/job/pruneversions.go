@@ -59,7 +59,7 @@ func (p *pruner) openVersions(ctx context.Context) (work func(context.Context) e
 	if v.sel, err = p.opt.Noncurrent.planned(p.job.Spec.Source.Prefix); err != nil {
 		return nil, err
 	}
-	if err := p.knownSettings(ctx); err != nil {
+	if err := errors.Join(p.knownSettings(ctx), p.opt.Noncurrent.refuseAliases(ctx, p.store, p.learnt.Bucket)); err != nil {
 		return nil, err
 	}
 	v.suspended = p.facts.Versioning == object.VersioningSuspended

@@ -2,9 +2,13 @@ package job
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"strings"
 	"time"
 
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3store"
 	"github.com/resealhq/reseal/planner"
 )
 
@@ -80,6 +84,27 @@ func (s *Selection) Validate() error {
 }
 
 const encryptionWords = "use none, sse-s3, sse-kms, sse-kms=KEY, dsse-kms or sse-c"
+
+// refuseAliases refuses an alias of a KMS key in Selection.OnlyEncryption, which no object of
+// AWS shows: it would select nothing. A store without a KMS of its own may show what it was
+// given.
+func (s *Selection) refuseAliases(ctx context.Context, store *s3store.Store, bucket string) error {
+	for _, word := range s.OnlyEncryption {
+		f, err := planner.ParseEncryptionFilter(word)
+		if err != nil || !object.IsKMSAlias(f.KMSKeyID) {
+			continue
+		}
+		k, err := store.ResolveKeyFor(ctx, bucket, f.KMSKeyID)
+		switch {
+		case errors.Is(err, s3store.ErrNoKMS):
+		case err != nil:
+			return unusableBecause(err, "Selection.OnlyEncryption names the alias "+f.KMSKeyID+", which no object shows", "name the key by its ARN")
+		default:
+			return unusablef("name the key that it leads to now: "+k.ARN, "Selection.OnlyEncryption names the alias %s, which no object shows", f.KMSKeyID)
+		}
+	}
+	return nil
+}
 
 // planned is what the planner is told.
 func (s *Selection) planned(prefix string) (planner.Selection, error) {

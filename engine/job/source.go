@@ -26,6 +26,9 @@ type Source struct {
 	Several    []Place   `json:"several,omitempty"`
 	AllBuckets bool      `json:"all_buckets,omitempty"`
 	Buckets    []Pattern `json:"buckets,omitempty"`
+	// Pair takes the buckets along that the places are replicated to, as their replication
+	// rules are when the job begins. Only with several places or AllBuckets.
+	Pair bool `json:"pair,omitempty"`
 	// Folder is a local folder whose files are uploaded to Target.Dest, by its full path.
 	Folder string `json:"folder,omitempty"`
 }
@@ -99,6 +102,8 @@ func (s *Source) validate() error {
 		return unusable("Spec.Source is missing", "name a bucket or a manifest")
 	case s.many():
 		return s.validatePlaces()
+	case s.Pair:
+		return unusable("Source.Pair was given without places", "name buckets or prefixes in Source.Several")
 	case len(s.Buckets) > 0:
 		return unusable("Source.Buckets were given without Source.AllBuckets", "they choose among all buckets; leave them out")
 	case s.Manifest != "" && s.Prefix != "":

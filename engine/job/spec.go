@@ -138,7 +138,7 @@ func (s *Spec) Fields() []Field {
 		source, bucket = "", s.Source.Bucket
 	}
 	fields := []Field{
-		{"Spec.Source", source}, {"Source.Manifest", s.Source.Manifest}, {"Source.ManifestFormat", s.Source.ManifestFormat}, {"Source.Bucket", bucket},
+		{"Spec.Source", source}, {"Source.Manifest", s.Source.Manifest}, {"Source.ManifestFormat", s.Source.ManifestFormat}, {"Source.Bucket", bucket}, {"Source.Pair", yes(s.Source.Pair)},
 		{"Target.SSE", s.Target.SSE.String()}, {"Target.KMSKeyID", s.Target.KMSKeyID}, {"Target.KMSDefaultKey", yes(s.Target.KMSDefaultKey)},
 		{"Target.KMSContext", s.Target.KMSContext}, {"Target.BucketKey", s.Target.BucketKey}, {"Target.CustomerKeyFile", s.Target.CustomerKey},
 		{"Target.SourceKeyFile", strings.Join(s.Target.sourceKeys(), ", ")}, {"Target.Dest", dest}, {"Target.StorageClass", s.Target.StorageClass},

@@ -45,6 +45,9 @@ func (s *session) survey(ctx context.Context) (*key, error) {
 		return nil, s.requireWrappingKey(ctx)
 	}
 	unanswered := err != nil
+	if err := s.job.Spec.Selection.refuseAliases(ctx, s.store, s.learnt.Bucket); err != nil && !s.doctor {
+		return nil, err
+	}
 	if !s.doctor && s.job.Spec.Target.SSE == object.SSEC && at.Facts.BlocksSSEC == object.Yes {
 		return nil, unusablef("use a KMS key, or unblock SSE-C in the bucket's encryption settings", "s3://%s blocks SSE-C", at.Bucket)
 	}

@@ -49,9 +49,11 @@ type KeyAnswer struct {
 	State   string     `json:"key_state,omitempty"`
 	Verdict KeyVerdict `json:"verdict"`
 	// LastUsed is when KMS last saw the key at work, and Operation what it did.
-	LastUsed  time.Time  `json:"last_used,omitzero"`
-	Operation string     `json:"last_operation,omitempty"`
-	Places    []KeyPlace `json:"sources"`
+	LastUsed  time.Time `json:"last_used,omitzero"`
+	Operation string    `json:"last_operation,omitempty"`
+	// Rotation of the key's material; nil where KMS did not tell.
+	Rotation *s3store.KeyRotation `json:"rotation,omitempty"`
+	Places   []KeyPlace           `json:"sources"`
 	// Limits are what no answer of this kind can show.
 	Limits []string `json:"not_shown"`
 }
@@ -169,8 +171,10 @@ func (w *whoNeeds) resolve(ctx context.Context) error {
 		return err
 	}
 	w.answer.ARN, w.answer.State, w.service = k.ARN, k.State, k.Manager == "AWS"
-	if strings.Contains(k.ARN, ":key/mrk-") {
-		w.limit("the key is a multi-Region one: objects under its replicas show other ARNs, which were not looked for")
+	if r, err := w.store.KeyRotation(ctx, k); err == nil {
+		w.answer.Rotation = &r
+	} else {
+		w.opt.Log.Debug("how often the key was rotated is not known", slog.Any("error", err))
 	}
 	use, err := w.store.KeyUse(ctx, k.ARN)
 	if err != nil {
@@ -202,6 +206,15 @@ func (w *whoNeeds) same(shown string) bool {
 	return object.SameKMSKey(shown, w.answer.ARN) || object.SameKMSKey(shown, w.q.Key)
 }
 
+// replica says whether a key that is shown is a replica of the key in another region: it has
+// the same ID and the same material, and is a key of its own all the same.
+func (w *whoNeeds) replica(shown string) bool {
+	key := firstNonEmpty(w.answer.ARN, w.q.Key)
+	_, id, _ := strings.Cut(key, ":key/")
+	_, other, _ := strings.Cut(shown, ":key/")
+	return strings.HasPrefix(id, "mrk-") && id == other && shown != key
+}
+
 // look finds what depends in one source. Its error ends everything: nobody answers.
 func (w *whoNeeds) look(ctx context.Context, src *Source) (*KeyPlace, error) {
 	p := &KeyPlace{Source: src.String(), Settings: []string{}, NotLooked: []string{}}
@@ -231,7 +244,7 @@ func (w *whoNeeds) look(ctx context.Context, src *Source) (*KeyPlace, error) {
 			return p, w.notLooked(ctx, p, "the objects", err)
 		}
 	}
-	opt := planner.NeedsOptions{Same: w.same, Inspect: planner.Inspector(perObject(underAnyKey(w.reads.Inspect))),
+	opt := planner.NeedsOptions{Same: w.same, Replica: w.replica, Inspect: planner.Inspector(perObject(underAnyKey(w.reads.Inspect))),
 		Listed: w.listed, Inspectors: w.opt.pace().Workers(), Locks: facts.ObjectLock != object.No, StoreKeys: !w.store.IsAWS(), Passed: w.q.Passed}
 	found, err := planner.FindNeeds(ctx, rows, opt)
 	p.Needs = *found

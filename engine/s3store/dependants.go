@@ -130,3 +130,38 @@ func (s *Store) KeyUse(ctx context.Context, arn string) (KeyUse, error) {
 	}
 	return use, nil
 }
+
+// KeyRotation is how often the material of a key was changed. The older generations stay
+// with the key, so that what they encrypted needs it as much.
+type KeyRotation struct {
+	Rotations int       `json:"rotations"`
+	Last      time.Time `json:"last,omitzero"`
+	// Material is the ID of the generation that encrypts now; empty where it is not told.
+	Material string `json:"key_material_id,omitempty"`
+}
+
+// maxRotationPages bounds what is read: a key has some dozens of rotations.
+const maxRotationPages = 20
+
+// KeyRotation asks KMS for a key's rotations, by its ARN (ListKeyRotations).
+func (s *Store) KeyRotation(ctx context.Context, k Key) (KeyRotation, error) {
+	r := KeyRotation{Material: object.Cut(k.Material, object.MaxCode)}
+	in := &kms.ListKeyRotationsInput{KeyId: aws.String(k.ARN)}
+	for range maxRotationPages {
+		out, err := s.kmsClient(k.ARN).ListKeyRotations(ctx, in)
+		if err != nil {
+			return r, s.kmsError(ctx, "ListKeyRotations", k.ARN, err)
+		}
+		for i := range out.Rotations {
+			r.Rotations++
+			if at := aws.ToTime(out.Rotations[i].RotationDate); at.After(r.Last) {
+				r.Last = at.UTC()
+			}
+		}
+		if !out.Truncated || aws.ToString(out.NextMarker) == "" {
+			return r, nil
+		}
+		in.Marker = out.NextMarker
+	}
+	return r, &object.Error{Class: object.ClassUnsupported, Op: "ListKeyRotations", Message: "the rotations of the key do not come to an end"}
+}

@@ -60,6 +60,9 @@ func (k Key) Ceiling() int {
 	return 0
 }
 
+// ErrKeyElsewhere is the cause where a key is in another region than a bucket.
+var ErrKeyElsewhere = errors.New("the key is in another region than the bucket")
+
 // KeyElsewhere says that a key is in another region than a bucket of AWS, so that
 // no request under it can succeed: an error of ClassKey that names both.
 func (s *Store) KeyElsewhere(ctx context.Context, bucket string, k Key) error {
@@ -70,7 +73,7 @@ func (s *Store) KeyElsewhere(ctx context.Context, bucket string, k Key) error {
 	if err != nil || a.Region == "" || a.Region == k.Region {
 		return err
 	}
-	return &object.Error{Class: object.ClassKey, Op: "DescribeKey", Ref: object.Ref{Bucket: bucket}, NotSent: true,
+	return &object.Error{Class: object.ClassKey, Op: "DescribeKey", Ref: object.Ref{Bucket: bucket}, NotSent: true, Err: ErrKeyElsewhere,
 		Message: "the KMS key " + k.ARN + " is in " + k.Region + ", and the bucket is in " + a.Region,
 		Hint:    "name a key of " + a.Region + "; a multi-Region key has a replica there with an ARN of its own"}
 }

@@ -169,6 +169,13 @@ func (k *KMS) ReplicateKey(arn, region string) string {
 	return r.arn
 }
 
+// Rotate gives a key new material, as RotateKeyOnDemand does.
+func (k *KMS) Rotate(key string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.find(key).rotate(k.now().UTC())
+}
+
 // PointAlias lets an alias lead to another key.
 func (k *KMS) PointAlias(alias, key string) {
 	k.mu.Lock()
