@@ -28,7 +28,7 @@ type doctorFlags struct {
 func newDoctor(a *app) *cobra.Command {
 	var f doctorFlags
 	cmd := &cobra.Command{
-		Use:   "doctor SOURCE --sse TYPE [--probe PREFIX]",
+		Use:   "doctor SOURCE… --sse TYPE [--probe PREFIX]",
 		Short: "What this bucket, key and endpoint allow, and what will happen around the run",
 		Long: `doctor begins with a verdict: ready, ready with losses, or not ready. It reads the
 settings of the bucket and the key, and finds out what the endpoint really does. On AWS it changes nothing. Any other endpoint is believed only after small
@@ -42,17 +42,20 @@ prefix that you name; what it will write is said first. What was seen then stand
 beside what is believed of AWS, and each difference is named.`,
 		Example: `  reseal doctor s3://bucket/prefix --sse aws:kms --sse-kms-key-id KEY
   reseal doctor s3://bucket/prefix --sse aws:kms --sse-kms-key-id KEY --probe scratch/`,
-		Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := f.Validate(cmd, args)
 			if err != nil {
 				return err
+			}
+			if s := &o.spec.Source; s.AllBuckets || len(s.Several) > 0 {
+				return a.doctorAll(cmd.Context(), &f, o)
 			}
 			return a.doctor(cmd.Context(), &f, o)
 		},
 	}
 	set := cmd.Flags()
 	f.source.AddFlags(set)
+	f.source.addAllBuckets(set)
 	f.target.AddFlags(set)
 	f.selection.AddFlags(set)
 	f.conn.AddFlags(set)
@@ -70,6 +73,10 @@ func (f *doctorFlags) Validate(cmd *cobra.Command, args []string) (*order, error
 	case o.spec.Target.DestFolder != "":
 		err = unusable(cmd.Name()+": a download changes nothing in a store", "`reseal iam-policy SOURCE --dest "+o.spec.Target.DestFolder+"` prints what it needs, and `reseal plan` says what would be left")
 	case o.spec.Source.Folder != "":
+	case o.spec.Source.AllBuckets || len(o.spec.Source.Several) > 0:
+		if f.probe != "" {
+			err = unusable("--probe writes into one bucket", "name that one")
+		}
 	case o.spec.Source.Bucket == "":
 		err = unusable(cmd.Name()+": the manifest does not say which bucket to look at", "name the bucket as s3://BUCKET[/PREFIX]")
 	case strings.HasPrefix(f.probe, "s3://"):
@@ -250,12 +257,7 @@ func (a *app) printDiagnosis(d *diagnosis) error {
 		target += " in " + d.Dest
 	}
 	fmt.Fprintf(a.stdout, "%s: %s\n%s, to %s\n", strings.ToUpper(string(d.Verdict)), d.Why, object.Printable(where), object.Printable(target))
-	for _, f := range d.Findings {
-		fmt.Fprintf(a.stdout, "\n%-8s %s: %s.\n         %s.\n", f.Level, f.Topic, object.Printable(f.What), object.Printable(f.Do))
-		if f.Paste != "" {
-			fmt.Fprintf(a.stdout, "           %s\n", object.Printable(f.Paste))
-		}
-	}
+	a.printFindings(d)
 	if err := a.printMatrix(d); err != nil {
 		return err
 	}
@@ -265,4 +267,13 @@ func (a *app) printDiagnosis(d *diagnosis) error {
 		fmt.Fprintf(t, "  %s\t%s\t%s\n", p.Action, p.Granted, object.Printable(p.Resource))
 	}
 	return t.Flush()
+}
+
+func (a *app) printFindings(d *diagnosis) {
+	for _, f := range d.Findings {
+		fmt.Fprintf(a.stdout, "\n%-8s %s: %s.\n         %s.\n", f.Level, f.Topic, object.Printable(f.What), object.Printable(f.Do))
+		if f.Paste != "" {
+			fmt.Fprintf(a.stdout, "           %s\n", object.Printable(f.Paste))
+		}
+	}
 }

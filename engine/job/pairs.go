@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -110,4 +111,24 @@ func (s *session) otherReplicaKeys(ctx context.Context, found []PlaceFound) {
 			}
 		}
 	}
+}
+
+// Places are those that a specification names, or the buckets of the account that it means;
+// its one source where it has one. It changes nothing.
+func Places(ctx context.Context, spec Spec, opt Options) ([]Place, error) {
+	if !spec.Source.many() {
+		return []Place{{spec.Source.Bucket, spec.Source.Prefix}}, nil
+	}
+	opt.setDefaults()
+	store, err := spec.Connection.Open(ctx, Dial{Version: opt.Version})
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	return spec.Source.places(ctx, store)
+}
+
+// EndsPlaces says whether what went wrong with one place would meet the others as well.
+func (s *Source) EndsPlaces(ctx context.Context, err error) bool {
+	return !errors.Is(err, s3store.ErrKeyElsewhere) && s.endsWith(ctx, err)
 }

@@ -109,7 +109,7 @@ func (s *session) dividePlaces(ctx context.Context, n int) (*Division, error) {
 			switch {
 			case errs[i] == nil:
 				found[i].Learnt = &at.learnt
-			case gctx.Err() == nil && s.job.Spec.Source.ofPlace(&found[i], errs[i]):
+			case gctx.Err() == nil && found[i].ofPlace(errs[i]):
 				s.log.Warn("this place cannot be taken; the job is about the others", "source", p.String(), "error", errs[i])
 				found[i].Unread = errs[i].Error()
 			case s.job.Spec.Source.endsWith(gctx, errs[i]):
@@ -186,11 +186,10 @@ func (src *Source) endsWith(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || !ofOnePlace(err) || object.ClassOf(err) == object.ClassNoBucket && !src.AllBuckets
 }
 
-// ofPlace says whether an error is about a place that nobody named: a rule may name a bucket
-// that is gone, and of all buckets some may be in another region than the key.
-func (src *Source) ofPlace(p *PlaceFound, err error) bool {
-	return p.ReplicaOf != "" && object.ClassOf(err) == object.ClassNoBucket ||
-		(p.ReplicaOf != "" || src.AllBuckets) && errors.Is(err, s3store.ErrKeyElsewhere)
+// ofPlace says whether an error is about the place alone, though its class speaks of all: a
+// rule may name a bucket that is gone, and a key can be in another region than one bucket.
+func (p *PlaceFound) ofPlace(err error) bool {
+	return p.ReplicaOf != "" && object.ClassOf(err) == object.ClassNoBucket || errors.Is(err, s3store.ErrKeyElsewhere)
 }
 
 // ofOnePlace says whether an error may be one of this place only, so that the others are
