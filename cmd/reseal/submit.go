@@ -169,13 +169,14 @@ func (a *app) submitOptions(f *submitFlags) (o job.SubmitOptions, err error) {
 			fmt.Fprintf(console, format+"\n", args...)
 		}
 	}
+	say("reseal: reading the job in %s", object.Printable(f.dir))
 	o.Tell = func(order *job.SubmitOrder) { tellOrder(say, order) }
 	o.Progress = tellProgress(say)
 	o.Confirm = func(order *job.SubmitOrder) (bool, error) {
 		if f.yes {
 			return true, nil
 		}
-		return a.askPerson(fmt.Sprintf("let %s of S3 Batch Operations begin, on %s, for about %.2f %s?", plural(uint64(order.Jobs), "job"), objects(order.Objects), order.Cost(), order.Currency))
+		return a.askPerson(fmt.Sprintf("let %s of S3 Batch Operations begin, on %s, for about %.2f %s?", plural(uint64(order.Jobs), "job"), objects(order.Objects), order.Cost(), order.Currency), o.Stop)
 	}
 	return o, nil
 }
@@ -192,19 +193,26 @@ func placeOf(flag, uri string) (p job.Place, err error) {
 	return p, nil
 }
 
-// askPerson asks the person at the terminal; where there is none, the answer is no.
-func (a *app) askPerson(question string) (bool, error) {
+// askPerson asks the person at the terminal; where there is none, the answer is no. A
+// signal ends the wait.
+func (a *app) askPerson(question string, stop <-chan struct{}) (bool, error) {
 	in, ok := a.stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return false, nil
 	}
 	fmt.Fprintf(a.stderr, "%s [y/N] ", question)
-	line, err := bufio.NewReader(in).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false, fmt.Errorf("reading the answer: %w", err)
+	answered := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(in).ReadString('\n') // what ends it early is no yes
+		answered <- line
+	}()
+	select {
+	case line := <-answered:
+		answer := strings.ToLower(strings.TrimSpace(line))
+		return answer == "y" || answer == "yes", nil
+	case <-stop:
+		return false, job.ErrInterrupted
 	}
-	answer := strings.ToLower(strings.TrimSpace(line))
-	return answer == "y" || answer == "yes", nil
 }
 
 // tellOrder says what is about to be made, and what it costs.

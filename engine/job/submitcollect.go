@@ -66,6 +66,7 @@ func (p *collector) each(ctx context.Context, pick func(i int) bool) error {
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(p.lookers)
+	said := time.Now()
 	for i, seq := range p.seqs {
 		if gctx.Err() != nil {
 			break
@@ -74,6 +75,10 @@ func (p *collector) each(ctx context.Context, pick func(i int) bool) error {
 			continue
 		}
 		p.asked[i] = p.sampling
+		if time.Since(said) > saidEvery {
+			said = time.Now()
+			p.log.Info("asking what a job of S3 Batch Operations did", "id", p.sub.ID, "asked", i, "of", len(p.seqs))
+		}
 		t, o, err := p.points.Row(seq)
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -11,7 +12,7 @@ import (
 // draft writes manifests of all that can be submitted.
 func (s *submitter) draft(ctx context.Context) (drafts []*draft, order *SubmitOrder, err error) {
 	order = &SubmitOrder{ForRun: map[string]uint64{}}
-	b := &drafter{submitter: s, order: order, open: map[batchGroup]*draft{}, named: map[[16]byte]bool{}}
+	b := &drafter{submitter: s, order: order, open: map[batchGroup]*draft{}, named: map[[16]byte]bool{}, said: time.Now()}
 	var chunk []picked
 	err = s.points.Rows(func(t *object.Task, o *object.Outcome) error {
 		if o != nil {
@@ -45,11 +46,20 @@ type drafter struct {
 	open  map[batchGroup]*draft
 	// named are the objects of a manifest source, which may name one twice.
 	named map[[16]byte]bool
+	rows  uint64
+	said  time.Time
 }
+
+// saidEvery is how often what takes long is told of.
+const saidEvery = 30 * time.Second
 
 func (b *drafter) chunk(ctx context.Context, tasks []picked) error {
 	if err := b.pick(ctx, tasks); err != nil {
 		return err
+	}
+	if b.rows += uint64(len(tasks)); time.Since(b.said) > saidEvery {
+		b.said = time.Now()
+		b.log.Info("deciding what can be submitted", "rows", b.rows, "looked at", b.looked.Load())
 	}
 	for i := range tasks {
 		p := &tasks[i]

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -224,7 +225,7 @@ func (s *submitter) confirmAll(ctx context.Context) error {
 		return nil
 	}
 	if yes, err := s.mayBegin(waiting); err != nil || !yes {
-		return errors.Join(err, ErrUnconfirmed)
+		return cmp.Or(err, ErrUnconfirmed)
 	}
 	for _, sub := range waiting {
 		if err := s.confirm(ctx, sub); err != nil {

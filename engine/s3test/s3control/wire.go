@@ -5,8 +5,6 @@ import (
 	"time"
 )
 
-const namespace = "http://awss3control.amazonaws.com/doc/2018-08-20/"
-
 // createRequest is the body of CreateJob, as far as it is understood; what is not makes
 // the request a bad one.
 type createRequest struct {
