@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -51,6 +53,7 @@ func TestAnAccountOnRealServer(t *testing.T) {
 	if len(status.Unread) != 1 || status.Unread[0].Bucket != a.closed() || len(status.Shards) != len(a.beds)-1 {
 		t.Fatalf("%+v", status)
 	}
+	a.oneReport(t, root, job)
 	root.reseal(1, "verify", "--job", job) // one bucket was not looked at
 	second := filepath.Join(t.TempDir(), "second")
 	root.summary(append([]string{"s3://" + a.closed(), "--job", second}, to...)...)
@@ -184,9 +187,47 @@ func (a *account) withoutListing(t *testing.T, bucket string) []string {
 		"AWS_SESSION_TOKEN=" + *out.Credentials.SessionToken}
 }
 
+// oneReport checks that the job has one report with a row for every object of every bucket
+// that it took.
+func (a *account) oneReport(t *testing.T, b *bed, job string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "report.csv")
+	b.reseal(0, "report", "--job", job, "-o", file)
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	perBucket := map[string]int{}
+	for _, r := range rows[1:] {
+		perBucket[r[0]]++
+	}
+	for _, b := range a.beds {
+		if want := map[bool]int{true: accountObjects}[b.bucket != a.closed()]; perBucket[b.bucket] != want {
+			t.Errorf("%s has %d rows, want %d", b.bucket, perBucket[b.bucket], want)
+		}
+	}
+}
+
+// readsAll reads every object, and every version that is left of one.
 func (a *account) readsAll(t *testing.T) {
 	t.Helper()
 	for _, b := range a.beds {
+		list, err := b.client.ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: &b.bucket})
+		if err != nil || len(list.Versions) < accountObjects {
+			t.Fatalf("%s: %d versions, %v", b.bucket, len(list.Versions), err)
+		}
+		for _, v := range list.Versions {
+			out, err := b.client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: &b.bucket, Key: v.Key, VersionId: v.VersionId})
+			if err != nil {
+				t.Fatalf("%s/%s?%s: %v", b.bucket, *v.Key, *v.VersionId, err)
+			}
+			out.Body.Close()
+		}
 		for n := range accountObjects {
 			key := fmt.Sprintf("k%02d", n)
 			out, err := b.client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: &b.bucket, Key: &key})
