@@ -241,15 +241,22 @@ func TestASleepingWorker(t *testing.T) {
 // before it recorded.
 func TestPruneOfAJobInABucket(t *testing.T) {
 	t.Parallel()
+	for name, extra := range map[string][]string{"own": nil, "selected": {"--versions", "noncurrent", "--only-encryption", "none"}} {
+		t.Run(name, func(t *testing.T) { killedPrunes(t, extra...) })
+	}
+}
+
+func killedPrunes(t *testing.T, extra ...string) {
+	t.Helper()
 	st := newBucketStage(t, 1500)
 	if s := listen(t, st.elsewhere(t, st.order()...)); s.code != 0 {
 		t.Fatalf("run: exit code %d: %s", s.code, s.stderr)
 	}
-	if s := listen(t, st.elsewhere(t, "prune", "--job", bucketPlace, "--json")); s.code != 0 || !strings.Contains(s.stdout, `"would_delete":1500`) {
+	if s := listen(t, st.elsewhere(t, append([]string{"prune", "--job", bucketPlace, "--json"}, extra...)...)); s.code != 0 || !strings.Contains(s.stdout, `"would_delete":1500`) {
 		t.Fatalf("dry: exit code %d: %s%s", s.code, s.stdout, s.stderr)
 	}
 	st.server.SetLatency(map[string]time.Duration{"DeleteObject": 5 * time.Millisecond})
-	prune := []string{"prune", "--job", bucketPlace, "--yes", "--json", "--lease-duration", "1s"}
+	prune := append([]string{"prune", "--job", bucketPlace, "--yes", "--json", "--lease-duration", "1s"}, extra...)
 	killed := 0
 	for range 6 {
 		cmd := st.elsewhere(t, prune...)
