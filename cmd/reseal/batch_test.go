@@ -21,6 +21,7 @@ import (
 //	batch wait STATE            wait until a job is in the state
 //	batch cancel                cancel all jobs, as somebody at the console would
 //	batch jobs N                fail unless N jobs were made
+//	batch priority N            fail unless the last job has it
 //	batch states STATE…         fail unless the last job was in these, in this order
 func batchCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
@@ -55,6 +56,11 @@ func batchCommand(ts *testscript.TestScript, neg bool, args []string) {
 	case "jobs":
 		if n := len(st.batch.Jobs()); fmt.Sprint(n) != a[1] {
 			ts.Fatalf("%d jobs were made, want %s", n, a[1])
+		}
+	case "priority":
+		jobs := st.batch.Jobs()
+		if got := fmt.Sprint(jobs[len(jobs)-1].Priority); got != a[1] {
+			ts.Fatalf("the job has priority %s, want %s", got, a[1])
 		}
 	case "states":
 		jobs := st.batch.Jobs()

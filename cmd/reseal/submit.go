@@ -61,7 +61,7 @@ does what they did not.`,
 	set.StringVar(&f.role, "role-arn", "", "the role that S3 Batch Operations assumes (`reseal iam-policy --for batch-operations` prints what it needs)")
 	set.StringVar(&f.manifestTo, "manifest-to", "", "s3://BUCKET/PREFIX for the manifests; under SSE-S3, since no job reads others")
 	set.StringVar(&f.reportTo, "report-to", "", "s3://BUCKET/PREFIX for the completion reports; where the manifests are by default")
-	set.IntVar(&f.priority, "priority", 10, "of the jobs, among those of the account")
+	set.IntVar(&f.priority, "priority", 0, "of the jobs, among those of the account; 10 by default. Given again, it changes that of jobs under way")
 	set.StringVar(&f.account, "account-id", "", "the account whose jobs they are; that of the credentials by default")
 	set.BoolVar(&f.yes, "yes", false, "let the jobs begin without being asked")
 	set.BoolVar(&f.follow, "follow", false, "follow the jobs to their end; implied where they are under way")
@@ -158,7 +158,7 @@ func (a *app) submitOptions(f *submitFlags) (o job.SubmitOptions, err error) {
 	if o.Prices, err = pricesOf(f.prices); err != nil {
 		return o, err
 	}
-	if f.priority < 1 {
+	if f.priority < 0 {
 		return o, unusable("--priority is not a number from 1 on", "leave it out, or give a higher one to a job that shall go first")
 	}
 	console := &console{w: a.stderr}

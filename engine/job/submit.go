@@ -27,7 +27,8 @@ type SubmitOptions struct {
 	ManifestTo, ReportTo Place
 	// ObjectsPerJob bounds each; 10,000,000, which is the most, where 0.
 	ObjectsPerJob uint64
-	// Priority among the jobs of the account; 10 where 0.
+	// Priority among the jobs of the account; 10 where 0. Given again it changes that of
+	// the jobs that are under way.
 	Priority int
 	// AccountID that owns the jobs; that of the credentials where empty.
 	AccountID string
@@ -132,7 +133,6 @@ func (j *Job) Submit(ctx context.Context, opt SubmitOptions) (_ *Submitted, err 
 // submittable refuses what can be seen without asking anybody.
 func (j *Job) submittable(o *SubmitOptions) error {
 	o.setDefaults()
-	o.Priority = cmp.Or(o.Priority, 10)
 	if o.ObjectsPerJob == 0 || o.ObjectsPerJob > maxMembers {
 		o.ObjectsPerJob = maxMembers
 	}
@@ -204,6 +204,9 @@ func (s *submitter) submit(ctx context.Context) (err error) {
 		}
 	}
 	if err := s.makeAll(ctx); err != nil {
+		return err
+	}
+	if err := s.prioritize(ctx); err != nil {
 		return err
 	}
 	if s.opt.Cancel {
@@ -309,7 +312,7 @@ func (s *submitter) submission(n int, d *draft) *Submission {
 	etag, members := hex.EncodeToString(d.md5.Sum(nil)), hex.EncodeToString(d.sha256.Sum(nil))
 	name := fmt.Sprintf("%s/%04d-%s.csv", s.job.ID, n, etag[:12])
 	t := s.target()
-	b := s3store.BatchJob{RoleARN: s.opt.RoleARN, Priority: int32(s.opt.Priority), Bucket: s.learnt.Bucket, ETag: etag, Versions: d.group.versions,
+	b := s3store.BatchJob{RoleARN: s.opt.RoleARN, Priority: int32(cmp.Or(s.opt.Priority, 10)), Bucket: s.learnt.Bucket, ETag: etag, Versions: d.group.versions,
 		Manifest: object.Ref{Bucket: s.opt.ManifestTo.Bucket, Key: inPrefix(s.opt.ManifestTo.Prefix, name)},
 		Report:   object.Ref{Bucket: s.opt.ReportTo.Bucket, Key: inPrefix(s.opt.ReportTo.Prefix, s.job.ID)}, Update: d.group.update}
 	if t.SSE == object.SSEKMS {

@@ -63,9 +63,14 @@ func (s *submitter) price(o *SubmitOrder) {
 	if p == nil {
 		p = planner.DefaultPrices()
 	}
+	perJob, perMillion := p.BatchPerJob, p.BatchPerMillion
+	if perJob == 0 && perMillion == 0 { // a list from before it had these
+		known := planner.DefaultPrices()
+		perJob, perMillion = known.BatchPerJob, known.BatchPerMillion
+	}
 	o.Currency = p.Currency
-	o.JobsCost = float64(o.Jobs) * p.BatchPerJob
-	o.Tasks = float64(o.Objects) / 1e6 * p.BatchPerMillion
+	o.JobsCost = float64(o.Jobs) * perJob
+	o.Tasks = float64(o.Objects) / 1e6 * perMillion
 	o.Proofs = o.Objects
 	if s.job.Policy.Verify == VerifyResponse {
 		o.Proofs = min(o.Objects, max(sampleLeast, o.Objects/sampleOf))

@@ -262,6 +262,23 @@ func (s *submitter) confirm(ctx context.Context, sub *Submission) error {
 	return s.record.write(submitLine{Kind: lineConfirmed, N: sub.N})
 }
 
+// prioritize gives jobs of earlier calls another priority, where one is given. One that
+// has ended meanwhile is no error.
+func (s *submitter) prioritize(ctx context.Context) error {
+	for _, sub := range s.record.open() {
+		if s.opt.Priority == 0 || s.fresh[sub.N] || sub.ID == "" {
+			continue
+		}
+		err := s.control(ctx, object.ReqPutDetail, func(ctx context.Context) error {
+			return s.batch.Prioritize(ctx, sub.ID, int32(s.opt.Priority))
+		})
+		if class := object.ClassOf(err); err != nil && class != object.ClassInvalid && class != object.ClassGone {
+			return fmt.Errorf("changing the priority of job %s of S3 Batch Operations: %w", sub.ID, err)
+		}
+	}
+	return nil
+}
+
 // cancelAll asks for the end of every job. One that has ended meanwhile is no error.
 func (s *submitter) cancelAll(ctx context.Context) error {
 	for _, sub := range s.record.open() {
