@@ -19,8 +19,10 @@ type Needs struct {
 	Replicas Amount `json:"replicas"`
 	// Example is one that depends.
 	Example object.Ref `json:"-"`
-	// ClientSide objects are under an envelope of an S3 encryption client. Which key
-	// wraps it only that key's KMS can tell.
+	// Envelopes are objects under client-side encryption whose data keys the key wraps.
+	Envelopes Amount `json:"envelopes"`
+	// ClientSide objects are under an envelope of an S3 encryption client of which was not
+	// told which key wraps it.
 	ClientSide Amount `json:"client_side"`
 	// StoreKey objects are under SSE-S3 in a store that wraps its keys by a KMS key of
 	// its own and does not tell which (MinIO).
@@ -31,7 +33,7 @@ type Needs struct {
 }
 
 // Any says whether anything depends.
-func (n *Needs) Any() bool { return n.Current.Objects+n.Noncurrent.Objects > 0 }
+func (n *Needs) Any() bool { return n.Current.Objects+n.Noncurrent.Objects+n.Envelopes.Objects > 0 }
 
 // NeedsOptions say which key is meant, and how objects are asked about.
 type NeedsOptions struct {
@@ -46,6 +48,10 @@ type NeedsOptions struct {
 	Inspect    Inspector
 	Inspectors int
 	Locks      bool
+	// Wrapped says of an object that was inspected, once, whether the key wraps its envelope,
+	// and whether that is known. With it objects that show an envelope are inspected. Nil
+	// knows nothing.
+	Wrapped func(object.Ref) (is, known bool)
 	// Listed says whether the store lists an object still that it did not find. One that it
 	// does could not be asked about; any other was deleted. Nil takes all for deleted.
 	Listed func(context.Context, *object.Object) (bool, error)
@@ -78,7 +84,7 @@ func (f *needsFinder) page(ctx context.Context, rows []object.Object) error {
 		e := &o.Encryption
 		switch {
 		case o.DeleteMarker:
-		case !told(o), f.opt.Locks && !o.Locked() && e.Type.KMS() && f.opt.Same(e.KMSKeyID):
+		case !told(o), f.opt.Wrapped != nil && o.ClientSide.Encrypted(), f.opt.Locks && !o.Locked() && e.Type.KMS() && f.opt.Same(e.KMSKeyID):
 			ask = append(ask, o)
 		default:
 			f.count(o)
@@ -104,7 +110,7 @@ func (f *needsFinder) page(ctx context.Context, rows []object.Object) error {
 			f.found.Unanswer = r.err
 		default:
 			o := r.head.Object
-			o.Noncurrent = ask[i].Noncurrent // a HEAD does not tell
+			o.Ref, o.Noncurrent = ask[i].Ref, ask[i].Noncurrent // a HEAD does not tell
 			f.count(&o)
 		}
 	}
@@ -135,10 +141,25 @@ func (f *needsFinder) missing(ctx context.Context, ask []*object.Object, results
 	return nil
 }
 
+// envelope is called under the mutex.
+func (f *needsFinder) envelope(o *object.Object) {
+	is, known := false, false
+	if f.opt.Wrapped != nil {
+		is, known = f.opt.Wrapped(o.Ref)
+	}
+	switch {
+	case is:
+		f.found.Envelopes.add(o.Size)
+		f.found.Example = o.Ref
+	case !known:
+		f.found.ClientSide.add(o.Size)
+	}
+}
+
 // count is called under the mutex.
 func (f *needsFinder) count(o *object.Object) {
 	if o.ClientSide.Encrypted() {
-		f.found.ClientSide.add(o.Size)
+		f.envelope(o)
 	}
 	e := &o.Encryption
 	switch {

@@ -114,8 +114,8 @@ func (e *neededError) Error() string { return object.Printable(e.key) + " is nee
 
 // needsTotals are the sums over all places.
 type needsTotals struct {
-	versions, sources, settings uint64
-	bytes                       int64
+	versions, sources, settings, envelopes uint64
+	bytes                                  int64
 }
 
 func totalNeeds(k *job.KeyAnswer) (t needsTotals) {
@@ -125,6 +125,7 @@ func totalNeeds(k *job.KeyAnswer) (t needsTotals) {
 			t.sources++
 		}
 		t.versions += p.Current.Objects + p.Noncurrent.Objects
+		t.envelopes += p.Envelopes.Objects
 		t.bytes += p.Current.Bytes + p.Noncurrent.Bytes
 		t.settings += uint64(len(p.Settings))
 	}
@@ -140,6 +141,9 @@ func writeNeeds(w io.Writer, k *job.KeyAnswer) error {
 		var by []string
 		if t.versions > 0 {
 			by = append(by, fmt.Sprintf("%s (%s)", plural(t.versions, "version"), humanize.IBytes(uint64(t.bytes))))
+		}
+		if t.envelopes > 0 {
+			by = append(by, plural(t.envelopes, "client-side envelope"))
 		}
 		if t.settings > 0 {
 			by = append(by, plural(t.settings, "setting"))
@@ -205,7 +209,7 @@ func (p *printer) place(k *job.KeyAnswer, at *job.KeyPlace) {
 		size int64
 		what string
 	}{{at.Current.Objects, at.Current.Bytes, "current versions"}, {at.Noncurrent.Objects, at.Noncurrent.Bytes, "noncurrent versions"},
-		{at.Locked.Objects, at.Locked.Bytes, "of them locked"}, {at.ClientSide.Objects, at.ClientSide.Bytes, "under client-side encryption: what wraps their keys S3 does not tell"},
+		{at.Locked.Objects, at.Locked.Bytes, "of them locked"}, {at.Envelopes.Objects, at.Envelopes.Bytes, "under client-side encryption whose data keys it wraps"}, {at.ClientSide.Objects, at.ClientSide.Bytes, "under client-side encryption: what wraps their keys S3 does not tell"},
 		{at.Replicas.Objects, at.Replicas.Bytes, "under a replica of the key in another region, which they need in its place"},
 		{at.StoreKey.Objects, at.StoreKey.Bytes, "under SSE-S3: under which key the store keeps theirs it does not tell"}} {
 		if row.n > 0 {
@@ -232,6 +236,9 @@ func (p *printer) next(k *job.KeyAnswer, at *job.KeyPlace) {
 	}
 	if at.Noncurrent.Objects > 0 {
 		p.line("  next: the noncurrent versions: `reseal run --versions all` where the store updates a version in place, else `reseal prune --job DIR --versions noncurrent --only-encryption sse-kms=%s`, once the current ones are under another key", key)
+	}
+	if at.Envelopes.Objects > 0 {
+		p.line("  next: reseal run %s --operation rewrap --source-cse-kms-key-id %s --cse-kms-key-id NEW-KEY --job DIR", source, key)
 	}
 	for _, s := range at.Settings {
 		if s == "the default encryption" {

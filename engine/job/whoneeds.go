@@ -109,6 +109,7 @@ func WhoNeeds(ctx context.Context, q KeyQuestion, opt Options) (*KeyAnswer, erro
 	defer hot.Close()
 	w.reads = engine.NewReads(engine.Config{Store: engine.Store{Hot: hot, Uploads: store, Details: store, Reader: store},
 		Pace: pace.New(opt.pace()), Log: opt.Log, Renew: func(ctx context.Context) error { store.Invalidate(); return nil }})
+	w.wraps = w.newWrapAsker()
 	for i := range sources {
 		place, err := w.look(ctx, &sources[i])
 		if err != nil {
@@ -147,6 +148,8 @@ type whoNeeds struct {
 	answer *KeyAnswer
 	// aliases are those that settings name, and the ARNs behind them.
 	aliases map[string]string
+	// wraps asks about client-side encryption; nil where nobody can.
+	wraps *wrapAsker
 	// service: the key is one of AWS's own, such as that of aws/s3.
 	service bool
 }
@@ -244,8 +247,11 @@ func (w *whoNeeds) look(ctx context.Context, src *Source) (*KeyPlace, error) {
 			return p, w.notLooked(ctx, p, "the objects", err)
 		}
 	}
-	opt := planner.NeedsOptions{Same: w.same, Replica: w.replica, Inspect: planner.Inspector(perObject(underAnyKey(w.reads.Inspect))),
+	opt := planner.NeedsOptions{Same: w.same, Replica: w.replica, Inspect: w.wraps.inspector(perObject(underAnyKey(w.reads.Inspect))),
 		Listed: w.listed, Inspectors: w.opt.pace().Workers(), Locks: facts.ObjectLock != object.No, StoreKeys: !w.store.IsAWS(), Passed: w.q.Passed}
+	if w.wraps != nil {
+		opt.Wrapped = w.wraps.wrapped
+	}
 	found, err := planner.FindNeeds(ctx, rows, opt)
 	p.Needs = *found
 	if err == nil {
@@ -305,7 +311,7 @@ func (w *whoNeeds) judge() {
 	}
 	for i := range w.q.Sources {
 		if w.q.Sources[i].Manifest != "" {
-			w.limit("of a manifest: versions that it does not list, or that were written since it was made")
+			w.limit("of a manifest: versions that it does not list, or that were written since it was made, and client-side encryption, whose envelopes its rows do not tell")
 			break
 		}
 	}

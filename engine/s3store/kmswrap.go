@@ -147,3 +147,28 @@ func (k *KMSWraps) GenerateDataKey(ctx context.Context, r cse.GenerateRequest) (
 	d, err := cse.NewDataKey(out.Plaintext)
 	return d, out.CiphertextBlob, err
 }
+
+// ErrWouldDecrypt is what a dry run answers that would have been done.
+var ErrWouldDecrypt = errors.New("KMS would open it with this key")
+
+// Dry is a KMS whose Decrypt opens nothing: it answers with ErrWouldDecrypt where the key
+// would, and with an error that wraps cse.ErrIncorrectKey where another key wraps it.
+func (k *KMSWraps) Dry() cse.KMS { return dryKMS{k} }
+
+type dryKMS struct{ *KMSWraps }
+
+// Decrypt asks whether it would be done (DryRun).
+func (d dryKMS) Decrypt(ctx context.Context, r cse.DecryptRequest) (cse.DataKey, error) {
+	out, err := d.client(r.KeyID).Decrypt(ctx, &kms.DecryptInput{CiphertextBlob: r.Wrapped, KeyId: given(r.KeyID), EncryptionContext: r.Context, DryRun: aws.Bool(true)})
+	var would *types.DryRunOperationException
+	switch {
+	case err == nil: // a KMS that knows no dry runs
+		clear(out.Plaintext)
+		err = ErrWouldDecrypt
+	case errors.As(err, &would):
+		err = ErrWouldDecrypt
+	default:
+		err = d.failed(ctx, "Decrypt", r.KeyID, err)
+	}
+	return cse.DataKey{}, err
+}
