@@ -60,6 +60,7 @@ func workloads() map[string]workload {
 		"pace":       one("the rate found against a store that limits it, with its curve", (*PaceConfig).flags, RunPace),
 		"rewrite":    {"CPU of the ways to guard a copy, by size, against a real MinIO in memory", runFlags((*RewriteConfig).flags, RunRewrite)},
 		"state":      {"what it costs that a job's state lies in a bucket, and going on from there", runFlags((*StateConfig).flags, RunState)},
+		"folders":    {"seconds, CPU and memory of files up to a real MinIO in memory, and down", runFlags((*FoldersConfig).flags, RunFolders)},
 		"minio":      {"seconds and CPU on both sides against a real MinIO in memory", runFlags((*MinIOConfig).flags, RunMinIO)},
 	}
 }
