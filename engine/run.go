@@ -58,8 +58,11 @@ type run struct {
 func newRun(cfg *Config) *run {
 	r := &run{cfg: cfg, draining: make(chan struct{}), notes: semaphore.NewWeighted(maxAnnotationsHeld)}
 	r.room = newRoom(maxBytesHeld)
-	if cfg.Reupload != nil {
+	switch {
+	case cfg.Reupload != nil:
 		r.room = newRoom(maxPartsHeld)
+	case cfg.FromFiles, cfg.ToFiles: // as many large parts as fly at once
+		r.room = newRoom(8 * maxWhole)
 	}
 	r.rules = &carry.Rules{Target: cfg.Target, Caps: cfg.Caps, Dest: cfg.Dest, Facts: cfg.Facts, Annotations: cfg.KeepAnnotations}
 	if cfg.DestFacts != nil {
