@@ -256,6 +256,9 @@ func TestFolderRefusals(t *testing.T) {
 			t.Errorf("%v: exit code %d\n%s", args, s.code, s.stderr)
 		}
 	}
+	if s := f.reseal(t, "run", f.from, "--dest", "s3://b", "--sse", "AES256", "--job", "s3://b/job"); s.code != 2 || !strings.Contains(s.stderr, "no other machine") {
+		t.Errorf("a job in a bucket: exit code %d\n%s", s.code, s.stderr)
+	}
 	for _, args := range [][]string{{"audit", f.from}, {"who-needs", f.keyA, f.from}, {"doctor", "s3://b", "--dest", f.to}} {
 		if s := f.reseal(t, args...); s.code != 2 {
 			t.Errorf("%v: exit code %d\n%s", args, s.code, s.stderr)

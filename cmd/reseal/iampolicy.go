@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -89,7 +90,7 @@ func needsOfAll(o *order, places []job.Place, configured string, prune bool, end
 	}
 	for _, p := range places {
 		n := needsOf(o)
-		n.Bucket, n.Prefix, n.Configured, n.Prune, n.End = p.Bucket, p.Prefix, configured, prune, end
+		n.Bucket, n.Prefix, n.Configured, n.Prune, n.End = p.Bucket, p.Prefix, configured, prune, cmp.Or(end, n.End)
 		if d := o.spec.DestConnection; end == "dest" && d.Region != "" {
 			n.Region = d.Region
 		}
@@ -126,7 +127,7 @@ func needsOf(o *order) doctor.Needs {
 	}
 	n.SourceKeys, n.NoSourceKeys = sourceKeys(s.Selection.OnlyEncryption)
 	if c := &s.Target.ClientSide; c.Format != "" {
-		n.Reupload = &doctor.ReuploadNeeds{Key: c.KMSKeyID, SourceKey: c.SourceKMSKeyID, RawSource: c.SourceKeyFile != ""}
+		n.Reupload = &doctor.ReuploadNeeds{Key: c.KMSKeyID, SourceKey: c.SourceKMSKeyID, RawSource: c.SourceKeyFile != "" || s.Source.Folder != ""}
 	} else if c.Given() {
 		n.Rewrap = &doctor.RewrapNeeds{Key: c.KMSKeyID, SourceKey: c.SourceKMSKeyID, RawKey: c.KeyFile != "", RawSource: c.SourceKeyFile != "",
 			Unwrap: o.policy.Verify == job.VerifyUnwrap}

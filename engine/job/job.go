@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -121,11 +122,14 @@ func CreateContext(ctx context.Context, dir string, spec Spec, policy Policy) (*
 	if dir == "" {
 		return nil, unusable("the job directory is not named", "name one; it will be created")
 	}
+	if inBucket(dir) && spec.hasFolder() {
+		return nil, unusablef("name a directory", "the state of a job on the folder %s cannot lie in a bucket: no other machine has that folder", cmp.Or(spec.Source.Folder, spec.Target.DestFolder))
+	}
 	j, claimed, err := readOrClaimIn(ctx, dir, &spec)
 	if err != nil {
 		return nil, err
 	}
-	if err := spec.refuseJobWithin(j.Dir); err != nil {
+	if err := spec.refuseJobWithin(j.local); err != nil {
 		return nil, errors.Join(err, j.Close())
 	}
 	if claimed {
