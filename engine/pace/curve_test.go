@@ -28,7 +28,7 @@ func (d drawRate) run(seconds int) (accepted, bound, limits []float64, throttled
 		at, sent  time.Duration
 		throttled bool
 	}
-	r := newRate()
+	r := newRate(0)
 	var (
 		out   bucket
 		store = d.allowed(0) * d.depth

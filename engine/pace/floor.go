@@ -15,11 +15,17 @@ import (
 //	the share after such a cut       what follows
 //	fewer                            a limit: the rate recovers from there, and the floor is at most that
 //	the same                         not yet believed, since the limit may have fallen just now: cut again
-//	the same a second time           the floor: the rate from before the cuts is back
+//	the same a second time           suspected: the rate from before the cuts is back, until all who share the limit look together
+//	the same then                    the floor
 //	more                             a limit that is falling: an ordinary cut
 //
 // Above the floor only what chance does not explain counts as a limit. Every now
 // and then the floor is checked by such a cut without a cause.
+//
+// Of many processes behind one limit each alone finds that fewer requests bring as many
+// refusals, since the others take the room that it makes. So what counts is a look at the
+// turn of a window of the wall clock, at which all look: machines whose clocks agree to a
+// fraction of a second need not know of each other for that.
 type floor struct {
 	share float64
 	// known is how many replies the share was measured over.
@@ -30,10 +36,28 @@ type floor struct {
 	before, after tally
 	vain          int     // looks that showed the same share
 	limit, peak   float64 // from before the first cut in vain
-	// doubt is how long after the last look the floor is checked, and checked when
-	// that look ended.
-	doubt, checked time.Duration
-	settled        time.Duration // after the cut of this look
+	// doubt is how long there is between two checks of the floor.
+	doubt   time.Duration
+	settled time.Duration // after the cut of this look
+	// waiting: enough looks of its own were in vain; the next is at the turn of a window
+	// of the wall clock, of whose lastDoubt phase has passed at 0, and window runs now.
+	waiting bool
+	aligned bool // this look began at such a turn
+	phase   time.Duration
+	window  int64
+}
+
+// together is how long a window is. Whoever looks at the turn of one, looks when all others
+// do that share the limit: a process that goes down alone only makes room for them, and sees
+// as many refusals as before.
+const together = 8 * time.Second
+
+// turned says whether a window of the wall clock has ended since it was last asked.
+func (f *floor) turned(now time.Duration) bool {
+	w := int64((now + f.phase) / together)
+	was := f.window
+	f.window = w
+	return w != was
 }
 
 const (
@@ -54,9 +78,11 @@ const (
 	sigmas = 3
 	// memory bounds the replies that a floor is averaged over.
 	memory = 5000
-	// A floor is checked after firstDoubt, then ever more seldom.
-	firstDoubt = 20 * time.Second
-	lastDoubt  = 160 * time.Second
+	// A floor is checked every firstDoubt, then ever more seldom.
+	firstDoubt = 2 * together
+	lastDoubt  = 16 * together
+	// seldom is how many times as long as a look there is none.
+	seldom = 8
 )
 
 // verdict is what a look ends with.
@@ -66,8 +92,9 @@ const (
 	undecided verdict = iota // it goes on
 	helped                   // fewer requests brought fewer refusals, or nothing can be told
 	inVain                   // the same share: the rate is cut once more
+	suspected                // the same share again: the next look is one together with others
 	proved                   // the share is the floor
-	worse                    // far more refusals than before
+	more                     // far more refusals than before
 )
 
 func share(t tally) float64 {
@@ -99,22 +126,22 @@ func (f *floor) begin(before tally, limit, peak, rate float64) {
 	if f.vain == 0 {
 		f.limit, f.peak = limit, peak
 	}
-	f.looking, f.before, f.after = true, before, tally{}
+	f.looking, f.before, f.after, f.waiting = true, before, tally{}, false
 	saved := time.Duration(float64(time.Second) / (rate * (1 - decrease)))
 	f.settled = min(max(settling, saved), longLook)
 }
 
-func (f *floor) end(now time.Duration) {
-	f.looking, f.checked = false, now
+func (f *floor) end() {
+	f.looking = false
 }
 
 // look takes in what came back sinceCut.
 func (f *floor) look(now, sinceCut time.Duration, t tally) verdict {
 	if sinceCut <= f.settled {
-		if n := t.ok + t.throttled; n >= fewest && share(t) > 1.5*share(f.before)+0.2 {
-			f.end(now)
+		if f.worse(t) {
+			f.end()
 			f.vain = 0
-			return worse
+			return more
 		}
 		return undecided
 	}
@@ -124,7 +151,10 @@ func (f *floor) look(now, sinceCut time.Duration, t tally) verdict {
 	if a.dt < shortLook || (a.throttled < evidence || n < fewest) && a.dt < midLook || n < fewest && a.dt < longLook {
 		return undecided
 	}
-	f.end(now)
+	if f.aligned && float64(n)*share(f.before) < 2*evidence && a.dt < longLook {
+		return undecided // it is seldom, and has to tell
+	}
+	f.end()
 	switch {
 	case n < fewest, float64(a.throttled) <= math.Max(1, tolerated*float64(n)), !alike(f.before, *a):
 		f.vain = 0
@@ -137,11 +167,20 @@ func (f *floor) look(now, sinceCut time.Duration, t tally) verdict {
 		return helped
 	}
 	f.vain++
-	if f.vain < convincing && !f.explains(*a) {
+	switch {
+	case f.vain < convincing && !f.explains(*a):
 		return inVain
+	case !f.aligned:
+		f.waiting = true
+		return suspected
 	}
 	f.raise()
 	return proved
+}
+
+// worse says whether far more is refused than before the last look.
+func (f *floor) worse(s tally) bool {
+	return s.ok+s.throttled >= fewest && share(s) > 1.5*share(f.before)+0.2
 }
 
 // alike says whether two tallies can have the same share of refusals.
@@ -159,12 +198,17 @@ func (f *floor) raise() {
 	} else {
 		f.doubt = min(lastDoubt, 2*f.doubt)
 	}
+	for f.doubt < lastDoubt && f.doubt < seldom*f.after.dt {
+		f.doubt *= 2
+	}
 	f.share = (f.share*f.known + float64(f.after.throttled)) / (f.known + n)
 	f.known = math.Min(memory, f.known+n)
 	f.vain = 0
 }
 
-// due says whether it is time to look whether there still is a floor.
-func (f *floor) due(now time.Duration) bool {
-	return f.share > 0 && !f.looking && now-f.checked > f.doubt
+// due says, at the turn of a window, whether to look whether there is a floor, or still is.
+// Windows at which a floor that has held for long is looked at are among those of one that
+// was just found, so that there are some at which all look.
+func (f *floor) due(turned bool) bool {
+	return turned && (f.waiting || f.share > 0 && f.window%int64(f.doubt/together) == 0)
 }

@@ -78,7 +78,7 @@ func New(l Limits) *Pacer {
 	m.requests = p.add(&limiter{reason: RequestCeiling})
 	m.kmsRequests = p.add(&limiter{reason: KMSCeiling})
 	m.bandwidth = p.add(&limiter{reason: BandwidthCeiling})
-	m.everything = p.add(&limiter{reason: S3Throttling, adaptive: true, rate: newRate()})
+	m.everything = p.add(&limiter{reason: S3Throttling, adaptive: true, rate: newRate(p.phase())})
 	p.SetLimits(l)
 	return p
 }
@@ -117,6 +117,11 @@ func (p *Pacer) regate() {
 }
 
 func (p *Pacer) now() time.Duration { return time.Since(p.start) }
+
+// phase is where the wall clock stood when this pace began.
+func (p *Pacer) phase() time.Duration {
+	return time.Duration(p.start.UnixNano() % int64(lastDoubt))
+}
 
 // Enter waits until the call may be sent, or the context ends.
 func (p *Pacer) Enter(ctx context.Context, c *object.Call) error {
@@ -319,7 +324,7 @@ func (p *Pacer) attribute(now time.Duration, c *object.Call, r object.Result) {
 	}
 	k := m.keys[c.KMSKey]
 	if k == nil && byKMS && len(m.keys) < maxPrefixes {
-		k = p.add(&limiter{reason: KMSThrottling, name: c.KMSKey, adaptive: true, rate: newRate(), born: now})
+		k = p.add(&limiter{reason: KMSThrottling, name: c.KMSKey, adaptive: true, rate: newRate(p.phase()), born: now})
 		m.keys[c.KMSKey] = k
 	}
 	if k != nil {

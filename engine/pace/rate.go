@@ -67,7 +67,10 @@ type rate struct {
 	floor  floor
 }
 
-func newRate() rate { return rate{limit: math.Inf(1), cutAt: -1} }
+// newRate begins without a limit. phase is where the wall clock stood at 0; see floor.
+func newRate(phase time.Duration) rate {
+	return rate{limit: math.Inf(1), cutAt: -1, floor: floor{phase: phase}}
+}
 
 // tally is what was seen of one limit within one step.
 type tally struct {
@@ -140,11 +143,12 @@ func (r *rate) step(now time.Duration, t tally) {
 	r.seen.push(t)
 	r.past.push(t)
 	s := r.seen.sum()
+	turned := r.floor.turned(now)
 	if r.floor.looking {
 		switch r.floor.look(now, now-max(r.cutAt, r.until), t) {
 		case undecided:
 			return
-		case proved:
+		case proved, suspected:
 			r.restore(now)
 			return
 		case inVain:
@@ -152,11 +156,14 @@ func (r *rate) step(now time.Duration, t tally) {
 			return
 		}
 	}
+	due := r.floor.due(turned) && s.ok+s.throttled > 0
 	switch {
+	case due:
+		r.look(now, s)
+		r.floor.aligned = true
+	case r.floor.waiting && !r.floor.worse(s):
 	case congested(s) && !r.floor.explains(s):
 		r.cut(now, s)
-	case r.floor.due(now) && s.dt >= time.Second:
-		r.look(now, s)
 	case t.inUse && r.reached(s):
 		r.recover(t.dt)
 	}
@@ -168,6 +175,7 @@ func (r *rate) look(now time.Duration, s tally) {
 	r.peak = math.Max(lowest, float64(s.ok)/s.dt.Seconds())
 	r.lower(now)
 	r.floor.begin(s, limit, peak, r.limit)
+	r.floor.aligned = false
 }
 
 // restore takes back cuts that were in vain.
@@ -253,6 +261,7 @@ func (r *rate) cut(now time.Duration, s tally) {
 	r.lower(now)
 	if below {
 		r.floor.begin(s, limit, peak, r.limit)
+		r.floor.aligned = false
 	}
 	if s.wait > 0 && share >= 0.5 {
 		r.until = now + min(s.wait, longestPause)

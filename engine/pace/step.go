@@ -71,14 +71,14 @@ func (p *Pacer) divide(now time.Duration) {
 			if len(m.prefixes) >= maxPrefixes {
 				return
 			}
-			own := p.add(&limiter{reason: S3Throttling, name: l.name + seg, adaptive: true, rate: newRate(), born: now})
+			own := p.add(&limiter{reason: S3Throttling, name: l.name + seg, adaptive: true, rate: newRate(p.phase()), born: now})
 			own.split.depth = len(own.name)
 			own.lastThrottle = now
 			own.rate.cutAt = now
 			m.prefixes[own.name] = own
 			l.split.drop(seg)
 			// The rest was spared, so what is known is known of the others only.
-			l.rate = newRate()
+			l.rate = newRate(p.phase())
 			l.rate.cutAt = now
 			l.bucket.set(now, l.rate.limit)
 		}

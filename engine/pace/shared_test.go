@@ -1,0 +1,76 @@
+package pace
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// shared runs processes, each with a pace of its own that knows nothing of the others,
+// behind one limit of the store, and counts what each got through in the seconds from a
+// to b.
+func shared(s *store, processes, workers int, starts time.Duration, d time.Duration, a, b int) []int {
+	got := make([]int, processes)
+	var wg sync.WaitGroup
+	for p := range processes {
+		wg.Go(func() {
+			time.Sleep(time.Duration(p) * starts)
+			pacer := New(Limits{})
+			s.loadCounted(pacer, workers, d-time.Duration(p)*starts, copies, func(at time.Duration) {
+				if at >= time.Duration(a)*time.Second && at < time.Duration(b)*time.Second {
+					got[p]++ // under the store's lock
+				}
+			})
+		})
+	}
+	wg.Wait()
+	return got
+}
+
+// loadCounted is load, and tells of each call that got through.
+func (s *store) loadCounted(p *Pacer, workers int, d time.Duration, next func(worker, i int) *object.Call, through func(at time.Duration)) {
+	s.load(p, workers, d, func(worker, i int) *object.Call {
+		if i > 0 { // the one before got through
+			s.mu.Lock()
+			through(time.Since(s.begin))
+			s.mu.Unlock()
+		}
+		return next(worker, i)
+	})
+}
+
+// TestManyProcessesShareOneLimit: shards on many machines know of each other by nothing
+// but the store's refusals. Together they reach what it allows, and are as polite as one. How
+// it falls to each of them is told, and not promised: nothing evens it out (see README.md).
+func TestManyProcessesShareOneLimit(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		processes int
+		starts    time.Duration // between one and the next
+	}{
+		{"2 at once", 2, 0}, {"4 at once", 4, 0}, {"16 at once", 16, 0}, {"16, one every 10 s", 16, 10 * time.Second},
+	} {
+		if testing.Short() && c.processes > 2 {
+			continue // half a million simulated requests are for the round without -race
+		}
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const rate, a, b = 3500, 250, 400
+				s := newStore(40*time.Millisecond, &limit{concerns: anyCall, class: object.ClassThrottled, rate: always(rate), depth: 1})
+				got := shared(s, c.processes, 256/c.processes+64, c.starts, b*time.Second, a, b)
+				all, refused := between(s.ok, a, b), between(s.no, a, b)
+				together, throttled := float64(all)/(b-a)/rate, float64(refused)/float64(all+refused)
+				fair := float64(all) / float64(c.processes)
+				least, most := float64(slices.Min(got))/fair, float64(slices.Max(got))/fair
+				t.Logf("together %.3f of the limit, %.2f %% throttled; the least %.2f of its share, the most %.2f", together, throttled*100, least, most)
+				if together < 0.95 || throttled >= 0.02 {
+					t.Errorf("want at least 0.95, and under 2 %%: %v", got)
+				}
+			})
+		})
+	}
+}
