@@ -313,8 +313,8 @@ func (s *submitter) submission(n int, d *draft) *Submission {
 	name := fmt.Sprintf("%s/%04d-%s.csv", s.job.ID, n, etag[:12])
 	t := s.target()
 	b := s3store.BatchJob{RoleARN: s.opt.RoleARN, Priority: int32(cmp.Or(s.opt.Priority, 10)), Bucket: s.learnt.Bucket, ETag: etag, Versions: d.group.versions,
-		Manifest: object.Ref{Bucket: s.opt.ManifestTo.Bucket, Key: inPrefix(s.opt.ManifestTo.Prefix, name)},
-		Report:   object.Ref{Bucket: s.opt.ReportTo.Bucket, Key: inPrefix(s.opt.ReportTo.Prefix, s.job.ID)}, Update: d.group.update}
+		Manifest: s3store.BatchObject{Bucket: s.opt.ManifestTo.Bucket, Key: inPrefix(s.opt.ManifestTo.Prefix, name)},
+		Report:   s3store.BatchObject{Bucket: s.opt.ReportTo.Bucket, Key: inPrefix(s.opt.ReportTo.Prefix, s.job.ID)}, Update: d.group.update}
 	if t.SSE == object.SSEKMS {
 		b.KMSKey, b.BucketKey = t.KMSKeyID, t.BucketKey == object.On
 	}

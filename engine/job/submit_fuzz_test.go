@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
 )
 
@@ -16,7 +15,7 @@ import (
 func FuzzSubmitRecord(f *testing.F) {
 	const head = "reseal submit 1 00\n"
 	sub := &Submission{N: 1, Objects: 3, Members: strings.Repeat("0a", 32), At: time.Unix(1, 0).UTC(), Job: s3store.BatchJob{Token: "t", RoleARN: "r", Bucket: "b", ETag: "e",
-		Manifest: object.Ref{Bucket: "m", Key: "k"}, Report: object.Ref{Bucket: "m"}}}
+		Manifest: s3store.BatchObject{Bucket: "m", Key: "k"}, Report: s3store.BatchObject{Bucket: "m"}}}
 	var whole bytes.Buffer
 	whole.WriteString(head)
 	for _, l := range []submitLine{{Kind: lineIntended, N: 1, Intended: sub}, {Kind: lineCreated, N: 1, ID: "some-id"}, {Kind: lineConfirmed, N: 1},

@@ -123,7 +123,7 @@ func (s *submitter) putManifest(ctx context.Context, sub *Submission) error {
 	if err != nil {
 		return err
 	}
-	ref, etag := sub.Job.Manifest, ""
+	ref, etag := sub.Job.Manifest.Ref(), ""
 	err = s.reads.Do(ctx, object.Call{Kind: object.ReqPut, Key: ref.Key, Bytes: info.Size()}, func(ctx context.Context) (err error) {
 		etag, err = s.store.PutFile(ctx, ref, f, info.Size())
 		return err
@@ -216,7 +216,7 @@ func (s *submitter) confirmAll(ctx context.Context) error {
 			}
 		case uint64(sub.Total) != sub.Objects:
 			return fmt.Errorf("S3 has read %d rows in the manifest %s of job %s, and %d were written: it was not let begin; cancel it",
-				sub.Total, sub.Job.Manifest, sub.ID, sub.Objects)
+				sub.Total, sub.Job.Manifest.Ref(), sub.ID, sub.Objects)
 		default:
 			waiting = append(waiting, sub)
 		}

@@ -40,11 +40,11 @@ type BatchJob struct {
 	Bucket string `json:"bucket"`
 	// Manifest is the object that names them, ETag its, and Versions says whether by
 	// version.
-	Manifest object.Ref `json:"manifest"`
-	ETag     string     `json:"etag"`
-	Versions bool       `json:"versions"`
+	Manifest BatchObject `json:"manifest"`
+	ETag     string      `json:"etag"`
+	Versions bool        `json:"versions"`
 	// Report is the bucket and the prefix, without a slash at its end, of the report.
-	Report object.Ref `json:"report"`
+	Report BatchObject `json:"report"`
 	// Update is UpdateObjectEncryption, else it is a copy in place.
 	Update bool `json:"update"`
 	// KMSKey that the objects come under, for an update its ARN; empty, for a copy, is
@@ -55,6 +55,15 @@ type BatchJob struct {
 	Class string    `json:"class,omitempty"`
 	Since time.Time `json:"since,omitzero"`
 }
+
+// BatchObject is an object that a job reads, or a prefix that it writes below.
+type BatchObject struct {
+	Bucket string `json:"bucket"`
+	Key    string `json:"key,omitempty"`
+}
+
+// Ref names it for every other request.
+func (o BatchObject) Ref() object.Ref { return object.Ref{Bucket: o.Bucket, Key: o.Key} }
 
 // BatchState is where a job of S3 Batch Operations stands.
 type BatchState struct {
@@ -165,7 +174,7 @@ func (b *BatchOperations) Create(ctx context.Context, j *BatchJob) (id string, e
 	in := &s3control.CreateJobInput{AccountId: &b.account, ClientRequestToken: &j.Token, ConfirmationRequired: aws.Bool(true), Description: &j.Description,
 		Priority: &j.Priority, RoleArn: &j.RoleARN, Operation: b.operation(j),
 		Manifest: &types.JobManifest{Spec: &types.JobManifestSpec{Format: types.JobManifestFormatS3BatchOperationsCsv20180820, Fields: fields},
-			Location: &types.JobManifestLocation{ObjectArn: b.arn(j.Manifest), ETag: &j.ETag}},
+			Location: &types.JobManifestLocation{ObjectArn: b.arn(j.Manifest.Ref()), ETag: &j.ETag}},
 		Report: &types.JobReport{Enabled: true, Bucket: b.arn(object.Ref{Bucket: j.Report.Bucket}), Format: types.JobReportFormatReportCsv20180820,
 			Prefix: aws.String(j.Report.Key), ReportScope: types.JobReportScopeAllTasks, ExpectedBucketOwner: b.owner()},
 	}

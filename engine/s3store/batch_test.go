@@ -41,8 +41,8 @@ func batchStage(t *testing.T, cfg s3control.Config) (*s3control.Server, *s3store
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ctl, s, b, &s3store.BatchJob{Token: "token", Description: "of a test", RoleARN: "arn:aws:iam::111122223333:role/r", Priority: 3, Bucket: "data", Manifest: ref, ETag: etag,
-		Report: object.Ref{Bucket: "data", Key: "reports"}, Update: true, KMSKey: server.KMS.CreateKey("alias/k")}
+	return ctl, s, b, &s3store.BatchJob{Token: "token", Description: "of a test", RoleARN: "arn:aws:iam::111122223333:role/r", Priority: 3, Bucket: "data", Manifest: s3store.BatchObject{Bucket: ref.Bucket, Key: ref.Key}, ETag: etag,
+		Report: s3store.BatchObject{Bucket: "data", Key: "reports"}, Update: true, KMSKey: server.KMS.CreateKey("alias/k")}
 }
 
 func TestBatchJobFromBeginningToEnd(t *testing.T) {
