@@ -89,6 +89,8 @@ type EstimateOptions struct {
 	Facts  object.BucketFacts
 	// Elsewhere is --dest.
 	Elsewhere bool
+	// FromFiles, ToFiles: that end is a folder, and what is asked of it is no request.
+	FromFiles, ToFiles bool
 	// Annotations: each object that a copy in parts or a rewrite would strip of them is
 	// asked whether it has some. What those cost that have some nobody knows before.
 	Annotations bool
@@ -265,7 +267,7 @@ func (e *Estimator) copied(o *object.Object, by object.Operation) {
 		e.put(object.ReqCopy, class, 1)
 		e.kms += e.targetKMS(1) + sourceKMS(o, 1)
 	}
-	if e.opt.VerifyHead {
+	if e.opt.VerifyHead && !e.opt.ToFiles {
 		e.get(object.ReqHead, class, 1)
 	}
 	if e.opt.VerifyRead {
@@ -325,6 +327,9 @@ func (e *Estimator) listAnnotations(o *object.Object, n uint64) {
 func (e *Estimator) leaveBehind(o *object.Object, class string, size int64) {
 	off := e.opt.Facts.Versioning == object.VersioningOff ||
 		e.opt.Facts.Versioning == object.VersioningSuspended && (o.VersionID == "" || o.VersionID == "null")
+	if e.opt.ToFiles {
+		return // it replaces nothing
+	}
 	if !off || e.opt.Elsewhere {
 		e.growth += size
 		price := e.opt.Prices.class(o.StorageClass)

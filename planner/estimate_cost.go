@@ -27,11 +27,17 @@ func sourceKMS(o *object.Object, calls float64) float64 {
 }
 
 func (e *Estimator) put(k object.RequestKind, class string, n uint64) {
+	if e.opt.ToFiles {
+		return
+	}
 	e.requests[k] += n
 	e.cost.Requests += float64(n) * e.opt.Prices.class(class).PutPer1000 / 1000
 }
 
 func (e *Estimator) get(k object.RequestKind, class string, n uint64) {
+	if e.opt.FromFiles && (k == object.ReqGet || k == object.ReqGetDetail) {
+		return
+	}
 	e.requests[k] += n
 	e.cost.Requests += float64(n) * e.opt.Prices.class(class).GetPer1000 / 1000
 }

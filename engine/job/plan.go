@@ -106,6 +106,7 @@ func (j *Job) estimated(known *learnt, o *PlanOptions) planner.EstimateOptions {
 	caps := &usable
 	return planner.EstimateOptions{
 		Target: known.target(&j.Spec), Caps: *caps, Facts: known.Facts, Elsewhere: j.Spec.Target.DestBucket != "",
+		FromFiles: j.Spec.Source.Folder != "", ToFiles: j.Spec.Target.DestFolder != "",
 		Annotations: j.keepsAnnotations(known), Reupload: j.reupload(), Chooser: j.chooser(known), Key: known.KeyUnresolved,
 		PartSize: p.PartSize, VerifyHead: p.Verify == VerifyHead || p.Verify == VerifyAuto && caps.CopyShowsEncryption != object.Yes && caps.ListMetadata != object.Yes,
 		VerifyRead: p.Verify == VerifyRead, RequestsPerSecond: cmp.Or(o.AtRequestsPerSecond, o.RequestsPerSecond, 1000), Prices: prices, Now: time.Now(),
