@@ -122,7 +122,7 @@ func needsOf(o *order) doctor.Needs {
 		n.End, n.Target.SSE = "source", object.SSES3
 	}
 	n.NameVersions = s.Selection.Versions == "all" || s.Source.Manifest != ""
-	if strings.HasPrefix(s.Source.Manifest, "s3://") {
+	if strings.HasPrefix(s.Source.Manifest, "s3://") || strings.HasPrefix(s.Source.Manifest, "s3tables://") {
 		n.Manifest = s.Source.Manifest
 	}
 	n.SourceKeys, n.NoSourceKeys = sourceKeys(s.Selection.OnlyEncryption)

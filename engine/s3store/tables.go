@@ -159,7 +159,7 @@ func (s *Store) tableError(op string, resp *http.Response, body []byte) error {
 	e := &object.Error{Class: byStatus(resp.StatusCode), Op: op, Code: object.Cut(said.Error.Type, object.MaxMessage), HTTPStatus: resp.StatusCode,
 		RequestID: requestID(resp.Header.Get), Message: object.Cut(firstText(said.Error.Message, said.Message, http.StatusText(resp.StatusCode)), object.MaxMessage)}
 	if e.Class == object.ClassDenied {
-		e.Hint = "grant s3tables:GetTable, s3tables:GetTableMetadataLocation and s3tables:GetTableData on the table"
+		e.Hint = "grant s3tables:GetTableBucket on the table bucket, and s3tables:GetTable, s3tables:GetTableMetadataLocation and s3tables:GetTableData on the table"
 	}
 	s.secrets.CleanError(e, signatureOf(resp))
 	return e

@@ -14,7 +14,7 @@ import (
 type Needs struct {
 	Bucket, Prefix         string
 	DestBucket, DestPrefix string // empty in place
-	// Manifest is the s3:// URI of a manifest, empty for none.
+	// Manifest is the s3:// or s3tables:// URI of a manifest, empty for none.
 	Manifest string
 	Target   object.Target
 	// Region narrows the KMS statements; empty for any.
@@ -214,7 +214,7 @@ func (p *policy) settings(buckets ...string) {
 func (p *policy) manifest(uri string) {
 	if table, ok := strings.CutPrefix(uri, "s3tables://"); ok {
 		if part := strings.Split(table, "/"); len(part) == 4 { // ARN:bucket/NAME, namespace, table: its own ARN has an ID for a name
-			p.add("ReadTable", []string{part[0] + "/" + part[1], part[0] + "/" + part[1] + "/table/*"}, "s3tables:GetTable", "s3tables:GetTableMetadataLocation", "s3tables:GetTableData")
+			p.add("ReadTable", []string{part[0] + "/" + part[1], part[0] + "/" + part[1] + "/table/*"}, "s3tables:GetTableBucket", "s3tables:GetTable", "s3tables:GetTableMetadataLocation", "s3tables:GetTableData")
 		}
 		return
 	}
