@@ -59,7 +59,7 @@ const (
 
 // iceTable is a table in memory, written as the format says, and what has to be left of it.
 type iceTable struct {
-	*testing.T
+	testing.TB
 	files       map[string][]byte
 	manifests   []map[string]any
 	sequence    int64
@@ -74,8 +74,8 @@ type iceTable struct {
 	n    int
 }
 
-func newIceTable(t *testing.T, partitioned bool) *iceTable {
-	return &iceTable{T: t, files: map[string][]byte{}, partitioned: partitioned, rows: map[string][]string{}, born: map[string]int64{},
+func newIceTable(t testing.TB, partitioned bool) *iceTable {
+	return &iceTable{TB: t, files: map[string][]byte{}, partitioned: partitioned, rows: map[string][]string{}, born: map[string]int64{},
 		class: map[string]string{}, dead: map[string]map[int]bool{}}
 }
 
@@ -89,10 +89,10 @@ func (x *iceTable) Open(_ context.Context, uri string) (io.ReadCloser, int64, er
 
 func (x *iceTable) Folders(context.Context, string) ([]string, error) { return nil, fs.ErrNotExist }
 
-func icePack[T any](t *testing.T, rows []T) []byte {
+func icePack[T any](t testing.TB, rows []T) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	w := parquet.NewGenericWriter[T](&b, parquet.Compression(&parquet.Zstd), parquet.MaxRowsPerRowGroup(7))
+	w := parquet.NewGenericWriter[T](&b, parquet.Compression(&parquet.Zstd), parquet.MaxRowsPerRowGroup(int64(max(7, len(rows)/4))))
 	if _, err := w.Write(rows); err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func icePack[T any](t *testing.T, rows []T) []byte {
 	return b.Bytes()
 }
 
-func icePackAvro(t *testing.T, schema string, records []map[string]any) []byte {
+func icePackAvro(t testing.TB, schema string, records []map[string]any) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w, err := ocf.NewWriter(&b, avro.MustParse(schema), ocf.WithCodec(ocf.DeflateCodec(6)))
@@ -144,7 +144,7 @@ func (x *iceTable) commit(deletes bool, entries ...map[string]any) {
 	}
 	entries = append(entries, map[string]any{"status": 2, "snapshot_id": int64(1), "sequence_number": int64(1),
 		"data_file": x.put(0, "PARQUET", fmt.Sprint("gone", x.n), []byte("not there"), 9, "", nil)["data_file"]}) // removed from the table
-	data := icePackAvro(x.T, iceManifest, entries)
+	data := icePackAvro(x.TB, iceManifest, entries)
 	uri := fmt.Sprintf("s3://tables/m%d.avro", x.n)
 	x.files[uri] = data
 	content := 0
@@ -164,7 +164,7 @@ func (x *iceTable) append(r *rand.Rand, keys []string) {
 		size, etag, sse, kms, bk := int64(len(k)), "e-"+k, "SSE-KMS", liveKey, true
 		rows = append(rows, iceRow{Bucket: "src", Key: k, Size: &size, ETag: &etag, Class: &class, Encryption: &sse, KMSKey: &kms, BucketKey: &bk, Gone: text("red"), Tags: map[string]string{"a": k, "b": ""}})
 	}
-	x.commit(false, x.put(0, "PARQUET", name, icePack(x.T, rows), len(rows), class, nil))
+	x.commit(false, x.put(0, "PARQUET", name, icePack(x.TB, rows), len(rows), class, nil))
 	uri := "s3://tables/" + name
 	x.data = append(x.data, uri)
 	x.rows[uri], x.born[uri], x.class[uri], x.dead[uri] = slices.Clone(keys), x.sequence, class, map[int]bool{}
@@ -192,7 +192,7 @@ func (x *iceTable) positions(r *rand.Rand, one bool) {
 	if !one {
 		more = nil
 	}
-	x.commit(true, x.put(1, "PARQUET", fmt.Sprintf("p%d.parquet", x.sequence), icePack(x.T, rows), len(rows), "", more))
+	x.commit(true, x.put(1, "PARQUET", fmt.Sprintf("p%d.parquet", x.sequence), icePack(x.TB, rows), len(rows), "", more))
 }
 
 // vector deletes more rows of one file, by a vector that holds all that are deleted of it.
@@ -233,7 +233,7 @@ func (x *iceTable) equal(keys []string, class string) {
 	for _, k := range keys {
 		rows = append(rows, iceKey{"src", k})
 	}
-	x.commit(true, x.put(2, "PARQUET", fmt.Sprintf("e%d.parquet", x.sequence), icePack(x.T, rows), len(rows), class, map[string]any{"equality_ids": []int32{2, 1}}))
+	x.commit(true, x.put(2, "PARQUET", fmt.Sprintf("e%d.parquet", x.sequence), icePack(x.TB, rows), len(rows), class, map[string]any{"equality_ids": []int32{2, 1}}))
 	for _, uri := range x.data {
 		for i, k := range x.rows[uri] {
 			if slices.Contains(keys, k) && (!x.partitioned || x.class[uri] == class) {
@@ -256,7 +256,7 @@ func (x *iceTable) left() (keys []string) {
 }
 
 func (x *iceTable) metadata(change func(m map[string]any)) []byte {
-	list := icePackAvro(x.T, iceList, x.manifests)
+	list := icePackAvro(x.TB, iceList, x.manifests)
 	x.files["s3://tables/list.avro"] = list
 	fields := []map[string]any{}
 	for id, name := range map[int]string{1: "bucket", 2: "key", 6: "size", 8: "e_tag", 9: "storage_class", 11: "encryption_status", 12: "is_bucket_key_enabled", 13: "kms_key_arn"} {

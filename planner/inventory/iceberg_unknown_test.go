@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"strings"
@@ -74,6 +75,40 @@ func (x *iceTable) entry(change func(entry, file map[string]any)) {
 	uri := x.data[0]
 	e := x.put(0, "PARQUET", strings.TrimPrefix(uri, "s3://tables/"), x.files[uri], len(x.rows[uri]), "", nil)
 	change(e, e["data_file"].(map[string]any))
-	data := icePackAvro(x.T, iceManifest, []map[string]any{e})
+	data := icePackAvro(x.TB, iceManifest, []map[string]any{e})
 	x.files["s3://tables/m1.avro"], x.manifests[0]["manifest_length"] = data, int64(len(data))
+}
+
+// BenchmarkTableIceberg reads a table of four files, a third of whose rows were deleted, by
+// position and by value.
+func BenchmarkTableIceberg(b *testing.B) {
+	const files, each = 4, 50_000
+	r := rand.New(rand.NewPCG(1, 2))
+	x := newIceTable(b, false)
+	var some []string
+	for f := range files {
+		keys := make([]string, each)
+		for i := range keys {
+			if keys[i] = fmt.Sprintf("logs/2026/%d/%08d.json", f, i); i%10 == 0 {
+				some = append(some, keys[i])
+			}
+		}
+		x.append(r, keys)
+	}
+	x.positions(r, false)
+	x.equal(some, "")
+	want, metadata := len(x.left()), x.metadata(nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		s, err := OpenIceberg(b.Context(), x, "s3://tables/metadata.json", metadata, 0, Options{Parallel: 1, TempDir: b.TempDir()})
+		if err != nil {
+			b.Fatal(err)
+		}
+		s.mu.checked = true // one pass is measured, and what opens it
+		rows := 0
+		if err := s.Read(b.Context(), nil, func(p object.Page) error { rows += len(p.Objects); return nil }); err != nil || rows != want {
+			b.Fatal(rows, want, err)
+		}
+	}
+	b.ReportMetric(files*each*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 }
