@@ -192,3 +192,46 @@ func TestSubmitAfterNinetyDays(t *testing.T) {
 		t.Errorf("%v %+v", err, done.Jobs[0].Read)
 	}
 }
+
+// TestRunAsksAboutWhatWasSubmitted: without the record, as from an older copy of the
+// directory, the checkpoint alone keeps Run from doing again what others did. Tasks that
+// were never submitted are not in doubt.
+func TestRunAsksAboutWhatWasSubmitted(t *testing.T) {
+	b := newBatchBench(t, s3control.Config{}, s3test.BucketConfig{Versioning: "Enabled", Ownership: "ObjectWriter"})
+	b.fill(30, "plain/", object.SSENone)
+	b.Put("b", s3test.Object{Key: "granted", Body: s3test.Bytes("x"), Attrs: s3test.Attrs{Grants: []object.Grant{{ID: "reader", Permission: "READ"}}}})
+	j := b.planned(t, Policy{})
+	before := b.Snapshot("b")
+	o := b.options()
+	o.Follow = false
+	if _, err := j.Submit(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	b.ctl.Wait(s3control.Complete, 1<<33)
+	if err := os.Remove(j.path(submitName)); err != nil {
+		t.Fatal(err)
+	}
+	b.ResetRequests()
+	sum, err := j.Run(t.Context(), Options{})
+	if err != nil || sum.Done != 31 {
+		t.Fatalf("%v %+v", err, sum)
+	}
+	for _, r := range b.Requests("CopyObject") {
+		if strings.HasPrefix(r.Key, "plain/") {
+			t.Errorf("%s was copied again", r.Key)
+		}
+	}
+	b.doneOnce(t, before)
+	inferred := map[string]bool{}
+	r, err := j.openRecords()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.Rows(func(t *object.Task, o *object.Outcome) error { inferred[t.Object.Key] = o.Inferred; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if inferred["granted"] || !inferred["plain/00000"] {
+		t.Errorf("found after others: %v", inferred)
+	}
+}
