@@ -305,3 +305,45 @@ func TestPruneNoncurrentOfShards(t *testing.T) {
 		t.Errorf("%d versions are left", n)
 	}
 }
+
+// TestPruneNoncurrentStaysInItsSource: what lies outside of the prefixes of a job is never
+// looked at, whether it has one source, several, or shards of one; and all within is.
+func TestPruneNoncurrentStaysInItsSource(t *testing.T) {
+	for name, args := range map[string][]string{"one": {"s3://b/in/"}, "several": {"s3://b/in/", "s3://c/in/"}, "shards": {"s3://b/in/", "--shards", "3"}} {
+		t.Run(name, func(t *testing.T) {
+			st := newStage(t, s3test.Config{Seed: 3})
+			for _, bucket := range []string{"b", "c"} {
+				st.server.CreateBucket(bucket, s3test.BucketConfig{Versioning: "Enabled"})
+				for i := range 12 {
+					for _, key := range []string{"in/", "in", "out/"} {
+						for range 2 {
+							st.server.Put(bucket, s3test.Object{Key: fmt.Sprint(key, i), Body: s3test.Bytes("x")})
+						}
+						st.server.Put(bucket, s3test.Object{Key: fmt.Sprint(key, i), Body: s3test.Bytes("x"), // as the job wants it
+							Attrs: s3test.Attrs{Encryption: object.Encryption{Type: object.SSEKMS, KMSKeyID: st.keyB}}})
+					}
+				}
+			}
+			dir := filepath.Join(t.TempDir(), "job")
+			st.does(t, append([]string{"plan", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--job", dir}, args...)...)
+			st.does(t, "run", "--job", dir, "--no-progress")
+			places := 1 + strings.Count(strings.Join(args, " "), "s3://c")
+			before := len(st.server.Snapshot("b").Objects) + len(st.server.Snapshot("c").Objects)
+			if p := st.pruned(t, 0, "--job", dir, "--versions", "noncurrent", "--yes"); p.Deleted != uint64(24*places) || p.Versions != p.Deleted {
+				t.Errorf("%+v", p)
+			}
+			left := 0
+			for _, bucket := range []string{"b", "c"} {
+				for _, o := range st.server.Snapshot(bucket).Objects {
+					left++
+					if strings.HasPrefix(o.Key, "in/") && !o.Latest && (bucket == "b" || places == 2) {
+						t.Errorf("%s/%s?%s is left", bucket, o.Key, o.VersionID)
+					}
+				}
+			}
+			if before-left != 24*places {
+				t.Errorf("%d versions are gone", before-left)
+			}
+		})
+	}
+}
