@@ -23,8 +23,10 @@ func newRun(a *app) *cobra.Command {
 		Long: `run finds the objects of SOURCE, brings each under the target by the cheapest safe
 operation, proves it, and remembers it in the job directory. Killed at any instant, the
 same command takes up exactly the rest. What the job was begun with is frozen; how fast
-and how long it works is said anew at each run.`,
+and how long it works is said anew at each run. SOURCE may be a local folder, which is
+uploaded to --dest; and --dest may be one, which SOURCE is downloaded to.`,
 		Example: `  reseal run s3://bucket/prefix --sse aws:kms --sse-kms-key-id KEY --job ~/jobs/bucket
+  reseal run ./photos --dest s3://bucket/photos --sse aws:kms --sse-kms-key-id KEY --job ~/jobs/photos
   reseal run --job ~/jobs/bucket --window 22:00-06:00 --max-requests-per-second 500`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			j, limits, err := f.Validate(cmd, args)
