@@ -52,7 +52,7 @@ func (s *Store) takeOver() error {
 			return nil
 		}
 		to := min(planned, from+entrustBatch)
-		err := s.submit(&request{sync: true, fill: func(t *turn) error {
+		err := s.submit(&request{sync: true, far: true, fill: func(t *turn) error {
 			for seq := from; seq < to; seq++ {
 				value := neverSent
 				if seq < doubt {
@@ -81,7 +81,7 @@ func (s *Store) doubt(seqs []uint64) error {
 	if len(seqs) == 0 {
 		return nil
 	}
-	return s.submit(&request{sync: true, fill: func(t *turn) error {
+	return s.submit(&request{sync: true, far: true, fill: func(t *turn) error {
 		for _, seq := range seqs {
 			key := seqKey(retryPrefix, seq)
 			_, there, err := s.get(key)

@@ -93,3 +93,47 @@ func TestEntrustKeepsOlderDoubts(t *testing.T) {
 		}
 	}
 }
+
+// TestNeverSentTasksAreInDoubtOnceGivenOut: what Entrust left aside is handed out as never
+// sent, and whoever comes after a crash has to ask about it, since it may have been.
+func TestNeverSentTasksAreInDoubtOnceGivenOut(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	must(t, s.Append(tasks(0, 2000), nil))
+	must(t, s.PlanComplete())
+	must(t, s.Entrust(slices.Values([]uint64{5, 700})))
+	must(t, s.Close())
+
+	given := map[uint64]bool{}
+	for life := range 3 {
+		s = open(t, dir)
+		buf := make([]object.Task, 300)
+		n, err := s.Next(t.Context(), buf)
+		must(t, err)
+		for _, task := range buf[:n] {
+			want := given[task.Seq] || task.Seq == 5 || task.Seq == 700
+			if life == 0 && task.InDoubt != want || want && !task.InDoubt {
+				t.Fatalf("life %d: task %d is given out, in doubt %v", life, task.Seq, task.InDoubt)
+			}
+			given[task.Seq] = true
+		}
+		must(t, s.Record(outcome(buf[0].Seq)))
+		must(t, s.Flush())
+		must(t, s.abandon()) // killed: all others of these may have been sent
+	}
+	s = open(t, dir)
+	defer s.Close()
+	left, doubts := 0, 0
+	for _, task := range drain(t, s, 100) {
+		left++
+		if task.InDoubt {
+			doubts++
+		}
+		if given[task.Seq] && !task.InDoubt {
+			t.Errorf("task %d was given out before a crash and is not in doubt", task.Seq)
+		}
+	}
+	if left != 1997 || doubts > 1100 {
+		t.Errorf("%d tasks are left, %d of them in doubt", left, doubts)
+	}
+}

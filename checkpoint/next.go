@@ -124,9 +124,24 @@ func (s *Store) pushTask(seq uint64, value []byte, doubt bool) error {
 	return nil
 }
 
-// readAgain merges the holes of an earlier process with the tasks that were
-// taken back or entrusted to others, both ascending.
+// readAgain reads holes and the tasks in r/. Those that were never sent may be from now
+// on, so that they are in doubt for every later process before this one gives them out.
 func (s *Store) readAgain() error {
+	if err := s.mergeAgain(); err != nil {
+		return err
+	}
+	var fresh []uint64
+	for i := range s.reader.ahead {
+		if t := &s.reader.ahead[i]; !t.InDoubt {
+			fresh = append(fresh, t.Seq)
+		}
+	}
+	return s.doubt(fresh)
+}
+
+// mergeAgain merges the holes of an earlier process with the tasks that were
+// taken back or entrusted to others, both ascending.
+func (s *Store) mergeAgain() error {
 	r := &s.reader
 	retry, err := s.retries(r.retry, readAhead)
 	if err != nil {
