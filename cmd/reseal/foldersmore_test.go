@@ -102,3 +102,26 @@ func TestFolderSelection(t *testing.T) {
 		t.Errorf("there are %s", got)
 	}
 }
+
+// TestToAnotherStoreSealed: --client-side on the way to another store, and back out of it.
+func TestToAnotherStoreSealed(t *testing.T) {
+	s := newTwoStores(t)
+	raw := s.file(t, "raw.key", []byte{31: 9})
+	if end := s.reseal(t, append(s.args, "--client-side", "v3", "--cse-key-file", raw, "--accept", "composite-checksum")...); end.code != 0 {
+		t.Fatalf("exit code %d\n%s%s%v", end.code, end.stdout, end.stderr, s.rows(t, s.job))
+	}
+	if v := s.reseal(t, "verify", "--job", s.job); v.code != 0 {
+		t.Errorf("verify: %d\n%s%s", v.code, v.stdout, v.stderr)
+	}
+	to := filepath.Join(t.TempDir(), "to")
+	down := s.reseal(t, "run", "s3://b/copy/", "--dest", to, "--client-side", "none", "--source-cse-key-file", raw, "--endpoint-url", s.to.URL(), "--profile", "to",
+		"--job", filepath.Join(t.TempDir(), "down"), "--no-progress")
+	if down.code != 0 {
+		t.Fatalf("down: %d\n%s%s", down.code, down.stdout, down.stderr)
+	}
+	for _, was := range s.before.Objects {
+		if b, err := os.ReadFile(filepath.Join(to, was.Key)); err != nil || !bytes.Equal(b, was.Body.ReadAll()) {
+			t.Errorf("%q came back as %d bytes: %v", was.Key, len(b), err)
+		}
+	}
+}
