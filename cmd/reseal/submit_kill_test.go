@@ -94,6 +94,7 @@ func TestSubmitIsKilled(t *testing.T) {
 	} {
 		atOnce.run(moment.name, func(t *testing.T) { killedAt(t, moment.at, moment.hook) })
 	}
+	atOnce.wait()
 }
 
 func killedAt(t *testing.T, at int, hook func(*stage, *s3control.Server, *trigger)) {
