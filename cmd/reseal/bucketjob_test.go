@@ -343,7 +343,10 @@ func TestShardsInABucket(t *testing.T) {
 			t.Errorf("worker %d: %v: %s", i+1, err, said[i+1].String())
 		}
 	}
-	st.until(t, func(s *bucketStatus) bool { return s.Complete })
+	end := listen(t, st.elsewhere(t, "status", "--job", bucketPlace))
+	if !strings.Contains(end.stdout, "complete: every object is as wanted") {
+		t.Fatalf("both have ended, and the job has not: %s%s\n%s\n%s", end.stdout, end.stderr, said[1].String(), said[2].String())
+	}
 	st.checkOnce(t)
 }
 

@@ -182,7 +182,9 @@ func (s *status) times(line func(name, format string, args ...any)) {
 	}
 	if when := s.When(); when != "" {
 		line("last run", "%s", when)
-		line("last minute", "%s", s.Rate())
+		if rate := s.Rate(); rate != "" {
+			line("last minute", "%s", rate)
+		}
 	}
 	if s.ETASeconds != nil {
 		line("ETA", "%s", s.ETA())

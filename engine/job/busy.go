@@ -32,15 +32,16 @@ func (c *crew) readersOnly(busy []int) bool {
 	return false
 }
 
-// undecided says whether it may turn out that whoever holds one of the shards is gone,
-// for a job in a bucket. It waits for a moment.
-func (c *crew) undecided(ctx context.Context, busy []int) bool {
+// undecided says whether it may turn out that whoever holds one of the shards is gone, for
+// a job in a bucket: he was not seen to live since this process has nothing else to do. It
+// waits for a moment.
+func (c *crew) undecided(ctx context.Context, busy []int, idle time.Time) bool {
 	h := c.whole.home
 	if h == nil {
 		return false
 	}
 	for _, i := range busy {
-		if shard, _ := c.whole.Shard(i); h.undecided(shard) {
+		if shard, _ := c.whole.Shard(i); h.undecided(shard, idle) {
 			select {
 			case <-time.After(time.Second):
 			case <-c.opt.Stop:

@@ -196,6 +196,7 @@ func (c *crew) stopped(ctx context.Context) error {
 // each does something with one shard after another, until none is left that is free. It
 // answers with the shards that other processes are at work on.
 func (c *crew) each(ctx context.Context, ended func(*object.Totals) bool, do func(*Job, Options) error) (busy []int, err error) {
+	idle := time.Now()
 	for {
 		took := 0
 		busy = nil
@@ -228,7 +229,10 @@ func (c *crew) each(ctx context.Context, ended func(*object.Totals) bool, do fun
 				took++
 			}
 		}
-		if len(busy) == 0 || took == 0 && !c.readersOnly(busy) && !c.undecided(ctx, busy) {
+		if took > 0 {
+			idle = time.Now()
+		}
+		if len(busy) == 0 || took == 0 && !c.readersOnly(busy) && !c.undecided(ctx, busy, idle) {
 			return busy, nil
 		}
 	}

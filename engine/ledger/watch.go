@@ -26,11 +26,13 @@ type Watch struct {
 	seen map[string]sighting
 }
 
-// sighting is one renewal of a lease, and when it was first seen.
+// sighting is one renewal of a lease, and when it was first and last seen.
 type sighting struct {
 	owner, etag string
-	at          time.Time
-	renewed     bool // this owner was seen to renew it
+	at, last    time.Time
+	// lived is when this owner lived for certain: the last look that saw the renewal before
+	// this one. Zero where none was seen.
+	lived time.Time
 }
 
 // Patience is how long a renewal is watched before its holder is taken for gone.
@@ -43,6 +45,14 @@ func (h *Holding) Patience() time.Duration {
 func (w *Watch) Look(ctx context.Context, p *Place, name string) (Holding, Life, error) {
 	h, life, _, err := w.look(ctx, p, name)
 	return h, life, err
+}
+
+// Lived is an instant at or after which the holder of a lease renewed it, as far as this
+// Watch knows; zero where it saw no renewal.
+func (w *Watch) Lived(p *Place, name string) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen[p.ref(name).Key].lived
 }
 
 func (w *Watch) look(ctx context.Context, p *Place, name string) (h Holding, life Life, etag string, err error) {
@@ -60,16 +70,22 @@ func (w *Watch) look(ctx context.Context, p *Place, name string) (h Holding, lif
 	}
 	key := p.ref(name).Key
 	s, known := w.seen[key]
+	now := time.Now()
 	if !known || s.etag != etag {
-		s = sighting{owner: h.Owner, etag: etag, at: time.Now(), renewed: known && s.owner == h.Owner}
-		w.seen[key] = s
+		lived := time.Time{}
+		if known && s.owner == h.Owner {
+			lived = s.last
+		}
+		s = sighting{owner: h.Owner, etag: etag, at: now, lived: lived}
 	}
+	s.last = now
+	w.seen[key] = s
 	switch {
 	case h.Free:
 		return h, Nobody, etag, nil
-	case time.Since(s.at) >= h.Patience():
+	case now.Sub(s.at) >= h.Patience():
 		return h, Gone, etag, nil
-	case s.renewed:
+	case !s.lived.IsZero() && now.Sub(s.lived) < h.Patience():
 		return h, Alive, etag, nil
 	}
 	return h, Unknown, etag, nil

@@ -65,8 +65,11 @@ func (s *Standing) When() string {
 
 func (s *Standing) took() string { return roundETA(s.ElapsedSeconds).String() }
 
-// Rate is the last minute's in words.
+// Rate is the last minute's in words; empty where nothing moved and nothing is at work.
 func (s *Standing) Rate() string {
+	if s.ObjectsPerSecond == 0 && s.BytesPerSecond == 0 && s.State != StateRunning {
+		return ""
+	}
 	return humanize.CommafWithDigits(s.ObjectsPerSecond, 1) + " objects/s, " + iBytes(int64(s.BytesPerSecond)) + "/s"
 }
 
@@ -114,7 +117,11 @@ func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MS
 // writeText writes when and why, for a terminal.
 func (s *Standing) writeText(b *strings.Builder) {
 	if when := s.When(); when != "" {
-		fmt.Fprintf(b, "%s: %s; in the last minute %s\n", s.State, when, s.Rate())
+		fmt.Fprintf(b, "%s: %s", s.State, when)
+		if rate := s.Rate(); rate != "" {
+			fmt.Fprintf(b, "; in the last minute %s", rate)
+		}
+		b.WriteString("\n")
 	}
 	if why := s.Why(); why != "" {
 		fmt.Fprintf(b, "why it %s: %s\n", map[bool]string{true: "waits", false: "stopped"}[s.State == StateWaiting], why)
