@@ -360,6 +360,7 @@ func TestWhereTheStateCannotLive(t *testing.T) {
 		want string
 	}{
 		"in the source":  {append([]string{"run", "s3://b"}, append(target, "s3://b/jobs/x")...), "which the job itself works on"},
+		"all buckets":    {append([]string{"run", "--all-buckets"}, append(target, bucketPlace)...), "leave that bucket out"},
 		"no prefix":      {append([]string{"run", "s3://b"}, append(target, "s3://state")...), "s3://BUCKET/PREFIX"},
 		"standard input": {append([]string{"run", "--manifest", "-", "--manifest-format", "keys", "--bucket", "b"}, append(target, bucketPlace)...), "can be read once"},
 		"nothing there":  {[]string{"status", "--job", bucketPlace}, "there is no job"},

@@ -10,6 +10,7 @@ var flags = []string{
 	"Source.ManifestFormat", "--manifest-format",
 	"Source.Manifest", "--manifest",
 	"Source.Pair", "--pair",
+	"Source.Buckets", "--exclude-bucket",
 	"Source.Bucket", "--bucket",
 	"Target.SSE", "--sse",
 	"Target.KMSKeyID", "--sse-kms-key-id",

@@ -66,6 +66,10 @@ func (h *home) apart(spec *Spec) error {
 	if d := spec.Target; d.DestBucket != "" && spec.DestConnection == nil {
 		places = append(places, Place{d.DestBucket, d.DestPrefix})
 	}
+	if spec.Source.AllBuckets && len(meant([]string{mine.Bucket}, spec.Source.Buckets)) > 0 {
+		return unusablef("leave that bucket out of them, by Source.Buckets, or name a place of another account",
+			"the job's state would lie in %s, which is one of the buckets that the job itself works on", h.name)
+	}
 	for _, p := range places {
 		if p.overlaps(mine) {
 			return unusablef("name a place in another bucket, or below another prefix", "the job's state would lie in %s, which the job itself works on (%s)", h.name, p)
