@@ -101,9 +101,9 @@ type Config struct {
 	CredentialWait time.Duration
 	RequestTimeout time.Duration
 	Backoff        func(attempt int, retryAfter time.Duration) time.Duration
-	// Still waits until this process may send something, and fails where another has
-	// taken its work; nil where none can.
-	Still func(context.Context) error
+	// Still waits until this process may send something, or stop is closed, and fails
+	// where another has taken its work; nil where none can.
+	Still func(ctx context.Context, stop <-chan struct{}) error
 	// Renew fetches fresh credentials; nil where there is nothing to renew.
 	Renew func(context.Context) error
 

@@ -2,8 +2,10 @@ package job
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"path"
@@ -30,7 +32,9 @@ import (
 // What decides anything is believed of the log and of job.json alone.
 type home struct {
 	ctx    context.Context // of whoever opened it
-	name   string          // s3://BUCKET/PREFIX
+	life   context.Context // a little longer: what is recorded is brought to the bucket
+	end    context.CancelFunc
+	name   string // s3://BUCKET/PREFIX
 	store  *s3store.Store
 	place  *ledger.Place
 	folder string
@@ -43,8 +47,16 @@ type home struct {
 		proved  bool                          // the store honours conditions
 		held    map[string]*ledger.Lease      // by the name of the lease
 		records map[string]func([]byte) error // of prunes, by the name of the file
-		copied  map[string]uint64             // segments of which the folder holds a copy, by the part's path
+		copied  map[string]copied             // what the folder has of a log, by the part's path
+		sent    map[string][sha256.Size]byte  // what was last taken along of each small file
 	}
+}
+
+// copied is what the folder has of a log.
+type copied struct {
+	segments uint64
+	at       time.Time     // when it was fetched
+	took     time.Duration // to fetch it
 }
 
 // inBucket says whether a job directory is a place in a bucket.
@@ -61,6 +73,9 @@ const (
 const (
 	askPatience  = time.Minute
 	workPatience = 4 * time.Hour
+	// lastWords is how long a process that is told to stop at once may take to bring what
+	// is recorded to the bucket.
+	lastWords = 5 * time.Second
 )
 
 // openHome opens the place of a job in a bucket; there need not be a job.
@@ -72,7 +87,9 @@ func openHome(ctx context.Context, dir string, c Connection) (*home, error) {
 		return nil, unusablef(fix, "the job's place %q", dir)
 	}
 	h := &home{ctx: ctx, name: "s3://" + bucket + "/" + prefix}
-	h.mu.held, h.mu.copied, h.mu.records = map[string]*ledger.Lease{}, map[string]uint64{}, map[string]func([]byte) error{}
+	h.life, h.end = context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, h.end) })
+	h.mu.held, h.mu.copied, h.mu.records, h.mu.sent = map[string]*ledger.Lease{}, map[string]copied{}, map[string]func([]byte) error{}, map[string][sha256.Size]byte{}
 	if h.store, err = openState(ctx, c); err != nil {
 		return nil, err
 	}
@@ -111,6 +128,7 @@ func (h *home) Close() error {
 	for _, name := range held {
 		errs = append(errs, h.release(name))
 	}
+	h.end()
 	h.store.Close()
 	return errors.Join(append(errs, os.RemoveAll(h.folder), h.lock.Close())...)
 }
@@ -175,9 +193,7 @@ func (h *home) lease(ctx context.Context, name string, opt *Options) (*ledger.Le
 	if err := h.prove(ctx); err != nil {
 		return nil, err
 	}
-	patient := *h.place
-	patient.Patience = workPatience
-	l, err := ledger.Acquire(ctx, &patient, name, ledger.Terms{TTL: opt.Lease, Await: opt.Await, Watch: &h.watch,
+	l, err := ledger.Acquire(ctx, h.patient(opt.Log), name, ledger.Terms{TTL: opt.Lease, Await: opt.Await, Watch: &h.watch, Life: h.life,
 		Waiting: func(by ledger.Holding, wait time.Duration) {
 			opt.Log.Warn("another process may be at work; waiting until it is seen to be, or to be gone", "job", h.name, "lease", name,
 				"host", by.Host, "pid", by.PID, "at_most", wait.Round(time.Second))
@@ -200,9 +216,31 @@ func (h *home) release(name string) error {
 	if l == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), 30*time.Second)
+	ctx, cancel := context.WithTimeout(h.life, 30*time.Second)
 	defer cancel()
 	return l.Release(ctx)
+}
+
+// patient is the place for whoever works on the job: it waits for the store, and says so.
+func (h *home) patient(log *slog.Logger) *ledger.Place {
+	p := *h.place
+	p.Patience = workPatience
+	var mu sync.Mutex
+	var failures int
+	var since, told time.Time
+	p.Failed = func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		now := time.Now()
+		if now.Sub(since) > time.Minute {
+			failures, since = 0, now
+		}
+		if failures++; failures >= 3 && now.Sub(told) > time.Minute {
+			told = now
+			log.Warn("the place of the job's state does not answer as it should; nothing is sent before its lease can be renewed", "place", h.name, "error", err)
+		}
+	}
+	return &p
 }
 
 // workFolder makes a folder for this process alone, and takes those away that processes

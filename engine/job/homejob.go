@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/resealhq/reseal/checkpoint"
@@ -116,42 +115,6 @@ func (j *Job) log(p *ledger.Place, name string) *ledger.Log {
 // pointsLog is the log of the checkpoint.
 const pointsLog = "log"
 
-// told says whether a file of a job directory is taken along to the bucket as it is.
-func told(name string) bool {
-	switch name {
-	case runName, statusName, paceName, historyName, verifiedName, estimateName:
-		return true
-	}
-	return strings.HasPrefix(name, probeName)
-}
-
-// pullFiles makes the copies of the small files of a job or shard what the bucket has.
-func (h *home) pullFiles(ctx context.Context, j *Job) error {
-	entries, err := h.place.List(ctx, j.partPath())
-	for _, e := range entries {
-		if err == nil && told(e.Name) {
-			_, err = h.pull(ctx, j.inHome(e.Name))
-		}
-	}
-	return err
-}
-
-// fresh makes the copy of one small file what the bucket has, unless this process writes
-// it. What cannot be had is left as it was: such a file decides nothing.
-func (j *Job) fresh(name string) {
-	if h := j.home; h != nil && !h.holds(j) {
-		_, _ = h.pull(h.ctx, j.inHome(name))
-	}
-}
-
-// tell takes a small file along to the bucket. What cannot be written is no reason to
-// stop.
-func (j *Job) tell(name string) {
-	if h := j.home; h != nil {
-		_ = h.push(context.WithoutCancel(h.ctx), j.inHome(name))
-	}
-}
-
 // holds says whether this process has the lease of a job or shard.
 func (h *home) holds(j *Job) bool {
 	h.mu.Lock()
@@ -162,6 +125,7 @@ func (h *home) holds(j *Job) bool {
 // copyLog makes the checkpoint in the folder what the bucket has of it. With a lease no
 // other process can add to that from then on. found says whether there is anything.
 func (h *home) copyLog(ctx context.Context, j *Job, log *ledger.Log, lease *ledger.Lease) (found bool, err error) {
+	began := time.Now()
 	if err := os.RemoveAll(j.path(checkpointName)); err != nil {
 		return false, err
 	}
@@ -186,7 +150,7 @@ func (h *home) copyLog(ctx context.Context, j *Job, log *ledger.Log, lease *ledg
 	n, _ := log.Size()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.mu.copied[j.partPath()] = n
+	h.mu.copied[j.partPath()] = copied{n, time.Now(), time.Since(began)}
 	return found, nil
 }
 
@@ -200,19 +164,27 @@ func (h *home) fetch(j *Job) (running bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	h.mu.Lock()
+	have, had := h.mu.copied[j.partPath()]
+	h.mu.Unlock()
+	// A log that grows while it is watched is not fetched all the time.
+	if had && running && time.Since(have.at) < seldom*have.took {
+		return running, h.pullFiles(h.ctx, j)
+	}
 	log := j.log(h.place, pointsLog)
 	n, err := log.Len(h.ctx)
 	if err != nil {
 		return false, err
 	}
-	h.mu.Lock()
-	same := h.mu.copied[j.partPath()] == n
-	h.mu.Unlock()
-	if !same {
+	if !had || have.segments != n {
 		_, err = h.copyLog(h.ctx, j, log, nil)
 	}
 	return running, errors.Join(err, h.pullFiles(h.ctx, j))
 }
+
+// seldom is how many times as long as fetching a log took it is not fetched again while a
+// process is at work on it.
+const seldom = 20
 
 // atWork says, for people, whether a process seems to be at work: the holder of the lease
 // was seen to renew it, or renewed it lately by the clocks of the store and of this
@@ -266,48 +238,13 @@ func (s *session) takeHome(ctx context.Context, o *checkpoint.Options) error {
 	if err := h.pullFiles(ctx, j); err != nil {
 		return err
 	}
-	patient := *h.place
-	patient.Patience = workPatience
-	log := j.log(&patient, pointsLog)
+	log := j.log(h.patient(s.log), pointsLog)
 	if _, err := h.copyLog(ctx, j, log, lease); err != nil {
 		return err
 	}
 	o.Away, s.still = log, lease.Hold
-	s.closers = append(s.closers, s.tellHome(ctx))
+	s.closers = append(s.closers, s.tellHome())
 	return nil
-}
-
-// tellEvery is how often what a process tells of itself is taken along to the bucket,
-// and the pace that others ask for is looked at.
-const tellEvery = 5 * time.Second
-
-// tellHome takes along what is told of this process until the function that it returns
-// is called.
-func (s *session) tellHome(ctx context.Context) (end func() error) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan struct{})
-	j, h := s.job, s.job.home
-	go func() {
-		defer close(ended)
-		for {
-			j.tell(runName)
-			j.tell(statusName)
-			select {
-			case <-time.After(tellEvery):
-				_, _ = h.pull(ctx, j.inHome(paceName))
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return func() error {
-		cancel()
-		<-ended
-		for _, name := range []string{runName, statusName, historyName} {
-			j.tell(name)
-		}
-		return nil
-	}
 }
 
 // keepAway makes job.json in the bucket what it is in the copy, if it is still the one

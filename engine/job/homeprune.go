@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/resealhq/reseal/engine/ledger"
@@ -60,9 +61,7 @@ func (j *Job) holdForPrune(ctx context.Context, opt *PruneOptions) (end func() e
 
 // copyRecord makes the file of a record what its log has.
 func (j *Job) copyRecord(ctx context.Context, name string, lease *ledger.Lease) (_ *ledger.Log, err error) {
-	patient := *j.home.place
-	patient.Patience = workPatience
-	log := j.log(&patient, pruneLogs[name])
+	log := j.log(j.home.patient(slog.New(slog.DiscardHandler)), pruneLogs[name])
 	if err := os.Remove(j.path(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
@@ -110,5 +109,5 @@ func (j *Job) stillHeld(ctx context.Context) error {
 	if l == nil {
 		return ledger.ErrLost
 	}
-	return l.Hold(ctx)
+	return l.Hold(ctx, nil)
 }

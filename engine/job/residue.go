@@ -75,7 +75,7 @@ func (s *session) dropNote(path string) error {
 		return nil
 	}
 	if h := s.job.home; err == nil && h != nil {
-		err = h.push(context.WithoutCancel(h.ctx), h.relative(path))
+		err = h.push(h.life, h.relative(path))
 	}
 	return err
 }

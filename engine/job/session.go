@@ -39,7 +39,7 @@ type session struct {
 	closers  []func() error
 	// still waits until this process may send something, and fails where another has taken
 	// the job; nil where a lock says so.
-	still  func(context.Context) error
+	still  func(ctx context.Context, stop <-chan struct{}) error
 	doctor bool // there is no job, only questions
 	// examine is what a doctor was asked, probed what it saw where it was to probe.
 	examine  *ExamineOptions

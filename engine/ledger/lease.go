@@ -58,6 +58,7 @@ var ErrLost = errors.New("another process has taken the job over: this one did n
 type Lease struct {
 	place *Place
 	name  string
+	life  context.Context
 	stop  context.CancelFunc
 	ended chan struct{}
 	early chan struct{} // of capacity 1: renew now
@@ -97,6 +98,9 @@ type Terms struct {
 	Waiting func(Holding, time.Duration)
 	// Watch, where set, is what was seen of the lease before.
 	Watch *Watch
+	// Life, where set, ends all that goes on under the lease: renewals, and Log.Keep. It
+	// may last longer than the context of Acquire.
+	Life context.Context
 }
 
 // Acquire takes the lease of that name: at once where nobody holds it, otherwise when
@@ -138,7 +142,10 @@ func Acquire(ctx context.Context, p *Place, name string, t Terms) (*Lease, error
 			return nil, err
 		}
 		l.mu.now, l.mu.etag, l.mu.until = mine, etag, deadline{sent.Add(t.TTL)}
-		beating, stop := context.WithCancel(context.WithoutCancel(ctx))
+		if l.life = t.Life; l.life == nil {
+			l.life = context.WithoutCancel(ctx)
+		}
+		beating, stop := context.WithCancel(l.life)
 		l.stop = stop
 		go l.beat(beating)
 		return l, nil
@@ -269,10 +276,13 @@ func (l *Lease) renew(ctx context.Context) bool {
 	return l.mu.lost == nil
 }
 
+// ErrStopped is the answer of Hold where stop was closed.
+var ErrStopped = errors.New("stopped while the lease of the job could not be renewed")
+
 // Hold returns nil while this process can believe to hold the lease. Where that time has
 // passed, as after a sleep, it waits until the lease was renewed, or is known to be
-// lost.
-func (l *Lease) Hold(ctx context.Context) error {
+// lost; where stop is closed it waits no more.
+func (l *Lease) Hold(ctx context.Context, stop <-chan struct{}) error {
 	for {
 		l.mu.Lock()
 		lost, until, changed := l.mu.lost, l.mu.until, l.mu.changed
@@ -287,6 +297,8 @@ func (l *Lease) Hold(ctx context.Context) error {
 		case <-changed:
 		case <-l.ended:
 			return ErrLost // given back
+		case <-stop:
+			return ErrStopped
 		case <-ctx.Done():
 			return ctx.Err()
 		}

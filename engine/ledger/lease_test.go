@@ -32,7 +32,7 @@ func TestOneOfMany(t *testing.T) {
 			t.Fatalf("%d of 8 hold it", len(held))
 		}
 		time.Sleep(time.Hour)
-		must(t, held[0].Hold(t.Context()))
+		must(t, held[0].Hold(t.Context(), nil))
 		must(t, held[0].Release(t.Context()))
 		began := time.Now()
 		l, err := Acquire(t.Context(), b.place(), "lease", Terms{})
@@ -73,7 +73,7 @@ func TestAHolderThatSleeps(t *testing.T) {
 		l.mu.until = deadline{time.Now().Add(-time.Second)} // as after SIGSTOP
 		l.mu.Unlock()
 		began := time.Now()
-		must(t, l.Hold(t.Context())) // renewed within its beat
+		must(t, l.Hold(t.Context(), nil)) // renewed within its beat
 		if d := time.Since(began); d == 0 || d > DefaultTTL/3 {
 			t.Errorf("held after %s", d)
 		}
@@ -84,7 +84,7 @@ func TestAHolderThatSleeps(t *testing.T) {
 		l.mu.Lock()
 		l.mu.until = deadline{time.Now().Add(-time.Second)}
 		l.mu.Unlock()
-		if err := l.Hold(t.Context()); !errors.Is(err, ErrLost) {
+		if err := l.Hold(t.Context(), nil); !errors.Is(err, ErrLost) {
 			t.Errorf("held by two: %v", err)
 		}
 		must(t, l.Release(t.Context())) // leaves it alone
@@ -121,7 +121,7 @@ func TestNeverTwo(t *testing.T) {
 						l, err := Acquire(t.Context(), b.place(), "lease", Terms{TTL: 3 * time.Second, Await: true})
 						must(t, err)
 						for range draw(20) {
-							if l.Hold(t.Context()) != nil {
+							if l.Hold(t.Context(), nil) != nil {
 								break
 							}
 							if other, two := holder.Swap("now", p); two && other != p {
@@ -159,7 +159,7 @@ func TestAnotherTTL(t *testing.T) {
 		must(t, err)
 		must(t, l.Change(t.Context(), 3*time.Second))
 		time.Sleep(10 * time.Second)
-		must(t, l.Hold(t.Context()))
+		must(t, l.Hold(t.Context(), nil))
 		if n := l.Holding().Beat; n < 9 || n > 12 {
 			t.Errorf("renewed %d times in 10 s", n)
 		}

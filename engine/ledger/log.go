@@ -21,7 +21,6 @@ type Log struct {
 	// id says whose log it is: a segment of another one is refused.
 	id    string
 	lease *Lease // nil for reading
-	ctx   context.Context
 
 	next  uint64 // the number of the next segment
 	prev  string // digest of the last
@@ -218,10 +217,10 @@ func (l *Log) damaged(n uint64, what string) error {
 // begin creates the first segment of a new holder; false where another process has made
 // one of that number, which has to be read first.
 func (l *Log) begin(ctx context.Context, lease *Lease) (bool, error) {
-	if err := lease.Hold(ctx); err != nil {
+	if err := lease.Hold(ctx, nil); err != nil {
 		return false, err
 	}
-	l.lease, l.ctx = lease, context.WithoutCancel(ctx) // of Keep, which brings to its end what is recorded
+	l.lease = lease
 	// Whoever took the lease's object away has not turned the count of holders back.
 	epoch := max(lease.Holding().Epoch, l.epoch+1)
 	err := l.create(ctx, nil, epoch)
@@ -259,10 +258,10 @@ func (l *Log) Keep(segment []byte) error {
 	body := l.pack.EncodeAll(segment, nil)
 	// The lease may be waited for, as after a sleep: a store that another process reads
 	// by now gets nothing more.
-	if err := l.lease.Hold(l.ctx); err != nil {
+	if err := l.lease.Hold(l.lease.life, nil); err != nil {
 		return err
 	}
-	err := l.create(l.ctx, body, l.epoch)
+	err := l.create(l.lease.life, body, l.epoch)
 	if errors.Is(err, ErrExists) {
 		return ErrLost
 	}

@@ -27,6 +27,8 @@ type Place struct {
 	// Backoff is the wait before attempt n (from 1) of a request that failed for a
 	// moment.
 	Backoff func(attempt int, retryAfter time.Duration) time.Duration
+	// Failed, where set, is told of each failure that is waited for.
+	Failed func(error)
 	// Patience is how long a request is sent again while it fails for a moment. Default
 	// 10 minutes.
 	Patience time.Duration
@@ -188,6 +190,9 @@ func (p *Place) again(ctx context.Context, size int64, send func(context.Context
 			return err
 		case !timedOut && !momentary(err), time.Since(began) > patience:
 			return err
+		}
+		if p.Failed != nil {
+			p.Failed(err)
 		}
 		e, _ := errors.AsType[*object.Error](err)
 		wait := time.Duration(0)

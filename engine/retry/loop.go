@@ -57,9 +57,10 @@ type Loop struct {
 	// Backoff before attempt n (from 1) of a request, given what the store asked
 	// for.
 	Backoff func(attempt int, retryAfter time.Duration) time.Duration
-	// Still waits until this process may send something, and fails where it never may
-	// again, which ends the run; nil where it always may. It is asked before each attempt.
-	Still func(context.Context) error
+	// Still waits until this process may send something, or stop is closed, and fails
+	// where it never may again, which ends the run; nil where it always may. It is asked
+	// before each attempt.
+	Still func(ctx context.Context, stop <-chan struct{}) error
 	// Renew fetches fresh credentials; nil where there is nothing to renew.
 	Renew func(context.Context) error
 
@@ -124,14 +125,9 @@ func (l *Loop) attempt(ctx context.Context, call *object.Call, f func(context.Co
 		}
 		return &object.Error{Class: object.ClassCanceled, Op: call.Kind.String(), Message: "not sent: " + err.Error(), Err: err}
 	}
-	if l.Still != nil {
-		if err := l.Still(ctx); err != nil {
-			l.Pace.Leave(call, object.Result{Class: object.ClassCanceled})
-			if ctx.Err() == nil {
-				l.Stop(err)
-			}
-			return ErrStopping
-		}
+	if err := l.still(ctx, call); err != nil {
+		l.Pace.Leave(call, object.Result{Class: object.ClassCanceled})
+		return err
 	}
 	start := time.Now()
 	err := l.timed(ctx, call, f)
@@ -145,6 +141,25 @@ func (l *Loop) attempt(ctx context.Context, call *object.Call, f func(context.Co
 	l.Pace.Leave(call, res)
 	l.Observer.Requested(call, res)
 	return err
+}
+
+// still waits until this process may send the call.
+func (l *Loop) still(ctx context.Context, call *object.Call) error {
+	if l.Still == nil {
+		return nil
+	}
+	stop := l.Stopping
+	if call.Ends {
+		stop = nil
+	}
+	err := l.Still(ctx, stop)
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() == nil && !l.IsStopping() {
+		l.Stop(err)
+	}
+	return ErrStopping
 }
 
 // timed bounds one attempt. A copy gets a second more for every 4 MiB: stores
