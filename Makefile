@@ -4,7 +4,7 @@
 GO        ?= go
 BIN       := bin/reseal
 # What runs goroutines over shared state, and is worth the race detector's time.
-RACE      ?= ./bench/tools ./checkpoint/... ./planner/... ./engine ./engine/livepage ./engine/pace ./engine/report ./engine/s3store ./engine/s3test ./engine/wire
+RACE      ?= ./bench/tools ./checkpoint/... ./planner/... ./engine ./engine/folder ./engine/ledger ./engine/livepage ./engine/pace ./engine/report ./engine/s3store ./engine/s3test ./engine/wire
 SEEDS     ?= 500
 FUZZTIME  ?= 1m
 BENCH     ?=
