@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -348,33 +347,4 @@ func TestShardsInABucket(t *testing.T) {
 		t.Fatalf("both have ended, and the job has not: %s%s\n%s\n%s", end.stdout, end.stderr, said[1].String(), said[2].String())
 	}
 	st.checkOnce(t)
-}
-
-// TestWhereTheStateCannotLive: what is refused, and that nothing is left behind.
-func TestWhereTheStateCannotLive(t *testing.T) {
-	t.Parallel()
-	st := newBucketStage(t, 3)
-	target := []string{"--sse", "AES256", "--job"}
-	for name, c := range map[string]struct {
-		args []string
-		want string
-	}{
-		"in the source":  {append([]string{"run", "s3://b"}, append(target, "s3://b/jobs/x")...), "which the job itself works on"},
-		"all buckets":    {append([]string{"run", "--all-buckets"}, append(target, bucketPlace)...), "leave that bucket out"},
-		"no prefix":      {append([]string{"run", "s3://b"}, append(target, "s3://state")...), "s3://BUCKET/PREFIX"},
-		"standard input": {append([]string{"run", "--manifest", "-", "--manifest-format", "keys", "--bucket", "b"}, append(target, bucketPlace)...), "can be read once"},
-		"nothing there":  {[]string{"status", "--job", bucketPlace}, "there is no job"},
-		"a short lease":  {append([]string{"run", "s3://b", "--lease-duration", "1ms"}, append(target, bucketPlace)...), "--lease-duration"},
-	} {
-		if s := listen(t, st.elsewhere(t, c.args...)); s.code != 2 || !strings.Contains(s.stderr, c.want) {
-			t.Errorf("%s: exit code %d: %s", name, s.code, s.stderr)
-		}
-	}
-	left := filepath.Join(t.TempDir(), "reseal-job-*")
-	if found, _ := filepath.Glob(left); len(found) > 0 {
-		t.Errorf("left on the disk: %v", found)
-	}
-	if n := len(st.server.Snapshot("b").Objects); n != 3 {
-		t.Errorf("%d objects", n)
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/resealhq/reseal/engine/ledger"
 	"github.com/resealhq/reseal/engine/pace"
@@ -62,6 +63,15 @@ type copied struct {
 // inBucket says whether a job directory is a place in a bucket.
 func inBucket(dir string) bool { return strings.HasPrefix(dir, "s3://") }
 
+// mistyped refuses the name of a directory that was meant as a place in a bucket: the
+// job would look as if its state were there.
+func mistyped(dir string) error {
+	if inBucket(dir) || !strings.HasPrefix(strings.ToLower(dir), "s3:") {
+		return nil
+	}
+	return unusablef("write a place in a bucket as s3://BUCKET/PREFIX, and a directory of that name as ./"+dir, "the job's place %q", dir)
+}
+
 // The names of a lease.
 const (
 	wholeLease  = "lease"
@@ -83,7 +93,7 @@ func openHome(ctx context.Context, dir string, c Connection) (*home, error) {
 	const fix = "write it as s3://BUCKET/PREFIX"
 	bucket, prefix, err := s3store.ParseLocation(dir)
 	prefix = strings.Trim(prefix, "/")
-	if err != nil || strings.HasPrefix(dir, "s3://arn:") || prefix == "" || path.Clean(prefix) != prefix {
+	if err != nil || strings.HasPrefix(dir, "s3://arn:") || prefix == "" || path.Clean("/"+prefix) != "/"+prefix || strings.ContainsFunc(prefix, unicode.IsControl) {
 		return nil, unusablef(fix, "the job's place %q", dir)
 	}
 	h := &home{ctx: ctx, name: "s3://" + bucket + "/" + prefix}
@@ -110,7 +120,7 @@ func openState(ctx context.Context, c Connection) (*s3store.Store, error) {
 }
 
 func statePlace(store *s3store.Store, bucket, prefix string) *ledger.Place {
-	return &ledger.Place{Store: store, Bucket: bucket, Prefix: prefix, Patience: askPatience,
+	return &ledger.Place{Store: store, Bucket: bucket, Prefix: prefix, Patience: askPatience, Untried: true,
 		Backoff: func(n int, asked time.Duration) time.Duration { return pace.Backoff(n, asked, nil) }}
 }
 

@@ -22,6 +22,7 @@ import (
 // read makes the copy, and reads the job; nil where there is none yet.
 func (h *home) read(ctx context.Context) (*Job, error) {
 	found, err := h.pull(ctx, fileName)
+	h.place.Untried = h.place.Untried && err != nil
 	if err == nil && found {
 		_, err = h.pull(ctx, divisionName)
 	}

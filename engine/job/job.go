@@ -145,6 +145,9 @@ func CreateContext(ctx context.Context, dir string, spec Spec, policy Policy) (*
 }
 
 func readOrClaimIn(ctx context.Context, dir string, spec *Spec) (j *Job, claimed bool, err error) {
+	if err := mistyped(dir); err != nil {
+		return nil, false, err
+	}
 	if !inBucket(dir) {
 		return readOrClaim(dir)
 	}
@@ -194,6 +197,9 @@ func Open(dir string) (*Job, error) {
 	}
 	if inBucket(dir) {
 		return OpenContext(context.Background(), dir, Connection{})
+	}
+	if err := mistyped(dir); err != nil {
+		return nil, err
 	}
 	if _, err := os.Stat(dir); err != nil {
 		return nil, &UnusableError{What: "the job directory", Err: noJob{err}, Fix: "name the directory of a job that was begun"}

@@ -1,12 +1,15 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/resealhq/reseal/engine/object"
 )
 
 func TestOneOfMany(t *testing.T) {
@@ -196,4 +199,25 @@ func TestProve(t *testing.T) {
 	if got := string(b.objects["jobs/a/"+conditionsName].data); got != conditionsText {
 		t.Errorf("it holds %q", got)
 	}
+}
+
+// TestRefusedCredentials: what was never answered is no moment's trouble.
+func TestRefusedCredentials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &Place{Store: refusing{newBucket()}, Bucket: "state", Untried: true, Backoff: newBucket().place().Backoff}
+		began := time.Now()
+		if _, _, err := p.Read(t.Context(), "job.json"); object.ClassOf(err) != object.ClassCredentials || time.Since(began) > time.Second {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+		p.Untried = false // they have run out, and may be renewed
+		if _, _, err := p.Read(t.Context(), "job.json"); err == nil || time.Since(began) < time.Minute {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+	})
+}
+
+type refusing struct{ *bucket }
+
+func (refusing) Get(_ context.Context, r *object.GetRequest) (object.GetReply, error) {
+	return object.GetReply{}, &object.Error{Class: object.ClassCredentials, Op: "GetObject", Ref: r.Ref, HTTPStatus: 403}
 }

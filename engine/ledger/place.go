@@ -32,6 +32,9 @@ type Place struct {
 	// Patience is how long a request is sent again while it fails for a moment. Default
 	// 10 minutes.
 	Patience time.Duration
+	// Untried: no request was answered yet, so that credentials which are refused are an
+	// answer. Later on they have run out, and may be renewed.
+	Untried bool
 }
 
 // Answers of a Place.
@@ -188,7 +191,7 @@ func (p *Place) again(ctx context.Context, size int64, send func(context.Context
 		switch {
 		case err == nil, ctx.Err() != nil:
 			return err
-		case !timedOut && !momentary(err), time.Since(began) > patience:
+		case !timedOut && !momentary(err), time.Since(began) > patience, p.Untried && object.ClassOf(err) == object.ClassCredentials:
 			return err
 		}
 		if p.Failed != nil {

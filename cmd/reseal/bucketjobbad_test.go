@@ -1,0 +1,96 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestASignalWhileTheStateDoesNotAnswer: the second ends a process whose state cannot be
+// kept, and the next one asks what became of the rest.
+func TestASignalWhileTheStateDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	st := newBucketStage(t, 300)
+	st.server.SetLatency(map[string]time.Duration{"CopyObject": 500 * time.Millisecond})
+	first := st.elsewhere(t, st.order()...)
+	var said bytes.Buffer
+	first.Stderr = &said
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	st.until(t, func(s *bucketStatus) bool { return s.Done > 10 })
+	if err := st.server.SetRules(`(If (Key "jobs/*") (Failed))`); err != nil {
+		t.Fatal(err)
+	}
+	for _, wait := range []time.Duration{1500 * time.Millisecond, 0} {
+		if err := first.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(wait)
+	}
+	stuck := time.AfterFunc(30*time.Second, func() { _ = first.Process.Kill() })
+	_ = first.Wait()
+	if code := first.ProcessState.ExitCode(); !stuck.Stop() || code != 130 || !strings.Contains(said.String(), "could not be kept away from this machine") {
+		t.Errorf("exit code %d: %s", code, said.String())
+	}
+	st.server.SetLatency(nil)
+	if err := st.server.SetRules(""); err != nil {
+		t.Fatal(err)
+	}
+	if s := listen(t, st.elsewhere(t, st.order()...)); s.code != 0 {
+		t.Fatalf("the next run: exit code %d: %s", s.code, s.stderr)
+	}
+	st.checkOnce(t)
+}
+
+// TestRefusedCredentialsOfTheState: whoever asks with wrong ones learns it at once.
+func TestRefusedCredentialsOfTheState(t *testing.T) {
+	t.Parallel()
+	st := newBucketStage(t, 3)
+	for _, verb := range []string{"status", "run", "report"} {
+		cmd := st.elsewhere(t, verb, "--job", bucketPlace)
+		cmd.Env = append(cmd.Env, "AWS_SECRET_ACCESS_KEY=another")
+		began := time.Now()
+		if s := listen(t, cmd); s.code != 1 || !strings.Contains(s.stderr, "AWS_SECRET_ACCESS_KEY") || time.Since(began) > 20*time.Second {
+			t.Errorf("%s: exit code %d after %s: %s", verb, s.code, time.Since(began), s.stderr)
+		}
+	}
+}
+
+// TestWhereTheStateCannotLive: what is refused, and that nothing is left behind.
+func TestWhereTheStateCannotLive(t *testing.T) {
+	t.Parallel()
+	st := newBucketStage(t, 3)
+	target := []string{"--sse", "AES256", "--job"}
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"in the source":  {append([]string{"run", "s3://b"}, append(target, "s3://b/jobs/x")...), "which the job itself works on"},
+		"all buckets":    {append([]string{"run", "--all-buckets"}, append(target, bucketPlace)...), "leave that bucket out"},
+		"above":          {append([]string{"run", "s3://b"}, append(target, "s3://state/../x")...), "s3://BUCKET/PREFIX"},
+		"a line's end":   {append([]string{"run", "s3://b"}, append(target, "s3://state/x\ny")...), "s3://BUCKET/PREFIX"},
+		"one slash":      {append([]string{"run", "s3://b"}, append(target, "s3:/state/x")...), "s3://BUCKET/PREFIX"},
+		"capitals":       {[]string{"status", "--job", "S3://state/x"}, "s3://BUCKET/PREFIX"},
+		"no prefix":      {append([]string{"run", "s3://b"}, append(target, "s3://state")...), "s3://BUCKET/PREFIX"},
+		"standard input": {append([]string{"run", "--manifest", "-", "--manifest-format", "keys", "--bucket", "b"}, append(target, bucketPlace)...), "can be read once"},
+		"nothing there":  {[]string{"status", "--job", bucketPlace}, "there is no job"},
+		"a short lease":  {append([]string{"run", "s3://b", "--lease-duration", "1ms"}, append(target, bucketPlace)...), "--lease-duration"},
+	} {
+		if s := listen(t, st.elsewhere(t, c.args...)); s.code != 2 || !strings.Contains(s.stderr, c.want) {
+			t.Errorf("%s: exit code %d: %s", name, s.code, s.stderr)
+		}
+	}
+	left := filepath.Join(t.TempDir(), "reseal-job-*")
+	if found, _ := filepath.Glob(left); len(found) > 0 {
+		t.Errorf("left on the disk: %v", found)
+	}
+	if n := len(st.server.Snapshot("b").Objects); n != 3 {
+		t.Errorf("%d objects", n)
+	}
+}
