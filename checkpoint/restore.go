@@ -77,10 +77,10 @@ func (s *Store) replay(segments iter.Seq2[[]byte, error]) error {
 	b := s.db.NewBatch()
 	n := 0
 	for segment, err := range segments {
-		if err == nil {
-			err = eachChange(segment, b.Set, b.Delete, b.DeleteRange)
-		}
 		if err != nil {
+			return err // which names it
+		}
+		if err := eachChange(segment, b.Set, b.Delete, b.DeleteRange); err != nil {
 			return fmt.Errorf("segment %d of the job's state: %w", n, err)
 		}
 		if n++; b.Len() < restoreBatch {

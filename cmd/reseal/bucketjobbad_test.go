@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/resealhq/reseal/engine/s3test"
 )
 
 // TestASignalWhileTheStateDoesNotAnswer: the second ends a process whose state cannot be
@@ -93,4 +95,36 @@ func TestWhereTheStateCannotLive(t *testing.T) {
 	if n := len(st.server.Snapshot("b").Objects); n != 3 {
 		t.Errorf("%d objects", n)
 	}
+}
+
+// TestADamagedState: what stands in the bucket and cannot be what reseal wrote is refused,
+// by its name in the bucket, with what to do.
+func TestADamagedState(t *testing.T) {
+	t.Parallel()
+	st := newBucketStage(t, 30)
+	if s := listen(t, st.elsewhere(t, st.order()...)); s.code != 0 {
+		t.Fatalf("run: exit code %d: %s", s.code, s.stderr)
+	}
+	copies := st.server.Count("CopyObject")
+	for name, fix := range map[string]string{
+		"lease": "delete the object", "log/000000000002": "restore it", "job.json": "restore it",
+		"log/zzz": "take it away",
+	} {
+		key := "jobs/one/" + name
+		was, there := st.server.Get("state", key, "")
+		st.server.Put("state", s3test.Object{Key: key, Body: s3test.Bytes("nonsense")})
+		for _, verb := range []string{"status", "run", "report"} {
+			s := listen(t, st.elsewhere(t, verb, "--job", bucketPlace))
+			if s.code != 2 || !strings.Contains(s.stderr, "s3://state/"+key) || !strings.Contains(s.stderr, fix) || strings.Count(s.stderr, "\n") != 1 {
+				t.Errorf("%s of a damaged %s: exit code %d: %s", verb, name, s.code, s.stderr)
+			}
+		}
+		if st.server.Remove("state", key, ""); there {
+			st.server.Put("state", was)
+		}
+	}
+	if n := st.server.Count("CopyObject"); n != copies {
+		t.Errorf("%d copies were sent", n-copies)
+	}
+	st.checkOnce(t)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/resealhq/reseal/checkpoint"
+	"github.com/resealhq/reseal/engine/ledger"
 )
 
 // UnusableError is a specification, a manifest, a store or a job directory that
@@ -107,7 +108,11 @@ func jobUnusable(err error) error {
 		format   *checkpoint.FormatError
 		disk     *checkpoint.DiskError
 		unfit    *checkpoint.DirError
+		damaged  *ledger.DamagedError
 	)
+	if errors.As(err, &damaged) {
+		return &UnusableError{What: err.Error(), Fix: damaged.Fix, told: damaged}
+	}
 	if errors.As(err, &unfit) {
 		what := "the job directory " + unfit.Dir + " cannot be used: " + unfit.What
 		return &UnusableError{What: what, Fix: unfit.Fix, Err: unfit.Err}

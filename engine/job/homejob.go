@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/resealhq/reseal/checkpoint"
@@ -30,6 +31,10 @@ func (h *home) read(ctx context.Context) (*Job, error) {
 		return nil, err
 	}
 	j, err := read(h.folder)
+	var no *UnusableError
+	if errors.As(err, &no) { // the copy goes with this process
+		no.What = strings.ReplaceAll(no.What, h.folder, h.name)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +151,7 @@ func (h *home) copyLog(ctx context.Context, j *Job, log *ledger.Log, lease *ledg
 		err = os.RemoveAll(j.path(checkpointName))
 	}
 	if err != nil {
-		return false, fmt.Errorf("the job's state in %s: %w", j.Dir, err)
+		return false, jobUnusable(fmt.Errorf("the job's state in %s: %w", j.Dir, err))
 	}
 	n, _ := log.Size()
 	h.mu.Lock()

@@ -81,7 +81,7 @@ func (j *Job) copyRecord(ctx context.Context, name string, lease *ledger.Lease) 
 		err = errors.Join(err, f.Close())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the record of what was pruned, in %s: %w", j.Dir, err)
+		return nil, jobUnusable(fmt.Errorf("the record of what was pruned, in %s: %w", j.Dir, err))
 	}
 	return log, nil
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync"
 	"time"
@@ -158,8 +159,8 @@ func readHolding(ctx context.Context, p *Place, name string) (h Holding, etag st
 		return h, "", err
 	}
 	h.Renewed = at
-	if err := json.Unmarshal(data, &h); err != nil || h.Epoch == 0 {
-		return h, "", fmt.Errorf("%s is no lease of reseal: %w", p.ref(name), errors.Join(err, errors.New("it has no epoch")))
+	if err := json.Unmarshal(data, &h); err != nil || h.Epoch == 0 || h.Epoch >= math.MaxInt64 {
+		return h, "", &DamagedError{p.ref(name).String(), "this is no lease of reseal", "see to it that no process works on the job, and delete the object; the next process makes it anew"}
 	}
 	h.TTL = seconds(min(max(h.TTL.duration(), MinTTL), MaxTTL).Seconds())
 	return h, etag, nil

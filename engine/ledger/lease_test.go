@@ -179,9 +179,12 @@ func TestAnotherTTL(t *testing.T) {
 
 func TestForeignLease(t *testing.T) {
 	b := newBucket()
-	b.objects["jobs/a/lease"] = stored{data: []byte("{}")}
-	if _, err := Acquire(t.Context(), b.place(), "lease", Terms{}); err == nil {
-		t.Error("it was taken for a lease")
+	for _, text := range []string{"", "{}", "[]", "nonsense", `{"epoch":-1}`, `{"epoch":18446744073709551615,"free":true}`} {
+		b.objects["jobs/a/lease"] = stored{data: []byte(text)}
+		_, err := Acquire(t.Context(), b.place(), "lease", Terms{})
+		if d, ok := errors.AsType[*DamagedError](err); !ok || d.Fix == "" {
+			t.Errorf("%q was taken for a lease, or nobody is told what to do: %v", text, err)
+		}
 	}
 }
 

@@ -54,8 +54,11 @@ const (
 // segmentName puts the segments into the order of their numbers.
 func segmentName(n uint64) string { return fmt.Sprintf("%0*d", segmentDigits, n) }
 
-// DamagedError is a log that cannot be what reseal wrote.
-type DamagedError struct{ Object, What string }
+// DamagedError is a log or a lease that cannot be what reseal wrote, and what to do.
+type DamagedError struct{ Object, What, Fix string }
+
+// restoreLog is what to do about a log.
+const restoreLog = "restore it from the versions of its bucket or a copy, or begin a new job at another place, which finds what this one has done"
 
 func (e *DamagedError) Error() string { return e.Object + ": " + e.What }
 
@@ -122,10 +125,10 @@ func (l *Log) last(ctx context.Context) (uint64, error) {
 	for i, e := range entries {
 		n, err := strconv.ParseUint(e.Name, 10, 64)
 		if err != nil || segmentName(n) != e.Name {
-			return 0, &DamagedError{l.place.String() + e.Name, "this is no segment; take it away if it is yours"}
+			return 0, &DamagedError{l.place.String() + e.Name, "this is no segment of the job's state", "take it away if it is yours"}
 		}
 		if n != uint64(i)+1 {
-			return 0, &DamagedError{l.place.String(), fmt.Sprintf("segment %d is missing", i+1)}
+			return 0, &DamagedError{l.place.String(), fmt.Sprintf("segment %d is missing", i+1), restoreLog}
 		}
 		l.size += e.Size
 	}
@@ -211,7 +214,7 @@ func (l *Log) parse(object []byte, n uint64) (h head, body []byte, err error) {
 }
 
 func (l *Log) damaged(n uint64, what string) error {
-	return &DamagedError{l.place.ref(segmentName(n)).String(), what}
+	return &DamagedError{l.place.ref(segmentName(n)).String(), what, restoreLog}
 }
 
 // begin creates the first segment of a new holder; false where another process has made
