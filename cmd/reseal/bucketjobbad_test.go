@@ -128,3 +128,29 @@ func TestADamagedState(t *testing.T) {
 	}
 	st.checkOnce(t)
 }
+
+// TestAShardByItsPlace: what is said to be next, after one shard, is about a place in the
+// bucket that every verb takes, and that no other job can have.
+func TestAShardByItsPlace(t *testing.T) {
+	t.Parallel()
+	st := newBucketStage(t, 60)
+	order := st.order()
+	if s := listen(t, st.elsewhere(t, append([]string{"plan"}, append(order[1:8:8], "--shards", "3")...)...)); s.code != 0 {
+		t.Fatalf("plan: exit code %d: %s", s.code, s.stderr)
+	}
+	shard := bucketPlace + "/shards/0001"
+	if s := listen(t, st.elsewhere(t, "run", "--job", bucketPlace, "--shard", "1")); s.code != 0 || !strings.Contains(s.stdout, "--job "+shard) {
+		t.Fatalf("run: exit code %d: %s%s", s.code, s.stdout, s.stderr)
+	}
+	for _, args := range [][]string{{"status"}, {"report"}, {"verify", "--no-dependents"}, {"run"}} {
+		if s := listen(t, st.elsewhere(t, append(args, "--job", shard)...)); s.code != 0 {
+			t.Errorf("%s: exit code %d: %s", args[0], s.code, s.stderr)
+		}
+	}
+	if s := listen(t, st.elsewhere(t, "status", "--job", bucketPlace+"/shards/0009")); s.code != 2 || !strings.Contains(s.stderr, "3 shards") {
+		t.Errorf("one that there is not: exit code %d: %s", s.code, s.stderr)
+	}
+	if s := listen(t, st.elsewhere(t, "run", "s3://b", "--sse", "AES256", "--job", bucketPlace+"/shards/0002")); s.code != 2 {
+		t.Errorf("another job in the place of a shard: exit code %d: %s", s.code, s.stderr)
+	}
+}

@@ -3,7 +3,9 @@ package job
 import (
 	"context"
 	"errors"
+	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/resealhq/reseal/engine/ledger"
@@ -52,4 +54,29 @@ func Below(ctx context.Context, place string, c Connection) (places []string, er
 		}
 	}
 	return places, nil
+}
+
+// openShard opens the shard of a divided job that a place in a bucket is by its name, as
+// reseal shows it; nil where it is none.
+func openShard(ctx context.Context, dir string, c Connection) (*Job, error) {
+	above, last := path.Split(strings.TrimRight(dir, "/"))
+	whole, ok := strings.CutSuffix(above, "/"+shardsName+"/")
+	index, err := strconv.Atoi(last)
+	if !ok || err != nil || strings.Count(whole, "/") < 3 {
+		return nil, nil
+	}
+	j, err := OpenContext(ctx, whole, c)
+	switch {
+	case errors.Is(err, ErrNone):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case j.Division == nil:
+		return nil, j.Close()
+	}
+	s, err := j.Shard(index)
+	if err != nil {
+		return nil, errors.Join(err, j.Close())
+	}
+	return s, nil
 }

@@ -151,6 +151,9 @@ func readOrClaimIn(ctx context.Context, dir string, spec *Spec) (j *Job, claimed
 	if !inBucket(dir) {
 		return readOrClaim(dir)
 	}
+	if j, err = openShard(ctx, dir, spec.Connection); j != nil || err != nil {
+		return j, false, err
+	}
 	h, err := openHome(ctx, dir, spec.Connection)
 	if err != nil {
 		return nil, false, err
@@ -217,6 +220,9 @@ func Open(dir string) (*Job, error) {
 func OpenContext(ctx context.Context, dir string, c Connection) (*Job, error) {
 	if !inBucket(dir) {
 		return Open(dir)
+	}
+	if s, err := openShard(ctx, dir, c); s != nil || err != nil {
+		return s, err
 	}
 	h, err := openHome(ctx, dir, c)
 	if err != nil {
