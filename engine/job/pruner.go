@@ -12,6 +12,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/ledger"
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/pace"
 	"github.com/resealhq/reseal/engine/s3store"
 )
 
@@ -88,7 +89,7 @@ const (
 	pruneBatch = 256
 	// maxRefused is how many deletions in a row may be refused before any is done.
 	maxRefused = 32
-	pruneTries = 4
+	pruneTries = 8 // of one deletion, each asked about, and with a growing pause between
 )
 
 // candidateOf is nil for an object that no copy of the job left a version of.
@@ -236,7 +237,7 @@ func (p *pruner) first(ctx context.Context, c *candidate) error {
 // remove looks a second time, and deletes.
 func (p *pruner) remove(ctx context.Context, c *candidate) error {
 	sent := false
-	for range pruneTries {
+	for try := 1; try <= pruneTries; try++ {
 		if ok, err := p.rule.stands(ctx, c); !ok {
 			return err
 		}
@@ -276,6 +277,11 @@ func (p *pruner) remove(ctx context.Context, c *candidate) error {
 			return p.notDeleted(ctx, c, err)
 		}
 		sent = true
+		select {
+		case <-time.After(pace.Backoff(try, 0, nil)):
+		case <-ctx.Done():
+			return p.notDeleted(ctx, c, err)
+		}
 	}
 	c.state, c.reason, c.message = PruneFailed, "transient", "no answer came to any of its deletions; run prune again"
 	return nil
