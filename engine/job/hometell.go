@@ -73,11 +73,12 @@ func (s *session) tellHome() (end func() error) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for {
+		// The first time there is little to tell yet, and somebody may want to pause it.
+		for wait := time.Second; ; wait = tellEvery {
 			j.tell(runName)
 			j.tell(statusName)
 			select {
-			case <-time.After(tellEvery):
+			case <-time.After(wait):
 				_, _ = h.pull(ctx, j.inHome(paceName))
 			case <-ctx.Done():
 				return

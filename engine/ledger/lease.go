@@ -52,6 +52,16 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("%s is held by process %d on %s, which renews it", e.Name, e.PID, e.Host)
 }
 
+// deletedError is a lease whose object is gone.
+type deletedError struct{ object string }
+
+func (e *deletedError) Error() string {
+	return e.object + " was deleted, by which this process held the job, so that it sends nothing more; see to it that no lifecycle rule and nobody deletes what lies at the job's place, and run it again"
+}
+
+// Is makes it a lease that was lost.
+func (e *deletedError) Is(target error) bool { return target == ErrLost }
+
 // ErrLost: another process has taken the lease.
 var ErrLost = errors.New("another process has taken the job over: this one did not renew its lease in time, and sends nothing more")
 
@@ -267,6 +277,8 @@ func (l *Lease) renew(ctx context.Context) bool {
 	switch {
 	case err == nil:
 		l.mu.now, l.mu.etag, l.mu.until = next, etag, deadline{sent.Add(next.TTL.duration())}
+	case errors.Is(err, ErrNone):
+		l.mu.lost = &deletedError{l.place.ref(l.name).String()}
 	case errors.Is(err, ErrChanged), errors.Is(err, ErrExists):
 		l.mu.lost = ErrLost
 	default:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -223,4 +224,20 @@ type refusing struct{ *bucket }
 
 func (refusing) Get(_ context.Context, r *object.GetRequest) (object.GetReply, error) {
 	return object.GetReply{}, &object.Error{Class: object.ClassCredentials, Op: "GetObject", Ref: r.Ref, HTTPStatus: 403}
+}
+
+// TestADeletedLease: a lease that a lifecycle rule took away ends its holder, who is not
+// told that another process is at work.
+func TestADeletedLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket()
+		l, err := Acquire(t.Context(), b.place(), "lease", Terms{})
+		must(t, err)
+		b.set("jobs/a/lease", nil)
+		time.Sleep(DefaultTTL)
+		if err := l.Hold(t.Context(), nil); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "s3://state/jobs/a/lease was deleted") {
+			t.Errorf("%v", err)
+		}
+		must(t, l.Release(t.Context()))
+	})
 }

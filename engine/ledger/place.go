@@ -102,7 +102,8 @@ func (p *Place) Create(ctx context.Context, name string, data []byte) (etag stri
 }
 
 // Replace writes an object in place of the one with the ETag. Its error is ErrChanged
-// where another is there, but for one with these very bytes, as with Create.
+// where another is there, but for one with these very bytes, as with Create, and ErrNone
+// as well where there is none any more.
 func (p *Place) Replace(ctx context.Context, name string, data []byte, was string) (etag string, err error) {
 	return p.conditional(ctx, name, data, was, ErrChanged)
 }
@@ -123,7 +124,9 @@ func (p *Place) conditional(ctx context.Context, name string, data []byte, was s
 		case rerr == nil && bytes.Equal(there, data):
 			etag = now
 			return nil
-		case rerr == nil, errors.Is(rerr, ErrNone):
+		case errors.Is(rerr, ErrNone):
+			return fmt.Errorf("%w, and %w", rerr, other)
+		case rerr == nil:
 			return fmt.Errorf("%s: %w", p.ref(name), other)
 		}
 		return rerr
