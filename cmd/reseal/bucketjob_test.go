@@ -87,7 +87,7 @@ func TestAJobInABucket(t *testing.T) {
 	if s := listen(t, st.elsewhere(t, "run", "--job", bucketPlace)); s.code != 2 || !strings.Contains(s.stderr, "in use by process") {
 		t.Errorf("a second process: exit code %d: %s", s.code, s.stderr)
 	}
-	if s := listen(t, st.elsewhere(t, "set", "--job", bucketPlace, "--max-requests-per-second", "900")); s.code != 0 {
+	if s := listen(t, st.elsewhere(t, "set", "--job", bucketPlace, "--max-requests-per-second", "900")); s.code != 0 || !strings.Contains(s.stdout, "has taken it up") {
 		t.Errorf("set: exit code %d: %s", s.code, s.stderr)
 	}
 	st.server.SetLatency(nil)

@@ -84,15 +84,21 @@ func (f *setFlags) change(given func(string) bool) (c job.Change, err error) {
 	return c, nil
 }
 
-// takeUpWithin is how long `set` waits for the run to take a setting up.
-const takeUpWithin = 5 * time.Second
+// takeUpWithin is how long `set` waits for the run to take a setting up, which of a job in a
+// bucket it looks for every five seconds, and tells of in the next five.
+func takeUpWithin(j *job.Job) time.Duration {
+	if j.InBucket() {
+		return 15 * time.Second
+	}
+	return 5 * time.Second
+}
 
 func (a *app) set(ctx context.Context, j *job.Job, c job.Change, asJSON bool) error {
 	s, err := j.Set(c)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, takeUpWithin)
+	ctx, cancel := context.WithTimeout(ctx, takeUpWithin(j))
 	defer cancel()
 	taken := j.TakenUp(ctx, s)
 	if asJSON {
@@ -110,7 +116,7 @@ func setAnswer(s *job.Setting, taken bool) string {
 	if taken {
 		return paceInWords(s) + ": the run has taken it up"
 	}
-	return paceInWords(s) + ": the run has not taken it up yet, which it does about once a second when it works"
+	return paceInWords(s) + ": the run has not taken it up yet, which it does within seconds when it works"
 }
 
 // paceInWords is what a setting asks for.

@@ -164,7 +164,7 @@ func (p *painter) set(ctx context.Context, ask livepage.Ask) (string, error) {
 	if err != nil {
 		return "", errors.New(inFlags(err.Error()))
 	}
-	ctx, cancel := context.WithTimeout(ctx, takeUpWithin)
+	ctx, cancel := context.WithTimeout(ctx, takeUpWithin(j))
 	defer cancel()
 	return setAnswer(s, j.TakenUp(ctx, s)), nil
 }
