@@ -160,14 +160,18 @@ func (h *home) pull(ctx context.Context, name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := os.MkdirAll(filepath.Dir(h.path(name)), 0o700); err != nil {
-		return false, err
-	}
-	return true, replaceFile(h.path(name), data)
+	return true, h.copy(name, data)
 }
 
-// push copies a file to the bucket; one that is not there becomes an empty object, if
-// there was one.
+// copy makes the copy of an object what was read of it.
+func (h *home) copy(name string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(h.path(name)), 0o700); err != nil {
+		return err
+	}
+	return replaceFile(h.path(name), data)
+}
+
+// push copies a file to the bucket; one that is not there becomes an empty object.
 func (h *home) push(ctx context.Context, name string) error {
 	data, err := os.ReadFile(h.path(name))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {

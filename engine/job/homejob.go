@@ -206,7 +206,7 @@ func (h *home) atWork(j *Job) (bool, error) {
 	return life == ledger.Alive, nil
 }
 
-// locked says who holds the lease of a job or shard, unless he is known to be gone.
+// lockedBy says who holds the lease of a job or shard, unless he is known to be gone.
 func (h *home) lockedBy(j *Job) (pid int, locked bool, err error) {
 	if h.holds(j) {
 		return os.Getpid(), true, nil
@@ -253,15 +253,16 @@ func (s *session) takeHome(ctx context.Context, o *checkpoint.Options) error {
 	return nil
 }
 
-// keepAway makes job.json in the bucket what it is in the copy, if it is still the one
-// that the copy was made of; false where another process has changed it.
+// keepAway changes a file in the bucket and its copy. What another process makes of it at
+// the same time is changed too: change is called again, on a copy of that. It answers with
+// nothing where nothing is to be changed.
 func (h *home) keepAway(ctx context.Context, name string, change func() (data []byte, err error)) error {
 	for {
-		_, etag, err := h.place.Read(ctx, name)
-		if err != nil {
-			return err
+		is, etag, err := h.place.Read(ctx, name)
+		if err == nil {
+			err = h.copy(name, is)
 		}
-		if _, err := h.pull(ctx, name); err != nil {
+		if err != nil {
 			return err
 		}
 		data, err := change()
