@@ -1,13 +1,10 @@
 package job
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -36,38 +33,30 @@ type pruneRecord struct {
 // openPruneRecord reads the record, and holds it where it is to be written.
 func openPruneRecord(j *Job, planned uint64, write bool) (_ *pruneRecord, err error) {
 	r := &pruneRecord{gone: make([]uint64, (planned+63)/64), at: map[uint64]int64{}, intended: map[uint64]string{}}
-	path, head := j.path(pruneName), "reseal prune 1 "+hex.EncodeToString(j.digest[:])+"\n"
-	flags := os.O_RDONLY
-	if write {
-		flags = os.O_RDWR | os.O_CREATE
-	}
-	f, err := os.OpenFile(path, flags|plainly, 0o600)
-	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
-	}
-	if err != nil {
-		return nil, unusableBecause(err, "the record of what was pruned, "+path, "see to it that the job directory can be read and written")
+	head := "reseal prune 1 " + hex.EncodeToString(j.digest[:]) + "\n"
+	f, err := j.openRecord(pruneName, prunedRecord, "move it away: versions that were deleted are told as gone then", write)
+	if f == nil || err != nil {
+		return r, err
 	}
 	defer func() {
 		if err != nil || !write {
 			_ = f.Close()
 		}
 	}()
-	if err := holdRecord(f, path, write); err != nil {
-		return nil, err
+	if write {
+		if err := lockRecord(f); err != nil {
+			return nil, err
+		}
 	}
-	whole, err := r.read(f, head, planned)
+	whole, err := readRecord(f, head, func(line string) error { return r.line(strings.TrimSuffix(line, "\n"), planned) })
 	if err != nil {
-		return nil, unusableBecause(err, "the record of what was pruned, "+path, "restore it, or move it away: versions that were deleted are told as gone then")
+		return nil, unusableBecause(err, prunedRecord+", "+f.Name(), "restore it, or move it away: versions that were deleted are told as gone then")
 	}
 	if !write {
 		return r, nil
 	}
 	r.file, r.away = f, j.recordAway(pruneName)
-	if err := f.Truncate(whole); err != nil { // a line that was cut by a crash
-		return nil, unusableBecause(err, "the record of what was pruned, "+path, "see to it that the job directory can be written")
-	}
-	if _, err := f.Seek(whole, io.SeekStart); err != nil {
+	if err := cutRecord(f, prunedRecord, whole); err != nil {
 		return nil, err
 	}
 	if whole == 0 {
@@ -76,49 +65,18 @@ func openPruneRecord(j *Job, planned uint64, write bool) (_ *pruneRecord, err er
 	return r, nil
 }
 
-// holdRecord refuses a record that others may write, and that another prune holds.
-func holdRecord(f *os.File, path string, write bool) error {
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("it is no ordinary file")
-	}
-	if err == nil {
-		err = ofUs(info)
-	}
-	if err != nil {
-		return unusableBecause(err, "the record of what was pruned, "+path, "move it away: versions that were deleted are told as gone then")
-	}
-	if !write {
-		return nil
-	}
+// prunedRecord is what the records of prunes are called.
+const prunedRecord = "the record of what was pruned"
+
+// lockRecord refuses a record that another prune holds.
+func lockRecord(f *os.File) error {
 	switch locked, err := lockFile(f); {
 	case err != nil:
-		return unusableBecause(err, "the record of what was pruned cannot be locked, "+path, "use a file system that has locks")
+		return unusableBecause(err, prunedRecord+" cannot be locked, "+f.Name(), "use a file system that has locks")
 	case !locked:
-		return unusablef("wait for it", "another prune is at work on the job whose record is %s", path)
+		return unusablef("wait for it", "another prune is at work on the job whose record is %s", f.Name())
 	}
 	return nil
-}
-
-// read takes in every whole line, and tells how long they are together.
-func (r *pruneRecord) read(f io.Reader, head string, planned uint64) (whole int64, err error) {
-	b := bufio.NewReader(f)
-	for n := 0; ; n++ {
-		line, err := b.ReadString('\n')
-		switch {
-		case err == io.EOF:
-			return whole, nil // what is left of a line was cut by a crash
-		case err != nil:
-			return whole, err
-		case n == 0 && line != head:
-			return whole, errors.New("it is of another job, or of another version of reseal")
-		case n > 0:
-			if err := r.line(strings.TrimSuffix(line, "\n"), planned); err != nil {
-				return whole, fmt.Errorf("line %d: %w", n+1, err)
-			}
-		}
-		whole += int64(len(line))
-	}
 }
 
 var errNoLine = errors.New("it cannot be read")

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -39,34 +38,29 @@ const maxLine = 64 << 10
 
 func openVersionRecord(j *Job, write bool) (_ *versionRecord, err error) {
 	r := &versionRecord{write: write, open: map[string]*candidate{}, head: "reseal prune versions 1 " + hex.EncodeToString(j.digest[:]) + "\n"}
-	path, flags := j.path(pruneVersionsName), os.O_RDONLY
-	if write {
-		flags = os.O_RDWR | os.O_CREATE
-	}
-	f, err := os.OpenFile(path, flags|plainly, 0o600)
-	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
-	}
-	if err != nil {
-		return nil, unusableBecause(err, "the record of what was pruned, "+path, "see to it that the job directory can be read and written")
+	f, err := j.openRecord(pruneVersionsName, prunedRecord, "move it away: versions that were deleted are told as gone then", write)
+	if f == nil || err != nil {
+		return r, err
 	}
 	defer func() {
 		if err != nil {
 			_ = f.Close()
 		}
 	}()
-	if err := holdRecord(f, path, write); err != nil {
-		return nil, err
+	if write {
+		if err := lockRecord(f); err != nil {
+			return nil, err
+		}
 	}
 	r.file, r.away = f, j.recordAway(pruneVersionsName)
 	if err := r.scan(r.note); err != nil {
-		return nil, unusableBecause(err, "the record of what was pruned, "+path, "restore it, or move it away: versions that were deleted are not told any more then")
+		return nil, unusableBecause(err, prunedRecord+", "+f.Name(), "restore it, or move it away: versions that were deleted are not told any more then")
 	}
 	if !write {
 		return r, nil
 	}
-	if err := f.Truncate(r.whole); err != nil { // a line that was cut by a crash
-		return nil, unusableBecause(err, "the record of what was pruned, "+path, "see to it that the job directory can be written")
+	if err := cutRecord(f, prunedRecord, r.whole); err != nil {
+		return nil, err
 	}
 	if r.whole == 0 {
 		return r, errors.Join(r.append([]byte(r.head)), syncDir(j.local))

@@ -1,14 +1,12 @@
 package job
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"time"
 
@@ -122,73 +120,40 @@ type submitRecord struct {
 // openSubmitRecord reads the record; where there is none, it is empty.
 func (j *Job) openSubmitRecord(write bool) (_ *submitRecord, err error) {
 	r := new(submitRecord)
-	path, head := j.path(submitName), "reseal submit 1 "+hex.EncodeToString(j.digest[:])+"\n"
-	flags := os.O_RDONLY
-	if write {
-		flags = os.O_RDWR | os.O_CREATE
-	}
-	f, err := os.OpenFile(path, flags|plainly, 0o600)
-	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
-	}
-	const fix = "restore it: without it nobody knows which jobs of S3 Batch Operations work on these objects"
-	if err != nil {
-		return nil, unusableBecause(err, "the record of what was submitted, "+path, "see to it that the job directory can be read and written")
+	head := "reseal submit 1 " + hex.EncodeToString(j.digest[:]) + "\n"
+	const (
+		what = "the record of what was submitted"
+		fix  = "restore it: without it nobody knows which jobs of S3 Batch Operations work on these objects"
+	)
+	f, err := j.openRecord(submitName, what, fix, write)
+	if f == nil || err != nil {
+		return r, err
 	}
 	defer func() {
 		if err != nil || !write {
 			_ = f.Close()
 		}
 	}()
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("it is no ordinary file")
-	}
-	if err == nil {
-		err = ofUs(info)
-	}
-	if err != nil {
-		return nil, unusableBecause(err, "the record of what was submitted, "+path, fix)
-	}
 	whole, err := r.read(f, head)
 	if err != nil {
-		return nil, unusableBecause(err, "the record of what was submitted, "+path, fix)
+		return nil, unusableBecause(err, what+", "+f.Name(), fix)
 	}
 	if !write {
 		return r, nil
 	}
 	r.file = f
-	if err := f.Truncate(whole); err != nil { // a line that was cut by a crash
-		return nil, unusableBecause(err, "the record of what was submitted, "+path, "see to it that the job directory can be written")
-	}
-	if _, err := f.Seek(whole, io.SeekStart); err != nil {
+	if err := cutRecord(f, what, whole); err != nil {
 		return nil, err
 	}
 	if whole == 0 {
-		return r, errors.Join(r.append([]byte(head)), syncDir(j.Dir))
+		return r, errors.Join(r.append([]byte(head)), syncDir(j.local))
 	}
 	return r, nil
 }
 
 // read takes in every whole line, and tells how long they are together.
 func (r *submitRecord) read(f io.Reader, head string) (whole int64, err error) {
-	b := bufio.NewReader(f)
-	for n := 0; ; n++ {
-		line, err := b.ReadBytes('\n')
-		switch {
-		case err == io.EOF:
-			return whole, nil // what is left of a line was cut by a crash
-		case err != nil:
-			return whole, err
-		case n == 0 && string(line) != head:
-			return whole, errors.New("it is of another job, or of another version of reseal")
-		case n > 0:
-			if err := r.take(line); err != nil {
-				return whole, fmt.Errorf("line %d: %w", n+1, err)
-			}
-		}
-		whole += int64(len(line))
-	}
+	return readRecord(f, head, func(line string) error { return r.take([]byte(line)) })
 }
 
 // take reads one line, and believes it only where it may stand.
