@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"errors"
 	"unicode/utf8"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -48,7 +49,11 @@ func (o *ExamineOptions) validate() error {
 func (s *session) ask(ctx context.Context, at s3store.ProbeOptions) (object.Capabilities, error) {
 	p := s.probed
 	if p == nil {
-		return s.probe(ctx, at)
+		caps, err := s.probe(ctx, at)
+		if e, ok := errors.AsType[*object.Error](err); ok && !s.doctor && e.Op == "Probe" && e.Class == object.ClassUnsupported {
+			err = &UnusableError{What: err.Error(), told: err} // no canary can be sent, and no job goes without
+		}
+		return caps, err
 	}
 	at.Prefix = s.examine.ProbePrefix
 	p.Writes = at.Writes()

@@ -3,6 +3,7 @@ package s3test
 import (
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -233,7 +234,7 @@ func (s *Server) dropOnCopy(a *Attrs) {
 		a.Tags = nil
 	}
 	if p.CopyDropsLock {
-		a.LockMode, a.LegalHold = "", false
+		a.LockMode, a.RetainUntil, a.LegalHold = "", time.Time{}, false
 	}
 	if p.CopyDropsRedirect || p.DropsRedirect {
 		a.Redirect = ""

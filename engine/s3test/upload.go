@@ -78,7 +78,7 @@ func (s *Server) dropOnUpload(a *Attrs) {
 		a.Tags = nil
 	}
 	if s.profile.UploadDropsLock {
-		a.LockMode, a.LegalHold = "", false
+		a.LockMode, a.RetainUntil, a.LegalHold = "", time.Time{}, false
 	}
 	if s.profile.DropsExpires {
 		a.Expires = ""

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/resealhq/reseal/checkpoint"
@@ -133,6 +134,9 @@ func (n *night) bucket(rows map[at]report.Row) {
 		if d.Field == "upload" && n.logNames(d) {
 			continue // the answer to its creation was lost: nobody can tell it from another client's
 		}
+		if d.Field == "Redirect" && n.neverLooked(d.Key) {
+			continue
+		}
 		r := n.answersFor(rows, at{d.Key, d.VersionID})
 		if (r.State == "failed" || copiedInVain(r)) && d.Field == "encryption" {
 			continue // a copy that does not encrypt is told as a failure
@@ -156,6 +160,14 @@ func (n *night) mayBeOurs(r report.Row) bool {
 		}
 	}
 	return false
+}
+
+// neverLooked says whether the job has copied a key by what a listing told. It may do
+// so in a bucket that is no website, and then a redirect, which nobody is sent along
+// there, goes with the copy. A redirect that the job has seen must be there again.
+func (n *night) neverLooked(key string) bool {
+	return n.plan.bucket.Documents["website"] == "" && n.plan.policy.Inspect != job.InspectAlways &&
+		!slices.ContainsFunc(n.server.Requests("HeadObject"), func(r s3test.Request) bool { return r.Key == key })
 }
 
 // inVain counts the rows that tell of a copy that changed nothing.

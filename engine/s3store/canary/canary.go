@@ -189,13 +189,19 @@ func (c *canary) prepare(ctx context.Context) error {
 		return err
 	}
 	mode, until, _, err := c.s.Lock(ctx, first.ref)
-	if err != nil {
+	switch class := object.ClassOf(err); {
+	case err != nil && (class == object.ClassUnsupported || class == object.ClassInvalid):
+		return untried(first.ref, "the bucket locks every new object, and the store does not show how one that asked for a short lock is locked")
+	case err != nil:
 		return err
-	}
-	if mode != "GOVERNANCE" || until.Sub(time.Now().Add(c.skew)) > 2*lockFor {
-		return &object.Error{Class: object.ClassUnsupported, Op: "Probe", Ref: first.ref,
-			Message: fmt.Sprintf("the bucket locks every new object (%s until %s), also one that asked for a short lock", mode, until.Format(time.RFC3339)),
-			Hint:    "what this store can do cannot be tried out here without leaving locked objects: try in a bucket without a default retention"}
+	case mode != "GOVERNANCE" || until.Sub(time.Now().Add(c.skew)) > 2*lockFor:
+		return untried(first.ref, fmt.Sprintf("the bucket locks every new object (%s until %s), also one that asked for a short lock", mode, until.Format(time.RFC3339)))
 	}
 	return nil
+}
+
+// untried is the end of a probe that would leave locked objects behind.
+func untried(first object.Ref, what string) error {
+	return &object.Error{Class: object.ClassUnsupported, Op: "Probe", Ref: first, Message: what,
+		Hint: "what this store can do cannot be tried out here without leaving locked objects: try in a bucket without a default retention"}
 }

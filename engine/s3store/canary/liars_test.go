@@ -2,6 +2,7 @@ package canary_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -199,5 +200,23 @@ func TestA5LockedPut(t *testing.T) {
 	}
 	if missing != "" {
 		t.Errorf("%s was put without a digest", missing)
+	}
+}
+
+// TestProbeUnshownLock: where every new object is locked and the store does not show how,
+// nothing is tried out, since what was made might stay for years.
+func TestProbeUnshownLock(t *testing.T) {
+	srv := s3test.New(s3test.Config{Profile: s3test.GoFakeS3()})
+	defer srv.Close()
+	srv.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true, DefaultLockMode: "GOVERNANCE", DefaultLockDays: 30})
+	s := openFake(t, srv, s3store.Options{})
+	facts := object.BucketFacts{Versioning: object.VersioningEnabled, ObjectLock: object.Yes, ACLsDisabled: object.Yes}
+	_, err := s.Probe(t.Context(), s3store.ProbeOptions{Bucket: "b", Facts: facts, Target: object.Target{SSE: object.SSES3}})
+	e, ok := errors.AsType[*object.Error](err)
+	if !ok || e.Op != "Probe" || e.Class != object.ClassUnsupported || !strings.Contains(e.Hint, "default retention") {
+		t.Errorf("%v", err)
+	}
+	if n := len(srv.Requests("PutObject")); n != 1 {
+		t.Errorf("%d objects were made", n)
 	}
 }
