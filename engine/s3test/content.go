@@ -24,9 +24,37 @@ type Content struct {
 // segment is either real bytes or a stretch of a synthetic stream.
 type segment struct {
 	data []byte // nil for synthetic
-	seed uint64
+	from *stream
 	off  int64 // within the synthetic stream
 	n    int64
+}
+
+// stream is what a seed names. It remembers the digests of its stretches, so that
+// what is copied, in parts or whole, is not hashed again.
+type stream struct {
+	seed uint64
+
+	mu      sync.Mutex
+	digests map[stretch]string
+}
+
+type stretch struct {
+	off, n int64
+	digest string
+}
+
+func (t *stream) digest(of stretch, compute func() string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if v, ok := t.digests[of]; ok {
+		return v
+	}
+	if t.digests == nil {
+		t.digests = make(map[stretch]string, 2)
+	}
+	v := compute()
+	t.digests[of] = v
+	return v
 }
 
 // Bytes is content held in memory. It keeps b: do not change it afterwards.
@@ -42,7 +70,7 @@ func Bytes[T ~string | ~[]byte](b T) *Content {
 func Synthetic(seed uint64, size int64) *Content {
 	c := &Content{size: size}
 	if size > 0 {
-		c.segs = []segment{{seed: seed, n: size}}
+		c.segs = []segment{{from: &stream{seed: seed}, n: size}}
 	}
 	return c
 }
@@ -75,7 +103,7 @@ func (s segment) cut(off, n int64) segment {
 	if s.data != nil {
 		return segment{data: s.data[off : off+n], n: n}
 	}
-	return segment{seed: s.seed, off: s.off + off, n: n}
+	return segment{from: s.from, off: s.off + off, n: n}
 }
 
 // append joins stretches of one stream that touch, so that an object copied in
@@ -86,7 +114,7 @@ func (c *Content) append(s segment) {
 	}
 	if k := len(c.segs) - 1; k >= 0 {
 		l := &c.segs[k]
-		if l.data == nil && s.data == nil && l.seed == s.seed && l.off+l.n == s.off {
+		if l.data == nil && s.data == nil && l.from.seed == s.from.seed && l.off+l.n == s.off {
 			l.n += s.n
 			return
 		}
@@ -117,7 +145,14 @@ func (c *Content) Equal(d *Content) bool {
 	if c.virtual() && d.virtual() {
 		return c.description() == d.description()
 	}
+	if len(c.segs) == 1 && len(d.segs) == 1 && c.segs[0].sameStretch(d.segs[0]) {
+		return true
+	}
 	return equalReaders(c.Reader(), d.Reader())
+}
+
+func (s segment) sameStretch(o segment) bool {
+	return s.from != nil && o.from != nil && s.from.seed == o.from.seed && s.off == o.off && s.n == o.n
 }
 
 func equalReaders(a, b io.Reader) bool {
@@ -150,7 +185,7 @@ func (c *Content) Reader() io.Reader {
 		if s.data != nil {
 			rs[i] = bytes.NewReader(s.data)
 		} else {
-			rs[i] = &synth{seed: s.seed, off: s.off, left: s.n}
+			rs[i] = &synth{seed: s.from.seed, off: s.off, left: s.n}
 		}
 	}
 	return io.MultiReader(rs...)
@@ -180,7 +215,7 @@ func (c *Content) description() string {
 		if s.data != nil {
 			fmt.Fprintf(&b, "bytes %x;", md5.Sum(s.data))
 		} else {
-			fmt.Fprintf(&b, "stream %d %d %d;", s.seed, s.off, s.n)
+			fmt.Fprintf(&b, "stream %d %d %d;", s.from.seed, s.off, s.n)
 		}
 	}
 	return b.String()
@@ -208,6 +243,9 @@ func (c *Content) hashInto(w io.Writer) {
 }
 
 func (c *Content) digest(name string, compute func() string) string {
+	if len(c.segs) == 1 && c.segs[0].from != nil {
+		return c.segs[0].from.digest(stretch{c.segs[0].off, c.segs[0].n, name}, compute)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if v, ok := c.digests[name]; ok {
