@@ -200,7 +200,7 @@ func (w *work) config() (engine.Config, error) {
 		Inspect: p.inspect(), Verify: p.verify(), PartSize: p.PartSize,
 		KeepAnnotations: w.job.keepsAnnotations(&w.learnt),
 		Workers:         l.pace().Workers(), RequestTimeout: l.RequestTimeout,
-		Renew: w.renew, Still: w.still, Gate: w.gate, Ceilings: w.ceilings, Drain: w.stop.asked,
+		Renew: w.renew, Backoff: w.job.ground.backoff, Still: w.still, Gate: w.gate, Ceilings: w.ceilings, Drain: w.stop.asked,
 		MaxFailures: l.MaxFailures.Count, MaxFailuresPercent: l.MaxFailures.Percent,
 		Panicked: w.panicked, Log: w.log,
 	}

@@ -69,6 +69,7 @@ type Server struct {
 	gate    gate
 	issued  atomic.Pointer[issued]
 	ids     ids
+	calls   ids // apart, so that what is made is named alike in whatever order requests arrive
 	cert    *certificate
 	ops     map[string]operation
 
@@ -120,6 +121,7 @@ func Start(cfg Config) (*Server, error) {
 	s.auth = newAuth(cfg)
 	s.KMS = newKMS(cfg)
 	s.ids.state.Store(cfg.Seed)
+	s.calls.state.Store(^cfg.Seed)
 	s.journal.off = cfg.NoLog
 	s.SetLatency(cfg.Latency)
 	s.limits.set(cfg.Limits, time.Now())

@@ -27,6 +27,8 @@ type plan struct {
 	latency  time.Duration
 	lives    []life // of processes that are going to die
 	others   float64
+
+	traced bool // tell what the store was asked
 }
 
 // life is how one process of the job ends.

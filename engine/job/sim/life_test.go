@@ -57,7 +57,7 @@ func (n *night) live(l life) (sum *report.Summary, err error) {
 	p := &process{n: n, life: l, mem: n.mem, dir: n.dir, lines: &lines{x: n.exchange}, end: cancel, stop: make(chan struct{}),
 		rng: rand.New(rand.NewPCG(n.plan.seed, uint64(n.lives)))}
 	disk := errorfs.Wrap(n.mem, errorfs.InjectorFunc(p.write))
-	p.ground = job.Ground{Dial: p.lines.dial, Disk: checkpoint.NewDisk(disk)}
+	p.ground = job.Ground{Dial: p.lines.dial, Disk: checkpoint.NewDisk(disk), Random: n}
 	n.skew.Add(int64(l.skew))
 	n.skewed = n.skewed || l.skew < 0
 	n.current.Store(p)

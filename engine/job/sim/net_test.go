@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // exchange is the listener of a store that is reached without a network.
@@ -61,14 +62,23 @@ func (l *lines) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 	l.mu.open = append(l.mu.open, ours)
 	l.mu.Unlock()
+	slow := &wire{ours}
 	select {
 	case l.x.calls <- theirs:
-		return ours, nil
+		return slow, nil
 	case <-l.x.closed:
 		return nil, errDead
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// wire takes its time: what is sent in the moment in which a process dies has not left it.
+type wire struct{ net.Conn }
+
+func (w *wire) Write(b []byte) (int, error) {
+	time.Sleep(time.Microsecond)
+	return w.Conn.Write(b)
 }
 
 // cut ends every connection, and there will be no other.

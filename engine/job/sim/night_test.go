@@ -3,7 +3,6 @@ package sim
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -69,6 +68,7 @@ type tally struct {
 	faults                       map[string]int
 	refused, stopped             int
 	rows                         map[string]int
+	trace                        string
 }
 
 // play plays the night of a seed, inside a bubble of its own time.
@@ -79,8 +79,7 @@ func play(t *testing.T, p *plan, dir string) (out tally) {
 		n.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	n.mu.seen, n.mu.touched = map[string]int{}, map[string]*foreign{}
-	n.server = s3test.New(s3test.Config{Profile: p.profile, Listener: n.exchange, Seed: p.seed, Now: n.storeTime, MaxPage: 100,
-		Latency: map[string]time.Duration{"": p.latency}})
+	n.server = s3test.New(s3test.Config{Profile: p.profile, Listener: n.exchange, Seed: p.seed, Now: n.storeTime, MaxPage: 100})
 	defer n.server.Close()
 	n.fill()
 	out.rows, out.faults = map[string]int{}, map[string]int{}
@@ -119,6 +118,7 @@ func (n *night) fill() {
 }
 
 func (n *night) onRequest(r s3test.Request) {
+	n.apart(r)
 	n.interfere(r)
 	if p := n.current.Load(); p != nil {
 		p.request(r)
@@ -150,7 +150,9 @@ func (n *night) through(out *tally) {
 	}
 	n.server.OnRequest(nil)
 	n.countFaults(out)
-	n.trace(began)
+	if n.plan.traced {
+		out.trace = n.trace(began)
+	}
 	switch {
 	case err == nil:
 		n.judge(sum, out)
@@ -159,21 +161,6 @@ func (n *night) through(out *tally) {
 		n.untouched(err)
 	default:
 		n.Errorf("the job does not end: %v (before it: %v)", err, n.stops)
-	}
-}
-
-// trace writes what the store was asked to the file that RESEAL_SIM_TRACE names.
-func (n *night) trace(began time.Time) {
-	name := os.Getenv("RESEAL_SIM_TRACE")
-	if name == "" {
-		return
-	}
-	var b strings.Builder
-	for _, r := range n.server.Requests() {
-		fmt.Fprintf(&b, "%9.3f %s %q?%s %s %d %s applied=%t %s\n", r.Time.Sub(began).Seconds(), r.Op, r.Key, r.VersionID(), strings.Join(r.Query["uploadId"], ""), r.Status, r.Code, r.Applied, r.Fault)
-	}
-	if err := os.WriteFile(name, []byte(b.String()), 0o600); err != nil {
-		n.Error(err)
 	}
 }
 
@@ -194,12 +181,7 @@ func (n *night) interfere(r s3test.Request) {
 	defer n.mu.Unlock()
 	id := r.Op + " " + r.Key
 	n.mu.seen[id]++
-	h := fnv.New64a()
-	fmt.Fprint(h, n.plan.seed, id, n.mu.seen[id])
-	x := h.Sum64()
-	x ^= x >> 29
-	x *= 0xbf58476d1ce4e5b9
-	x ^= x >> 32
+	x := drawn(n.plan.seed, id, n.mu.seen[id])
 	if float64(x%10000)/10000 >= n.plan.others {
 		return
 	}

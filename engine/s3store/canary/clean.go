@@ -1,10 +1,12 @@
 package canary
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,7 +23,7 @@ func (c *canary) clean(ctx context.Context) error {
 	defer cancel()
 	c.wanted = always // also where nothing else is any more
 	var holds []error
-	for ref := range c.litter.held {
+	for _, ref := range inOrder(c.litter.held) {
 		if err := c.try(ctx, func() error { return c.s.ReleaseHold(ctx, ref) }); err != nil {
 			holds = append(holds, err)
 		}
@@ -83,7 +85,7 @@ func (c *canary) findUploads(ctx context.Context) {
 		ref := object.Ref{Bucket: c.o.Bucket, Key: key}
 		keys[ref], keys[beside(ref)] = true, true
 	}
-	for ref := range keys {
+	for _, ref := range inOrder(keys) {
 		var open []object.PendingUpload
 		err := c.try(ctx, func() (err error) { open, err = c.s.ListUploads(ctx, ref); return err })
 		if err != nil {
@@ -93,6 +95,14 @@ func (c *canary) findUploads(ctx context.Context) {
 			c.litter.upload(u.ID, ref)
 		}
 	}
+}
+
+// inOrder is a set in the order of its names, so that two runs that are alike ask for the
+// same in the same order.
+func inOrder(refs map[object.Ref]bool) []object.Ref {
+	return slices.SortedFunc(maps.Keys(refs), func(a, b object.Ref) int {
+		return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.VersionID, b.VersionID))
+	})
 }
 
 // removeAll deletes by exact key and version. An object stays as long as an upload
@@ -187,8 +197,9 @@ func (c *canary) outwait(ctx context.Context, ref object.Ref) error {
 // a version would only add a marker: what has none is left to a listing.
 func (c *canary) told() []object.Ref {
 	var refs []object.Ref
-	for key, versions := range c.litter.made {
-		for v := range versions {
+	for _, key := range slices.Sorted(maps.Keys(c.litter.made)) {
+		versions := c.litter.made[key]
+		for _, v := range slices.Sorted(maps.Keys(versions)) {
 			if v != "" {
 				refs = append(refs, object.Ref{Bucket: c.o.Bucket, Key: key, VersionID: v})
 			}
