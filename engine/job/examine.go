@@ -235,13 +235,39 @@ func (s *session) checkPermissions(ctx context.Context, f *doctor.Facts) error {
 	return nil
 }
 
-// warnSerious tells, at the beginning of a job, what doctor would call serious.
-// What cannot be read is no reason not to run.
-func (s *session) warnSerious(ctx context.Context) {
+// beginWarning asks, while the source is being listed, what doctor would call serious.
+// Whoever is about to plan something waits for it by warned.
+func (s *session) beginWarning(ctx context.Context) {
 	if s.job.Spec.Target.DestFolder != "" {
 		return // nothing is written that settings are about
 	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
 	f := s.facts()
+	go func() {
+		defer close(done)
+		s.warnSerious(ctx, f)
+	}()
+	s.warned = done
+	s.closers = append(s.closers, func() error { cancel(); <-done; return nil })
+}
+
+// awaitWarnings returns when they are told, or somebody interrupts.
+func (s *session) awaitWarnings(ctx context.Context) error {
+	if s.warned == nil {
+		return nil
+	}
+	select {
+	case <-s.warned:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// warnSerious tells, at the beginning of a job, what doctor would call serious.
+// What cannot be read is no reason not to run.
+func (s *session) warnSerious(ctx context.Context, f *doctor.Facts) {
 	// A warning is no reason to wait long for a store that hangs.
 	within, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()

@@ -1,22 +1,27 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/planner"
 )
 
 // mayRead stands before the checkpoint while a job is planned, and lets nothing
-// into it until one of the job's own objects has shown that whatever a copy has to
-// carry over can be read. Without the permissions S3 shows a locked object as an
-// unlocked one, and one with tags as one without.
+// into it until what is serious was told, and one of the job's own objects has shown
+// that whatever a copy has to carry over can be read. Without the permissions S3 shows
+// a locked object as an unlocked one, and one with tags as one without.
 type mayRead struct {
 	planner.Sink
 	// ask tries to find out on one of the tasks; settled says whether it could.
 	ask func([]object.Task) (settled bool, err error)
+	// warned waits until what is serious was told.
+	warned func() error
 
 	mu struct {
 		sync.Mutex
@@ -28,10 +33,15 @@ type mayRead struct {
 // mayRead is the sink of a plan. An earlier process that planned something has
 // asked.
 func (w *work) mayRead(ctx context.Context) planner.Sink {
-	if w.points.Totals().Planned.Objects > 0 || w.job.Spec.hasFolder() { // a file has nothing of these, and takes nothing of them
+	if w.points.Totals().Planned.Objects > 0 {
 		return w.points
 	}
-	return &mayRead{Sink: w.points, ask: func(tasks []object.Task) (bool, error) { return w.details(ctx, tasks) }}
+	m := &mayRead{Sink: w.points, warned: func() error { return w.awaitWarnings(ctx) }}
+	m.ask = func(tasks []object.Task) (bool, error) { return w.details(ctx, tasks) }
+	if w.job.Spec.hasFolder() { // a file has nothing of these, and takes nothing of them
+		m.ask = func([]object.Task) (bool, error) { return true, nil }
+	}
+	return m
 }
 
 // Append passes tasks on once it is known that they may be.
@@ -47,6 +57,7 @@ func (m *mayRead) settle(tasks []object.Task) error {
 	defer m.mu.Unlock()
 	if !m.mu.settled && len(tasks) > 0 {
 		m.mu.settled, m.mu.err = m.ask(tasks)
+		m.mu.err = cmp.Or(m.mu.err, m.warned())
 	}
 	return m.mu.err
 }
@@ -55,12 +66,15 @@ func (m *mayRead) settle(tasks []object.Task) error {
 const samples = 10
 
 // details asks for the permissions on the first of the tasks whose object is
-// there and can be looked at.
+// there and can be looked at, and for both at once.
 func (w *work) details(ctx context.Context, tasks []object.Task) (settled bool, err error) {
 	for i := range tasks[:min(samples, len(tasks))] {
 		ref := tasks[i].Object.Ref
-		if _, err := w.reads.Head(ctx, ref, false); err == nil {
-			return true, w.requireDetails(ctx, ref)
+		var granted errgroup.Group
+		granted.Go(func() error { return w.requireDetails(ctx, ref) })
+		_, unseen := w.reads.Head(ctx, ref, false)
+		if err := granted.Wait(); unseen == nil { // else it is about an object that is not there
+			return true, err
 		}
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)

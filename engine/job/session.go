@@ -36,7 +36,9 @@ type session struct {
 	manifest *manifest.Opened
 	resumed  bool     // an earlier process had begun this job
 	run      *lastRun // what this process says of itself; nil before it holds the job
-	closers  []func() error
+	// warned is closed when what is serious was told; nil where nothing is asked.
+	warned  <-chan struct{}
+	closers []func() error
 	// still waits until this process may send something, and fails where another has taken
 	// the job; nil where a lock says so.
 	still  func(ctx context.Context, stop <-chan struct{}) error
@@ -128,7 +130,7 @@ func (j *Job) open(ctx context.Context, opt *Options, verb string) (_ *session, 
 	}
 	s.holdBelowKeyStore()
 	if !s.resumed {
-		s.warnSerious(ctx)
+		s.beginWarning(ctx)
 	}
 	return s, nil
 }
