@@ -38,8 +38,10 @@ type canary struct {
 	targetRefused bool
 	// subject is what a copy left that was answered; its conditions are asked of it.
 	subject *subject
-	// uploaded was the source of a multipart copy that worked.
+	// uploaded was the source of a multipart copy that worked; attrs is whether what an
+	// upload made shows its parts.
 	uploaded *thing
+	attrs    object.Finding
 	// spent is an object about which nothing more is asked.
 	spent *thing
 	// lock is set on a bucket that can hold locks, lockAll on one that would lock

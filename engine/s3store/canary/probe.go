@@ -126,5 +126,5 @@ func (c *canary) copying(ctx context.Context) error {
 	if err := c.routes(ctx); err != nil || c.unfit() {
 		return err
 	}
-	return c.together(ctx, (*canary).rewrite, (*canary).uploads, (*canary).single, (*canary).locks)
+	return c.together(ctx, (*canary).rewrite, (*canary).attributesAnyway, (*canary).single, (*canary).locks)
 }

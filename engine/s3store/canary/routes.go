@@ -1,6 +1,7 @@
 package canary
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -24,18 +25,29 @@ func (c *canary) routes(ctx context.Context) error {
 	plain := make([]trial, 3)
 	var sent trial
 	var from [2]source
+	var attrs [2]object.Finding
 	ask := []question{
 		func(q *canary, ctx context.Context) error {
 			defer func() { c.subject = q.subject }()
 			return q.byCopyObject(ctx, plain)
 		},
-		func(q *canary, ctx context.Context) error { return q.byMultipart(ctx, &plain[2]) },
-		func(q *canary, ctx context.Context) (err error) { sent, err = q.bySending(ctx); return err },
+		func(q *canary, ctx context.Context) error {
+			defer func() { c.uploaded, attrs[0] = q.uploaded, q.attrs }()
+			return q.byMultipart(ctx, &plain[2])
+		},
+		func(q *canary, ctx context.Context) (err error) {
+			defer func() { attrs[1] = q.attrs }()
+			sent, err = q.bySending(ctx)
+			return err
+		},
 		func(q *canary, ctx context.Context) (err error) { from[0], err = q.fromEncrypted(ctx); return err },
 		func(q *canary, ctx context.Context) (err error) { from[1], err = q.fromOtherKey(ctx); return err },
 	}
 	if err := c.together(ctx, ask...); err != nil {
 		return err
+	}
+	if c.caps.GetAttributes = cmp.Or(attrs[0], attrs[1]); !c.asksAttributes() {
+		c.caps.GetAttributes = c.o.Known.GetAttributes
 	}
 	c.settlePlain(plain)
 	if c.unfit() {
@@ -46,9 +58,6 @@ func (c *canary) routes(ctx context.Context) error {
 		worked = append(worked, sent)
 	}
 	c.learn(worked)
-	if plain[2].works() {
-		c.uploaded = plain[2].source
-	}
 	if err := c.settleEncrypted(ctx, from[0], from[1]); err != nil {
 		return err
 	}
@@ -85,6 +94,8 @@ func (c *canary) byCopyObject(ctx context.Context, plain []trial) error {
 	return c.conditions(ctx)
 }
 
+// byMultipart tries an upload that copies, and where that works its particulars: no
+// other question takes so many replies one after the other.
 func (c *canary) byMultipart(ctx context.Context, t *trial) (err error) {
 	if !c.o.asks(func(k *object.Capabilities) object.Finding { return k.Multipart }, "") {
 		c.caps.PartSourceEncoding = c.o.Known.PartSourceEncoding
@@ -92,7 +103,14 @@ func (c *canary) byMultipart(ctx context.Context, t *trial) (err error) {
 	}
 	w := want{extras: true, wrongFirst: !c.o.Dest, destAbsent: c.o.Dest}
 	*t, err = c.plainTrial(ctx, object.RouteMultipart, w, &c.caps.PartSourceEncoding)
-	return err
+	if t.source != nil {
+		c.caps.CompleteIfMatch = t.wrongCondition
+	}
+	if err != nil || !t.works() {
+		return err
+	}
+	c.uploaded = t.source
+	return c.uploads(ctx, t.source)
 }
 
 // uses says whether the job goes that way, by what an earlier process found.
@@ -185,7 +203,6 @@ func (c *canary) settlePlain(plain []trial) {
 	}
 	if plain[2].source != nil {
 		c.caps.Multipart = object.Found(plain[2].works())
-		c.caps.CompleteIfMatch = plain[2].wrongCondition
 		if plain[2].works() {
 			c.caps.CompleteShowsETag = object.Found(plain[2].replied)
 		}

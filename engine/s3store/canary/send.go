@@ -58,13 +58,10 @@ func (c *canary) bySending(ctx context.Context) (t trial, err error) {
 	if guarded != object.Yes {
 		c.note("an upload of sent parts does not do what its If-Match or If-None-Match says: a concurrent write could be overwritten")
 	}
-	switch {
-	case c.o.Known != nil && !c.o.Everything: // as in uploads
-		c.caps.GetAttributes = c.o.Known.GetAttributes
-	case c.caps.SendChecksums == object.Yes:
-		return t, c.attributes(ctx, t.source, c.sentKey(&t))
+	if c.asksAttributes() && c.caps.SendChecksums == object.Yes {
+		c.attrs, err = c.attributes(ctx, t.source.ref, c.sentKey(&t))
 	}
-	return t, nil
+	return t, err
 }
 
 // sentKey opens the trial's source: what was sent has taken its place, unless the job

@@ -174,8 +174,41 @@ func (c *canary) copyRequest(t *trial) *object.CopyRequest {
 	return req
 }
 
-// judge reads everything back.
+// judge reads everything back, the tags beside the rest. Only a self-copy leaves the
+// tags to the store, whose HEAD tells by their number that they are there.
 func (c *canary) judge(ctx context.Context, t *trial) error {
+	read := false
+	var tags []object.Tag
+	var unread error
+	ask := []question{
+		func(q *canary, ctx context.Context) (err error) { read, err = q.judgeRest(ctx, t); return err },
+		func(q *canary, ctx context.Context) error { tags, unread = q.askTags(ctx, t.dest); return nil },
+	}
+	counted := t.route == object.RouteSelfCopy
+	if counted || !c.dress.tags {
+		ask = ask[:1]
+	}
+	if err := c.together(ctx, ask...); err != nil || !read || !c.dress.tags {
+		return err
+	}
+	if counted && t.after.TagCount == len(canaryTags) {
+		t.tags = object.Yes
+		return nil
+	}
+	if counted {
+		tags, unread = c.askTags(ctx, t.dest)
+	}
+	c.litter.tagsRead(unread)
+	if unread == nil { // they may have been misread
+		t.tags = object.Found(slices.Equal(tags, canaryTags))
+	} else if undecided(unread) {
+		return unread
+	}
+	return nil
+}
+
+// judgeRest says whether there was something to read.
+func (c *canary) judgeRest(ctx context.Context, t *trial) (read bool, err error) {
 	got, err := c.get(ctx, t.dest, c.target.CustomerKey)
 	if err != nil && !undecided(err) && !c.target.CustomerKey.IsZero() {
 		// A customer key that the store did not take: it refuses it, and shows the
@@ -184,9 +217,9 @@ func (c *canary) judge(ctx context.Context, t *trial) error {
 	}
 	if err != nil {
 		if undecided(err) {
-			return err
+			return false, err
 		}
-		return nil // the copy made nothing that can be read
+		return false, nil // the copy made nothing that can be read
 	}
 	t.after = got.Head
 	if t.dest == t.source.ref {
@@ -198,32 +231,18 @@ func (c *canary) judge(ctx context.Context, t *trial) error {
 	t.encrypted = t.same && (c.met(t.after.Encryption) || c.caps.Source == "assumed")
 	t.lost = lostHeaders(&c.kept, &t.after.Attributes)
 	t.expires = arrived(c.kept.Expires, t.after.Expires)
-	return c.judgeTags(ctx, t)
-}
-
-// judgeTags: a self-copy leaves the tags to the store, which tells that they are there
-// by their number. Those that were sent are read, since they may have been misread.
-func (c *canary) judgeTags(ctx context.Context, t *trial) error {
-	if !c.dress.tags {
-		return nil
-	}
-	if t.route == object.RouteSelfCopy && t.after.TagCount == len(canaryTags) {
-		t.tags = object.Yes
-		return nil
-	}
-	tags, err := c.tags(ctx, t.dest)
-	if err == nil {
-		t.tags = object.Found(slices.Equal(tags, canaryTags))
-	} else if undecided(err) {
-		return err
-	}
-	return nil
+	return true, nil
 }
 
 // tags reads tags, and notes in the litter's memory whether the store can be asked.
-func (c *canary) tags(ctx context.Context, ref object.Ref) (tags []object.Tag, err error) {
-	err = c.try(ctx, func() error { tags, err = c.s.Tags(ctx, ref); return err })
+func (c *canary) tags(ctx context.Context, ref object.Ref) ([]object.Tag, error) {
+	tags, err := c.askTags(ctx, ref)
 	c.litter.tagsRead(err)
+	return tags, err
+}
+
+func (c *canary) askTags(ctx context.Context, ref object.Ref) (tags []object.Tag, err error) {
+	err = c.try(ctx, func() error { tags, err = c.s.Tags(ctx, ref); return err })
 	return tags, err
 }
 

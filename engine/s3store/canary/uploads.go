@@ -7,12 +7,8 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 )
 
-// uploads are the particulars of multipart copies.
-func (c *canary) uploads(ctx context.Context) error {
-	source := c.uploaded
-	if source == nil {
-		return c.attributesAnyway(ctx)
-	}
+// uploads are the particulars of multipart copies; source is what one has copied.
+func (c *canary) uploads(ctx context.Context, source *thing) error {
 	relied := c.o.relies(func(k *object.Capabilities) object.Finding { return k.PartSourceIfMatch })
 	if c.o.Dest || relied || c.caps.CompleteIfMatch != object.Yes {
 		if err := c.partSource(ctx, source); err != nil {
@@ -24,17 +20,28 @@ func (c *canary) uploads(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := c.lastUpload(ctx, source); err != nil {
+	last := func(q *canary, ctx context.Context) error { return q.lastUpload(ctx, source) }
+	if !c.asksAttributes() || !c.asksSums() && !c.o.Everything {
+		return c.together(ctx, last)
+	}
+	attrs := object.Unknown
+	err := c.together(ctx, last, func(q *canary, ctx context.Context) (err error) {
+		attrs, err = q.attributes(ctx, source.ref, q.target.CustomerKey)
 		return err
-	}
-	if c.o.Known != nil && !c.o.Everything { // read only, and sizes that do not add up are not believed
-		c.caps.GetAttributes = c.o.Known.GetAttributes
-		return nil
-	}
+	})
 	if c.caps.UploadChecksums == object.Yes || c.o.Everything {
-		return c.attributes(ctx, source, c.target.CustomerKey)
+		c.attrs = attrs
 	}
-	return nil
+	return err
+}
+
+// asksAttributes: they are only read, and sizes that do not add up are not believed, so
+// that an earlier process's answer will do.
+func (c *canary) asksAttributes() bool { return c.o.Known == nil || c.o.Everything }
+
+// asksSums: does the job want to know whether an upload can have a composite checksum?
+func (c *canary) asksSums() bool {
+	return c.caps.Checksums == object.Yes && c.o.asks(func(k *object.Capabilities) object.Finding { return k.UploadChecksums }, object.ReasonComposite)
 }
 
 // partSource: where Complete guards the object itself, a source that changed is
@@ -75,8 +82,7 @@ func (c *canary) completeAbsent(ctx context.Context, source *thing) error {
 // object back that others have deleted meanwhile, and whether an upload whose parts
 // are copied can have a composite checksum.
 func (c *canary) lastUpload(ctx context.Context, source *thing) error {
-	known := func(k *object.Capabilities) object.Finding { return k.UploadChecksums }
-	sums := c.caps.Checksums == object.Yes && c.o.asks(known, object.ReasonComposite)
+	sums := c.asksSums()
 	deleted := !c.o.Dest && c.caps.CompleteIfMatch == object.Yes
 	if !sums && !deleted {
 		return nil
@@ -158,27 +164,29 @@ func (c *canary) completeComposite(ctx context.Context, t *trial, u *object.Comp
 	return nil
 }
 
-// attributesAnyway asks for what only multipart copies need, for a person.
+// attributesAnyway asks for what only multipart copies need, for a person, where none
+// worked.
 func (c *canary) attributesAnyway(ctx context.Context) error {
-	if !c.o.Everything {
+	if !c.o.Everything || c.uploaded != nil {
 		return nil
 	}
 	t, _, err := c.put(ctx, "attributes", nil)
 	if err != nil {
 		return err
 	}
-	return c.attributes(ctx, t, object.CustomerKey{})
+	c.caps.GetAttributes, err = c.attributes(ctx, t.ref, object.CustomerKey{})
+	return err
 }
 
-func (c *canary) attributes(ctx context.Context, t *thing, key object.CustomerKey) error {
-	err := c.try(ctx, func() error { return c.s.Attributes(ctx, t.ref, key) })
+func (c *canary) attributes(ctx context.Context, ref object.Ref, key object.CustomerKey) (object.Finding, error) {
+	err := c.try(ctx, func() error { return c.s.Attributes(ctx, ref, key) })
 	switch {
 	case err == nil:
-		c.caps.GetAttributes = object.Yes
+		return object.Yes, nil
 	case undecided(err):
-		return err
+		return object.Unknown, err
 	case !denied(err):
-		c.caps.GetAttributes = object.No
+		return object.No, nil
 	}
-	return nil
+	return object.Unknown, nil
 }
