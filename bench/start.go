@@ -37,7 +37,7 @@ type beginning struct {
 	name string
 	aws  bool
 	cfg  s3test.Config
-	args []string
+	kms  bool
 }
 
 // RunStart starts jobs on embedded stores that take their time.
@@ -50,14 +50,13 @@ func RunStart(ctx context.Context, c StartConfig, log io.Writer) (_ *Table, err 
 	}
 	t := &Table{Workload: "start", What: fmt.Sprintf("from the start of the process to the first request for an object, %v a reply", c.Delay),
 		Columns: []Column{{"seconds to the first look", "%.2f", false}, {"seconds to the first change", "%.2f", false}, {"requests before", "%.0f", false}}}
-	s3, kms := []string{"--sse", "AES256"}, []string{"--sse", "aws:kms", "--sse-kms-key-id", "alias/bench"}
 	for round := range c.Rounds {
 		for _, at := range []beginning{
-			{name: "AWS, SSE-S3", aws: true, args: s3}, {name: "AWS, SSE-KMS", aws: true, args: kms},
-			{name: "unknown store that can do all, SSE-S3", args: s3},
-			{name: "as MinIO, SSE-S3", cfg: s3test.Config{Profile: s3test.MinIO()}, args: s3},
-			{name: "as MinIO, SSE-KMS", cfg: s3test.Config{Profile: s3test.MinIO()}, args: kms},
-			{name: "as Ceph, SSE-S3", cfg: s3test.Config{Profile: s3test.Ceph16()}, args: s3},
+			{name: "AWS, SSE-S3", aws: true}, {name: "AWS, SSE-KMS", aws: true, kms: true},
+			{name: "a store that can do all, SSE-S3"},
+			{name: "as MinIO, SSE-S3", cfg: s3test.Config{Profile: s3test.MinIO()}},
+			{name: "as MinIO, SSE-KMS", cfg: s3test.Config{Profile: s3test.MinIO()}, kms: true},
+			{name: "as Ceph, SSE-S3", cfg: s3test.Config{Profile: s3test.Ceph16()}},
 		} {
 			var trace io.Writer
 			if c.Trace && round == 0 {
@@ -87,14 +86,18 @@ func (c *StartConfig) start(ctx context.Context, path string, at *beginning, tra
 		return nil, err
 	}
 	defer end()
-	store.KMS.CreateKey("alias/bench")
+	args := []string{"run", "s3://far", "--job", filepath.Join(dir, "job"), "--json", "--no-progress", "--sse", "AES256"}
+	if key := store.KMS.CreateKey(); at.kms {
+		args[len(args)-1] = "aws:kms"
+		args = append(args, "--sse-kms-key-id", key[strings.LastIndex(key, "/")+1:])
+	}
 	store.CreateBucket("far", s3test.BucketConfig{})
 	for i := range 100 {
 		store.Put("far", s3test.Object{Key: nullKey(i), Body: s3test.Bytes("near and far")})
 	}
 	w := &watchedStart{trace: trace}
 	store.OnRequest(w.saw)
-	cmd := exec.CommandContext(ctx, path, append([]string{"run", "s3://far", "--job", filepath.Join(dir, "job"), "--json", "--no-progress"}, at.args...)...)
+	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = env
 	w.began = time.Now()
 	if _, err := run(cmd, io.Discard); err != nil {
@@ -121,7 +124,7 @@ func (b *beginning) open(cfg s3test.Config, dir string) (_ *s3test.Server, env [
 	}
 	id := s3test.DefaultCredentials
 	t := &task{endpoint: store.URL(), accessKey: id.AccessKeyID, secretKey: id.SecretAccessKey, dir: dir}
-	return store, append(t.env(), "AWS_ENDPOINT_URL_KMS="+store.URL()), store.Close, nil
+	return store, t.env(), store.Close, nil
 }
 
 // watchedStart looks for the first requests for one of the job's objects.

@@ -236,7 +236,7 @@ func (s *session) checkPermissions(ctx context.Context, f *doctor.Facts) error {
 }
 
 // beginWarning asks, while the source is being listed, what doctor would call serious.
-// Whoever is about to plan something waits for it by warned.
+// Whoever is about to plan something waits for it by begunWell.
 func (s *session) beginWarning(ctx context.Context) {
 	if s.job.Spec.Target.DestFolder != "" {
 		return // nothing is written that settings are about
@@ -252,17 +252,17 @@ func (s *session) beginWarning(ctx context.Context) {
 	s.closers = append(s.closers, func() error { cancel(); <-done; return nil })
 }
 
-// awaitWarnings returns when they are told, or somebody interrupts.
-func (s *session) awaitWarnings(ctx context.Context) error {
-	if s.warned == nil {
-		return nil
+// begunWell returns when the warnings are told and the throwaway objects are gone, or
+// somebody interrupts.
+func (s *session) begunWell(ctx context.Context) error {
+	if s.warned != nil {
+		select {
+		case <-s.warned:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
-	select {
-	case <-s.warned:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return s.tidied(ctx)
 }
 
 // warnSerious tells, at the beginning of a job, what doctor would call serious.

@@ -20,8 +20,8 @@ type mayRead struct {
 	planner.Sink
 	// ask tries to find out on one of the tasks; settled says whether it could.
 	ask func([]object.Task) (settled bool, err error)
-	// warned waits until what is serious was told.
-	warned func() error
+	// begun waits until what is serious was told, and the throwaway objects are gone.
+	begun func() error
 
 	mu struct {
 		sync.Mutex
@@ -36,7 +36,7 @@ func (w *work) mayRead(ctx context.Context) planner.Sink {
 	if w.points.Totals().Planned.Objects > 0 {
 		return w.points
 	}
-	m := &mayRead{Sink: w.points, warned: func() error { return w.awaitWarnings(ctx) }}
+	m := &mayRead{Sink: w.points, begun: func() error { return w.begunWell(ctx) }}
 	m.ask = func(tasks []object.Task) (bool, error) { return w.details(ctx, tasks) }
 	if w.job.Spec.hasFolder() { // a file has nothing of these, and takes nothing of them
 		m.ask = func([]object.Task) (bool, error) { return true, nil }
@@ -57,7 +57,7 @@ func (m *mayRead) settle(tasks []object.Task) error {
 	defer m.mu.Unlock()
 	if !m.mu.settled && len(tasks) > 0 {
 		m.mu.settled, m.mu.err = m.ask(tasks)
-		m.mu.err = cmp.Or(m.mu.err, m.warned())
+		m.mu.err = cmp.Or(m.mu.err, m.begun())
 	}
 	return m.mu.err
 }

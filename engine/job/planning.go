@@ -31,7 +31,7 @@ func (w *work) plan(ctx context.Context) error {
 		opt.Inspect, opt.InspectAll = w.reads.Inspect, w.inspectAll
 	}
 	counts, err := planner.Plan(ctx, src, &sel, w.chooser(), w.mayRead(ctx), opt)
-	if err := cmp.Or(err, w.awaitWarnings(ctx)); err != nil {
+	if err := cmp.Or(err, w.begunWell(ctx)); err != nil {
 		return err
 	}
 	w.log.Info("plan complete", "rows", counts.Rows, "tasks", counts.Tasks, "inspected", counts.Inspected, "gone", counts.Gone, "throwaway", counts.Throwaway, "limited", counts.Limited)

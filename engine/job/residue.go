@@ -34,8 +34,11 @@ const maxResidue = 16 << 10
 
 // probe sends the canary, and remembers in the job directory how its objects are
 // named until all of them are gone again, so that a process that dies in between
-// leaves nothing behind for good.
+// leaves nothing behind for good. They may still be going when it returns: see tidied.
 func (s *session) probe(ctx context.Context, at s3store.ProbeOptions) (object.Capabilities, error) {
+	if err := s.tidied(ctx); err != nil {
+		return object.Capabilities{}, err
+	}
 	path := s.probeNote()
 	if err := s.sweep(ctx, path, at); err != nil {
 		return object.Capabilities{}, err
@@ -52,11 +55,57 @@ func (s *session) probe(ctx context.Context, at s3store.ProbeOptions) (object.Ca
 		}
 		return s.keepNote(path, data)
 	}
-	caps, err := s.to.Probe(ctx, at)
-	if err != nil {
-		return caps, errors.Join(err, s.sweep(ctx, path, at))
+	caps, clean, err := s.to.ProbeAhead(ctx, at)
+	tidy := func() error {
+		if err := clean(ctx); err != nil { // whoever comes later may be luckier
+			return errors.Join(err, s.sweep(ctx, path, at))
+		}
+		return s.dropNote(path)
 	}
-	return caps, s.dropNote(path)
+	if err != nil {
+		return caps, errors.Join(err, tidy())
+	}
+	if s.doctor || s.job.home != nil || s.resumed {
+		return caps, tidy()
+	}
+	s.tidyBehind(tidy)
+	return caps, nil
+}
+
+// tidyBehind lets throwaway objects go while the job is begun.
+func (s *session) tidyBehind(tidy func() error) {
+	done := make(chan struct{})
+	var err error
+	go func() {
+		defer close(done)
+		err = tidy()
+	}()
+	told := false
+	s.tidying = func(ctx context.Context) error {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		told = true
+		return err
+	}
+	s.closers = append(s.closers, func() error {
+		<-done
+		if told {
+			return nil
+		}
+		return err
+	})
+}
+
+// tidied waits until the throwaway objects of this process are gone, and says why some
+// are not. Nothing is planned before.
+func (s *session) tidied(ctx context.Context) error {
+	if s.tidying == nil {
+		return nil
+	}
+	return s.tidying(ctx)
 }
 
 // keepNote writes a note durably, before what it tells of is there.

@@ -37,7 +37,9 @@ type session struct {
 	resumed  bool     // an earlier process had begun this job
 	run      *lastRun // what this process says of itself; nil before it holds the job
 	// warned is closed when what is serious was told; nil where nothing is asked.
-	warned  <-chan struct{}
+	warned <-chan struct{}
+	// tidying waits for the canary's throwaway objects to go; nil where none are going.
+	tidying func(context.Context) error
 	closers []func() error
 	// still waits until this process may send something, and fails where another has taken
 	// the job; nil where a lock says so.

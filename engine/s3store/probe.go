@@ -3,6 +3,7 @@ package s3store
 import (
 	"context"
 	"encoding/xml"
+	"errors"
 	"net/http"
 	"time"
 
@@ -17,17 +18,25 @@ type ProbeOptions = canary.Options
 // unless ProbeOptions.Always. Any other endpoint, and an AWS name that no certificate
 // vouches for, is believed only after a canary: see the package canary.
 func (s *Store) Probe(ctx context.Context, o ProbeOptions) (object.Capabilities, error) {
+	caps, clean, err := s.ProbeAhead(ctx, o)
+	return caps, errors.Join(err, clean(ctx))
+}
+
+// ProbeAhead is Probe whose throwaway objects are still there: clean takes them away,
+// and is to be called whatever the error.
+func (s *Store) ProbeAhead(ctx context.Context, o ProbeOptions) (caps object.Capabilities, clean func(context.Context) error, err error) {
+	nothing := func(context.Context) error { return nil }
 	if s.isProvedAWS() && !o.Always {
-		return canary.AWS(o.Target), nil
+		return canary.AWS(o.Target), nothing, nil
 	}
 	a, err := s.Address(ctx, o.Bucket)
 	if err != nil {
-		return object.Capabilities{}, err
+		return caps, nothing, err
 	}
 	if (o.Target.SSE == object.SSEC || !o.Target.SourceKey.IsZero()) && a.Scheme != "https" {
-		return object.Capabilities{}, plaintextKey("Probe", object.Ref{Bucket: o.Bucket})
+		return caps, nothing, plaintextKey("Probe", object.Ref{Bucket: o.Bucket})
 	}
-	return canary.Probe(ctx, probed{s}, o)
+	return canary.Ask(ctx, probed{s}, o)
 }
 
 // Sweep removes what a probe left whose process died; see canary.Sweep for how little

@@ -42,8 +42,6 @@ type canary struct {
 	// upload made shows its parts.
 	uploaded *thing
 	attrs    object.Finding
-	// spent is an object about which nothing more is asked.
-	spent *thing
 	// lock is set on a bucket that can hold locks, lockAll on one that would lock
 	// every new object for longer than the probe lasts.
 	lock, lockAll bool

@@ -131,9 +131,6 @@ func (c *canary) settleEncrypted(ctx context.Context, any, other source) (err er
 			c.note("no copy brings an object from another KMS key under the target's: such objects have to be rewritten")
 		}
 	}
-	if any.made {
-		c.spent = any.best.source
-	}
 	if any.best.extras && any.route < c.caps.Route {
 		// A class or redirect of its own made a copy onto itself legal.
 		of := any.under

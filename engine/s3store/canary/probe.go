@@ -9,7 +9,7 @@ import (
 	"github.com/resealhq/reseal/engine/s3store/patience"
 )
 
-// Probe finds out what the store can do with the job.
+// Probe finds out what the store can do with the job, and takes away what it made.
 //
 // On a bucket with Object Lock the throwaway objects carry at most a governance
 // retention of a few seconds, which is bypassed or waited for.
@@ -17,16 +17,29 @@ import (
 // An error means that nothing is known: no connection, no permission to write, a
 // KMS key that cannot be used. A store that does not encrypt is no error; see
 // Capabilities.Encrypts and the Notes.
-func Probe(ctx context.Context, s Store, o Options) (caps object.Capabilities, err error) {
+func Probe(ctx context.Context, s Store, o Options) (object.Capabilities, error) {
+	caps, clean, err := Ask(ctx, s, o)
+	return caps, errors.Join(err, clean(ctx))
+}
+
+// Ask is Probe without the end: clean takes away what was made, and is to be called
+// whatever the error. It may be called while the answers are used already.
+func Ask(ctx context.Context, s Store, o Options) (caps object.Capabilities, clean func(context.Context) error, err error) {
 	c := newCanary(s, o, newName(o.Prefix))
 	defer func() {
 		carryOver(c.caps, o.Known)
 		caps = *c.caps
 		caps.Notes = c.notes
 	}()
+	clean = func(ctx context.Context) error {
+		if len(c.litter.made) == 0 {
+			return nil
+		}
+		return c.clean(ctx)
+	}
 	if o.Announce != nil {
 		if err := o.Announce(c.name); err != nil {
-			return caps, err
+			return caps, clean, err
 		}
 	}
 	// A request that is broken off may still make an object after everything was
@@ -43,10 +56,7 @@ func Probe(ctx context.Context, s Store, o Options) (caps object.Capabilities, e
 	if err = c.prepare(asking); err == nil {
 		err = c.probe(asking)
 	}
-	if len(c.litter.made) == 0 {
-		return caps, err
-	}
-	return caps, errors.Join(err, c.clean(ctx))
+	return caps, clean, err
 }
 
 // probe asks the most decisive questions first; later ones need their answers.
@@ -123,8 +133,12 @@ func (c *canary) madeUpAlgorithm(ctx context.Context) (object.Finding, error) {
 
 // copying is all that is about copies, and about what takes their place.
 func (c *canary) copying(ctx context.Context) error {
-	if err := c.routes(ctx); err != nil || c.unfit() {
+	err := c.together(ctx, func(q *canary, ctx context.Context) error {
+		defer func() { c.uploaded = q.uploaded }()
+		return q.routes(ctx)
+	}, (*canary).rewrite)
+	if err != nil || c.unfit() {
 		return err
 	}
-	return c.together(ctx, (*canary).rewrite, (*canary).attributesAnyway, (*canary).single, (*canary).locks)
+	return c.together(ctx, (*canary).attributesAnyway, (*canary).single, (*canary).locks)
 }

@@ -51,21 +51,28 @@ func (c *canary) putConditions(ctx context.Context, thing *thing) (object.Findin
 	if err != nil || wrong != object.Yes {
 		return wrong, err
 	}
-	gone, err := c.deleted(ctx)
+	if right, err := c.putRightly(ctx, thing); err != nil || right != object.Yes {
+		return right, err
+	}
+	gone, err := c.deleted(ctx, thing)
 	if err != nil {
 		return object.Unknown, err
 	}
-	if brought, err := c.putOver(ctx, gone, want{destETag: gone.etag}); err != nil || brought != object.Yes {
-		return brought, err
-	}
-	right, err := c.putOver(ctx, thing, want{destETag: thing.etag})
+	return c.putOver(ctx, gone, want{destETag: gone.etag})
+}
+
+// putRightly writes over a thing on a condition that holds, and says whether that was
+// done under the target.
+func (c *canary) putRightly(ctx context.Context, thing *thing) (object.Finding, error) {
+	refused, err := c.putOver(ctx, thing, want{destETag: thing.etag})
 	switch {
-	case err != nil || right != object.No: // it was not answered
+	case err != nil || refused != object.No: // it was not answered
 		return object.No, err
 	case thing.shown.Type != object.SSEUnknown: // else a lost reply, or one that tells nothing
 		return object.Found(c.met(thing.shown)), nil
 	}
 	h, err := c.head(ctx, thing.ref, c.target.CustomerKey)
+	thing.etag = h.ETag
 	return object.Found(err == nil && c.met(h.Encryption)), err
 }
 
@@ -100,22 +107,14 @@ func refusedAsWrong(err error) (object.Finding, error) {
 	return object.Unknown, nil
 }
 
-// deleted is a key that nothing is at: where versions are kept one whose current
-// version is a delete marker, which a store may look at in another way.
-func (c *canary) deleted(ctx context.Context) (*thing, error) {
-	var t *thing
+// deleted is a key that nothing is at: where versions are kept the thing's, whose
+// current version is then a delete marker, which a store may look at in another way.
+func (c *canary) deleted(ctx context.Context, thing *thing) (*thing, error) {
 	if !c.versioned() {
-		t, _ = c.throwaway("deleted", nil)
+		t, _ := c.throwaway("deleted", nil)
 		t.etag = wrongETag
 		return t, nil
 	}
-	if t = c.spent; t == nil {
-		made, _, err := c.put(ctx, "deleted", nil)
-		if err != nil {
-			return made, err
-		}
-		t = made
-	}
-	c.litter.unsee(t.ref.Key)
-	return t, c.remove(ctx, t.ref, false)
+	c.litter.unsee(thing.ref.Key)
+	return thing, c.remove(ctx, thing.ref, false)
 }
