@@ -273,9 +273,14 @@ func (s *synth) Read(p []byte) (int, error) {
 	}
 	n := 0
 	for n < len(p) && s.left > 0 {
+		word, in := mix(s.seed+uint64(s.off/8)*0x9e3779b97f4a7c15), s.off%8
+		if in == 0 && s.left >= 8 && len(p)-n >= 8 {
+			binary.LittleEndian.PutUint64(p[n:], word)
+			n, s.off, s.left = n+8, s.off+8, s.left-8
+			continue
+		}
 		var w [8]byte
-		binary.LittleEndian.PutUint64(w[:], mix(s.seed+uint64(s.off/8)*0x9e3779b97f4a7c15))
-		in := s.off % 8
+		binary.LittleEndian.PutUint64(w[:], word)
 		k := copy(p[n:], w[in:min(8, in+s.left)])
 		n, s.off, s.left = n+k, s.off+int64(k), s.left-int64(k)
 	}
