@@ -19,6 +19,7 @@ const (
 // point of it, which tells none of the bucket's settings: nothing that an object has
 // is lost, and what S3 does not take there is not sent.
 func TestW9AnAccessPointAsSource(t *testing.T) {
+	t.Parallel()
 	st := newAWS(t, s3test.Config{Seed: 7})
 	st.oldKey, st.oldFile = st.customerKey(t, "old")
 	for _, where := range attributeBuckets {
@@ -67,6 +68,7 @@ func TestW9AnAccessPointAsSource(t *testing.T) {
 
 // TestW9WhatAnAccessPointIsAsked: the other verbs, and the places that take none.
 func TestW9WhatAnAccessPointIsAsked(t *testing.T) {
+	t.Parallel()
 	st := newAWS(t, s3test.Config{Seed: 7})
 	st.server.CreateBucket("behind", s3test.BucketConfig{AccessPoints: []string{"ap"}})
 	st.server.Put("behind", s3test.Object{Key: "a/k", Body: s3test.Bytes("of k")})

@@ -130,6 +130,7 @@ func (s *twoStores) noSecrets(t *testing.T) {
 // TestToAnotherStore: what neither store can copy goes through this client, with
 // everything that it has; a second run and a verification find it.
 func TestToAnotherStore(t *testing.T) {
+	t.Parallel()
 	s := newTwoStores(t)
 	if end := s.reseal(t, s.args...); end.code != 0 {
 		t.Fatalf("exit code %d\n%s", end.code, end.stderr)
@@ -158,6 +159,7 @@ func TestToAnotherStore(t *testing.T) {
 // TestToAnotherStoreOverwritesNothing: what stands at the destination stays, whether it
 // was there before or comes in the very moment.
 func TestToAnotherStoreOverwritesNothing(t *testing.T) {
+	t.Parallel()
 	s := newTwoStores(t)
 	foreign := []string{s.before.Objects[1].Key, s.before.Objects[2].Key, s.before.Objects[5].Key}
 	theirs := func(key string) {
@@ -193,6 +195,7 @@ func TestToAnotherStoreOverwritesNothing(t *testing.T) {
 // TestToAnotherStoreTakesNothingForItsOwn: a PUT is refused since another client has
 // written an object of the same size there, under the same key, and the answer is lost.
 func TestToAnotherStoreTakesNothingForItsOwn(t *testing.T) {
+	t.Parallel()
 	s := newTwoStores(t)
 	key := s.before.Objects[2].Key
 	theirs := bytes.Repeat([]byte("x"), 700)
@@ -218,6 +221,7 @@ func TestToAnotherStoreTakesNothingForItsOwn(t *testing.T) {
 // TestToAnotherStoreThroughFaults: at either end each request meets each fault once,
 // and the process dies in the middle; the next finishes, and nothing is left behind.
 func TestToAnotherStoreThroughFaults(t *testing.T) {
+	t.Parallel()
 	atOnce := newPool(t, 3)
 	for _, tc := range []struct{ name, at, rule, die string }{
 		{"source fails", "from", `(If (And Get (Key "obj-*") (PerKey (First 1))) Failed)`, ""},
@@ -288,6 +292,7 @@ func (s *twoStores) dieAt(t *testing.T, op string) {
 // TestToAnotherAccount: both ends are one store, and the destination's credentials may
 // read the source: then nothing goes through this client.
 func TestToAnotherAccount(t *testing.T) {
+	t.Parallel()
 	s := newTwoStores(t)
 	s.from.CreateBucket("there", s3test.BucketConfig{})
 	args := slices.Clone(s.args)
@@ -316,6 +321,7 @@ func TestToAnotherAccount(t *testing.T) {
 
 // TestToAnotherStoreGrants: grants name accounts that the other store does not know.
 func TestToAnotherStoreGrants(t *testing.T) {
+	t.Parallel()
 	s := newTwoStores(t)
 	s.from.CreateBucket("granted", s3test.BucketConfig{Ownership: "ObjectWriter"})
 	s.to.CreateBucket("granted", s3test.BucketConfig{Ownership: "ObjectWriter"})
@@ -333,6 +339,7 @@ func TestToAnotherStoreGrants(t *testing.T) {
 // TestDoctorOfTwoStores: it says how the objects will go and what each end needs, from
 // questions to each end by its own credentials.
 func TestDoctorOfTwoStores(t *testing.T) {
+	t.Parallel()
 	s := newTwoStores(t)
 	i := slices.Index(s.args, "--job")
 	args := s.args[1:i]
@@ -358,6 +365,7 @@ func TestDoctorOfTwoStores(t *testing.T) {
 
 // TestToAnotherStoreRefusals: one clear sentence, and nothing touched.
 func TestToAnotherStoreRefusals(t *testing.T) {
+	t.Parallel()
 	s := newTwoStores(t)
 	without := func(args []string, flag string) []string {
 		i := slices.Index(args, flag)

@@ -15,6 +15,7 @@ import (
 // date that it shows at the moment. A store of which nobody knows that it takes one
 // leaves the object, by name.
 func TestL8EventHoldsAreKept(t *testing.T) {
+	t.Parallel()
 	held := func(st *stage) s3test.Bucket {
 		st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true})
 		for key, hold := range map[string]s3test.EventHold{"days": {On: true, Days: 30}, "years": {On: true, Years: 2}, "none": {}} {
@@ -95,6 +96,7 @@ func annotated(st *stage, cfg s3test.BucketConfig) {
 // cannot be, the object is left by name, unless that is accepted. No other store is
 // asked.
 func TestL8AnnotationsAreNotLost(t *testing.T) {
+	t.Parallel()
 	versioned, rewrite := s3test.BucketConfig{Versioning: "Enabled"}, []string{"--operation", "rewrite"}
 	lock := s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true}
 	byRule := lock
@@ -189,6 +191,7 @@ func (tc annotationCase) run(t *testing.T) {
 // annotation's, at the lock's, in a bucket that keeps nothing else of what it had: the
 // next process finds the object half done and finishes it.
 func TestL8AProcessDiesBeforeTheAnnotations(t *testing.T) {
+	t.Parallel()
 	rewrite := []string{"--operation", "rewrite"}
 	lock := s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true}
 	atOnce := newPool(t, 4)

@@ -20,6 +20,7 @@ import (
 // what the operation must change. What is to happen to each object is said by
 // fate, from the facts of S3 and not from the chooser.
 func TestEveryAttribute(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{TLS: true, Seed: 7})
 	var changed, kept atomic.Int32
 	atOnce := newPool(t, 4)

@@ -32,6 +32,7 @@ func newAWS(t *testing.T, cfg s3test.Config) *stage {
 // The key is another account's, or the role may not update: what an update cannot do
 // a copy does, and the report says why it was one.
 func TestW1AnUpdateThatIsRefusedIsACopy(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		key  s3test.KeyOptions
 		deny []s3test.Deny
@@ -74,6 +75,7 @@ func TestW1AnUpdateThatIsRefusedIsACopy(t *testing.T) {
 
 // S3 answers 501 to the two conditions of a copy: another guarded route is taken.
 func TestA3ACopyWithTwoConditions(t *testing.T) {
+	t.Parallel()
 	st := newAWS(t, s3test.Config{Seed: 1})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	for _, k := range []string{"1", "2", "3", "4"} {
@@ -106,6 +108,7 @@ func TestA3ACopyWithTwoConditions(t *testing.T) {
 // TestW2AKeyOfAnotherRegion: no request under it can succeed, so plan and run refuse
 // it before the job freezes it.
 func TestW2AKeyOfAnotherRegion(t *testing.T) {
+	t.Parallel()
 	st := newAWS(t, s3test.Config{Seed: 2})
 	key := st.server.KMS.CreateKeyWith(s3test.KeyOptions{Region: "eu-west-1"})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
@@ -125,6 +128,7 @@ func TestW2AKeyOfAnotherRegion(t *testing.T) {
 // TestW11AKeyInAKeyStore: doctor names what the key store takes, and every run of the
 // job keeps below it, the later ones by what was frozen.
 func TestW11AKeyInAKeyStore(t *testing.T) {
+	t.Parallel()
 	st := newAWS(t, s3test.Config{Seed: 2})
 	key := st.server.KMS.CreateKeyWith(s3test.KeyOptions{Origin: "EXTERNAL_KEY_STORE", CustomKeyStoreID: "cks-7"})
 	st.server.CreateBucket("b", s3test.BucketConfig{})

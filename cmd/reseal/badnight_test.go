@@ -27,6 +27,7 @@ const badNight = 5000
 // does whatever a network and an overloaded store do, kills the process with
 // SIGKILL now and then, and wants every object right, once, and truly reported.
 func TestRealServerBehindBadProxy(t *testing.T) {
+	t.Parallel()
 	server := realserver.StartMinIO(t, realserver.Options{})
 	b := newBed(t, server, "bad-proxy")
 	b.version()
@@ -78,6 +79,7 @@ func TestRealServerBehindBadProxy(t *testing.T) {
 // TestRealServerRestarted kills the server itself in the middle of a run: the run
 // says that it waits, and goes on by itself when the server is there again.
 func TestRealServerRestarted(t *testing.T) {
+	t.Parallel()
 	server := realserver.StartMinIO(t, realserver.Options{})
 	b := newBed(t, server, "restarted")
 	b.version()

@@ -8,6 +8,7 @@ import (
 )
 
 func TestNotSet(t *testing.T) {
+	t.Parallel()
 	const arn, other = "arn:aws:kms:eu-west-1:111122223333:key/k", "arn:aws:kms:eu-west-1:111122223333:key/o"
 	for name, test := range map[string]struct {
 		key, shown string

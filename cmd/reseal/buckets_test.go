@@ -15,6 +15,7 @@ import (
 // TestPlacesAreSwept: a process that died while it tried what several buckets can do is
 // cleaned up after by the next one, in each of them.
 func TestPlacesAreSwept(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 8})
 	const buckets = 3
 	args := []string{"run", "--sse", "AES256", "--job", filepath.Join(t.TempDir(), "job")}
@@ -59,6 +60,7 @@ func TestPlacesAreSwept(t *testing.T) {
 // TestAPlaceThatFailsLater: a bucket that goes away between plan and run does not keep the
 // others from being done, and is told as what it is.
 func TestAPlaceThatFailsLater(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 9})
 	job := filepath.Join(t.TempDir(), "job")
 	for _, name := range []string{"a", "b", "c"} {
@@ -99,6 +101,7 @@ func TestAPlaceThatFailsLater(t *testing.T) {
 // TestStatusOfKilledPlaces: where the process was killed that worked on the first of several
 // places, status tells for how long it was heard of.
 func TestStatusOfKilledPlaces(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 10, Latency: map[string]time.Duration{"CopyObject": 20 * time.Millisecond}})
 	for _, name := range []string{"a", "b"} {
 		st.server.CreateBucket(name, s3test.BucketConfig{})

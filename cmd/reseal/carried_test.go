@@ -12,6 +12,7 @@ import (
 // TestAcceptedAtTheDestination: what the destination bucket cannot take, and the
 // operator has accepted to lose, is not sent along: S3 would refuse the copy.
 func TestAcceptedAtTheDestination(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 1})
 	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true, Ownership: "ObjectWriter"})
 	st.server.CreateBucket("d", s3test.BucketConfig{Ownership: "BucketOwnerEnforced"})
@@ -32,6 +33,7 @@ func TestAcceptedAtTheDestination(t *testing.T) {
 // TestRetentionThatHasRunOut: it protects nothing any more, S3 shows it all the
 // same, and refuses to write a date of the past.
 func TestRetentionThatHasRunOut(t *testing.T) {
+	t.Parallel()
 	for _, operation := range []string{"auto", "copy"} {
 		st := newStage(t, s3test.Config{Seed: 1})
 		st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true})
@@ -56,6 +58,7 @@ func TestRetentionThatHasRunOut(t *testing.T) {
 // TestVersioningThatMayNotBeRead: a bucket that shows version IDs may have its
 // versioning suspended, and then a copy would overwrite an older null version.
 func TestVersioningThatMayNotBeRead(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 14})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	for _, versioning := range []string{"", "Enabled"} {

@@ -18,6 +18,7 @@ import (
 // TestWhyAndWhen: for every way to stop, status tells why, since when and until when,
 // and so does the summary where there is one.
 func TestWhyAndWhen(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, verb string
 		args       []string
@@ -105,6 +106,7 @@ func TestWhyAndWhen(t *testing.T) {
 // TestStatusWritesNothing: readers leave a directory as it was, and can read one that
 // they cannot write.
 func TestStatusWritesNothing(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 4})
 	st.fillDocs(3)
 	job := filepath.Join(st.dir, "job")

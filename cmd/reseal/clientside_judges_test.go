@@ -24,6 +24,7 @@ import (
 // AWS's own client reads them by its default policy, which takes nothing less. The
 // process holds no more than it should, whatever its workers are.
 func TestClientSideJudges(t *testing.T) {
+	t.Parallel()
 	judge, err := tools.Build(t.Context(), "s3ec")
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +94,7 @@ func highWater(pid int) (kb int64) {
 // up to version 3 with the entries of its context, and their client of today reads it by
 // its default policy.
 func TestClientSideOfJudges(t *testing.T) {
+	t.Parallel()
 	judge, err := tools.Build(t.Context(), "s3ec")
 	if err != nil {
 		t.Fatal(err)

@@ -49,6 +49,7 @@ func (w *sealed) version1(i int, key string, text []byte) {
 // something that nobody accepted, is left or failed by name, in one piece and in parts;
 // nothing of it becomes visible, and no upload stays.
 func TestClientSideLeavesAlone(t *testing.T) {
+	t.Parallel()
 	w := newSealed(t, s3test.Config{Seed: 5, TLS: true}, s3test.BucketConfig{Versioning: "Enabled"})
 	other := w.server.KMS.CreateKey()
 	under := cse.Target{Wrap: cse.KMSContext, KMSKeyID: w.keyA, Entries: map[string]string{"who": "me"}}
@@ -120,6 +121,7 @@ func TestClientSideLeavesAlone(t *testing.T) {
 // long ones, which are read in order; an instruction file that stays behind; another
 // kind of key; and objects that lie in the clear.
 func TestClientSideAccepted(t *testing.T) {
+	t.Parallel()
 	w := newSealed(t, s3test.Config{Seed: 6, TLS: true}, s3test.BucketConfig{})
 	long := bytes.Repeat([]byte("seventeen letters"), 700_000)
 	w.version1(2, "version 1", []byte("an old text"))
@@ -168,6 +170,7 @@ func TestClientSideAccepted(t *testing.T) {
 // TestClientSidePlaintext: where the store encrypts nothing by itself, an object does
 // not lie in the clear unless that is accepted.
 func TestClientSidePlaintext(t *testing.T) {
+	t.Parallel()
 	w := newSealed(t, s3test.Config{Seed: 13, Profile: s3test.MinIO()}, s3test.BucketConfig{})
 	w.put(0, "object", cse.V3, cse.Target{Wrap: cse.AESGCM, Key: w.aes}, func(o *s3test.Object) { o.Encryption = object.Encryption{Type: object.SSENone} })
 	out := []string{"--client-side", "none", "--source-cse-key-file", w.aesFile}
@@ -188,6 +191,7 @@ func TestClientSidePlaintext(t *testing.T) {
 
 // TestClientSideUsage: what does not go together is refused before anything is asked.
 func TestClientSideUsage(t *testing.T) {
+	t.Parallel()
 	w := newSealed(t, s3test.Config{Seed: 9}, s3test.BucketConfig{})
 	sent := len(w.server.Requests())
 	for _, tc := range []struct {

@@ -39,6 +39,7 @@ func (w *sealed) ruby(do, key string, text []byte, job map[string]any) ([]byte, 
 // comes out of client-side encryption by the binary, into a bucket and into a folder; and what
 // the binary brings under version 2 it reads.
 func TestClientSideOfRuby(t *testing.T) {
+	t.Parallel()
 	if err := exec.Command("ruby", "-e", "require 'aws-sdk-s3'; require 'aws-sdk-kms'").Run(); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatalf("the judge in Ruby is not here (%v): apt-get install ruby ruby-aws-sdk-s3 ruby-aws-sdk-kms", err)

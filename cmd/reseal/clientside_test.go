@@ -34,6 +34,7 @@ func (w *sealed) remake(job string, code int, args ...string) runSummary {
 // TestClientSide brings objects into, up to and out of client-side encryption, and
 // twice, which changes nothing.
 func TestClientSide(t *testing.T) {
+	t.Parallel()
 	w := newSealed(t, s3test.Config{Seed: 3, TLS: true}, s3test.BucketConfig{})
 	under := func(entries map[string]string) cse.Target {
 		return cse.Target{Wrap: cse.KMSContext, KMSKeyID: w.keyA, Entries: entries}

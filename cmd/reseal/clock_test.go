@@ -16,6 +16,7 @@ import (
 // run goes by the store's clock then, from its beginning or from the moment at
 // which one of the two clocks is set, and no object pays for it.
 func TestClockIsOff(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name          string
 		begins, turns time.Duration // the store's clock ahead of this machine's, and that in the middle of the run
@@ -60,6 +61,7 @@ func TestClockIsOff(t *testing.T) {
 // TestClockCannotBeCorrected: a store that refuses every time is waited for, as
 // for credentials, and the log and status say that it is about the clock.
 func TestClockCannotBeCorrected(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 22})
 	before := st.fillDocs(300)
 	job := filepath.Join(st.dir, "job")

@@ -17,6 +17,7 @@ import (
 // TestM15Crash: a panic in any goroutine, and SIGQUIT, end with another exit code
 // than the one that promises that nothing was touched; and the next run goes on.
 func TestM15Crash(t *testing.T) {
+	t.Parallel()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +68,7 @@ func TestM15Crash(t *testing.T) {
 // TestW12TwoSignalsAreOne: as timeout(1) and a terminal send them; what is in flight
 // is finished.
 func TestW12TwoSignalsAreOne(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	st.server.Fill("b", 40, func(i int) string { return strings.Repeat("k", i+1) }, s3test.Bytes("body"), s3test.Attrs{})

@@ -18,6 +18,7 @@ import (
 // run, twice: once new ones are there at once, once only after a while. The run
 // pauses, fetches them, and goes on; nobody has to do anything.
 func TestCredentialsExpireAndRotate(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 5})
 	before := st.fillDocs(1500)
 	issue := func(n int) string {
@@ -68,6 +69,7 @@ func TestCredentialsExpireAndRotate(t *testing.T) {
 // TestKeyDisabledInTheMiddle: a few refusals stop the run, the message names the
 // key, and once it is enabled again the same command finishes.
 func TestKeyDisabledInTheMiddle(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 6})
 	before := st.fillDocs(1200)
 	job := filepath.Join(st.dir, "job")
@@ -103,6 +105,7 @@ func TestKeyDisabledInTheMiddle(t *testing.T) {
 
 // TestStatusWhileItRuns asks from another process.
 func TestStatusWhileItRuns(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 7})
 	st.fillDocs(4000)
 	st.server.SetLimits(s3test.Limits{Requests: 150})
@@ -126,12 +129,13 @@ func TestStatusWhileItRuns(t *testing.T) {
 // TestWindowOpens begins outside its window, which opens within a minute; what is
 // planned for then is done then.
 func TestWindowOpens(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 8})
 	before := st.fillDocs(50)
 	job := filepath.Join(st.dir, "job")
 	// The window opens at the next full minute. Close before it there is no time to
 	// see the job wait: then the one after it has to do.
-	opens := time.Now().UTC().Add(3 * time.Second).Truncate(time.Minute).Add(time.Minute)
+	opens := time.Now().UTC().Add(10 * time.Second).Truncate(time.Minute).Add(time.Minute)
 	var early atomic.Int32
 	st.server.OnRequest(func(r s3test.Request) {
 		if r.Op == "CopyObject" && strings.HasPrefix(r.Key, "docs/") && time.Now().Before(opens) {

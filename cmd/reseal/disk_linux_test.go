@@ -19,6 +19,7 @@ import (
 // twice that it had remembered. Where nothing may be mounted, the system's limit
 // on the size of a file stands in for the disk; that is tried in any case.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	t.Run("limit", func(t *testing.T) {
 		d := newDiskJob(t, t.TempDir(), 3000)
 		// Every file of the job may grow to 64 KiB: its checkpoint cannot hold 3,000

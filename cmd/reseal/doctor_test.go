@@ -96,6 +96,7 @@ func with(c s3test.BucketConfig, change func(*s3test.BucketConfig)) s3test.Bucke
 // what doctor finds: that, and nothing else. A plan shows what is serious at its
 // beginning as well, as a run does.
 func TestDoctorFindsEachTrap(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{TLS: true, Seed: 3})
 	atOnce := newPool(t, 4)
 	for _, tr := range traps() {
@@ -171,6 +172,7 @@ func (st *stage) toldAtTheBeginning(t *testing.T, tr trap, target []string, seri
 // TestDoctorSweepsWhatDied: a note that a doctor left who was killed while it
 // probed is a day later the next one's duty, of the same bucket and endpoint only.
 func TestDoctorSweepsWhatDied(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 3})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	if err := st.server.SetRules(`(If (And DeleteObjects (First 1)) Stalled)`); err != nil {

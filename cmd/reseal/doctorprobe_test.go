@@ -14,6 +14,7 @@ import (
 // prefix that they named and nowhere else. It says first what it writes, and leaves
 // nothing.
 func TestDoctorProbesAWS(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		profile s3test.Profile
 		less    []string
@@ -85,6 +86,7 @@ func wrote(st *stage) (n int) {
 // TestRealServerProbe: what a real MinIO does otherwise than AWS is named, and nothing
 // of the canary is left there.
 func TestRealServerProbe(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, realserver.StartKES(t, realserver.Options{}), "probed")
 	if _, err := b.client.PutObject(t.Context(), seedObject(b.bucket, 0, "data/k")); err != nil {
 		t.Fatal(err)

@@ -132,6 +132,7 @@ func (e *echo) change(reply *http.Response, body []byte) []byte {
 // secret stands in what was printed or in a file of the job. Both sides are under
 // customer keys; the store says yes and no, and repeats each secret in each form.
 func TestS1AStoreThatRepeatsEverything(t *testing.T) {
+	t.Parallel()
 	creds := s3test.DefaultCredentials
 	creds.SessionToken = "IQoJb3JpZ2luX2VjEPj//////////wEaCXVzLWVhc3QtMSJHMEUCIQDq+Zk8b1y0S4Y7h3n/p0Qw6m9uUQ=="
 	st := newStage(t, s3test.Config{TLS: true, Seed: 9, Credentials: []s3test.Credentials{creds}})

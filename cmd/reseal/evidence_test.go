@@ -34,6 +34,7 @@ func (st *stage) officer(t *testing.T) (ed25519.PublicKey, string) {
 // TestEvidenceOfAJob: what a job leaves for an auditor holds the verification, the policy and
 // who did it, each under its digest; a bit that is flipped in any of its files is found.
 func TestEvidenceOfAJob(t *testing.T) {
+	t.Parallel()
 	st := newAWS(t, s3test.Config{Seed: 1})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	st.server.Fill("b", 20, func(i int) string { return string(rune('a' + i)) }, s3test.Bytes("x"), s3test.Attrs{})
@@ -111,6 +112,7 @@ func TestEvidenceOfAJob(t *testing.T) {
 
 // TestEvidenceCallerElsewhere: no store but AWS is asked who its callers are.
 func TestEvidenceCallerElsewhere(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 1})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	st.server.Fill("b", 2, func(i int) string { return string(rune('a' + i)) }, s3test.Bytes("x"), s3test.Attrs{})

@@ -11,6 +11,7 @@ import (
 // TestExitCodesAreExplained: the pages for people have a row for each exit code, and for
 // no other.
 func TestExitCodesAreExplained(t *testing.T) {
+	t.Parallel()
 	var codes []string
 	for _, code := range []int{exitAsWanted, exitStopped, exitUnusable, exitSome, exitOnPurpose, exitInterrupted} {
 		codes = append(codes, strconv.Itoa(code))

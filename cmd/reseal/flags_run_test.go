@@ -17,6 +17,7 @@ import (
 // overwrites, each falls between the moment at which the run has decided on the
 // object and the one at which its request takes effect.
 func TestOtherWritersOnAConditionalStore(t *testing.T) {
+	t.Parallel()
 	const objects, overwrites = 100, 1000
 	for _, way := range []struct {
 		name string
@@ -82,6 +83,7 @@ func TestOtherWritersOnAConditionalStore(t *testing.T) {
 // of it there, an object that is another one is left alone, and the sources stay
 // as they were.
 func TestDest(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 12})
 	st.server.CreateBucket("from", s3test.BucketConfig{Ownership: "ObjectWriter", Documents: website})
 	st.server.CreateBucket("to", s3test.BucketConfig{Ownership: "ObjectWriter", Versioning: "Enabled", Documents: website})
@@ -149,6 +151,7 @@ func (st *stage) sameElsewhere(t *testing.T, from, to s3test.Bucket, target obje
 // TestStampMtime keeps the date that a copy cannot keep, where nobody kept one
 // before, and loses nothing for it.
 func TestStampMtime(t *testing.T) {
+	t.Parallel()
 	for _, way := range []struct {
 		name string
 		args []string
@@ -188,6 +191,7 @@ func TestStampMtime(t *testing.T) {
 // of buckets; a copy reaches the current one only, and says why it left the rest.
 // Delete markers and versions under the target stay as they are.
 func TestAllVersions(t *testing.T) {
+	t.Parallel()
 	for _, versioning := range []string{"Enabled", "Suspended"} {
 		for _, operation := range []string{"auto", "copy"} {
 			t.Run(operation+"/"+cell(versioning), func(t *testing.T) {

@@ -118,6 +118,7 @@ func differences(want, got map[string]string) (out []string) {
 
 // TestFolderThereAndBack: everything is the same afterwards, and verify says so.
 func TestFolderThereAndBack(t *testing.T) {
+	t.Parallel()
 	f := newFolders(t, s3test.Config{})
 	f.plain(t)
 	f.mustRun(t, 0, append([]string{"plan"}, f.up[1:]...)...)
@@ -158,6 +159,7 @@ func TestFolderThereAndBack(t *testing.T) {
 
 // TestFolderLeavesByName: what cannot go is left with its reason, and the rest goes.
 func TestFolderLeavesByName(t *testing.T) {
+	t.Parallel()
 	f := newFolders(t, s3test.Config{})
 	f.write(t, "good", []byte("good"))
 	f.write(t, "not \xff UTF-8", []byte("x"))

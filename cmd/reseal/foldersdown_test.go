@@ -31,6 +31,7 @@ func (f *folders) states(t *testing.T, job string) map[string]string {
 // TestDownloadLeavesByName: keys that are no names of files, names that are taken, links that
 // lead elsewhere. Nothing is written outside, nothing that stands there is touched.
 func TestDownloadLeavesByName(t *testing.T) {
+	t.Parallel()
 	f := newFolders(t, s3test.Config{})
 	outside := filepath.Join(f.dir, "outside")
 	for _, dir := range []string{outside, filepath.Join(f.to, "isdir/below")} {
@@ -103,6 +104,7 @@ func TestDownloadLeavesByName(t *testing.T) {
 // TestDownloadOfBothFileAndFolder: one of two keys whose paths exclude each other is left,
 // whichever comes first.
 func TestDownloadOfBothFileAndFolder(t *testing.T) {
+	t.Parallel()
 	f := newFolders(t, s3test.Config{})
 	for i := range 20 {
 		f.store(fmt.Sprintf("k%d", i), "a file")
@@ -120,6 +122,7 @@ func TestDownloadOfBothFileAndFolder(t *testing.T) {
 
 // TestDownloadVerifies: what was changed after the download is told.
 func TestDownloadVerifies(t *testing.T) {
+	t.Parallel()
 	f := newFolders(t, s3test.Config{})
 	for _, key := range []string{"a", "b", "c", "d"} {
 		f.store(key, "body of "+key)
@@ -144,6 +147,7 @@ func TestDownloadVerifies(t *testing.T) {
 // TestUploadVerifies: what is in the store is compared with the file again, however little the
 // store shows of it.
 func TestUploadVerifies(t *testing.T) {
+	t.Parallel()
 	for _, sse := range []string{"AES256", "aws:kms"} {
 		t.Run(sse, func(t *testing.T) {
 			f := newFolders(t, s3test.Config{})
@@ -182,6 +186,7 @@ func TestUploadVerifies(t *testing.T) {
 // TestFolderOpensAndSeals: files are encrypted before they are sent, and what a client or a
 // customer key has encrypted is opened on the way down.
 func TestFolderOpensAndSeals(t *testing.T) {
+	t.Parallel()
 	f := newFolders(t, s3test.Config{TLS: true})
 	f.plain(t)
 	raw := f.file(t, "raw.key", []byte{31: 1})
@@ -222,6 +227,7 @@ func TestFolderOpensAndSeals(t *testing.T) {
 
 // TestFolderRefusals: what has no meaning is refused before anything is touched.
 func TestFolderRefusals(t *testing.T) {
+	t.Parallel()
 	f := newFolders(t, s3test.Config{})
 	f.write(t, "file", []byte("x"))
 	key := filepath.Join(f.from, "key")

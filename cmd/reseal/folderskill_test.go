@@ -50,6 +50,7 @@ func (f *folders) killedAt(t *testing.T, op string, n int64, effect bool, args .
 // TestUploadKilledAnywhere: whatever a process dies in, the next one ends it, nothing is there
 // twice or half, and no upload is left.
 func TestUploadKilledAnywhere(t *testing.T) {
+	t.Parallel()
 	atOnce := newPool(t, 3)
 	for _, tc := range []struct {
 		op     string
@@ -113,6 +114,7 @@ func (f *folders) onlyNamed(t *testing.T, b s3test.Bucket) {
 // TestDownloadKilledAnywhere: at no instant has a file its name that is not whole, and what a
 // process left is gone when the next has ended.
 func TestDownloadKilledAnywhere(t *testing.T) {
+	t.Parallel()
 	atOnce := newPool(t, 3)
 	for i := range 14 {
 		atOnce.run(cell(fmt.Sprint("kill ", i)), func(t *testing.T) {
@@ -149,6 +151,7 @@ func TestDownloadKilledAnywhere(t *testing.T) {
 // TestDownloadSweeps: what the process that died had begun is removed by the next one, and a
 // file that only looks so is not.
 func TestDownloadSweeps(t *testing.T) {
+	t.Parallel()
 	f := newFolders(t, s3test.Config{})
 	f.write(t, "large", []byte(strings.Repeat("0123456789abcdef", 20<<16)))
 	f.mustRun(t, 0, f.up...)
@@ -179,6 +182,7 @@ func TestDownloadSweeps(t *testing.T) {
 
 // TestUploadThroughFaults: at each request each fault once, and files that others put there.
 func TestUploadThroughFaults(t *testing.T) {
+	t.Parallel()
 	atOnce := newPool(t, 3)
 	for _, rule := range []string{
 		`(If (And Put (Key "in/*") (PerKey (First 1))) ReplyLost)`,
@@ -216,6 +220,7 @@ func TestUploadThroughFaults(t *testing.T) {
 // TestFileChangesWhileItIsUploaded: never half of the one and half of the other. What is done
 // is what the file was at one moment.
 func TestFileChangesWhileItIsUploaded(t *testing.T) {
+	t.Parallel()
 	f := newFolders(t, s3test.Config{})
 	const size = 12 << 20
 	for i := range 4 {
@@ -272,6 +277,7 @@ func TestFileChangesWhileItIsUploaded(t *testing.T) {
 // TestClientSideElsewhere: --client-side with --dest and --stamp-mtime, between buckets.
 // The source stays as it is; what is there already is found, and others' objects stay.
 func TestClientSideElsewhere(t *testing.T) {
+	t.Parallel()
 	w := newSealed(t, s3test.Config{Seed: 5, TLS: true}, s3test.BucketConfig{})
 	w.server.CreateBucket("there", s3test.BucketConfig{})
 	under := cse.Target{Wrap: cse.KMSContext, KMSKeyID: w.keyA}

@@ -14,6 +14,7 @@ import (
 // TestDownloadOfOldEnvelopes: what clients of old have encrypted, whose text only its end
 // shows, comes back as well, in one piece and by stretches.
 func TestDownloadOfOldEnvelopes(t *testing.T) {
+	t.Parallel()
 	w := newSealed(t, s3test.Config{Seed: 6, TLS: true}, s3test.BucketConfig{})
 	texts := map[string][]byte{"small": []byte("a text of old"), "empty": {}, "large": bytes.Repeat([]byte("0123456789abcdef~"), 1<<20), "round": bytes.Repeat([]byte("x"), 10<<20)}
 	i := 0
@@ -41,6 +42,7 @@ func TestDownloadOfOldEnvelopes(t *testing.T) {
 
 // TestDownloadOfATamperedObject: a text whose tag does not verify never gets a name.
 func TestDownloadOfATamperedObject(t *testing.T) {
+	t.Parallel()
 	f := newFolders(t, s3test.Config{TLS: true})
 	for name, size := range map[string]int{"small": 100, "large": 12 << 20} {
 		f.write(t, name, bytes.Repeat([]byte("s"), size))
@@ -66,6 +68,7 @@ func TestDownloadOfATamperedObject(t *testing.T) {
 
 // TestDownloadInShards: shards write into one folder, and each sweeps only its own.
 func TestDownloadInShards(t *testing.T) {
+	t.Parallel()
 	f := newFolders(t, s3test.Config{})
 	for i := range 3000 {
 		f.store(fmt.Sprintf("%04d/file", i), fmt.Sprint("body of ", i))
@@ -88,6 +91,7 @@ func TestDownloadInShards(t *testing.T) {
 
 // TestFolderSelection: patterns, sizes and dates choose among files as among objects.
 func TestFolderSelection(t *testing.T) {
+	t.Parallel()
 	f := newFolders(t, s3test.Config{})
 	for _, name := range []string{"a.jpg", "b.txt", "sub/c.jpg", "sub/skip/d.jpg"} {
 		f.write(t, name, []byte(name))
@@ -105,6 +109,7 @@ func TestFolderSelection(t *testing.T) {
 
 // TestToAnotherStoreSealed: --client-side on the way to another store, and back out of it.
 func TestToAnotherStoreSealed(t *testing.T) {
+	t.Parallel()
 	s := newTwoStores(t)
 	raw := s.file(t, "raw.key", []byte{31: 9})
 	if end := s.reseal(t, append(s.args, "--client-side", "v3", "--cse-key-file", raw, "--accept", "composite-checksum")...); end.code != 0 {

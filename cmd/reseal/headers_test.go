@@ -13,6 +13,7 @@ import (
 // Ten legal tags are longer in a header than all headers may be: they are written
 // after the copy, and read back, also where its answer was lost.
 func TestW4TagsAreWrittenWhereNoHeaderHoldsThem(t *testing.T) {
+	t.Parallel()
 	for name, args := range map[string][]string{"copy with Expires": nil, "parts": inParts} {
 		t.Run(name, func(t *testing.T) {
 			st := newStage(t, s3test.Config{Seed: 4, Profile: s3test.Profile{CopyDropsExpires: true}})

@@ -18,6 +18,7 @@ import (
 // those for throwaway objects, which AWS is not sent, whether the policy that
 // iam-policy prints for the same command line allows it.
 func TestThePolicyCoversTheJob(t *testing.T) {
+	t.Parallel()
 	kms := func(st *stage) []string { return []string{"--sse", "aws:kms", "--sse-kms-key-id", st.keyB} }
 	toS3 := func(*stage) []string { return []string{"--sse", "AES256"} }
 	dsse := func(st *stage) []string { return []string{"--sse", "aws:kms:dsse", "--sse-kms-key-id", st.keyB} }

@@ -11,6 +11,7 @@ import (
 // TestIdentity: on AWS the report says as whom the job was run. A run that is not told is
 // none the worse for it, and no other store is asked.
 func TestIdentity(t *testing.T) {
+	t.Parallel()
 	for _, told := range []bool{true, false} {
 		st := newAWS(t, s3test.Config{Seed: 1})
 		st.server.CreateBucket("b", s3test.BucketConfig{})

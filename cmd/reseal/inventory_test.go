@@ -114,6 +114,7 @@ func foreignParquet(t *testing.T) []byte {
 // TestBrokenInventories gives the binary every broken report: exit code 2, the
 // place named, and nothing is touched, neither by plan nor by run.
 func TestBrokenInventories(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 5})
 	st.server.CreateBucket("docs", s3test.BucketConfig{})
 	st.server.CreateBucket("inv", s3test.BucketConfig{})
@@ -166,6 +167,7 @@ func or(s, otherwise string) string {
 // TestNewestInventory: of the reports below a folder the newest complete one is
 // taken, and a resumed job stays with it.
 func TestNewestInventory(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 5})
 	st.server.CreateBucket("docs", s3test.BucketConfig{})
 	st.server.CreateBucket("inv", s3test.BucketConfig{})
@@ -203,6 +205,7 @@ func TestNewestInventory(t *testing.T) {
 // TestRowsThatWentStale: of a plan made from a report, objects that are gone are
 // left by name, changed ones are done as they are now, and none is guessed.
 func TestRowsThatWentStale(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 5})
 	st.server.CreateBucket("docs", s3test.BucketConfig{})
 	st.server.CreateBucket("inv", s3test.BucketConfig{})

@@ -242,6 +242,7 @@ func mustDecode(t *testing.T, s string) []byte {
 }
 
 func TestWrongFlagsAreRefusedByName(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "job")
 	for want, args := range map[string]string{
 		"--sse is missing":                          "s3://bucket",
@@ -305,6 +306,7 @@ func TestWrongFlagsAreRefusedByName(t *testing.T) {
 }
 
 func TestParsing(t *testing.T) {
+	t.Parallel()
 	sizes := map[string]int64{"0": 0, "1048576": 1 << 20, "64MiB": 64 << 20, "64 mib": 64 << 20, "5GB": 5e9, "1.5k": 1536, "2T": 2 << 40, "9b": 9}
 	for s, want := range sizes {
 		if got, err := parseSize(s); err != nil || got != want {

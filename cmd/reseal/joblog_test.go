@@ -8,6 +8,7 @@ import (
 )
 
 func TestConsoleTakesWarningsOnly(t *testing.T) {
+	t.Parallel()
 	var out outputFlags
 	out.logFormat.value, out.logLevel.value = "text", "debug"
 	var file, console bytes.Buffer

@@ -14,6 +14,7 @@ import (
 // TestL6NothingElseThanACopy: where only a copy is allowed, the object that was copied
 // in vain has failed, and those after it are left.
 func TestL6NothingElseThanACopy(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Profile: s3test.SeaweedFS2026(), Seed: 5})
 	st.env = slices.DeleteFunc(st.env, func(e string) bool { return strings.HasPrefix(e, "AWS_ENDPOINT_URL_KMS=") })
 	st.server.KMS.CreateNamedKey("old-key")
@@ -40,6 +41,7 @@ func TestL6NothingElseThanACopy(t *testing.T) {
 // object under the KMS key that it was under, the first object shows it, and all such
 // objects are read and written again. Nothing is called done on a reply's word.
 func TestL6CopiesThatKeepTheOldKey(t *testing.T) {
+	t.Parallel()
 	for _, versioning := range []string{"", "Enabled"} {
 		for _, verify := range []string{"auto", "response"} {
 			t.Run(versioning+verify, func(t *testing.T) {

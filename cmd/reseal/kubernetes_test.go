@@ -56,6 +56,7 @@ func at(t *testing.T, v any, path ...any) any {
 // TestKubernetes: what is printed is two documents, and their fields say what docs/shards.md
 // promises, whatever the names of bucket and directory are.
 func TestKubernetes(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	for _, key := range []string{"a", "b", "c"} {
@@ -123,6 +124,7 @@ func TestKubernetes(t *testing.T) {
 
 // TestKubernetesRefuses tells what cannot be printed, in three parts.
 func TestKubernetesRefuses(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	st.server.Put("b", s3test.Object{Key: "k", Body: s3test.Bytes("body")})

@@ -15,6 +15,7 @@ import (
 // it lists a bucket of several shapes at once, and resumes it: in the end it holds
 // every key once. rows fails on a key that is planned twice.
 func TestListingSurvivesKills(t *testing.T) {
+	t.Parallel()
 	const n = 20_000
 	st := newStage(t, s3test.Config{Seed: 9})
 	st.server.CreateBucket("docs", s3test.BucketConfig{})

@@ -93,6 +93,7 @@ func rotating(t *testing.T, each int) *stage {
 // no HEAD at all, and a plan none but those of the one object that shows what may be read;
 // which objects are meant its key column decides. After the run the key is not needed.
 func TestLiveInventoryAsksNothing(t *testing.T) {
+	t.Parallel()
 	const each = 500
 	for _, form := range []string{"Parquet", "CSV"} {
 		t.Run(form, func(t *testing.T) {
@@ -163,6 +164,7 @@ func (st *stage) jsonOf(t *testing.T, into any, code int, args ...string) {
 // condition that every operation is sent on; the object is looked at, and keeps its newer
 // bytes. One that the row calls as wanted, and that is not any more, verify names.
 func TestLiveInventoryThatIsOld(t *testing.T) {
+	t.Parallel()
 	for _, operation := range []string{"auto", "copy", "rewrite"} {
 		t.Run(operation, func(t *testing.T) {
 			st := rotating(t, 3)

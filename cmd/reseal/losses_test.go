@@ -13,6 +13,7 @@ import (
 // the name of the loss as the reason, until the operator accepts that loss; then
 // it is done, and loses nothing else.
 func TestLossesAreAsked(t *testing.T) {
+	t.Parallel()
 	everyDetail := []string{"encryption", "tagging", "acl", "retention", "legal-hold"}
 	atOnce := newPool(t, 4)
 	for _, loss := range []struct {

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"flag"
+	"fmt"
 	"os"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -9,10 +13,38 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/realserver"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"reseal": main, "reseal-crashing": crashing})
+	// The tests wait more than they work: for processes that are to die, for retries, for
+	// the end of a minute. On one processor four of them are well served; -parallel says
+	// otherwise.
+	if err := flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0))); err != nil {
+		panic(err)
+	}
+	testscript.Main(inMemory{m}, map[string]func(){"reseal": main, "reseal-crashing": crashing})
+}
+
+// inMemory runs the tests where their folders cost no disk: a job makes many files
+// durable, and what survives the death of a process needs no disk to survive.
+type inMemory struct{ m *testing.M }
+
+func (i inMemory) Run() int {
+	dir, free, err := realserver.TempDir()
+	if err == nil {
+		err = os.Setenv("TMPDIR", dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := i.m.Run()
+	if err := free(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // crashing is reseal with a fault: a goroutine of it panics once the job is at work.
@@ -30,6 +62,7 @@ func crashing() {
 // TestTranscripts runs every transcript in testdata: what a person types, and
 // what comes back, exit codes included.
 func TestTranscripts(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,

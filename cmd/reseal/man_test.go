@@ -11,6 +11,7 @@ import (
 // TestManPages: each command that help shows has a page, with all that help says of it,
 // and nothing in a page passes for a macro that is none.
 func TestManPages(t *testing.T) {
+	t.Parallel()
 	root := newRoot(&app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard})
 	all := pages(root)
 	if len(all) < 20 {

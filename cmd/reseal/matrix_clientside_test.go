@@ -209,6 +209,7 @@ func (c *sealedCell) noKeyInFiles(keys map[string]string) {
 // each object can be read at every instant by its old or its new key, is done once, and
 // nothing is left behind.
 func TestFaultMatrixThroughClient(t *testing.T) {
+	t.Parallel()
 	binary, err := build()
 	if err != nil {
 		t.Fatal(err)

@@ -142,6 +142,7 @@ func (c *matrixCell) unwraps(base string, envelope map[string]string) {
 // TestRewrapKMSFaults: what KMS answers late, not at all or not whole is asked again,
 // and nothing is written because of it.
 func TestRewrapKMSFaults(t *testing.T) {
+	t.Parallel()
 	binary, err := build()
 	if err != nil {
 		t.Fatal(err)

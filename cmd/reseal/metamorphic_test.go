@@ -18,6 +18,7 @@ import (
 // fails is run again by RESEAL_SEED; RESEAL_SOAK_SEEDS asks for more of them than
 // `make test` runs (`make soak`).
 func TestMetamorphic(t *testing.T) {
+	t.Parallel()
 	binary, err := build()
 	if err != nil {
 		t.Fatal(err)

@@ -30,6 +30,7 @@ type auditRow struct {
 // TestRealServerAudit counts six kinds of objects on MinIO with KES over TLS, and
 // compares with an independent count by HEAD.
 func TestRealServerAudit(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, realserver.StartKES(t, realserver.Options{Keys: []string{"key-a", "key-b"}}), "audited")
 	c := newCustomer(t, "audited")
 	b.seedKinds(600, c)

@@ -25,6 +25,7 @@ import (
 // versions as a loop over HEAD counts. After it, after a prune, and after the bucket that
 // was left out, nothing needs it; the key is deleted, and every object can be read.
 func TestAnAccountOnRealServer(t *testing.T) {
+	t.Parallel()
 	server := realserver.StartKES(t, realserver.Options{Keys: []string{"key-a", "key-b"}})
 	a := &account{server: server}
 	a.fill(t)

@@ -18,6 +18,7 @@ import (
 // TestRealServerUnderACeiling: at five requests a second objects come to their end one
 // after the other, and Ctrl-C is answered at once and ends the run within ten seconds.
 func TestRealServerUnderACeiling(t *testing.T) {
+	t.Parallel()
 	server := realserver.StartMinIO(t, realserver.Options{})
 	b := newBed(t, server, "slow")
 	for i := range 200 {

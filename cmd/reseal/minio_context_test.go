@@ -19,6 +19,7 @@ import (
 // by a self-copy that sends none. Whichever way the objects are found and copied,
 // their bytes must be there afterwards.
 func TestRealServerKMSContext(t *testing.T) {
+	t.Parallel()
 	server := realserver.StartKES(t, realserver.Options{})
 	keyList := filepath.Join(t.TempDir(), "keys")
 	for i, run := range []struct {

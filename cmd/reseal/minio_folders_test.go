@@ -16,6 +16,7 @@ import (
 // TestRealServerTakesFolders: 2,000 files and some large ones go up to a real store, killed on
 // the way, and come back: the same bytes, the same times. So do they encrypted by the client.
 func TestRealServerTakesFolders(t *testing.T) {
+	t.Parallel()
 	server := realserver.StartMinIO(t, realserver.Options{})
 	b := newBed(t, server, "folders")
 	dir := t.TempDir()

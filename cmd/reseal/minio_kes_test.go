@@ -54,6 +54,7 @@ func (c customer) headers() (algorithm, key, sum *string) {
 // under SSE-S3, on MinIO with KES over TLS. Every step is verified by reading the
 // bytes back; and no customer key is to be found in anything that was written.
 func TestRealServerEncryptions(t *testing.T) {
+	t.Parallel()
 	server := realserver.StartKES(t, realserver.Options{Keys: []string{"key-a", "key-b"}})
 	b := newBed(t, server, "encryptions")
 	old, fresh := newCustomer(t, "old"), newCustomer(t, "fresh")
@@ -213,6 +214,7 @@ func (c customer) absentBelow(t *testing.T, dir string) {
 // it, through a SIGKILL in the middle: finished parts are not copied again, and no
 // upload stays behind.
 func TestRealServerLargeObject(t *testing.T) {
+	t.Parallel()
 	server := realserver.StartKES(t, realserver.Options{Keys: []string{"key-a", "key-b"}})
 	b := newBed(t, server, "large")
 	const key, size, part, inFlight = "films/a large one.bin", 300 << 20, 10 << 20, 4

@@ -40,6 +40,7 @@ const (
 // goes but versions that the job had copied, and no held one; of the objects that
 // nobody writes every old version goes.
 func TestPruneOnRealServer(t *testing.T) {
+	t.Parallel()
 	server := realserver.StartMinIO(t, realserver.Options{})
 	b := &prunedBucket{bed: newBed(t, server, "unused"), first: map[string]string{}, held: map[string]bool{}, others: map[string]bool{}}
 	b.bucket = "pruned"

@@ -22,6 +22,7 @@ import (
 // delete, and is killed at random moments: nothing goes but what was selected, and of the
 // objects that nobody writes all of it.
 func TestPruneNoncurrentOnRealServer(t *testing.T) {
+	t.Parallel()
 	server := realserver.StartMinIO(t, realserver.Options{})
 	b := &prunedBucket{bed: newBed(t, server, "unused"), first: map[string]string{}, held: map[string]bool{}, others: map[string]bool{}, mixed: true}
 	b.bucket = "noncurrent"

@@ -19,6 +19,7 @@ import (
 // TestRealServerRewritesAnySize: MinIO gives copied parts no checksums. Read and sent
 // again, objects of any size keep theirs, composite ones included, and everything else.
 func TestRealServerRewritesAnySize(t *testing.T) {
+	t.Parallel()
 	server := realserver.StartMinIO(t, realserver.Options{})
 	b := newBed(t, server, "any-size")
 	const mib = 1 << 20
@@ -96,6 +97,7 @@ func (b *bed) sum(key string) string {
 // TestRealServerToAnotherStore copies from MinIO to a store that knows other
 // credentials, with checksums, tags and metadata.
 func TestRealServerToAnotherStore(t *testing.T) {
+	t.Parallel()
 	server := realserver.StartMinIO(t, realserver.Options{})
 	b := newBed(t, server, "source")
 	const mib = 1 << 20

@@ -24,6 +24,7 @@ const seeded = 3000
 // TestRealServerKeepsEverything brings a bucket of odd keys from nothing to
 // SSE-S3 and on to a KMS key, and compares everything that its objects have.
 func TestRealServerKeepsEverything(t *testing.T) {
+	t.Parallel()
 	server := realserver.StartMinIO(t, realserver.Options{})
 	b := newBed(t, server, "odd-keys")
 	keys := b.seed(seeded)
@@ -94,6 +95,7 @@ func (b *bed) checkRows(job string, keys []string, before map[string]thing, want
 // encrypted, has exactly one new version (or one more where a request was in
 // flight at a kill), and exactly one row.
 func TestRealServerKilled(t *testing.T) {
+	t.Parallel()
 	server := realserver.StartMinIO(t, realserver.Options{})
 	b := newBed(t, server, "killed")
 	if _, err := b.client.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{Bucket: &b.bucket,

@@ -17,6 +17,7 @@ import (
 // every object stays as it was, and nothing is left behind: no object or version
 // of the canary, no upload, no job.
 func TestRealServerUpdate(t *testing.T) {
+	t.Parallel()
 	server := realserver.StartKES(t, realserver.Options{})
 	for _, versioning := range []types.BucketVersioningStatus{"", types.BucketVersioningStatusEnabled, types.BucketVersioningStatusSuspended} {
 		t.Run(cell(string(versioning)), func(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 // versions need the old key as a loop over HEAD counts, then none where no old
 // version is kept, and those that are kept where they are.
 func TestWhoNeedsOnRealServer(t *testing.T) {
+	t.Parallel()
 	server := realserver.StartKES(t, realserver.Options{Keys: []string{"key-a", "key-b"}})
 	old, fresh := server.Keys[0], server.Keys[1]
 	const each = 30

@@ -32,6 +32,7 @@ import (
 // resumed. What nobody wrote is done. RESEAL_GUARD_WRITES asks for more writes than
 // `make test` makes (`RESEAL_GUARD_WRITES=10000 go test ./cmd/reseal -run L2Other -v`).
 func TestL2OtherWriters(t *testing.T) {
+	t.Parallel()
 	writes := int64(400)
 	if n, err := strconv.ParseInt(os.Getenv("RESEAL_GUARD_WRITES"), 10, 64); err == nil {
 		writes = n

@@ -14,6 +14,7 @@ import (
 // TestOutputsFollowTheUmask: whoever may read a report is decided by the umask, and what
 // a job keeps for itself is its owner's all the same.
 func TestOutputsFollowTheUmask(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 3})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	st.put("k", s3test.Object{})

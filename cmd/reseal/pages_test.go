@@ -20,6 +20,7 @@ import (
 // TestReportPageInChromium looks at the page of a job of which 590 objects were not done,
 // as a browser shows it and as it prints it.
 func TestReportPageInChromium(t *testing.T) {
+	t.Parallel()
 	c := openChromium(t)
 	st := newStage(t, s3test.Config{Seed: 3})
 	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", Deny: []s3test.Deny{{Action: "s3:PutObject", Keys: "denied/*"}}})
@@ -70,6 +71,7 @@ var serverIsGone = regexp.MustCompile(`net::ERR_(CONNECTION_REFUSED|CONNECTION_R
 // TestLivePageInChromium watches a run in a browser, pauses it, lowers its ceiling and
 // resumes it there, by the page's own buttons.
 func TestLivePageInChromium(t *testing.T) {
+	t.Parallel()
 	c := openChromium(t)
 	st := newStage(t, s3test.Config{Seed: 3})
 	st.server.CreateBucket("b", s3test.BucketConfig{Deny: []s3test.Deny{{Action: "s3:PutObject", Keys: "denied/*"}}})

@@ -40,6 +40,7 @@ func (st *stage) underKey(bucket, key string) (n int) {
 // that its rules replicate; those that are gone or another account's are named, and are not
 // the end.
 func TestPair(t *testing.T) {
+	t.Parallel()
 	st := newAWS(t, s3test.Config{Seed: 4})
 	st.server.CreateBucket("a", s3test.BucketConfig{Documents: replicates([2]string{"in/", "b"}, [2]string{"in/deep/", "b"}, [2]string{"", "theirs"}, [2]string{"", "gone"}, [2]string{"out/", "c"})})
 	st.server.CreateBucket("b", s3test.BucketConfig{Documents: replicates([2]string{"", "a"})})
@@ -83,6 +84,7 @@ func TestPair(t *testing.T) {
 // in their own region; without one, and under a key of one region, they are named as what
 // cannot be reached.
 func TestPairInAnotherRegion(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"replica", "none", "ordinary"} {
 		t.Run(kind, func(t *testing.T) {
 			st := newAWS(t, s3test.Config{Seed: 4})
@@ -134,6 +136,7 @@ func TestPairInAnotherRegion(t *testing.T) {
 // TestAnAliasThatMoves: a job goes on with the key that its alias led to when it began, says
 // that it leads elsewhere by now, and selects by no alias.
 func TestAnAliasThatMoves(t *testing.T) {
+	t.Parallel()
 	st := newAWS(t, s3test.Config{Seed: 4})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	st.server.Fill("b", 6, func(i int) string { return fmt.Sprint("k", i) }, s3test.Bytes("x"), s3test.Attrs{Encryption: object.Encryption{Type: object.SSES3}})
@@ -156,6 +159,7 @@ func TestAnAliasThatMoves(t *testing.T) {
 // TestWhoNeedsARotatedKey: the material of a key changes and its ARN does not, so that what
 // was encrypted before needs it as much; the answer tells how often that was.
 func TestWhoNeedsARotatedKey(t *testing.T) {
+	t.Parallel()
 	st := newAWS(t, s3test.Config{Seed: 4})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	put := func(key string) {

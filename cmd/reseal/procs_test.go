@@ -6,6 +6,7 @@ import (
 )
 
 func TestProcs(t *testing.T) {
+	t.Parallel()
 	quiet := slices.Repeat([]float64{0.1}, procsCalm)
 	light := slices.Repeat([]float64{1.2}, procsCalm)
 	for _, c := range []struct {

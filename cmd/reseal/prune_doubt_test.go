@@ -17,6 +17,7 @@ import (
 // its target and cannot tell who brought them there. Another client's version of the same
 // size, under a bucket default that is the target too, is no copy of the one below it.
 func TestPruneTakesNoVersionThatOthersSuperseded(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 3})
 	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
 	old := map[string]string{}
@@ -66,6 +67,7 @@ func (st *stage) prunable(t *testing.T, n int) (dir string) {
 // TestPruneProvesTheFirstDeletionThatIsOne: where the version that was to go first is kept
 // after all, the next one is the first that is deleted alone and looked at.
 func TestPruneProvesTheFirstDeletionThatIsOne(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 3})
 	dir := st.prunable(t, 10)
 	if err := st.server.SetRules(`(If Delete (Unapplied EmptyBody))`); err != nil {
@@ -86,6 +88,7 @@ func TestPruneProvesTheFirstDeletionThatIsOne(t *testing.T) {
 // TestPruneSaysWhatAnEarlierOneDeleted: a version that a prune deleted before it was killed
 // is not told as one that is still there, whatever was written over it since.
 func TestPruneSaysWhatAnEarlierOneDeleted(t *testing.T) {
+	t.Parallel()
 	for name, object := range map[string]s3test.Object{"newer version": {Body: s3test.Bytes("newer")}, "delete marker": {DeleteMarker: true}} {
 		t.Run(name, func(t *testing.T) {
 			st := newStage(t, s3test.Config{Seed: 3})
@@ -107,6 +110,7 @@ func TestPruneSaysWhatAnEarlierOneDeleted(t *testing.T) {
 // TestPruneThatIsRefusedKeepsTheRowsOfTheLast: what a prune deleted stands in its file, which
 // one that does nothing does not replace by an empty one.
 func TestPruneThatIsRefusedKeepsTheRowsOfTheLast(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 3})
 	dir := st.prunable(t, 1)
 	file := filepath.Join(t.TempDir(), "rows.csv")
@@ -127,6 +131,7 @@ func TestPruneThatIsRefusedKeepsTheRowsOfTheLast(t *testing.T) {
 // TestPruneShards: a shard is pruned by its own directory, and with all others by that of
 // the job; what one prune has deleted the other knows.
 func TestPruneShards(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 3})
 	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
 	for i := range 10 {
@@ -152,6 +157,7 @@ func TestPruneShards(t *testing.T) {
 // lie in one whose versioning was suspended when it began cannot be proved and are told as
 // kept.
 func TestPruneTellsWhatSuspendedBucketsKeep(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 3})
 	for _, bucket := range []string{"b", "c"} {
 		st.server.CreateBucket(bucket, s3test.BucketConfig{Versioning: "Enabled"})
@@ -174,6 +180,7 @@ func TestPruneTellsWhatSuspendedBucketsKeep(t *testing.T) {
 // wrote as many bytes under the same encryption, is taken for done; its old version is not
 // taken for one that it superseded. One that was done goes.
 func TestPruneAfterALostAnswer(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 3})
 	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
 	ours := st.put("ours", s3test.Object{Body: s3test.Bytes("balance 100 of ours")})

@@ -74,6 +74,7 @@ func pruneCases() map[string]pruneCase {
 // TestPruneTakesNothingElse: of all that is in a bucket, exactly the versions go that
 // the job's copies superseded and that the store proves.
 func TestPruneTakesNothingElse(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 3})
 	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true})
 	cases := pruneCases()
@@ -179,6 +180,7 @@ func (st *stage) pruned(t *testing.T, code int, args ...string) (p job.Pruned) {
 // deleted that nobody named. Below each version lies one of the same bytes and date,
 // which only the record of the job tells apart.
 func TestPruneUnderFaults(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		rules string
 		dies  []int32 // at the effect of this deletion
@@ -229,6 +231,7 @@ func TestPruneUnderFaults(t *testing.T) {
 // TestPruneStopsAtAnotherDeletion: a store that takes the deletion of a version for that
 // of the object is found out at the first one, and no second is sent.
 func TestPruneStopsAtAnotherDeletion(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 3})
 	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
 	for i := range 10 {
@@ -252,6 +255,7 @@ func TestPruneStopsAtAnotherDeletion(t *testing.T) {
 // TestPruneBelievesNoRecord: a record of another job, and one that was cut or edited,
 // leads to no deletion.
 func TestPruneBelievesNoRecord(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 3})
 	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
 	first := st.put("k", s3test.Object{LastModified: longAgo, Body: s3test.Bytes("the first")})
@@ -295,6 +299,7 @@ func TestPruneBelievesNoRecord(t *testing.T) {
 // TestPruneLeavesSSEC: old versions under a customer key are looked at with it, and go;
 // one under another customer key was never copied, and stays.
 func TestPruneLeavesSSEC(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 3, TLS: true})
 	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
 	under := func(key string, with object.CustomerKey) {

@@ -74,6 +74,7 @@ var selectNone = []string{"--versions", "noncurrent", "--only-encryption", "none
 // are selected by their own encryption, whoever made them, and whose current version the
 // store proves.
 func TestPruneNoncurrent(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 3})
 	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true})
 	all := st.histories()
@@ -188,6 +189,7 @@ func versionRows(t *testing.T, path string) map[string]map[string]string {
 // that are killed at any request, leave no version told twice, none forgotten and none
 // deleted that was not selected.
 func TestPruneNoncurrentUnderFaults(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		rules string
 		kills int
@@ -265,6 +267,7 @@ func (st *stage) dieAtRequest(t *testing.T, nth int32, args ...string) {
 // TestPruneNoncurrentStopsAtAnotherDeletion: a store that answers success and does nothing is
 // found out at the first deletion, and no second is sent.
 func TestPruneNoncurrentStopsAtAnotherDeletion(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 3})
 	dir := st.prunable(t, 10)
 	if err := st.server.SetRules(`(If Delete (Unapplied EmptyBody))`); err != nil {
@@ -280,6 +283,7 @@ func TestPruneNoncurrentStopsAtAnotherDeletion(t *testing.T) {
 // TestPruneNoncurrentOfShards: each shard looks at its own keys, one that nobody has begun is
 // told, and a suspended bucket keeps all.
 func TestPruneNoncurrentOfShards(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 3})
 	for _, bucket := range []string{"b", "c", "d"} {
 		st.server.CreateBucket(bucket, s3test.BucketConfig{Versioning: "Enabled"})
@@ -309,6 +313,7 @@ func TestPruneNoncurrentOfShards(t *testing.T) {
 // TestPruneNoncurrentStaysInItsSource: what lies outside of the prefixes of a job is never
 // looked at, whether it has one source, several, or shards of one; and all within is.
 func TestPruneNoncurrentStaysInItsSource(t *testing.T) {
+	t.Parallel()
 	for name, args := range map[string][]string{"one": {"s3://b/in/"}, "several": {"s3://b/in/", "s3://c/in/"}, "shards": {"s3://b/in/", "--shards", "3"}} {
 		t.Run(name, func(t *testing.T) {
 			st := newStage(t, s3test.Config{Seed: 3})

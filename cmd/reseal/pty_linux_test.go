@@ -97,6 +97,7 @@ var (
 // says when it ends, lines where there is no room for one or none can be drawn, and
 // nothing of an old bar after the window became narrower.
 func TestTerminals(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		columns int

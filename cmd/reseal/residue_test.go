@@ -14,6 +14,7 @@ import (
 // TestL1PlantedNote: a note on throwaway objects that this job cannot have written
 // leads to no deletion, in whichever bucket, and the job does not begin.
 func TestL1PlantedNote(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 5})
 	for _, b := range []string{"b", "other"} {
 		st.server.CreateBucket(b, s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true})
@@ -91,6 +92,7 @@ func TestL1PlantedNote(t *testing.T) {
 
 // TestL1TrueNote: a canary that died is still swept by the next process of its job.
 func TestL1TrueNote(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 6})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	st.server.Put("b", s3test.Object{Key: "in/1", Body: s3test.Bytes("kept")})

@@ -15,6 +15,7 @@ import (
 // has gone: restored from the archive, a loss that is accepted now. What is still
 // archived is left again, and nothing that was done is touched.
 func TestRetryFailed(t *testing.T) {
+	t.Parallel()
 	for _, planned := range []bool{false, true} {
 		st := newStage(t, s3test.Config{Seed: 23})
 		st.fillDocs(20)
@@ -55,6 +56,7 @@ func TestRetryFailed(t *testing.T) {
 // TestSecondSignal: a run that drains while its requests hang is ended by a second
 // signal at once, and does not claim that everything was finished.
 func TestSecondSignal(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 24, Latency: map[string]time.Duration{"": 2 * time.Millisecond}})
 	before := st.fillDocs(3000)
 	job := filepath.Join(st.dir, "job")

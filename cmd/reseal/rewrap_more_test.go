@@ -21,6 +21,7 @@ import (
 // TestRewrapRawKeys: data keys go between raw keys of one kind without KMS, and to
 // another kind, or from and to KMS, where the readers' need of another key is accepted.
 func TestRewrapRawKeys(t *testing.T) {
+	t.Parallel()
 	w := newSealed(t, s3test.Config{Seed: 5, TLS: true}, s3test.BucketConfig{})
 	second := bytes.Repeat([]byte{0xb2, 9}, 16)
 	secondFile, secondKey := w.file(t, "second.key", second), w.parse(second)
@@ -94,6 +95,7 @@ func (w *sealed) noKeyOnDisk(keys ...[]byte) {
 // TestRewrapRefusesByName: what is tampered with, of another object, under another key
 // or in two forms at once is left or fails by name, and is not touched.
 func TestRewrapRefusesByName(t *testing.T) {
+	t.Parallel()
 	w := newSealed(t, s3test.Config{Seed: 6}, s3test.BucketConfig{Versioning: "Enabled"})
 	other := w.server.KMS.CreateKey()
 	entries := func(who string) cse.Target {
@@ -150,6 +152,7 @@ func TestRewrapRefusesByName(t *testing.T) {
 // TestRewrapSelection: --only-client-side takes what is meant, and plan, doctor,
 // iam-policy and audit understand a rewrap.
 func TestRewrapSelection(t *testing.T) {
+	t.Parallel()
 	w := newSealed(t, s3test.Config{Seed: 11}, s3test.BucketConfig{})
 	w.put(0, "v3", cse.V3, cse.Target{Wrap: cse.KMSContext, KMSKeyID: w.keyA}, nil)
 	w.legacy(2, "legacy", "AES/GCM/NoPadding")
@@ -187,6 +190,7 @@ func TestRewrapSelection(t *testing.T) {
 // opens. Only what the object commits to tells, and --verify unwrap looks before
 // anything is written.
 func TestRewrapSwappedKey(t *testing.T) {
+	t.Parallel()
 	w := newSealed(t, s3test.Config{Seed: 7, TLS: true}, s3test.BucketConfig{Versioning: "Enabled"})
 	target := cse.Target{Wrap: cse.KMSContext, KMSKeyID: w.keyA}
 	w.put(0, "one", cse.V3, target, nil)
@@ -211,6 +215,7 @@ func TestRewrapSwappedKey(t *testing.T) {
 // small object is read and written on a condition, a larger one copied in parts whose
 // completion has one, and no CopyObject is sent.
 func TestRewrapWhereCopiesAreNotGuarded(t *testing.T) {
+	t.Parallel()
 	w := newSealed(t, s3test.Config{Seed: 12, Profile: s3test.MinIO()}, s3test.BucketConfig{})
 	target := cse.Target{Wrap: cse.KMSContext, KMSKeyID: w.keyA}
 	w.put(0, "small", cse.V3, target, nil)
@@ -246,6 +251,7 @@ func TestRewrapWhereCopiesAreNotGuarded(t *testing.T) {
 
 // TestRewrapAfterRotation: the same key ID renews what is under older material, once.
 func TestRewrapAfterRotation(t *testing.T) {
+	t.Parallel()
 	w := newSealed(t, s3test.Config{Seed: 8}, s3test.BucketConfig{})
 	w.put(0, "object", cse.V3, cse.Target{Wrap: cse.KMSContext, KMSKeyID: w.keyA}, nil)
 	if sum := w.rewrap("before", 0, "--cse-kms-key-id", w.keyA); sum.Already != 1 {
@@ -265,6 +271,7 @@ func TestRewrapAfterRotation(t *testing.T) {
 
 // TestRewrapUsage: what does not go together is refused before anything is asked.
 func TestRewrapUsage(t *testing.T) {
+	t.Parallel()
 	w := newSealed(t, s3test.Config{Seed: 9}, s3test.BucketConfig{})
 	sent := len(w.server.Requests())
 	for _, tc := range []struct {
@@ -296,6 +303,7 @@ func TestRewrapUsage(t *testing.T) {
 // TestRewrapJudges: Go clients of AWS write, the binary rewraps, the old key goes, and
 // they read. They take nothing that is not as their own.
 func TestRewrapJudges(t *testing.T) {
+	t.Parallel()
 	judge, err := tools.Build(t.Context(), "s3ec")
 	if err != nil {
 		t.Fatal(err)

@@ -310,6 +310,7 @@ func (w *sealed) noDecrypt() {
 // TestRewrap takes data keys from one KMS key to another: every form of envelope, with
 // no permission to decrypt, everything else compared, and twice, which changes nothing.
 func TestRewrap(t *testing.T) {
+	t.Parallel()
 	for _, where := range []struct {
 		name string
 		cfg  s3test.BucketConfig

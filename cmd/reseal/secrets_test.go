@@ -21,6 +21,7 @@ import (
 // files, every verb. Nothing that it printed or wrote holds a customer key or the
 // secret of the credentials, in whatever form.
 func TestCustomerKeysStaySecret(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{TLS: true, Seed: 5})
 	w := &watch{T: t, stage: st, root: t.TempDir(), secrets: map[string][]byte{"the secret access key": []byte(s3test.DefaultCredentials.SecretAccessKey)}}
 	w.secret("the old key", st.oldKey)

@@ -88,6 +88,7 @@ var sentList = sync.OnceValues(func() (names, error) {
 // TestEveryNameThatIsSent does jobs of every shape and compares what they send with the
 // list, both ways.
 func TestEveryNameThatIsSent(t *testing.T) {
+	t.Parallel()
 	c := &sentCollector{T: t, sent: names{}}
 	atOnce := newPool(t, 4)
 	targets := attributeTargets(&stage{keyA: "KEY-A", keyB: "KEY-B", newFile: "NEW-FILE"})

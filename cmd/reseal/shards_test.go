@@ -53,6 +53,7 @@ func (st *stage) dividedStatus(t *testing.T, dir string) (s dividedStatus) {
 // done exactly once, which a versioned bucket shows, but for those that were in flight
 // when the process died: they may have been done a moment before, and are found as wanted.
 func TestShardsByManyProcesses(t *testing.T) {
+	t.Parallel()
 	const objects = 5000
 	st := newStage(t, s3test.Config{Seed: 8})
 	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
@@ -144,6 +145,7 @@ func (st *stage) until(t *testing.T, dir string, there func(*dividedStatus) bool
 // TestShardsShareTheCeiling: the ceiling is the job's. Two processes together do not exceed
 // it, and when one has ended the other has it for itself.
 func TestShardsShareTheCeiling(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	st.server.Fill("b", 4000, func(i int) string { return fmt.Sprintf("k%05d", i) }, s3test.Bytes("body"), s3test.Attrs{})
@@ -192,6 +194,7 @@ func TestShardsShareTheCeiling(t *testing.T) {
 // TestShardAutoWaits: a scheduler may begin a task anew while the one before is still
 // there. The second waits for the first, and goes on when that is gone.
 func TestShardAutoWaits(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{})
 	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
 	st.server.Fill("b", 40, func(i int) string { return fmt.Sprintf("k%05d", i) }, s3test.Bytes("body"), s3test.Attrs{})
@@ -242,6 +245,7 @@ func TestShardAutoWaits(t *testing.T) {
 // TestShardsOfAnInventory: a report is divided by its data files, about as many bytes for
 // each shard; a shard reads its own files and no others.
 func TestShardsOfAnInventory(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{})
 	st.server.CreateBucket("docs", s3test.BucketConfig{Versioning: "Enabled"})
 	st.server.CreateBucket("inv", s3test.BucketConfig{})

@@ -15,6 +15,7 @@ import (
 // only object that there is. Bytes that were changed while they were read are read again;
 // an object whose bytes the store has lost is left as it is.
 func TestBytesThatChangedOnTheirWay(t *testing.T) {
+	t.Parallel()
 	for name, args := range map[string][]string{
 		"rewrite":     {"--operation", "rewrite", "--sse", "aws:kms"},
 		"client-side": {"--client-side", "v3"},
@@ -71,6 +72,7 @@ func TestBytesThatChangedOnTheirWay(t *testing.T) {
 // TestPartsThatChangedOnTheirWay: the same of an object that goes through this process by
 // parts, of which none can be told apart by itself.
 func TestPartsThatChangedOnTheirWay(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 3})
 	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
 	for _, key := range []string{"sound", "changed"} {

@@ -15,6 +15,7 @@ import (
 // it shows, by every operation; one whose key was not given is left. The keys are
 // frozen by their fingerprints, in no order.
 func TestSeveralSourceKeys(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		profile s3test.Profile
 		args    []string

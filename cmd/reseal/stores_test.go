@@ -21,6 +21,7 @@ var dangerous = []string{"PutObjectTagging", "PutObjectAcl", "PutObjectRetention
 // is done is done, and what such stores misread is never sent for an object of
 // the user.
 func TestEveryStore(t *testing.T) {
+	t.Parallel()
 	atOnce := newPool(t, 4)
 	for i, p := range slices.Concat(s3test.Stores(), s3test.Quirks()) {
 		for _, bucket := range []attributeBucket{attributeBuckets[0], attributeBuckets[1], attributeBuckets[3]} {

@@ -13,6 +13,7 @@ import (
 // TestSubmitOnAWS goes the whole way with a store that the binary takes for AWS itself:
 // nothing is probed, the account is the role's, and annotations are asked for.
 func TestSubmitOnAWS(t *testing.T) {
+	t.Parallel()
 	st := newAWS(t, s3test.Config{Seed: 1})
 	ctl := s3control.New(s3control.Config{Store: st.server, ThrottleEvery: 15})
 	t.Cleanup(ctl.Close)

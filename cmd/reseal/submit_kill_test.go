@@ -42,6 +42,7 @@ func (k *trigger) hit() {
 // made twice or lost, and lets another process go on: one job is made, every object is
 // changed once, and what the first process had recorded stays.
 func TestSubmitIsKilled(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts dozens of processes")
 	}
@@ -169,6 +170,7 @@ func killedAt(t *testing.T, at int, hook func(*stage, *s3control.Server, *trigge
 // TestSubmitIsInterrupted: a signal ends the following at once, the job goes on, and the
 // same command follows it again.
 func TestSubmitIsInterrupted(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 3})
 	for _, b := range []string{"docs", "control"} {
 		st.server.CreateBucket(b, s3test.BucketConfig{Versioning: "Enabled"})

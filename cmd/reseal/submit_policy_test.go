@@ -15,6 +15,7 @@ import (
 // TestThePoliciesCoverASubmit asks of each request of a submit whether the policy allows
 // it that iam-policy prints for whoever sent it: the person, or the role of the jobs.
 func TestThePoliciesCoverASubmit(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 5})
 	for _, b := range []string{"docs", "control"} {
 		st.server.CreateBucket(b, s3test.BucketConfig{Versioning: "Enabled"})

@@ -11,6 +11,7 @@ import (
 
 // TestSubmitAsksAtATerminal: the jobs begin when the person says yes, and not otherwise.
 func TestSubmitAsksAtATerminal(t *testing.T) {
+	t.Parallel()
 	for answer, code := range map[string]int{"y\n": 0, "n\n": 4, "\n": 4, "\x04": 4} {
 		st := newStage(t, s3test.Config{Seed: 4})
 		st.server.CreateBucket("docs", s3test.BucketConfig{Versioning: "Enabled"})

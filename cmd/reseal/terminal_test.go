@@ -51,6 +51,7 @@ func refuses(w http.ResponseWriter, r *http.Request) bool {
 // TestS4NothingRawReachesATerminal: what comes from a store, a key or a file stands in
 // every verb's text as escapes, and begins no line.
 func TestS4NothingRawReachesATerminal(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 8}).behind(t, front{instead: refuses})
 	keys := []string{"data/" + hostileText, "data/" + hostileText + "refused", "data/cold" + hostileText}
 	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", Documents: map[string]string{

@@ -14,6 +14,7 @@ import (
 // TestPicturesShareNothing: what one picture says in words of its own is not written into
 // what another one is just being drawn from.
 func TestPicturesShareNothing(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 3})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	dir := filepath.Join(t.TempDir(), "job")

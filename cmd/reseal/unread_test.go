@@ -28,6 +28,7 @@ func unreadableAmong(t *testing.T, profile s3test.Profile) (st *stage, job strin
 // TestM14: a listing that cannot be read whole loses nothing of what was verified, and
 // never passes for the whole: not for what depends on a key, not for a count, not for a plan.
 func TestM14(t *testing.T) {
+	t.Parallel()
 	for _, profile := range []s3test.Profile{{IgnoresEncoding: true}, {IgnoresEncoding: true, ControlCharsAsFFD: true}} {
 		st, job := unreadableAmong(t, profile)
 		text := st.reseal(t, "verify", "--job", job)
@@ -75,6 +76,7 @@ func TestM14(t *testing.T) {
 // TestVerifyToldBeforeItEnded: what was verified before the store refused the rest is
 // told, and the refusal is an error.
 func TestVerifyToldBeforeItEnded(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 6})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	st.server.Fill("b", 30, func(i int) string { return "k" + string(rune('A'+i)) }, s3test.Bytes("x"), s3test.Attrs{})

@@ -13,6 +13,7 @@ import (
 // objects in another, where the same alias may be the key that they are under. On AWS,
 // SSE-S3 depends on no key of the account's.
 func TestWhoNeedsInAnotherRegion(t *testing.T) {
+	t.Parallel()
 	st := newAWS(t, s3test.Config{Seed: 1})
 	st.server.CreateBucket("there", s3test.BucketConfig{Region: "eu-west-1"})
 	st.server.CreateBucket("here", s3test.BucketConfig{})
@@ -34,6 +35,7 @@ func TestWhoNeedsInAnotherRegion(t *testing.T) {
 // TestWhoNeedsOfWhatVanished: a version that was deleted between its listing and its HEAD
 // depends on nothing; one that the store lists and does not find is told as not known.
 func TestWhoNeedsOfWhatVanished(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 1})
 	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
 	gone := st.put("gone", s3test.Object{Attrs: s3test.Attrs{Encryption: object.Encryption{Type: object.SSEKMS, KMSKeyID: st.keyA}}})

@@ -18,6 +18,7 @@ import (
 // it wraps, by dry runs that show no data key; to whom it is denied, and of a key that is
 // disabled, they are what is not known.
 func TestWhoNeedsEnvelopes(t *testing.T) {
+	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 1})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	st.put("plain", s3test.Object{})

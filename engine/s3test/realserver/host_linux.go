@@ -18,9 +18,10 @@ func dieWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }
 
-// tempDir is in memory where there is room, which spares the disk and other
-// people's patience. free removes it.
-func tempDir() (dir string, free func() error, err error) {
+// TempDir is a folder for what tests write. It is in memory where there is room, which
+// spares the disk and other people's patience. free removes it; what a killed process
+// has left, the next one's TempDir removes.
+func TempDir() (dir string, free func() error, err error) {
 	base := os.TempDir()
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(memoryDir, &st); err == nil && uint64(st.Bavail)*uint64(st.Bsize) >= roomInMemory {

@@ -120,7 +120,7 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s := &Server{Keys: o.Keys}
-	if s.dir, s.free, err = tempDir(); err != nil {
+	if s.dir, s.free, err = TempDir(); err != nil {
 		return nil, err
 	}
 	defer func() {

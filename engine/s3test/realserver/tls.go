@@ -20,7 +20,7 @@ func newServer(o *Options) (*Server, error) {
 	if len(o.Keys) == 0 {
 		o.Keys = []string{"key-a", "key-b"}
 	}
-	dir, free, err := tempDir()
+	dir, free, err := TempDir()
 	return &Server{Keys: o.Keys, dir: dir, free: free}, err
 }
 
