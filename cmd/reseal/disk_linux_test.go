@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -36,19 +39,17 @@ func TestFullDisk(t *testing.T) {
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
 	t.Run("disk", func(t *testing.T) {
 		d := newDiskJob(t, dir, 6000)
-		// The plan grows while the work goes on, and finds the disk full.
-		d.server.SetLatency(map[string]time.Duration{"List": 300 * time.Millisecond})
+		fullNow := d.planWaits(t)
 		ended := make(chan said, 1)
 		go func() { ended <- listen(t, d.command(d.args...)) }()
 		d.waitFor(t, 300)
 		ballast := filepath.Join(dir, "ballast")
-		fill(t, ballast)
+		room := keepFull(t, ballast)
+		fullNow()
 		d.stopped(t, <-ended, exitStopped, "no space left")
 		// Still full: who runs it again is told the same, before anything is touched.
 		d.stopped(t, d.reseal(t, d.args...), exitUnusable, "no space left")
-		if err := os.Remove(ballast); err != nil {
-			t.Fatal(err)
-		}
+		room()
 		if s := d.reseal(t, "status", "--job", d.job); s.code != 0 || !strings.Contains(s.stdout, "goes on") || !strings.Contains(s.stdout, "disk: the job's checkpoint cannot be written") || !strings.Contains(s.stdout, ", ended 2") {
 			t.Errorf("status after the disk was full: exit code %d\n%s%s", s.code, s.stdout, s.stderr)
 		}
@@ -94,6 +95,22 @@ func (d *diskJob) limited(blocks int) *exec.Cmd {
 	return cmd
 }
 
+// planWaits holds the plan up in the middle while the work on what was listed goes on,
+// until it is told that the disk is full, which it then finds.
+func (d *diskJob) planWaits(t *testing.T) (fullNow func()) {
+	full := make(chan struct{})
+	fullNow = sync.OnceFunc(func() { close(full) })
+	t.Cleanup(fullNow)
+	var pages atomic.Int32
+	d.server.OnRequest(func(r s3test.Request) {
+		further := len(r.Query["continuation-token"])+len(r.Query["start-after"]) > 0
+		if strings.HasPrefix(r.Op, "List") && r.Bucket == diskBucket && further && pages.Add(1) > 2 {
+			<-full
+		}
+	})
+	return fullNow
+}
+
 // waitFor waits until n objects were copied.
 func (d *diskJob) waitFor(t *testing.T, n int) {
 	t.Helper()
@@ -135,19 +152,39 @@ func (d *diskJob) finish(t *testing.T) {
 	}
 }
 
-// fill writes until the disk is full.
-func fill(t *testing.T, path string) {
+// keepFull writes until the disk is full, and takes what becomes free there too: a store
+// gives files back that it has no need of any more. It returns then, and room gives all
+// of it back.
+func keepFull(t *testing.T, path string) (room func()) {
 	t.Helper()
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	block := make([]byte, 4096)
-	for range 16 << 20 / len(block) {
-		if _, err := f.Write(block); err != nil {
-			return
+	full, enough, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tellFull := sync.OnceFunc(func() { close(full) })
+		for block := make([]byte, 4096); ; {
+			if _, err := f.Write(block); err == nil {
+				continue
+			}
+			tellFull()
+			select {
+			case <-enough:
+				return
+			case <-time.After(time.Millisecond):
+			}
 		}
-	}
-	t.Fatal("the disk did not become full")
+	}()
+	<-full
+	room = sync.OnceFunc(func() {
+		close(enough)
+		<-ended
+		if err := errors.Join(f.Close(), os.Remove(path)); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(room)
+	return room
 }

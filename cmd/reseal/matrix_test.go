@@ -167,7 +167,7 @@ func newCell(t *testing.T, binary string, n int, args []string) *matrixCell {
 
 // matrixBodies are the same ones in every cell, so that a cell does not spend its time on
 // their digests.
-var matrixBodies = sync.OnceValue(func() (all [matrixObjects]*s3test.Content) {
+var matrixBodies = sync.OnceValue(func() (all [metaObjects]*s3test.Content) {
 	for i := range all {
 		all[i] = s3test.Synthetic(uint64(i), int64(i%3)*min(1, int64(12/(i+1)))*(5<<20)+int64(i))
 	}

@@ -192,7 +192,7 @@ func split(line []byte) ([]string, error) {
 	if !ok {
 		return nil, errors.New("a row has no end")
 	}
-	var fields []string
+	fields := make([]string, 0, len(report.Columns()))
 	for {
 		field, after := rest, ""
 		more := false
