@@ -28,6 +28,10 @@ type stage struct {
 	newFile        string
 }
 
+// seldom has a process of a test, which lives for a moment, collect its garbage seldom: a
+// quarter of its work. Where a test looks at its memory, it does without.
+const seldom = "GOGC=400"
+
 func newStage(t *testing.T, cfg s3test.Config) *stage {
 	t.Helper()
 	binary, err := build()
@@ -40,7 +44,7 @@ func newStage(t *testing.T, cfg s3test.Config) *stage {
 	cred := s3test.DefaultCredentials
 	st.env = []string{"AWS_ENDPOINT_URL=" + s.URL(), "AWS_ENDPOINT_URL_KMS=" + s.URL(), "AWS_REGION=us-east-1", "HOME=" + st.dir,
 		"AWS_ACCESS_KEY_ID=" + cred.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + cred.SecretAccessKey,
-		"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull, "AWS_EC2_METADATA_DISABLED=true"}
+		"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull, "AWS_EC2_METADATA_DISABLED=true", seldom}
 	if cfg.TLS {
 		st.env = append(st.env, "AWS_CA_BUNDLE="+st.file(t, "ca.pem", s.CAPEM()))
 	}

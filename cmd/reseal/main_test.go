@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,29 +19,28 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// The tests wait more than they work: for processes that are to die, for retries, for
-	// the end of a minute. On one processor four of them are well served; -parallel says
-	// otherwise.
-	if err := flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0))); err != nil {
-		panic(err)
-	}
-	testscript.Main(inMemory{m}, map[string]func(){"reseal": main, "reseal-crashing": crashing})
+	testscript.Main(suite{m}, map[string]func(){"reseal": main, "reseal-crashing": crashing})
 }
 
-// inMemory runs the tests where their folders cost no disk: a job makes many files
-// durable, and what survives the death of a process needs no disk to survive.
-type inMemory struct{ m *testing.M }
+// suite runs the tests of this package side by side, with their folders in memory: a job
+// makes many files durable, and what survives the death of a process needs no disk for it.
+type suite struct{ m *testing.M }
 
-func (i inMemory) Run() int {
+func (s suite) Run() int {
 	dir, free, err := realserver.TempDir()
 	if err == nil {
-		err = os.Setenv("TMPDIR", dir)
+		// The tests wait more than they work: for retries, for processes that are to die, for
+		// the end of a minute. -parallel says otherwise.
+		err = errors.Join(os.Setenv("TMPDIR", dir), flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0))))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	code := i.m.Run()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // the embedded stores are small, and many
+	}
+	code := s.m.Run()
 	if err := free(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -211,7 +211,7 @@ func (c *matrixCell) command() *exec.Cmd {
 	}
 	cmd.Env = []string{"AWS_ENDPOINT_URL=" + c.server.URL(), "AWS_REGION=us-east-1", "HOME=" + c.TempDir(),
 		"AWS_ACCESS_KEY_ID=" + cred.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + cred.SecretAccessKey,
-		"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull, "AWS_EC2_METADATA_DISABLED=true"}
+		"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull, "AWS_EC2_METADATA_DISABLED=true", seldom}
 	return cmd
 }
 

@@ -69,7 +69,7 @@ func newBed(t *testing.T, server *realserver.Server, bucket string) *bed {
 func (b *bed) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(b.binary, args...)
 	cmd.Env = append(b.server.Env(), "HOME="+os.TempDir(), "PATH="+os.Getenv("PATH"),
-		"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull)
+		"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull, seldom)
 	cmd.Env = append(cmd.Env, b.env...)
 	return cmd
 }
