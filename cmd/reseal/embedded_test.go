@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/csv"
 	"errors"
 	"os"
 	"os/exec"
@@ -105,33 +104,31 @@ func listen(t *testing.T, cmd *exec.Cmd) (s said) {
 	return s
 }
 
-// rows is the report of a job by key.
+// rows is the report of a job by key, and by version where a key has several.
 func (st *stage) rows(t *testing.T, job string) map[string]map[string]string {
 	t.Helper()
+	seen := map[string]bool{}
+	return st.report(t, job).by(t, func(row map[string]string) string {
+		id := row["key"]
+		if row["version_id"] != "" && seen[id] {
+			id = byVersion(row)
+		}
+		seen[id] = true
+		return id
+	})
+}
+
+// report of a job, whose state is in a folder or in the store.
+func (st *stage) report(t *testing.T, job string) csvTable {
+	t.Helper()
+	if !strings.HasPrefix(job, "s3://") {
+		return reportOf(t, job)
+	}
 	s := st.reseal(t, "report", "--job", job)
 	if s.code != 0 {
 		t.Fatalf("report: exit code %d\n%s", s.code, s.stderr)
 	}
-	records, err := csv.NewReader(strings.NewReader(s.stdout)).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := map[string]map[string]string{}
-	for _, r := range records[1:] {
-		row := map[string]string{}
-		for i, name := range records[0] {
-			row[name] = r[i]
-		}
-		id := row["key"]
-		if row["version_id"] != "" && rows[id] != nil {
-			id += "?" + row["version_id"]
-		}
-		if rows[id] != nil {
-			t.Errorf("two rows for %q", id)
-		}
-		rows[id] = row
-	}
-	return rows
+	return tableOf(t, s.stdout)
 }
 
 // differences reports every difference between a bucket and what was wanted of it.

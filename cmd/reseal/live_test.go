@@ -186,7 +186,7 @@ func TestLiveInventoryThatIsOld(t *testing.T) {
 			if r := st.reseal(t, "report", "--job", dir, "-o", file); r.code != 0 {
 				t.Fatal(r.stderr)
 			}
-			rows := csvRows(t, file)
+			rows := tableIn(t, file).by(t, byKey)
 			for key, state := range map[string]string{"k/00000": "done", "k/00004": "already", "k/00002": "done", "k/00003": "done"} {
 				if rows[key]["state"] != state {
 					t.Errorf("%s: %v, want %s", key, rows[key], state)

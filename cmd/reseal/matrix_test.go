@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -382,28 +381,6 @@ func (c *matrixCell) sameObject(was, is s3test.Object, update bool) {
 }
 
 func (c *matrixCell) report() map[string]map[string]string {
-	cmd := c.command()
-	cmd.Args = []string{c.binary, "report", "--job", c.job}
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		c.Fatalf("report: %v\n%s", err, stderr.String())
-	}
-	records, err := csv.NewReader(bytes.NewReader(out)).ReadAll()
-	if err != nil {
-		c.Fatal(err)
-	}
-	rows := map[string]map[string]string{}
-	for _, r := range records[1:] {
-		row := map[string]string{}
-		for i, name := range records[0] {
-			row[name] = r[i]
-		}
-		if rows[row["key"]] != nil {
-			c.Errorf("two rows for %q", row["key"])
-		}
-		rows[row["key"]] = row
-	}
-	return rows
+	c.Helper()
+	return reportOf(c.T, c.job).by(c.T, byKey)
 }

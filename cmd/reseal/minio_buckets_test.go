@@ -1,11 +1,9 @@
 package main
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -194,18 +192,9 @@ func (a *account) oneReport(t *testing.T, b *bed, job string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "report.csv")
 	b.reseal(0, "report", "--job", job, "-o", file)
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
 	perBucket := map[string]int{}
-	for _, r := range rows[1:] {
-		perBucket[r[0]]++
+	for _, row := range tableIn(t, file) {
+		perBucket[row["bucket"]]++
 	}
 	for _, b := range a.beds {
 		if want := map[bool]int{true: accountObjects}[b.bucket != a.closed()]; perBucket[b.bucket] != want {

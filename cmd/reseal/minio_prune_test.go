@@ -71,7 +71,7 @@ func TestPruneOnRealServer(t *testing.T) {
 	if p.Versions != prunedShared+prunedQuiet || !p.Complete || p.Failed > 0 || p.Earlier == 0 {
 		t.Errorf("%+v", p)
 	}
-	rows, left, gone := csvRows(t, file), b.everything(), 0
+	rows, left, gone := tableIn(t, file).by(t, byKey), b.everything(), 0
 	for id := range before {
 		if left[id] {
 			continue

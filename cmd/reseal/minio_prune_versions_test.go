@@ -60,7 +60,7 @@ func TestPruneNoncurrentOnRealServer(t *testing.T) {
 	if p.Earlier < 20*(kills-1) || !p.Complete || p.Failed > 0 {
 		t.Errorf("%+v", p)
 	}
-	rows, left, gone := versionRows(t, file), b.everything(), 0
+	rows, left, gone := tableIn(t, file).by(t, byVersion), b.everything(), 0
 	for id := range before {
 		if left[id] {
 			continue

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -132,25 +131,7 @@ func (b *bed) parse(stdout []byte) runSummary {
 // rows is the report, by key. A key with two rows is an error.
 func (b *bed) rows(job string) map[string]map[string]string {
 	b.Helper()
-	records, err := csv.NewReader(bytes.NewReader(b.reseal(0, "report", "--job", job))).ReadAll()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if got, want := strings.Join(records[0], ","), reportColumns; got != want {
-		b.Fatalf("the report's header is %s, want %s", got, want)
-	}
-	rows := map[string]map[string]string{}
-	for _, r := range records[1:] {
-		row := map[string]string{}
-		for i, name := range records[0] {
-			row[name] = r[i]
-		}
-		if rows[row["key"]] != nil {
-			b.Errorf("two rows for %q", row["key"])
-		}
-		rows[row["key"]] = row
-	}
-	return rows
+	return reportOf(b.T, job).by(b.T, byKey)
 }
 
 const reportColumns = "bucket,key,version_id,state,operation,reason,error_code,http_status,message,size,etag_before,etag_after," +

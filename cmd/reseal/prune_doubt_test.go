@@ -38,7 +38,7 @@ func TestPruneTakesNoVersionThatOthersSuperseded(t *testing.T) {
 	if p.Deleted != 3 || p.Kept != 1 {
 		t.Errorf("%+v", p)
 	}
-	if r := csvRows(t, file)["k3"]; r["state"] != job.PruneKept || r["reason"] != job.KeptOther {
+	if r := tableIn(t, file).by(t, byKey)["k3"]; r["state"] != job.PruneKept || r["reason"] != job.KeptOther {
 		t.Errorf("k3 is %s because of %q (%s)", r["state"], r["reason"], r["message"])
 	}
 	left := versionsOf(st.server.Snapshot("b"))
@@ -100,7 +100,7 @@ func TestPruneSaysWhatAnEarlierOneDeleted(t *testing.T) {
 			if p := st.pruned(t, 0, "--job", dir, "--yes", "-o", file); p.Deleted != 2 || p.Earlier != 1 || p.Kept != 0 {
 				t.Errorf("%+v", p)
 			}
-			if r := csvRows(t, file)["k0"]; r["state"] != job.PruneDeleted || r["version_id"] == "" {
+			if r := tableIn(t, file).by(t, byKey)["k0"]; r["state"] != job.PruneDeleted || r["version_id"] == "" {
 				t.Errorf("k0 is %s because of %q (%s)", r["state"], r["reason"], r["message"])
 			}
 		})

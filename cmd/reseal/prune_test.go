@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -104,7 +103,7 @@ func TestPruneTakesNothingElse(t *testing.T) {
 	if dry.WouldDelete != p.Deleted || dry.Bytes != p.Bytes || dry.Kept != p.Kept || !p.Complete {
 		t.Errorf("told %+v, did %+v", dry, p)
 	}
-	rows := csvRows(t, file)
+	rows := tableIn(t, file).by(t, byKey)
 	for name, c := range cases {
 		if r := rows[name]; r["state"] != c.state || r["reason"] != c.reason {
 			t.Errorf("%s is %s because of %q (%s), want %s because of %q", name, r["state"], r["reason"], r["message"], c.state, c.reason)
@@ -130,29 +129,6 @@ func (st *stage) put(key string, o s3test.Object) string {
 		o.Body = s3test.Bytes("what was there: " + key)
 	}
 	return st.server.Put("b", o)
-}
-
-// csvRows reads a file of rows by their keys.
-func csvRows(t *testing.T, path string) map[string]map[string]string {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	records, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := map[string]map[string]string{}
-	for _, r := range records[1:] {
-		row := map[string]string{}
-		for i, name := range records[0] {
-			row[name] = r[i]
-		}
-		rows[row["key"]] = row
-	}
-	return rows
 }
 
 func versionsOf(b s3test.Bucket) map[string]bool {

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/csv"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -106,7 +104,7 @@ func TestPruneNoncurrent(t *testing.T) {
 	if dry.WouldDelete != p.Deleted || dry.Bytes != p.Bytes || dry.Kept != p.Kept || dry.Versions != p.Versions || !p.Complete || !p.Noncurrent {
 		t.Errorf("told %+v, did %+v", dry, p)
 	}
-	rows, left := versionRows(t, file), versionsOf(st.server.Snapshot("b"))
+	rows, left := tableIn(t, file).by(t, byVersion), versionsOf(st.server.Snapshot("b"))
 	for key, h := range all {
 		old := noncurrentOf(&before, key)
 		if len(old) != len(h.fates) {
@@ -158,33 +156,6 @@ func noncurrentOf(b *s3test.Bucket, key string) (ids []string) {
 	return ids
 }
 
-// versionRows reads a file of rows by key and version.
-func versionRows(t *testing.T, path string) map[string]map[string]string {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	records, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := map[string]map[string]string{}
-	for _, r := range records[1:] {
-		row := map[string]string{}
-		for i, name := range records[0] {
-			row[name] = r[i]
-		}
-		id := row["key"] + "?" + row["version_id"]
-		if rows[id] != nil {
-			t.Errorf("%s has two rows", id)
-		}
-		rows[id] = row
-	}
-	return rows
-}
-
 // TestPruneNoncurrentUnderFaults: answers that are lost, refused and spoiled, and processes
 // that are killed at any request, leave no version told twice, none forgotten and none
 // deleted that was not selected.
@@ -227,7 +198,7 @@ func TestPruneNoncurrentUnderFaults(t *testing.T) {
 			if p := st.pruned(t, 0, args[1:]...); p.Deleted != n || p.Gone > 0 || p.Versions != n || !p.Complete || c.kills > 0 && p.Earlier == 0 {
 				t.Errorf("%+v", p)
 			}
-			rows, left := versionRows(t, file), versionsOf(st.server.Snapshot("b"))
+			rows, left := tableIn(t, file).by(t, byVersion), versionsOf(st.server.Snapshot("b"))
 			for id := range before {
 				if left[id] == want[id] {
 					t.Errorf("%q: it is there: %t, it was to go: %t", id, left[id], want[id])
