@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 )
 
 // wait takes the answer of a call into Pebble, or the store's failure: then the
@@ -20,12 +21,15 @@ func (s *Store) wait(answer <-chan error) error {
 // fail makes err the store's answer from now on and wakes everybody who waits.
 // Called by any goroutine, Pebble's among them.
 func (s *Store) fail(err error) {
+	_, away := errors.AsType[*AwayError](err)
+	if !away {
+		s.gate.shut.Store(true)
+	}
 	s.failOnce.Do(func() {
 		s.failErr = err
-		if _, away := errors.AsType[*AwayError](err); !away {
+		if !away {
 			s.failErr = &DiskError{s.dir, err}
 		}
-		s.gate.shut.Store(true)
 		close(s.failed)
 		s.opts.Logger.Error("checkpoint failed", "dir", s.dir, "error", err)
 		// Waiters hold mu only for moments, but Pebble may call this with locks of
@@ -70,6 +74,7 @@ func (s *Store) Close() error {
 		}
 	}
 	if s.failure() != nil {
+		s.closeCopy()
 		return errors.Join(s.failErr, s.abandon())
 	}
 	err := s.closeDB()
@@ -92,6 +97,29 @@ func (s *Store) closeDB() error {
 	}()
 	return s.wait(closed)
 }
+
+// closeCopy closes Pebble where not the disk has failed but the way to where changes are
+// kept: this process may live on, and is to keep neither files nor goroutines. Where the
+// disk fails too, nobody waits for long.
+func (s *Store) closeCopy() {
+	if _, away := errors.AsType[*AwayError](s.failErr); !away {
+		return
+	}
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		<-s.idle
+		_ = s.db.Close()
+	}()
+	patience := time.NewTimer(copyPatience)
+	defer patience.Stop()
+	select {
+	case <-closed:
+	case <-patience.C:
+	}
+}
+
+const copyPatience = 10 * time.Second
 
 // closeSeal seals what Pebble has closed. Whoever lost the lock leaves that to
 // the process that has it.

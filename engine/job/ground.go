@@ -22,9 +22,16 @@ type Ground struct {
 	Random rand.Source
 }
 
-// StandOn puts the job on another ground before it is planned, run, verified or
-// reported on.
-func (j *Job) StandOn(g Ground) { j.ground = g }
+type groundKey struct{}
+
+// On is the context with which CreateContext and OpenContext put a job, and the store
+// that its state may lie in, on another ground.
+func On(ctx context.Context, g Ground) context.Context { return context.WithValue(ctx, groundKey{}, g) }
+
+func groundOf(ctx context.Context) Ground {
+	g, _ := ctx.Value(groundKey{}).(Ground)
+	return g
+}
 
 // backoff is how long to wait before a request is tried again.
 func (g Ground) backoff(attempt int, retryAfter time.Duration) time.Duration {

@@ -17,7 +17,6 @@ import (
 	"unicode"
 
 	"github.com/resealhq/reseal/engine/ledger"
-	"github.com/resealhq/reseal/engine/pace"
 	"github.com/resealhq/reseal/engine/s3store"
 )
 
@@ -103,7 +102,7 @@ func openHome(ctx context.Context, dir string, c Connection) (*home, error) {
 	if h.store, err = openState(ctx, c); err != nil {
 		return nil, err
 	}
-	h.place = statePlace(h.store, bucket, prefix+"/")
+	h.place = statePlace(ctx, h.store, bucket, prefix+"/")
 	if h.folder, h.lock, err = workFolder(); err != nil {
 		h.store.Close()
 		return nil, unusableBecause(err, "no folder to work in can be made", "set TMPDIR to a directory on a disk with room that you can write to")
@@ -116,12 +115,12 @@ func openState(ctx context.Context, c Connection) (*s3store.Store, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return c.Open(ctx, Dial{})
+	return c.Open(ctx, Dial{Conn: groundOf(ctx).Dial})
 }
 
-func statePlace(store *s3store.Store, bucket, prefix string) *ledger.Place {
+func statePlace(ctx context.Context, store *s3store.Store, bucket, prefix string) *ledger.Place {
 	return &ledger.Place{Store: store, Bucket: bucket, Prefix: prefix, Patience: askPatience, Untried: true,
-		Backoff: func(n int, asked time.Duration) time.Duration { return pace.Backoff(n, asked, nil) }}
+		Backoff: groundOf(ctx).backoff}
 }
 
 // Close gives the folder back. What is in it lies in the bucket.

@@ -43,7 +43,7 @@ func Below(ctx context.Context, place string, c Connection) (places []string, er
 	}
 	slices.Sort(found)
 	for _, prefix := range slices.Compact(found) {
-		at := statePlace(store, bucket, prefix)
+		at := statePlace(ctx, store, bucket, prefix)
 		data, _, err := at.Read(ctx, fileName)
 		switch {
 		case errors.Is(err, ledger.ErrNone) || err == nil && len(data) == 0:

@@ -148,6 +148,11 @@ func readOrClaimIn(ctx context.Context, dir string, spec *Spec) (j *Job, claimed
 	if err := mistyped(dir); err != nil {
 		return nil, false, err
 	}
+	defer func() {
+		if j != nil {
+			j.ground = groundOf(ctx)
+		}
+	}()
 	if !inBucket(dir) {
 		return readOrClaim(dir)
 	}
@@ -219,7 +224,11 @@ func Open(dir string) (*Job, error) {
 // job's state.
 func OpenContext(ctx context.Context, dir string, c Connection) (*Job, error) {
 	if !inBucket(dir) {
-		return Open(dir)
+		j, err := Open(dir)
+		if j != nil {
+			j.ground = groundOf(ctx)
+		}
+		return j, err
 	}
 	if s, err := openShard(ctx, dir, c); s != nil || err != nil {
 		return s, err
@@ -229,6 +238,9 @@ func OpenContext(ctx context.Context, dir string, c Connection) (*Job, error) {
 		return nil, err
 	}
 	j, err := h.read(ctx)
+	if j != nil {
+		j.ground = groundOf(ctx)
+	}
 	if err == nil && j == nil {
 		err = &UnusableError{What: h.name, Err: ErrNone, Fix: "name the place of a job that was begun"}
 	}

@@ -24,6 +24,8 @@ type bucket struct {
 	fault func(write int, key string) fault
 	// blind ignores conditions.
 	blind bool
+	// quotes makes no If-Match hold.
+	quotes bool
 }
 
 type stored struct {
@@ -82,7 +84,7 @@ func (b *bucket) apply(r *object.PutRequest) (object.CopyReply, error) {
 	refused := &object.Error{Class: object.ClassChanged, Op: "PutObject", Ref: r.Dest, HTTPStatus: 412}
 	switch {
 	case b.blind:
-	case r.DestAbsent && ok, r.DestETag != "" && ok && o.etag != r.DestETag:
+	case r.DestETag != "" && b.quotes, r.DestAbsent && ok, r.DestETag != "" && ok && o.etag != r.DestETag:
 		return object.CopyReply{}, refused
 	case r.DestETag != "" && !ok:
 		return object.CopyReply{}, &object.Error{Class: object.ClassGone, Op: "PutObject", Ref: r.Dest, HTTPStatus: 404}

@@ -195,9 +195,13 @@ func TestProve(t *testing.T) {
 	must(t, b.place().Prove(t.Context()))
 	b.fault = func(n int, _ string) fault { return fault(n % 4) }
 	must(t, b.place().Prove(t.Context()))
-	b.fault, b.blind = nil, true
+	b.fault, b.quotes = nil, true
 	var no *UnconditionalError
-	if err := b.place().Prove(t.Context()); !errors.As(err, &no) {
+	if err := b.place().Prove(t.Context()); !errors.As(err, &no) || !no.Never {
+		t.Errorf("a store whose conditions never hold: %v", err)
+	}
+	b.quotes, b.blind = false, true
+	if err := b.place().Prove(t.Context()); !errors.As(err, &no) || no.Never {
 		t.Errorf("a store that ignores conditions: %v", err)
 	}
 	if got := string(b.objects["jobs/a/"+conditionsName].data); got != conditionsText {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -232,10 +233,17 @@ const (
 	conditionsText = "reseal tries on this object whether the store honours If-None-Match and If-Match\n"
 )
 
-// UnconditionalError is a store that writes although a condition does not hold.
-type UnconditionalError struct{ Place, Condition string }
+// UnconditionalError is a store that writes although a condition does not hold, or, with
+// Never, does not write although it does.
+type UnconditionalError struct {
+	Place, Condition string
+	Never            bool
+}
 
 func (e *UnconditionalError) Error() string {
+	if e.Never {
+		return fmt.Sprintf("the store of %s refuses a PutObject whose %s does hold, so that no process could keep its lease there", e.Place, e.Condition)
+	}
 	return fmt.Sprintf("the store of %s answers success to a PutObject whose %s does not hold, so that nothing tells two processes apart which work on one job", e.Place, e.Condition)
 }
 
@@ -250,7 +258,7 @@ func (p *Place) Prove(ctx context.Context) error {
 	case err != nil:
 		return err
 	case etag != "":
-		return &UnconditionalError{p.String(), "If-None-Match"}
+		return &UnconditionalError{Place: p.String(), Condition: "If-None-Match"}
 	}
 	err = p.again(ctx, 0, func(ctx context.Context) error {
 		_, err := p.put(ctx, conditionsName, text, "00000000000000000000000000000000", false)
@@ -261,11 +269,37 @@ func (p *Place) Prove(ctx context.Context) error {
 	})
 	switch {
 	case errors.Is(err, errRefused):
-		return nil
+		return p.proveHolds(ctx, text)
 	case err == nil:
-		return &UnconditionalError{p.String(), "If-Match"}
+		return &UnconditionalError{Place: p.String(), Condition: "If-Match"}
 	}
 	return err
+}
+
+// proveHolds: a condition that holds is honoured too. Ceph takes an ETag in quotes, as S3
+// writes it, for another one. Where the object is another one afterwards, a process that
+// proves the same has just been believed, or this one, whose answer was lost.
+func (p *Place) proveHolds(ctx context.Context, text []byte) error {
+	for range 2 {
+		_, was, err := p.Read(ctx, conditionsName)
+		if err != nil {
+			return err
+		}
+		err = p.again(ctx, 0, func(ctx context.Context) error {
+			_, err := p.put(ctx, conditionsName, text, was, false)
+			if e, ok := errors.AsType[*object.Error](err); ok && e.HTTPStatus == http.StatusPreconditionFailed {
+				return errRefused
+			}
+			return err
+		})
+		if !errors.Is(err, errRefused) {
+			return err
+		}
+		if _, now, err := p.Read(ctx, conditionsName); err != nil || now != was {
+			return err
+		}
+	}
+	return &UnconditionalError{Place: p.String(), Condition: "If-Match", Never: true}
 }
 
 // errRefused is the answer that Prove hopes for.

@@ -28,6 +28,10 @@ type plan struct {
 	lives    []life // of processes that are going to die
 	others   float64
 
+	older  []bool // of an object, whether an older null version lies below it
+	away   bool   // the state of the job lies in a bucket
+	shards int    // 0 for a job that is not divided
+
 	traced bool // tell what the store was asked
 }
 
@@ -40,6 +44,12 @@ type life struct {
 	keep      int           // percent of what was not synced that a power cut leaves
 	skew      time.Duration // of the store's clock from now on
 	second    bool          // another process wants the job meanwhile
+
+	policy *job.Policy   // of this process, where it is not the plan's
+	setAt  int           // its pace is set at its n-th request; 0 for not
+	sets   []job.Change  // one after another, ten minutes apart
+	jumpAt int           // the store's clock jumps at its n-th request; 0 for not
+	jump   time.Duration // and this far
 }
 
 const (
@@ -78,6 +88,7 @@ func draw(seed uint64) *plan {
 	for range r.IntN(4) {
 		p.lives = append(p.lives, drawLife(r))
 	}
+	p.drawMore(rand.New(rand.NewPCG(seed, 0x5ea2)))
 	return p
 }
 
@@ -261,7 +272,11 @@ func (p *plan) drawFaults(r *rand.Rand) {
 	for _, f := range []string{"Failed", "ReplyLost", "Throttled", "(Throttled 2)", "KMSThrottled", "ErrorIn200", "(Applied ErrorIn200)", "Truncated",
 		"EmptyBody", "Stalled", "(Applied Stalled)", "(Delay 5000)", "(Error 503 ServiceUnavailable \"later\")"} {
 		if share > 0 && chance(r, 0.5) {
-			fmt.Fprintf(&b, "(If (And Any (Not (Key \"\")) (Not (Key \"*reseal-*\")) (PerKey (First 6)) (Random %g %d)) %s)\n", share/4, r.Uint64()%1e6, f)
+			of := ""
+			if f == "EmptyBody" { // no store answers so to a GetObject, by which the state of a job is read
+				of = fmt.Sprintf(" (Not (Key %q))", statePrefix+"*")
+			}
+			fmt.Fprintf(&b, "(If (And Any (Not (Key \"\")) (Not (Key \"*reseal-*\"))%s (PerKey (First 6)) (Random %g %d)) %s)\n", of, share/4, r.Uint64()%1e6, f)
 		}
 	}
 	p.rules = b.String()

@@ -2,10 +2,9 @@ package sim
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"maps"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -50,12 +49,11 @@ type at struct{ key, version string }
 
 // rows reads the report.
 func (n *night) rows() map[at]report.Row {
-	j, err := job.Open(n.dir)
+	j, err := job.OpenContext(job.On(context.Background(), n.ground()), n.dir, n.plan.spec().Connection)
 	if err != nil {
 		n.Fatal(err)
 	}
 	defer j.Close()
-	j.StandOn(n.ground())
 	var text bytes.Buffer
 	if err := j.Report(&text, job.ReportOptions{Format: "json"}); err != nil {
 		n.Fatal(err)
@@ -128,7 +126,7 @@ func (n *night) bucket(rows map[at]report.Row) {
 		if d.Field == "key" && n.mu.touched[d.Key] != nil {
 			continue
 		}
-		if d.Field == "LastModified" && n.skewed {
+		if d.Field == "LastModified" && n.plan.skewed() {
 			continue // by the store's own clock, which went back
 		}
 		if d.Field == "upload" && n.logNames(d) {
@@ -166,7 +164,7 @@ func (n *night) mayBeOurs(r report.Row) bool {
 // so in a bucket that is no website, and then a redirect, which nobody is sent along
 // there, goes with the copy. A redirect that the job has seen must be there again.
 func (n *night) neverLooked(key string) bool {
-	return n.plan.bucket.Documents["website"] == "" && n.plan.policy.Inspect != job.InspectAlways &&
+	return n.plan.bucket.Documents["website"] == "" && !n.plan.looksAlways() &&
 		!slices.ContainsFunc(n.server.Requests("HeadObject"), func(r s3test.Request) bool { return r.Key == key })
 }
 
@@ -203,9 +201,7 @@ func (n *night) answersFor(rows map[at]report.Row, id at) report.Row {
 
 // logNames says whether the job's log names the upload that a difference is about.
 func (n *night) logNames(d s3test.Difference) bool {
-	log, err := os.ReadFile(filepath.Join(n.dir, "reseal.log"))
-	id := d.After[strings.LastIndex(d.After, " ")+1:]
-	return err == nil && strings.Contains(string(log), id)
+	return n.said.contains(d.After[strings.LastIndex(d.After, " ")+1:])
 }
 
 // alreadyMeets wants what is called already to have been so.
@@ -278,7 +274,12 @@ func (n *night) again(sum *report.Summary) {
 	}
 }
 
-// ground is the disk as the last process left it, and no network.
+// ground is the disk as the last process left it, and the network for what lies in a
+// bucket.
 func (n *night) ground() job.Ground {
-	return job.Ground{Dial: (&lines{x: n.exchange}).dial, Disk: checkpoint.NewDisk(n.mem)}
+	g := job.Ground{Dial: (&lines{x: n.exchange}).dial, Random: n}
+	if !n.plan.away {
+		g.Disk = checkpoint.NewDisk(n.mem)
+	}
+	return g
 }

@@ -1,13 +1,12 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -43,6 +42,8 @@ type process struct {
 		dead, stopped bool
 		over          bool // it has ended, one way or the other
 		rivals        []*lines
+		asked         map[string]bool // keys that were asked about
+		paused        bool            // and everybody has heard of it
 	}
 	left    *vfs.MemFS // the disk as its death left it
 	leftDir string
@@ -56,10 +57,11 @@ func (n *night) live(l life) (sum *report.Summary, err error) {
 	defer cancel()
 	p := &process{n: n, life: l, mem: n.mem, dir: n.dir, lines: &lines{x: n.exchange}, end: cancel, stop: make(chan struct{}),
 		rng: rand.New(rand.NewPCG(n.plan.seed, uint64(n.lives)))}
-	disk := errorfs.Wrap(n.mem, errorfs.InjectorFunc(p.write))
-	p.ground = job.Ground{Dial: p.lines.dial, Disk: checkpoint.NewDisk(disk), Random: n}
+	p.ground = job.Ground{Dial: p.lines.dial, Random: n}
+	if !n.plan.away { // else it works on a copy, on a machine that nobody sees again
+		p.ground.Disk = checkpoint.NewDisk(errorfs.Wrap(n.mem, errorfs.InjectorFunc(p.write)))
+	}
 	n.skew.Add(int64(l.skew))
-	n.skewed = n.skewed || l.skew < 0
 	n.current.Store(p)
 	sum, err = p.run(ctx)
 	p.mu.Lock()
@@ -68,25 +70,32 @@ func (n *night) live(l life) (sum *report.Summary, err error) {
 	p.others.Wait()
 	n.current.Store(nil)
 	p.lines.cut()
-	if p.left != nil {
-		n.mem, n.crashes = p.left, n.crashes+1
+	if !p.mu.dead {
+		return sum, err
+	}
+	n.crashes++
+	if !n.plan.away {
+		n.mem = p.left
 		if err := errors.Join(os.RemoveAll(n.dir), os.Rename(p.leftDir, n.dir)); err != nil {
 			n.Fatal(err)
 		}
-		return nil, errDied
 	}
-	return sum, err
+	return nil, errDied
 }
 
 var errDied = errors.New("the process died")
 
 func (p *process) run(ctx context.Context) (*report.Summary, error) {
-	j, err := job.Create(p.dir, p.n.plan.spec(), p.n.plan.policy)
+	j, err := job.CreateContext(job.On(ctx, p.ground), p.dir, p.n.plan.spec(), *cmp.Or(p.life.policy, &p.n.plan.policy))
 	if err != nil {
 		return nil, fmt.Errorf("Create: %w", err)
 	}
 	defer j.Close()
-	j.StandOn(p.ground)
+	if p.n.plan.shards > 0 {
+		if _, err := j.Divide(ctx, p.n.plan.shards, p.options()); err != nil {
+			return nil, fmt.Errorf("Divide: %w", err)
+		}
+	}
 	return j.Run(ctx, p.options())
 }
 
@@ -106,8 +115,9 @@ func (p *process) write(op errorfs.Op) error {
 }
 
 // request is asked before every request has its effect.
-func (p *process) request(s3test.Request) {
+func (p *process) request(r s3test.Request) {
 	k := p.requests.Add(1)
+	p.begins(r)
 	if k == int64(p.life.atRequest) {
 		p.die()
 	}
@@ -121,6 +131,12 @@ func (p *process) request(s3test.Request) {
 	}
 	if p.life.second && k%60 == 59 {
 		p.rival()
+	}
+	if k == int64(p.life.setAt) {
+		p.set()
+	}
+	if k == int64(p.life.jumpAt) {
+		p.n.skew.Add(int64(p.life.jump))
 	}
 }
 
@@ -141,15 +157,18 @@ func (p *process) die() {
 	if p.life.power {
 		keep = p.life.keep
 	}
+	p.end()
+	if p.n.plan.away {
+		return
+	}
 	p.left = p.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: keep, RNG: p.rng})
 	p.leftDir = fmt.Sprintf("%s+", p.dir)
 	if err := copyDir(p.dir, p.leftDir); err != nil {
 		p.n.Errorf("copying the job directory: %v", err)
 	}
-	p.end()
 }
 
-// copyDir copies the plain files of a job directory.
+// copyDir copies the plain files of a job directory, and those of its shards.
 func copyDir(from, to string) error {
 	entries, err := os.ReadDir(from)
 	if err != nil {
@@ -160,6 +179,9 @@ func copyDir(from, to string) error {
 	}
 	for _, e := range entries {
 		if e.IsDir() {
+			if err := copyDir(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
+				return err
+			}
 			continue
 		}
 		data, err := os.ReadFile(filepath.Join(from, e.Name()))
@@ -175,46 +197,3 @@ func copyDir(from, to string) error {
 	}
 	return nil
 }
-
-// rival is another process that wants the same job. While this one works it must be
-// refused, before it asks the store anything.
-func (p *process) rival() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.mu.dead || p.mu.over {
-		return
-	}
-	asked := &counted{lines: &lines{x: p.n.exchange}}
-	p.mu.rivals = append(p.mu.rivals, asked.lines)
-	p.others.Go(func() {
-		j, err := job.Open(p.dir)
-		if err != nil {
-			return // the job is not begun yet
-		}
-		defer j.Close()
-		j.StandOn(job.Ground{Dial: asked.dial, Disk: p.ground.Disk})
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		_, err = j.Run(ctx, job.Options{Stop: p.stop})
-		asked.lines.cut()
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if !p.mu.over && !p.mu.dead && !p.mu.stopped && err == nil && asked.n.Load() > 0 {
-			p.n.Errorf("two processes worked on the job")
-		}
-		p.n.rivals++
-	})
-}
-
-// counted counts the connections that are asked for.
-type counted struct {
-	lines *lines
-	n     atomic.Int32
-}
-
-func (c *counted) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	c.n.Add(1)
-	return c.lines.dial(ctx, network, addr)
-}
-
-var discard = slog.New(slog.DiscardHandler)

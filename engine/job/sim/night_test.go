@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -29,16 +30,16 @@ type night struct {
 	server   *s3test.Server
 	exchange *exchange
 	skew     atomic.Int64
-	skewed   bool // the store's clock has gone back
 	current  atomic.Pointer[process]
 	before   s3test.Bucket
 	log      *slog.Logger
+	said     said // all of it
 
 	mem *vfs.MemFS // the disk that the next process finds
 	dir string
 
-	lives, crashes, rivals int
-	stops                  []error
+	lives, crashes, rivals, sets int
+	stops                        []error
 
 	mu struct {
 		sync.Mutex
@@ -67,6 +68,7 @@ type tally struct {
 	lives, crashes, acts, rivals int
 	faults                       map[string]int
 	refused, stopped             int
+	sets, away, divided          int
 	rows                         map[string]int
 	trace                        string
 }
@@ -74,9 +76,13 @@ type tally struct {
 // play plays the night of a seed, inside a bubble of its own time.
 func play(t *testing.T, p *plan, dir string) (out tally) {
 	began := time.Now()
-	n := &night{T: t, plan: p, exchange: newExchange(), mem: vfs.NewCrashableMem(), dir: filepath.Join(dir, "job"), log: discard}
+	n := &night{T: t, plan: p, exchange: newExchange(), mem: vfs.NewCrashableMem(), dir: filepath.Join(dir, "job")}
+	if p.away {
+		n.dir = stateOfJob
+	}
+	n.log = slog.New(slog.NewTextHandler(&n.said, nil))
 	if os.Getenv("RESEAL_SIM_LOG") != "" {
-		n.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		n.log = slog.New(slog.NewTextHandler(io.MultiWriter(&n.said, os.Stderr), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	n.mu.seen, n.mu.touched = map[string]int{}, map[string]*foreign{}
 	n.server = s3test.New(s3test.Config{Profile: p.profile, Listener: n.exchange, Seed: p.seed, Now: n.storeTime, MaxPage: 100})
@@ -84,7 +90,13 @@ func play(t *testing.T, p *plan, dir string) (out tally) {
 	n.fill()
 	out.rows, out.faults = map[string]int{}, map[string]int{}
 	n.through(&out)
-	out.hours, out.lives, out.crashes, out.acts, out.rivals, out.stopped = time.Since(began), n.lives, n.crashes, n.mu.acts, n.rivals, len(n.stops)
+	out.hours, out.lives, out.crashes, out.acts, out.rivals, out.sets, out.stopped = time.Since(began), n.lives, n.crashes, n.mu.acts, n.rivals, n.sets, len(n.stops)
+	if p.away {
+		out.away++
+	}
+	if p.shards > 0 {
+		out.divided++
+	}
 	return out
 }
 
@@ -107,8 +119,14 @@ func (n *night) fill() {
 		n.server.KMS.CreateKeyWith(s3test.KeyOptions{ID: id})
 	}
 	n.server.CreateBucket(bucketName, n.plan.bucket)
+	n.server.CreateBucket(stateBucket, s3test.BucketConfig{})
 	for i, o := range n.plan.objects {
+		if n.plan.older[i] {
+			n.server.Put(bucketName, s3test.Object{Key: o.Key, Body: s3test.Bytes("the older null version")})
+			n.server.ConfigureBucket(bucketName, func(c *s3test.BucketConfig) { c.Versioning = "Enabled" })
+		}
 		n.server.Put(bucketName, o, n.plan.options[i]...)
+		n.server.ConfigureBucket(bucketName, func(c *s3test.BucketConfig) { c.Versioning = n.plan.bucket.Versioning })
 	}
 	n.before = n.server.Snapshot(bucketName)
 	if err := n.server.SetRules(n.plan.rules); err != nil {
@@ -152,6 +170,9 @@ func (n *night) through(out *tally) {
 	n.countFaults(out)
 	if n.plan.traced {
 		out.trace = n.trace(began)
+	}
+	if n.plan.away { // who only reads has less patience with a store than who works
+		_ = n.server.SetRules("")
 	}
 	switch {
 	case err == nil:

@@ -27,7 +27,14 @@ func TestMain(m *testing.M) {
 		"AWS_ENDPOINT_URL": "", "AWS_ENDPOINT_URL_S3": "", "AWS_ENDPOINT_URL_KMS": "", "AWS_PROFILE": "", "AWS_CA_BUNDLE": "", "HTTP_PROXY": "", "http_proxy": ""} {
 		_ = os.Setenv(name, value)
 	}
-	os.Exit(m.Run())
+	dir, err := os.MkdirTemp(inMemory, "reseal-sim-")
+	if err != nil {
+		panic(err)
+	}
+	_ = os.Setenv("TMPDIR", dir) // where the copies of jobs in a bucket lie
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
 }
 
 // foundBy are the seeds of nights that found a fault: doubt that a clean stop forgot, a
@@ -65,7 +72,8 @@ func TestSoakNights(t *testing.T) {
 	}
 	took := time.Since(began)
 	t.Logf("%d nights of %.0f simulated hours in %v, %.1f nights a second", len(seeds), sum.hours.Hours(), took.Round(time.Millisecond), float64(len(seeds))/took.Seconds())
-	t.Logf("%d processes, %d crashes and power cuts, %d rivals, %d acts of other clients; %d nights refused, %d runs stopped", sum.lives, sum.crashes, sum.rivals, sum.acts, sum.refused, sum.stopped)
+	t.Logf("%d processes, %d crashes and power cuts, %d rivals, %d settings, %d acts of other clients", sum.lives, sum.crashes, sum.rivals, sum.sets, sum.acts)
+	t.Logf("%d jobs in a bucket, %d divided; %d nights refused, %d runs stopped", sum.away, sum.divided, sum.refused, sum.stopped)
 	t.Logf("rows %s; faults %s", told(sum.rows), told(sum.faults))
 }
 
@@ -85,6 +93,9 @@ func (s *tally) add(o tally) {
 	s.rivals += o.rivals
 	s.refused += o.refused
 	s.stopped += o.stopped
+	s.sets += o.sets
+	s.away += o.away
+	s.divided += o.divided
 	for k, v := range o.rows {
 		s.rows[k] += v
 	}
@@ -93,11 +104,20 @@ func (s *tally) add(o tally) {
 	}
 }
 
-// scratch is a folder in memory where the machine has one: a job directory syncs.
+// inMemory is where folders cost no disk, since a job directory syncs; empty where this
+// machine has no such place.
+var inMemory = func() string {
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		return "/dev/shm"
+	}
+	return ""
+}()
+
+// scratch is a folder for a job directory.
 func scratch(t *testing.T) string {
-	dir, err := os.MkdirTemp("/dev/shm", "reseal-sim-")
+	dir, err := os.MkdirTemp(inMemory, "reseal-sim-")
 	if err != nil {
-		return t.TempDir()
+		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
