@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -125,6 +126,20 @@ func TestWhatCannotBeKeptEndsTheStore(t *testing.T) {
 		w.acked, w.complete = nil, false
 		w.check(t, o.fs)
 	}
+}
+
+// TestWhatCannotBeKeptLeavesNothingRunning: the process may live on, and a bubble ends
+// only when all of its goroutines have.
+func TestWhatCannotBeKeptLeavesNothingRunning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Open("job", awayOptions(keeper(func([]byte) error { return errPlace })))
+		must(t, err)
+		must(t, s.Append(tasks(0, 50), nil))
+		must(t, s.PlanComplete())
+		if err := s.Close(); !errors.Is(err, errPlace) {
+			t.Errorf("closed, with %v", err)
+		}
+	})
 }
 
 // TestNothingIsGivenOutBeforeItsMarkIsSafe: while a segment is on its way, tasks above
