@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -86,6 +87,8 @@ type planning struct {
 	sink Sink
 	opt  Options
 	inspecting
+	// memory of pages of tasks, to be used again.
+	memory sync.Pool
 
 	// appending is held for reading around a place that was reserved and the Append
 	// that fills it, and for writing by the page that the limit cuts.
@@ -114,7 +117,12 @@ func (p *planning) page(ctx context.Context, page object.Page) error {
 	if p.full() {
 		return errLimit
 	}
-	tasks, c, err := p.tasks(ctx, page.Objects)
+	memory, _ := p.memory.Get().(*[]object.Task)
+	if memory == nil {
+		memory = new([]object.Task)
+	}
+	defer func() { p.memory.Put(memory) }()
+	tasks, c, err := p.tasks(ctx, page.Objects, memory)
 	if err != nil {
 		if errors.Is(context.Cause(ctx), errLimit) {
 			return errLimit // the reached limit cut its inspections short
@@ -225,10 +233,11 @@ func (p *planning) count(rows int, tasks []object.Task, c Counts) {
 }
 
 // tasks are the page's selected rows with what is to be done with each, in the
-// page's order.
-func (p *planning) tasks(ctx context.Context, rows []object.Object) ([]object.Task, Counts, error) {
+// page's order, in the memory that is given.
+func (p *planning) tasks(ctx context.Context, rows []object.Object, memory *[]object.Task) ([]object.Task, Counts, error) {
 	var c Counts
-	tasks := make([]object.Task, 0, len(rows))
+	tasks := slices.Grow((*memory)[:0], len(rows))
+	*memory = tasks
 	var ask []int // tasks that only an inspection settles
 	var objects []*object.Object
 	for i := range rows {

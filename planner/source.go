@@ -21,6 +21,6 @@ type Source interface {
 // Sink takes the plan. The checkpoint implements it.
 type Sink interface {
 	// Append makes tasks and cursors durable in one step and gives the tasks their
-	// Seq. Safe for concurrent use.
+	// Seq. It keeps neither: their memory is used again. Safe for concurrent use.
 	Append(tasks []object.Task, cursors []object.Cursor) error
 }

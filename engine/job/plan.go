@@ -3,6 +3,7 @@ package job
 import (
 	"cmp"
 	"context"
+	"sync"
 	"time"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -36,6 +37,9 @@ func (j *Job) Plan(ctx context.Context, opt PlanOptions) (est *planner.Estimate,
 	}
 	defer func() { err = withClose(err, end()) }()
 	defer w.tellPanic()
+	if w.points.Totals().Planned.Objects == 0 {
+		w.adding = &addingUp{Estimator: planner.NewEstimator(j.estimated(&w.learnt, &opt))}
+	}
 	err = w.planOnly(ctx)
 	w.elapse(time.Now())
 	w.keepRates()
@@ -44,11 +48,32 @@ func (j *Job) Plan(ctx context.Context, opt PlanOptions) (est *planner.Estimate,
 		w.noJob(err)
 		return nil, err
 	}
-	est, err = j.estimate(&w.learnt, w.points.Rows, &opt)
-	if err == nil {
-		w.job.keep(estimateName, est, w.log)
+	if w.adding != nil {
+		est = w.adding.Estimate()
+	} else if est, err = j.estimate(&w.learnt, w.points.Rows, &opt); err != nil {
+		return est, err
 	}
-	return est, err
+	w.job.keep(estimateName, est, w.log)
+	return est, nil
+}
+
+// addingUp estimates a plan while it is made, so that it need not be read back.
+type addingUp struct {
+	planner.Sink
+	mu sync.Mutex
+	*planner.Estimator
+}
+
+func (a *addingUp) Append(tasks []object.Task, cursors []object.Cursor) error {
+	if err := a.Sink.Append(tasks, cursors); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range tasks {
+		a.Add(&tasks[i])
+	}
+	return nil
 }
 
 // planOnly reads the source to its end, or until somebody asks to stop: then the

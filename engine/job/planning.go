@@ -30,7 +30,11 @@ func (w *work) plan(ctx context.Context) error {
 	if w.job.Policy.Inspect != InspectNever {
 		opt.Inspect, opt.InspectAll = w.reads.Inspect, w.inspectAll
 	}
-	counts, err := planner.Plan(ctx, src, &sel, w.chooser(), w.mayRead(ctx), opt)
+	sink := w.mayRead(ctx)
+	if a := w.adding; a != nil {
+		a.Sink, sink = sink, a
+	}
+	counts, err := planner.Plan(ctx, src, &sel, w.chooser(), sink, opt)
 	if err := cmp.Or(err, w.begunWell(ctx)); err != nil {
 		return err
 	}

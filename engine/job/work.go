@@ -68,6 +68,8 @@ type work struct {
 	// files is the folder that is read, written the one that is written; nil for none.
 	files   *folder.Source
 	written *folder.Dest
+	// adding estimates the plan while it is made; nil where it is read back.
+	adding *addingUp
 	// inspectAll makes the plan final: nothing is left to the workers to decide.
 	inspectAll bool
 }

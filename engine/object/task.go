@@ -169,7 +169,8 @@ type Cursor struct {
 }
 
 // Page is a batch of rows with the cursors that passing them moves. Rows and
-// cursors become durable together or not at all.
+// cursors become durable together or not at all. Whoever is given one may not keep its
+// slices.
 type Page struct {
 	Objects []Object
 	Cursors []Cursor

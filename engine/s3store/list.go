@@ -104,7 +104,11 @@ func (s *Store) list(ctx context.Context, r *request, q object.ListRequest, root
 	if err != nil {
 		return object.ListReply{}, err
 	}
-	if out, ok, err := p.quickReply(r, rep, q, root); ok {
+	rows, _ := s.rows.Get().(*[]object.Object)
+	if rows == nil {
+		rows = new([]object.Object)
+	}
+	if out, ok, err := p.quickReply(r, rep, q, root, *rows); ok {
 		return out, err
 	}
 	var doc listing
@@ -121,6 +125,15 @@ func (s *Store) list(ctx context.Context, r *request, q object.ListRequest, root
 		return object.ListReply{}, err
 	}
 	return doc.reply(r, rep, q)
+}
+
+// TakeBack takes the rows of a page that nobody looks at any more; the next page is
+// read into their memory.
+func (s *Store) TakeBack(rows []object.Object) {
+	if cap(rows) > 0 {
+		rows = rows[:0]
+		s.rows.Put(&rows)
+	}
 }
 
 // reply makes rows the reply that the house speaks of.
@@ -187,7 +200,11 @@ func (g *gathered) decodeKeys(c *codec, out *object.ListReply) (lost int, behind
 		c.err = nil
 		o.Key = c.decode(o.Key)
 		if c.err == nil {
-			kept, c.err = append(kept, *o), before
+			if c.err = before; lost == 0 {
+				kept = out.Objects[:i+1]
+			} else {
+				kept = append(kept, *o)
+			}
 			continue
 		}
 		if lost++; lost == 1 {

@@ -34,10 +34,10 @@ type Store struct {
 	// clockOffset is added to this machine's clock when signing, in nanoseconds.
 	clockOffset atomic.Int64
 
-	// pages is the memory of listings that were read; long is held while an
-	// unusually long reply is.
-	pages sync.Pool
-	long  sync.Mutex
+	// pages is the memory of listings that were read, rows of what came of them; long
+	// is held while an unusually long reply is read.
+	pages, rows sync.Pool
+	long        sync.Mutex
 
 	// secrets are those that were sent.
 	secrets object.Secrets

@@ -2,6 +2,7 @@ package s3store
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,6 +23,8 @@ type page struct {
 	body bytes.Buffer
 	row  row
 	meta userMetadata
+	// columns are the elements of the row before, in their order: rows are alike.
+	columns []string
 }
 
 // keepPage is the largest body whose memory is kept: that of a page of a thousand
@@ -46,9 +49,13 @@ func (p *page) clear() {
 }
 
 // quickReply is the page by hand; not ok where it has to be read by encoding/xml.
-func (p *page) quickReply(r *request, rep *reply, q object.ListRequest, root string) (out object.ListReply, ok bool, err error) {
+// rows is memory for them, where somebody gave some back.
+func (p *page) quickReply(r *request, rep *reply, q object.ListRequest, root string, rows []object.Object) (out object.ListReply, ok bool, err error) {
 	body := string(rep.body)
-	g := gathered{q: q, versions: r.op == "ListObjectVersions", objects: make([]object.Object, 0, strings.Count(body, "<Key>"))}
+	if rows == nil {
+		rows = make([]object.Object, 0, strings.Count(body, "<Key>"))
+	}
+	g := gathered{q: q, versions: r.op == "ListObjectVersions", objects: rows[:0]}
 	var doc listing
 	if !quickListing(body, root, p, &doc, g.add) {
 		return out, false, nil
@@ -64,6 +71,7 @@ func quickListing(body, root string, p *page, doc *listing, add func(*row)) bool
 	if !plainXML(body) {
 		return false
 	}
+	p.columns = p.columns[:0]
 	q := quick{s: strings.TrimRight(body, " \t\n"), ok: true, p: p}
 	q.prolog()
 	if !q.open(root) {
@@ -134,8 +142,12 @@ func (q *quick) prefix(doc *listing) {
 // row reads the children of one row up to its end tag.
 func (q *quick) row(w *row, element string) {
 	w.XMLName.Local = element
-	for q.ok {
-		name, empty := q.child(element)
+	for i := 0; q.ok; i++ {
+		name, empty := q.as(i), false
+		if name == "" {
+			name, empty = q.child(element)
+			q.learn(i, name)
+		}
 		switch {
 		case name == "":
 			return
@@ -153,6 +165,38 @@ func (q *quick) row(w *row, element string) {
 			q.column(w, name, text)
 		}
 	}
+}
+
+// columnNames are those that are looked for at the place where the row before had them.
+var columnNames = [...]string{"Key", "VersionId", "IsLatest", "LastModified", "ETag", "Size", "StorageClass", "ChecksumAlgorithm", "ChecksumType", "Owner"}
+
+// learn remembers that the row has this name as its i-th; from an unknown one on the
+// rows that follow are read without.
+func (q *quick) learn(i int, name string) {
+	if i > len(q.p.columns) {
+		return
+	}
+	q.p.columns = q.p.columns[:i]
+	for _, known := range columnNames {
+		if name == known {
+			q.p.columns = append(q.p.columns, known)
+		}
+	}
+}
+
+// as takes the start tag that the row before had at the same place; empty where there
+// is another one.
+func (q *quick) as(i int) string {
+	if i >= len(q.p.columns) {
+		return ""
+	}
+	name := q.p.columns[i]
+	n := len(name)
+	if len(q.s) < n+2 || q.s[0] != '<' || q.s[n+1] != '>' || q.s[1:n+1] != name {
+		return ""
+	}
+	q.s = q.s[n+2:]
+	return name
 }
 
 func (q *quick) column(w *row, name, text string) {
@@ -215,16 +259,29 @@ type quick struct {
 	size int64
 }
 
+// together is how many rows share one piece of memory for their names: so many are
+// kept by whoever remembers the key of one.
+const together = 16
+
 // detach gives the strings of a reply memory of their own. As they come from
 // quickListing they are parts of the whole page, and a planner that remembers one
 // key of each page would keep every page.
 func detach(r *object.ListReply) {
+	for rows := range slices.Chunk(r.Objects, together) {
+		own := namesOf(rows)
+		take := func(s *string) {
+			n := len(*s)
+			*s, own = own[:n], own[n:]
+		}
+		for i := range rows {
+			take(&rows[i].Key)
+			take(&rows[i].ETag)
+			take(&rows[i].VersionID)
+		}
+	}
 	var last struct{ class, tier, algorithm, kind, key, lock string }
 	for i := range r.Objects {
 		o := &r.Objects[i]
-		k, e := len(o.Key), len(o.ETag)
-		own := o.Key + o.ETag + o.VersionID
-		o.Key, o.ETag, o.VersionID = own[:k], own[k:k+e], own[k+e:]
 		o.StorageClass, o.ArchiveTier = again(&last.class, o.StorageClass), again(&last.tier, o.ArchiveTier)
 		o.ChecksumAlgorithm, o.ChecksumType = again(&last.algorithm, o.ChecksumAlgorithm), again(&last.kind, o.ChecksumType)
 		o.Encryption.KMSKeyID, o.LockMode = again(&last.key, o.Encryption.KMSKeyID), again(&last.lock, o.LockMode)
@@ -234,6 +291,22 @@ func detach(r *object.ListReply) {
 		r.Prefixes[i] = strings.Clone(r.Prefixes[i])
 	}
 	r.NextToken, r.NextKeyMarker, r.NextVersionIDMarker = strings.Clone(r.NextToken), strings.Clone(r.NextKeyMarker), strings.Clone(r.NextVersionIDMarker)
+}
+
+// namesOf are the keys, ETags and versions of rows, one after the other.
+func namesOf(rows []object.Object) string {
+	var b strings.Builder
+	n := 0
+	for i := range rows {
+		n += len(rows[i].Key) + len(rows[i].ETag) + len(rows[i].VersionID)
+	}
+	b.Grow(n)
+	for i := range rows {
+		b.WriteString(rows[i].Key)
+		b.WriteString(rows[i].ETag)
+		b.WriteString(rows[i].VersionID)
+	}
+	return b.String()
 }
 
 // again gives a copy of s, the same one for the same value: most rows of a page
@@ -251,7 +324,7 @@ func (q *quick) etag(text string) string {
 	for _, quote := range [...]string{"&quot;", "&#34;", `"`} {
 		inner, opened := strings.CutPrefix(text, quote)
 		inner, closed := strings.CutSuffix(inner, quote)
-		if opened && closed && !strings.ContainsAny(inner, `&"`) {
+		if opened && closed && strings.IndexByte(inner, '&') < 0 && strings.IndexByte(inner, '"') < 0 {
 			return inner
 		}
 	}

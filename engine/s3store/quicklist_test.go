@@ -22,7 +22,7 @@ func bothListings(used *page, body, root string, q object.ListRequest) (quickly 
 	rep := &reply{status: 200, header: http.Header{}, body: []byte(body)}
 	var slow listing
 	used.reset()
-	byHand, quickly, errHand = used.quickReply(r, rep, q, root)
+	byHand, quickly, errHand = used.quickReply(r, rep, q, root, nil)
 	if errXML = decode(r, rep, root, &slow); errXML == nil {
 		byXML, errXML = slow.reply(r, rep, q)
 	}
@@ -145,15 +145,18 @@ func BenchmarkListing(b *testing.B) {
 	r.max = maxListing
 	rep := &reply{status: 200, header: http.Header{}, body: []byte(body)}
 	used := new(page)
+	var rows []object.Object
 	for _, way := range []string{"hand", "xml"} {
 		b.Run(way, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if way == "hand" {
 					used.reset()
-					if out, ok, err := used.quickReply(r, rep, q, "ListBucketResult"); !ok || err != nil || len(out.Objects) != 1000 {
+					out, ok, err := used.quickReply(r, rep, q, "ListBucketResult", rows)
+					if !ok || err != nil || len(out.Objects) != 1000 {
 						b.Fatal("left to encoding/xml, or", err)
 					}
+					rows = out.Objects
 					continue
 				}
 				var doc listing

@@ -8,14 +8,20 @@ import (
 // plainXML says whether every character is one that XML allows and that its
 // reader gives back as it is.
 func plainXML(s string) bool {
-	ascii := true
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c >= utf8.RuneSelf:
-			ascii = false
-		case c < ' ' && c != '\t' && c != '\n':
-			return false // "\r" would become "\n"
+	ascii, i := true, 0
+	for ; i+8 <= len(s); i += 8 {
+		const each = 0x0101010101010101
+		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		if w&(0x80*each) == 0 && (w-' '*each)&(0x80*each) == 0 {
+			continue // eight characters of ASCII that are no control characters
 		}
+		if !plainBytes(s[i:i+8], &ascii) {
+			return false
+		}
+	}
+	if !plainBytes(s[i:], &ascii) {
+		return false
 	}
 	if !ascii {
 		if !utf8.ValidString(s) {
@@ -28,6 +34,19 @@ func plainXML(s string) bool {
 		}
 	}
 	return !strings.Contains(s, "]]>")
+}
+
+// plainBytes looks at each byte for itself, and notes those that are not ASCII.
+func plainBytes(s string, ascii *bool) bool {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= utf8.RuneSelf:
+			*ascii = false
+		case c < ' ' && c != '\t' && c != '\n':
+			return false // "\r" would become "\n"
+		}
+	}
+	return true
 }
 
 func (q *quick) space() { q.s = strings.TrimLeft(q.s, " \t\n") }

@@ -75,8 +75,8 @@ func (w *walker) passedVersions() versionSet {
 	}
 	v[w.midVersion] = struct{}{}
 	for i := range w.before {
-		if w.before[i].Key == w.midKey {
-			v[w.before[i].VersionID] = struct{}{}
+		if w.before[i].key == w.midKey {
+			v[w.before[i].version] = struct{}{}
 		}
 	}
 	return v
@@ -85,7 +85,7 @@ func (w *walker) passedVersions() versionSet {
 // repeated says whether a row of the last page came again.
 func (w *walker) repeated(o *object.Object) bool {
 	same := func(b object.Object) bool { return b.Key == o.Key && b.VersionID == o.VersionID }
-	return slices.ContainsFunc(w.before, same) || slices.ContainsFunc(w.pending, same)
+	return slices.Contains(w.before, named{o.Key, o.VersionID}) || slices.ContainsFunc(w.pending, same)
 }
 
 // mangled says whether a key that came unencoded may be another one: XML cannot

@@ -16,6 +16,11 @@ type Lister interface {
 	ListVersionsPage(ctx context.Context, q object.ListRequest) (object.ListReply, error)
 }
 
+// takesBack is a Lister that uses the memory of rows again.
+type takesBack interface {
+	TakeBack(rows []object.Object)
+}
+
 // Source lists a bucket below a prefix. It implements planner.Source.
 type Source struct {
 	Lister Lister

@@ -26,8 +26,8 @@ type walker struct {
 	pending []object.Object
 	// midKey and midVersion: within the versions of one key, see place.
 	midKey, midVersion string
-	// before are the rows of the last page, by which repeats are told from disorder.
-	before []object.Object
+	// before names the rows of the last page, by which repeats are told from disorder.
+	before []named
 	began  bool // the first page has been seen
 	// beyond is set once a key behind the range's end was seen, and did not fit.
 	beyond bool
@@ -141,6 +141,9 @@ func (w *walker) settle(b batch, within int, end border, crossing head) (again b
 	}
 	w.move(&b)
 	w.r.advance(s, p, rows)
+	if l, ok := w.src.Lister.(takesBack); ok && !w.src.Versions { // of versions some may be pending
+		l.TakeBack(b.rows)
+	}
 	return false, nil
 }
 
@@ -204,10 +207,16 @@ func (w *walker) fail(why error, key string) error {
 	return fmt.Errorf("listing s3://%s: at key %q: %w", w.src.Bucket, key, why)
 }
 
+// named is what tells a row from others.
+type named struct{ key, version string }
+
 // move goes on behind a batch that is durable.
 func (w *walker) move(b *batch) {
 	w.at, w.midKey, w.midVersion, w.token, w.pending = b.passed, b.midKey, b.midVersion, b.token, b.pending
-	w.before = b.rows
+	w.before = w.before[:0]
+	for i := range b.rows {
+		w.before = append(w.before, named{b.rows[i].Key, b.rows[i].VersionID})
+	}
 }
 
 // next reads pages until there is a batch to pass on, or the end.
