@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -57,7 +58,8 @@ var errLimit = errors.New("the limit of the selection is reached")
 // durable cursors as Resume. Memory does not grow with the source. An error
 // means that the plan is not complete.
 func Plan(ctx context.Context, src Source, sel *Selection, ch *Chooser, sink Sink, opt Options) (Counts, error) {
-	p := &planning{sel: sel, ch: ch, sink: sink, opt: opt, inspecting: newInspecting(opt.Inspect, opt.Inspectors)}
+	p := &planning{sel: sel, ch: ch, sink: sink, opt: opt, inspecting: newInspecting(opt.Inspect, opt.Inspectors),
+		busy: make(chan struct{}, 2*runtime.GOMAXPROCS(0))}
 	p.mu.planned = opt.Planned
 	if p.full() {
 		return Counts{Limited: true}, nil
@@ -87,8 +89,10 @@ type planning struct {
 	sink Sink
 	opt  Options
 	inspecting
-	// memory of pages of tasks, to be used again.
+	// memory of pages of tasks, to be used again. busy bounds how many are filled and
+	// appended at a time: more readers than CPUs only wait there, with a page each.
 	memory sync.Pool
+	busy   chan struct{}
 
 	// appending is held for reading around a place that was reserved and the Append
 	// that fills it, and for writing by the page that the limit cuts.
@@ -101,6 +105,10 @@ type planning struct {
 		failed  error  // the first error of a page, which a reached limit must not hide
 	}
 }
+
+func (p *planning) enter() { p.busy <- struct{}{} }
+
+func (p *planning) leave() { <-p.busy }
 
 // full says whether the limit is reached, and remembers it.
 func (p *planning) full() bool {
@@ -117,6 +125,8 @@ func (p *planning) page(ctx context.Context, page object.Page) error {
 	if p.full() {
 		return errLimit
 	}
+	p.enter()
+	defer p.leave()
 	memory, _ := p.memory.Get().(*[]object.Task)
 	if memory == nil {
 		memory = new([]object.Task)
@@ -264,7 +274,9 @@ func (p *planning) tasks(ctx context.Context, rows []object.Object, memory *[]ob
 	for _, i := range ask {
 		objects = append(objects, &tasks[i].Object)
 	}
+	p.leave() // the store is asked
 	results, err := p.all(ctx, objects)
+	p.enter()
 	if err != nil {
 		return nil, c, err
 	}
