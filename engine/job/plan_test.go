@@ -60,7 +60,6 @@ func TestEstimateIsThatOfTheRows(t *testing.T) {
 	}
 }
 
-
 // said is an estimate for people, whose sums are rounded.
 func said(t *testing.T, e *planner.Estimate) string {
 	var b strings.Builder
