@@ -20,7 +20,9 @@ build:
 demo: build
 	$(BIN) demo
 
-test: debian test-plain test-race
+# Both rounds at once: the tests that start processes wait more than they work.
+test: debian
+	@$(MAKE) -j2 test-plain test-race
 
 # What some tests judge by comes from Debian's packages, which .ci/run installs. A
 # machine without them runs the rest.
@@ -36,8 +38,8 @@ debian:
 test-plain: servers
 	$(GO) test -timeout 40m $(TESTFLAGS) ./...
 
-# -short asks for fewer seeds and objects; the round before has had them all. The
-# race detector needs a C compiler, which a machine with only Go lacks.
+# -short asks for fewer seeds and objects; test-plain has them all. The race detector
+# needs a C compiler, which a machine with only Go lacks.
 test-race: servers
 	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then \
 		echo "$(GO) test -race -short -timeout 40m $(TESTFLAGS) $(RACE)"; \

@@ -225,6 +225,9 @@ func TestM3ADirectoryOfAnEarlierVersion(t *testing.T) {
 // RESEAL_SOAK_SEEDS asks for more.
 func TestM3Campaign(t *testing.T) {
 	seeds := 200
+	if testing.Short() {
+		seeds = 24
+	}
 	if n, err := strconv.Atoi(os.Getenv("RESEAL_SOAK_SEEDS")); err == nil {
 		seeds = max(seeds, n)
 	}

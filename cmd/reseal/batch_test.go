@@ -48,7 +48,7 @@ func batchCommand(ts *testscript.TestScript, neg bool, args []string) {
 	case "hold":
 		st.batch.Hold(s3control.State(strings.TrimPrefix(a[1], "-")))
 	case "wait":
-		if !st.batch.Wait(s3control.State(a[1]), 20*time.Second) {
+		if !st.batch.Wait(s3control.State(a[1]), 2*time.Minute) {
 			ts.Fatalf("no job became %s: %+v", a[1], st.batch.Jobs())
 		}
 	case "cancel":

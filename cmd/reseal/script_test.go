@@ -105,7 +105,7 @@ func storeCommand(ts *testscript.TestScript, neg bool, args []string) {
 	case "same":
 		st.same(ts, a[1])
 	case "waituntil":
-		deadline := time.Now().Add(20 * time.Second)
+		deadline := time.Now().Add(2 * time.Minute) // other tests are at work as well
 		for st.server.Count(a[1]) == 0 {
 			if time.Now().After(deadline) {
 				ts.Fatalf("no request of %s came", a[1])
@@ -295,7 +295,7 @@ func waitfor(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: waitfor FILE TEXT")
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute) // other tests are at work as well
 	for {
 		data, err := os.ReadFile(ts.MkAbs(args[0]))
 		if err == nil && strings.Contains(string(data), args[1]) {

@@ -315,7 +315,11 @@ func (x *iceTable) read(resume func(keys int) bool) ([]string, error) {
 // that the format has, exactly the rows are given out that are left, also where the reading
 // was interrupted.
 func TestIcebergTables(t *testing.T) {
-	for seed := range uint64(60) {
+	seeds := uint64(60)
+	if testing.Short() {
+		seeds = 10
+	}
+	for seed := range seeds {
 		r := rand.New(rand.NewPCG(seed, 16))
 		x := newIceTable(t, seed%2 == 0)
 		for step := range 3 + r.IntN(8) {
