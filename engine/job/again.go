@@ -24,7 +24,7 @@ func (s *session) again(ctx context.Context) error {
 		return nil // nothing will be sent
 	}
 	was := s.learnt
-	at, err := s.settings(ctx)
+	at, err := s.settingsAgain(ctx, &was)
 	if err != nil {
 		return err
 	}
@@ -85,8 +85,25 @@ func (s *session) aliasMoved(ctx context.Context) error {
 	return nil
 }
 
-// tries is how often a store is asked for an ability before it counts as lost.
+// tries is how often a store is asked for an ability before it counts as lost, and for a
+// setting before it counts as untold.
 const tries = 4
+
+// settingsAgain reads the settings. Where the store does not tell whether versions are
+// kept, and did when the job began, it is asked again: an answer that was broken on its
+// way tells nothing either.
+func (s *session) settingsAgain(ctx context.Context, was *learnt) (at s3store.ProbeOptions, err error) {
+	untold := func(was, is *object.BucketFacts) bool {
+		return was != nil && is != nil && was.Versioning != object.VersioningUnknown && is.Versioning == object.VersioningUnknown
+	}
+	for range tries {
+		at, err = s.settings(ctx)
+		if err != nil || !untold(&was.Facts, &s.learnt.Facts) && !untold(was.Dest, s.learnt.Dest) {
+			break
+		}
+	}
+	return at, err
+}
 
 // lostSince names what the store did then and was never seen to do now. An answer
 // that was broken on its way looks like a store that cannot: what one canary misses

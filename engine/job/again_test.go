@@ -44,6 +44,23 @@ func TestL3VersioningSuspendedSince(t *testing.T) {
 	}
 }
 
+// TestVersioningThatIsUntold: an answer that was broken on its way tells nothing of
+// versions, and stops no run as long as another one tells. A store that never tells does.
+func TestVersioningThatIsUntold(t *testing.T) {
+	b := newBench(t, s3test.Config{}, s3test.BucketConfig{Versioning: "Enabled"}, 3)
+	j := b.planned(t, Policy{})
+	if err := b.SetRules(`(If GetBucketVersioning EmptyBody)`); err != nil {
+		t.Fatal(err)
+	}
+	b.stopped(t, j, "versioning was enabled and is unknown")
+	if err := b.SetRules(`(If (And GetBucketVersioning (First 3)) EmptyBody)`); err != nil {
+		t.Fatal(err)
+	}
+	if sum, err := j.Run(t.Context(), Options{}); err != nil || sum.Done != 3 {
+		t.Errorf("told at last: %+v, %v", sum, err)
+	}
+}
+
 // TestL4LockAndGrantsSince: where Object Lock or ACLs came after the plan, each
 // object is decided on anew, and keeps them.
 func TestL4LockAndGrantsSince(t *testing.T) {
