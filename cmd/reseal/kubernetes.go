@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/resealhq/reseal/engine/job"
 )
@@ -19,12 +20,13 @@ type kubernetesFlags struct {
 	account, roleARN, claim     string
 	mount, cpu, memory          string
 	parallelism, user           int
+	run                         []string // more arguments of the pods' run
 }
 
 func newKubernetes(a *app) *cobra.Command {
 	var f kubernetesFlags
 	cmd := &cobra.Command{
-		Use:   "kubernetes --job DIR --parallelism N",
+		Use:   "kubernetes --job DIR --parallelism N [-- RUN-FLAG…]",
 		Short: "Print the Indexed Job that works on a job's shards",
 		Long: `kubernetes prints an Indexed Job of Kubernetes for a job that ` + "`reseal plan --shards N`" + ` has
 divided: an index a shard, so many pods at a time, and what becomes of a pod by the exit
@@ -35,9 +37,17 @@ A job whose state lies in a bucket (--job s3://…) needs nothing else: its pods
 disk. A job directory lies on a volume that every pod mounts (ReadWriteMany) and that
 has locks which hold between machines; docs/shards.md says what that takes.`,
 		Example: "  reseal kubernetes --job s3://state/jobs/bucket --parallelism 16 --image registry.example/reseal:1 | kubectl apply -f -\n" +
-			"  reseal kubernetes --job /jobs/bucket --parallelism 16 --image registry.example/reseal:1 | kubectl apply -f -",
-		Args: atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+			"  reseal kubernetes --job /jobs/bucket --parallelism 16 --image registry.example/reseal:1 -- --max-requests-per-second 2000 | kubectl apply -f -",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if dash := cmd.ArgsLenAtDash(); dash >= 0 {
+				args = args[:dash]
+			}
+			return atMost(0)(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.validateRun(args); err != nil {
+				return err
+			}
 			j, err := a.existingJob(cmd.Context(), f.dir)
 			if err != nil {
 				return err
@@ -120,6 +130,28 @@ func (f *kubernetesFlags) validate(j *job.Job) error {
 	return nil
 }
 
+// validateRun takes what each pod adds to its run: pace and times, and nothing that would
+// make it another job or shard.
+func (f *kubernetesFlags) validateRun(args []string) error {
+	var how howFlags
+	set := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	set.Usage = func() {}
+	how.AddPaceFlags(set)
+	how.AddRunFlags(set)
+	const fix = "what follows -- is flags of `reseal run` that say how fast and when it works"
+	if err := set.Parse(args); err != nil {
+		return unusableBecause(err, "kubernetes", fix)
+	}
+	if set.NArg() > 0 {
+		return unusablef(fix, "kubernetes: unexpected argument %q", set.Arg(0))
+	}
+	if _, err := how.Limits(); err != nil {
+		return err
+	}
+	f.run = args
+	return nil
+}
+
 // policy is the least IAM policy of the job, as a comment.
 func (f *kubernetesFlags) policy(cmd *cobra.Command, j *job.Job) (string, error) {
 	configured, err := configuredRegion(cmd.Context(), &j.Spec.Connection)
@@ -154,6 +186,10 @@ func yamlString(s string) string {
 	return string(data)
 }
 
+// podString is a text as it reaches a pod: Kubernetes takes $$ for $ there, and $(NAME) for
+// a variable.
+func podString(s string) string { return yamlString(strings.ReplaceAll(s, "$", "$$")) }
+
 func (f *kubernetesFlags) manifest(j *job.Job, policy string) string {
 	namespace := ""
 	if f.namespace != "" {
@@ -163,16 +199,22 @@ func (f *kubernetesFlags) manifest(j *job.Job, policy string) string {
 	if f.roleARN != "" {
 		role = "  annotations:\n    eks.amazonaws.com/role-arn: " + yamlString(f.roleARN) + "\n"
 	}
-	environment, mounts, volumes := "", "        - {name: jobs, mountPath: MOUNT}\n", "      - name: jobs\n        persistentVolumeClaim: {claimName: CLAIM}\n"
+	environment := ""
+	mounts := "        - {name: jobs, mountPath: " + yamlString(f.mount) + "}\n"
+	volumes := "      - name: jobs\n        persistentVolumeClaim: {claimName: " + f.claim + "}\n"
 	if j.InBucket() {
 		environment, mounts, volumes = podEnvironment(j), "", ""
 	}
-	manifest := strings.NewReplacer("ENVIRONMENT\n", environment, "MOUNTS\n", mounts, "VOLUMES\n", volumes).Replace(kubernetesJob)
-	return strings.NewReplacer(
-		"POLICY\n", policy, "NAMESPACE\n", namespace, "ROLE\n", role, "NAME", f.name, "ACCOUNT", f.account, "CLAIM", f.claim,
+	run := ""
+	for _, arg := range f.run {
+		run += ", " + podString(arg)
+	}
+	return strings.NewReplacer( // in one go: what is put in is not looked through
+		"POLICY\n", policy, "NAMESPACE\n", namespace, "ROLE\n", role, "NAME", f.name, "ACCOUNT", f.account,
 		"COMPLETIONS", fmt.Sprint(len(j.Division.Shards)), "PARALLELISM", fmt.Sprint(f.parallelism), "GRACE", fmt.Sprint(grace(&j.Policy)),
-		"USER", fmt.Sprint(f.user), "IMAGE", yamlString(f.image), "JOB", yamlString(j.Dir), "MOUNT", yamlString(f.mount), "CPU", yamlString(f.cpu), "MEMORY", yamlString(f.memory),
-	).Replace(manifest)
+		"USER", fmt.Sprint(f.user), "IMAGE", yamlString(f.image), "JOB", podString(j.Dir), "RUN", run, "CPU", yamlString(f.cpu), "MEMORY", yamlString(f.memory),
+		"ENVIRONMENT\n", environment, "MOUNTS\n", mounts, "VOLUMES\n", volumes,
+	).Replace(kubernetesJob)
 }
 
 // podEnvironment is how a pod reaches the place of a job in a bucket.
@@ -180,7 +222,7 @@ func podEnvironment(j *job.Job) string {
 	text := ""
 	for _, v := range [][2]string{{"AWS_ENDPOINT_URL_S3", j.Spec.Connection.EndpointURL}, {"AWS_REGION", j.Spec.Connection.Region}} {
 		if v[1] != "" {
-			text += fmt.Sprintf("        - {name: %s, value: %s}\n", v[0], yamlString(v[1]))
+			text += fmt.Sprintf("        - {name: %s, value: %s}\n", v[0], podString(v[1]))
 		}
 	}
 	if text != "" {
@@ -242,7 +284,7 @@ spec:
       containers:
       - name: reseal
         image: IMAGE
-        args: [run, --job, JOB, --shard, auto, --no-progress]
+        args: [run, --job, JOB, --shard, auto, --no-progressRUN]
 ENVIRONMENT
         resources:
           requests: {cpu: CPU, memory: MEMORY}

@@ -62,11 +62,12 @@ func TestKubernetes(t *testing.T) {
 	for _, key := range []string{"a", "b", "c"} {
 		st.server.Put("b", s3test.Object{Key: "x: \"y\" #\u0085/" + key, Body: s3test.Bytes("body")})
 	}
-	dir := filepath.Join(t.TempDir(), "my: \"job\" # \u0085{")
+	dir := filepath.Join(t.TempDir(), "my: \"job\" # \u0085{ $(HOME) $$NAME")
 	if s := st.reseal(t, "plan", "s3://b/x: \"y\" #\u0085/", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--job", dir, "--shards", "3", "--multipart-threshold", "5GiB"); s.code != 0 {
 		t.Fatalf("plan: exit code %d: %s", s.code, s.stderr)
 	}
-	s := st.reseal(t, "kubernetes", "--job", dir, "--parallelism", "2", "--image", "registry.example/reseal:1", "--role-arn", "arn:aws:iam::1:role/r", "--user", "1234", "--namespace", "ops")
+	s := st.reseal(t, "kubernetes", "--job", dir, "--parallelism", "2", "--image", "registry.example/reseal:1", "--role-arn", "arn:aws:iam::1:role/r", "--user", "1234", "--namespace", "ops",
+		"--", "--max-requests-per-second", "900", "--on-exit", "echo $RESEAL_JOB, \"done\"")
 	if s.code != 0 {
 		t.Fatalf("exit code %d: %s", s.code, s.stderr)
 	}
@@ -102,7 +103,8 @@ func TestKubernetes(t *testing.T) {
 		{1, in("securityContext"), map[string]any{"runAsNonRoot": true, "runAsUser": 1234, "runAsGroup": 1234, "seccompProfile": map[string]any{"type": "RuntimeDefault"}}},
 		{1, in("containers", 0, "name"), "reseal"},
 		{1, in("containers", 0, "image"), "registry.example/reseal:1"},
-		{1, in("containers", 0, "args"), []any{"run", "--job", dir, "--shard", "auto", "--no-progress"}},
+		{1, in("containers", 0, "args"), []any{"run", "--job", strings.ReplaceAll(dir, "$", "$$"), "--shard", "auto", "--no-progress",
+			"--max-requests-per-second", "900", "--on-exit", "echo $$RESEAL_JOB, \"done\""}},
 		{1, in("containers", 0, "resources"), map[string]any{"requests": map[string]any{"cpu": "1", "memory": "1Gi"}, "limits": map[string]any{"memory": "1Gi"}}},
 		{1, in("containers", 0, "securityContext"), map[string]any{"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": map[string]any{"drop": []any{"ALL"}}}},
 		{1, in("containers", 0, "volumeMounts", 0), map[string]any{"name": "jobs", "mountPath": filepath.Dir(dir)}},
@@ -146,6 +148,12 @@ func TestKubernetesRefuses(t *testing.T) {
 		{"is no quantity", []string{"--job", divided, "--memory", "much"}},
 		{"does not hold the job", []string{"--job", divided, "--mount", os.TempDir() + "/elsewhere"}},
 		{"not root", []string{"--job", divided, "--user", "0"}},
+		{"unexpected argument", []string{"--job", divided, "s3://b"}},
+		{"unexpected argument", []string{"--job", divided, "--", "s3://b"}},
+		{"unknown flag: --job", []string{"--job", divided, "--", "--job", "elsewhere"}},
+		{"unknown flag: --shard", []string{"--job", divided, "--", "--shard", "1"}},
+		{"--window", []string{"--job", divided, "--", "--window", "at night"}},
+		{"invalid argument", []string{"--job", divided, "--", "--max-requests-per-second", "many"}},
 	} {
 		if s := st.reseal(t, append([]string{"kubernetes"}, c.args...)...); s.code != exitUnusable || !strings.Contains(s.stderr, c.says) || s.stdout != "" {
 			t.Errorf("%v: exit code %d: %s%s", c.args, s.code, s.stdout, s.stderr)
