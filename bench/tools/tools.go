@@ -31,14 +31,15 @@ import (
 
 // patience tells a waiting person what a first build costs on two idle cores.
 var patience = map[string]string{
-	"minio":     "once, about five minutes",
-	"kes":       "once, about a minute",
-	"rclone":    "once, about five minutes",
-	"mc":        "once, about two minutes",
-	"s5cmd":     "once, about half a minute",
-	"s3ec":      "once, about a minute",
-	"seaweedfs": "once, about six minutes",
-	"iceberg":   "once, about two minutes",
+	"minio":      "once, about five minutes",
+	"kes":        "once, about a minute",
+	"rclone":     "once, about five minutes",
+	"mc":         "once, about two minutes",
+	"s5cmd":      "once, about half a minute",
+	"s3ec":       "once, about a minute",
+	"seaweedfs":  "once, about six minutes",
+	"iceberg":    "once, about two minutes",
+	"kubernetes": "once, about seven minutes",
 }
 
 // buildFlags decide, with the module, what the binary is. -mod=readonly: go.sum

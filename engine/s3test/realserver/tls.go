@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -24,12 +25,18 @@ func newServer(o *Options) (*Server, error) {
 	return &Server{Keys: o.Keys, dir: dir, free: free}, err
 }
 
+// certify gives the server a certificate, and a client that trusts nothing else.
+func (s *Server) certify() (err error) {
+	s.CAFile, s.client, err = certify(s.dir)
+	return err
+}
+
 // certify makes a certificate that is its own authority, and a client that trusts
-// nothing else. Its files are public.crt and private.key.
-func (s *Server) certify() error {
+// nothing else. Its files are public.crt, which it names, and private.key.
+func certify(dir string) (caFile string, client *http.Client, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return err
+		return "", nil, err
 	}
 	now := time.Now()
 	cert := &x509.Certificate{
@@ -40,23 +47,23 @@ func (s *Server) certify() error {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, cert, cert, key.Public(), key)
 	if err != nil {
-		return err
+		return "", nil, err
 	}
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return err
+		return "", nil, err
 	}
-	s.CAFile = filepath.Join(s.dir, "public.crt")
+	caFile = filepath.Join(dir, "public.crt")
 	for path, block := range map[string]*pem.Block{
-		s.CAFile:                            {Type: "CERTIFICATE", Bytes: der},
-		filepath.Join(s.dir, "private.key"): {Type: "PRIVATE KEY", Bytes: private},
+		caFile:                            {Type: "CERTIFICATE", Bytes: der},
+		filepath.Join(dir, "private.key"): {Type: "PRIVATE KEY", Bytes: private},
 	} {
 		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			return err
+			return "", nil, err
 		}
 	}
-	s.client, err = httpClient(s.CAFile)
-	return err
+	client, err = httpClient(caFile)
+	return caFile, client, err
 }
 
 // newUUID is a random one, as Ceph names what it has.

@@ -13,7 +13,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: prebuild NAME...   (minio kes s3ec seaweedfs iceberg s5cmd rclone mc)")
+		fmt.Fprintln(os.Stderr, "usage: prebuild NAME...   (minio kes s3ec seaweedfs iceberg kubernetes s5cmd rclone mc)")
 		os.Exit(2)
 	}
 	if err := prebuild(os.Args[1:]); err != nil {
