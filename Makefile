@@ -10,7 +10,7 @@ FUZZTIME  ?= 1m
 BENCH     ?=
 TESTFLAGS ?=
 
-.PHONY: all build demo test debian test-plain test-race test-stores servers peers lint bench soak soak-planted fuzz clean
+.PHONY: all build demo test debian test-plain test-race test-stores test-kubernetes servers peers lint bench soak soak-planted fuzz clean
 
 all: build
 
@@ -58,6 +58,14 @@ test-stores:
 	$(GO) run ./bench/tools/cmd/prebuild seaweedfs iceberg
 	$(GO) vet -tags stores $(STORES)
 	$(GO) test -tags stores -count=1 -p 1 -timeout 15m -run '^TestStores' $(TESTFLAGS) $(STORES)
+
+# On the control plane of Kubernetes (built once, which takes long): the real scheduler and
+# the real controllers drive pods that are processes of this machine. A build tag of their
+# own keeps these tests out of `make test`; here nothing is skipped.
+test-kubernetes:
+	$(GO) run ./bench/tools/cmd/prebuild minio kubernetes
+	$(GO) vet -tags kubernetes ./cmd/reseal
+	$(GO) test -tags kubernetes -count=1 -timeout 20m -run '^TestControlPlane' $(TESTFLAGS) ./cmd/reseal
 
 # The real servers, built before the tests so that no test waits for a compiler.
 servers:
