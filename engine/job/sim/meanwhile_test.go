@@ -53,7 +53,7 @@ func (p *process) rival() {
 			return // the job is not begun yet
 		}
 		defer j.Close()
-		_, err = j.Run(ctx, job.Options{Stop: p.stop})
+		_, err = j.Run(ctx, job.Options{Stop: p.stop, Log: p.n.log})
 		if p.alone() && (err == nil || !p.n.plan.away && dial.n.Load() > 0) {
 			p.n.Errorf("two processes worked on the job: %v", err)
 		}
@@ -149,4 +149,10 @@ func (s *said) contains(what string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return bytes.Contains(s.text.Bytes(), []byte(what))
+}
+
+func (s *said) count(what string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return bytes.Count(s.text.Bytes(), []byte(what))
 }

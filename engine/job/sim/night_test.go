@@ -32,6 +32,7 @@ type night struct {
 	skew     atomic.Int64
 	current  atomic.Pointer[process]
 	before   s3test.Bucket
+	began    time.Time
 	log      *slog.Logger
 	said     said // all of it
 
@@ -46,6 +47,7 @@ type night struct {
 		seen    map[string]int      // requests by operation and key
 		touched map[string]*foreign // what other clients did last
 		acts    int
+		told    []string // what they did, for the trace
 	}
 }
 
@@ -74,7 +76,7 @@ type tally struct {
 }
 
 // play plays the night of a seed, inside a bubble of its own time.
-func play(t *testing.T, p *plan, dir string) (out tally) {
+func play(t *testing.T, p *plan, dir string, out *tally) {
 	began := time.Now()
 	n := &night{T: t, plan: p, exchange: newExchange(), mem: vfs.NewCrashableMem(), dir: filepath.Join(dir, "job")}
 	if p.away {
@@ -84,12 +86,13 @@ func play(t *testing.T, p *plan, dir string) (out tally) {
 	if os.Getenv("RESEAL_SIM_LOG") != "" {
 		n.log = slog.New(slog.NewTextHandler(io.MultiWriter(&n.said, os.Stderr), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
+	n.began = began
 	n.mu.seen, n.mu.touched = map[string]int{}, map[string]*foreign{}
 	n.server = s3test.New(s3test.Config{Profile: p.profile, Listener: n.exchange, Seed: p.seed, Now: n.storeTime, MaxPage: 100})
 	defer n.server.Close()
 	n.fill()
 	out.rows, out.faults = map[string]int{}, map[string]int{}
-	n.through(&out)
+	n.through(out)
 	out.hours, out.lives, out.crashes, out.acts, out.rivals, out.sets, out.stopped = time.Since(began), n.lives, n.crashes, n.mu.acts, n.rivals, n.sets, len(n.stops)
 	if p.away {
 		out.away++
@@ -97,7 +100,6 @@ func play(t *testing.T, p *plan, dir string) (out tally) {
 	if p.shards > 0 {
 		out.divided++
 	}
-	return out
 }
 
 // effect is the name of what a rule does.
@@ -145,7 +147,6 @@ func (n *night) onRequest(r s3test.Request) {
 
 // through is the night from the first process to the judgement.
 func (n *night) through(out *tally) {
-	began := time.Now()
 	sum, err := (*report.Summary)(nil), errDied
 	for _, l := range n.plan.lives {
 		if sum, err = n.live(l); err == nil || n.refused(err) {
@@ -169,7 +170,7 @@ func (n *night) through(out *tally) {
 	n.server.OnRequest(nil)
 	n.countFaults(out)
 	if n.plan.traced {
-		out.trace = n.trace(began)
+		out.trace = n.trace()
 	}
 	if n.plan.away { // who only reads has less patience with a store than who works
 		_ = n.server.SetRules("")
@@ -206,26 +207,25 @@ func (n *night) interfere(r s3test.Request) {
 	if float64(x%10000)/10000 >= n.plan.others {
 		return
 	}
-	n.mu.acts++
 	// Where every version is a task, another task of the same key may look at the moment
 	// in which this one writes.
-	looking := n.plan.versions != "all" && (r.Op == "HeadObject" || r.Op == "GetObjectTagging")
-	n.act(r.Key, x/10000, looking)
+	one := n.plan.versions != "all"
+	n.act(r.Key, x/10000, one && r.Op == "HeadObject", one && (r.Op == "HeadObject" || r.Op == "GetObjectTagging"))
+	n.mu.told = append(n.mu.told, fmt.Sprintf("%15.9f another client may act on %q before %s: %+v", time.Since(n.began).Seconds(), r.Key, r.Op, n.mu.touched[r.Key]))
 }
 
 var worst = []string{"HeadObject", "CopyObject", "CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload", "UpdateObjectEncryption", "GetObjectTagging",
 	"PutObjectTagging"}
 
 // act does something to a key. What no condition of S3 guards, tags and holds, it
-// changes only where the job looks at it: between that look and the copy is a moment
-// in which such a change is lost, as the README says.
+// changes only where the job is about to look at it: between that look and the copy is
+// a moment in which such a change is lost, as the README says.
 //
 // REQUIRES: n.mu.
-func (n *night) act(key string, x uint64, looking bool) {
+func (n *night) act(key string, x uint64, atHold, atTags bool) {
 	f := n.mu.touched[key]
 	if f == nil {
 		f = &foreign{}
-		n.mu.touched[key] = f
 	}
 	cur, there := n.server.Get(bucketName, key, "")
 	if cur.DeleteMarker {
@@ -245,13 +245,16 @@ func (n *night) act(key string, x uint64, looking bool) {
 			n.server.Put(bucketName, s3test.Object{Key: key, DeleteMarker: true})
 		}
 		*f = foreign{deleted: true}
-	case !looking && x%5 >= 2:
-	case there && x%5 == 4 && n.plan.bucket.ObjectLock:
+	case there && x%5 == 4 && n.plan.bucket.ObjectLock && atHold:
 		n.server.Modify(bucketName, key, "", func(a *s3test.Attrs) { a.LegalHold = true })
 		f.held = true
-	case there:
+	case there && atTags && !(x%5 == 4 && n.plan.bucket.ObjectLock):
 		tags := []object.Tag{{Key: "set by", Value: fmt.Sprint("another ", x)}}
 		n.server.Modify(bucketName, key, "", func(a *s3test.Attrs) { a.Tags = tags })
 		f.tags = tags
+	default:
+		return
 	}
+	n.mu.touched[key] = f
+	n.mu.acts++
 }

@@ -51,10 +51,10 @@ var chosen = regexp.MustCompile(`reseal-canary-[0-9a-f]{24}-[0-9]+`)
 func (n *night) Uint64() uint64 { return drawn(n.plan.seed, "wait", time.Now().UnixNano()) }
 
 // trace is what the store was asked, as it came, and what it answered.
-func (n *night) trace(began time.Time) string {
-	var lines []string
+func (n *night) trace() string {
+	lines := slices.Clone(n.mu.told)
 	for _, r := range n.server.Requests() {
-		lines = append(lines, fmt.Sprintf("%15.9f %s %q?%s %s %d %s applied=%t %s", r.Time.Sub(began).Seconds(), r.Op, named(r.Key), r.VersionID(), strings.Join(r.Query["uploadId"], ""), r.Status, r.Code, r.Applied, r.Fault))
+		lines = append(lines, fmt.Sprintf("%15.9f %s %q?%s %s %d %s applied=%t %s", r.Time.Sub(n.began).Seconds(), r.Op, named(r.Key), r.VersionID(), strings.Join(r.Query["uploadId"], ""), r.Status, r.Code, r.Applied, r.Fault))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n") + "\n"
@@ -71,12 +71,12 @@ func (p *plan) night(t *testing.T) (out tally) {
 	}()
 	name := os.Getenv("RESEAL_SIM_TRACE")
 	p.traced = p.traced || name != ""
-	synctest.Test(t, func(t *testing.T) { out = play(t, p, dir) })
-	if name != "" {
-		if err := os.WriteFile(name, []byte(out.trace), 0o600); err != nil {
+	defer func() { // also where the night has failed
+		if err := os.WriteFile(name, []byte(out.trace), 0o600); name != "" && err != nil {
 			t.Error(err)
 		}
-	}
+	}()
+	synctest.Test(t, func(t *testing.T) { play(t, p, dir, &out) })
 	return out
 }
 
