@@ -68,7 +68,7 @@ func newSealedCell(t *testing.T, binary string, out bool, args []string) *sealed
 		s.Put(matrixBucket, o)
 	}
 	c.args = []string{"run", "s3://" + matrixBucket, "--source-cse-key-file", oldFile, "--job", c.job,
-		"--json", "--no-progress", "--concurrency", fmt.Sprint(matrixWorkers), "--request-timeout", "1s"}
+		"--json", "--no-progress", "--concurrency", fmt.Sprint(matrixWorkers)}
 	if out {
 		c.args = append(c.args, "--client-side", "none")
 	} else {

@@ -43,7 +43,7 @@ func newRewrapCell(t *testing.T, binary string, files bool, args []string) *matr
 		s.Put(matrixBucket, f)
 	}
 	c.args = append([]string{"run", "s3://" + matrixBucket, "--operation", "rewrap", "--cse-kms-key-id", key, "--job", c.job,
-		"--json", "--no-progress", "--concurrency", fmt.Sprint(matrixWorkers), "--request-timeout", "1s"}, args...)
+		"--json", "--no-progress", "--concurrency", fmt.Sprint(matrixWorkers)}, args...)
 	c.before = s.Snapshot(matrixBucket)
 	return c
 }
@@ -150,6 +150,7 @@ func TestRewrapKMSFaults(t *testing.T) {
 	for _, fault := range []string{"Failed", "ReplyLost", "Throttled", `(Error 400 ThrottlingException "Rate exceeded")`, "Stalled", "Truncated", "EmptyBody", "(Unapplied EmptyBody)"} {
 		t.Run(cell(fault), func(t *testing.T) {
 			c := newRewrapCell(t, binary, false, nil)
+			c.hurry(fault)
 			if err := c.server.SetRules("(If (And KMS.ReEncrypt (First 5)) " + fault + ")"); err != nil {
 				t.Fatal(err)
 			}
