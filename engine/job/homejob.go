@@ -215,11 +215,11 @@ func (h *home) lockedBy(j *Job) (pid int, locked bool, err error) {
 	return by.PID, life == ledger.Unknown || life == ledger.Alive, err
 }
 
-// undecided says whether it is not known yet if the holder of the lease has lived since
-// then.
+// undecided says whether the holder of the lease was not seen to live since then: it is
+// not known yet, or he is gone meanwhile and his lease can be taken.
 func (h *home) undecided(j *Job, then time.Time) bool {
 	_, life, err := h.watch.Look(h.ctx, h.place, j.leaseName())
-	return err == nil && (life == ledger.Unknown || life == ledger.Alive && !h.watch.Lived(h.place, j.leaseName()).After(then))
+	return err == nil && (life != ledger.Alive || !h.watch.Lived(h.place, j.leaseName()).After(then))
 }
 
 // locked makes a lease that another holds the checkpoint's answer to the same.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"maps"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/resealhq/reseal/checkpoint"
@@ -167,8 +166,15 @@ func (n *night) mayBeOurs(r report.Row) bool {
 // so in a bucket that is no website, and then a redirect, which nobody is sent along
 // there, goes with the copy. A redirect that the job has seen must be there again.
 func (n *night) neverLooked(key string) bool {
-	return n.plan.bucket.Documents["website"] == "" && !n.plan.looksAlways() &&
-		!slices.ContainsFunc(n.server.Requests("HeadObject"), func(r s3test.Request) bool { return r.Key == key })
+	if n.plan.bucket.Documents["website"] != "" || n.plan.looksAlways() {
+		return false
+	}
+	for _, r := range n.server.Requests("HeadObject", "CopyObject") {
+		if r.Key == key {
+			return r.Op == "CopyObject" // the first of them
+		}
+	}
+	return false
 }
 
 // learnt is how many processes have found out by copies in vain what the canary did not
@@ -182,7 +188,7 @@ func (n *night) learnt() int {
 
 // sameThing says whether a difference is one that any copy makes.
 func (n *night) sameThing(d s3test.Difference) bool {
-	return d.Field == "LastModified" || d.Field == "ETag" || d.Field == "Checksum"
+	return d.Field == "LastModified" || d.Field == "ETag" || d.Field == "Checksum" || d.Field == "version" && d.Before == "none"
 }
 
 // inVain counts the rows that tell of a copy that changed nothing.

@@ -64,6 +64,14 @@ func (p *plan) spec() job.Spec {
 		Connection: job.Connection{EndpointURL: "http://store.sim", Region: "us-east-1", PathStyle: "on"}}
 }
 
+// String is it for the trace.
+func (f *foreign) String() string {
+	if f == nil {
+		return "nothing"
+	}
+	return fmt.Sprintf("written=%t deleted=%t tags=%v held=%t", f.written != nil, f.deleted, f.tags, f.held)
+}
+
 // tally is what a night counts.
 type tally struct {
 	hours                        time.Duration
@@ -211,7 +219,7 @@ func (n *night) interfere(r s3test.Request) {
 	// in which this one writes.
 	one := n.plan.versions != "all"
 	n.act(r.Key, x/10000, one && r.Op == "HeadObject", one && (r.Op == "HeadObject" || r.Op == "GetObjectTagging"))
-	n.mu.told = append(n.mu.told, fmt.Sprintf("%15.9f another client may act on %q before %s: %+v", time.Since(n.began).Seconds(), r.Key, r.Op, n.mu.touched[r.Key]))
+	n.mu.told = append(n.mu.told, fmt.Sprintf("%15.9f before %s %q, of what others did the last is %v", time.Since(n.began).Seconds(), r.Op, r.Key, n.mu.touched[r.Key]))
 }
 
 var worst = []string{"HeadObject", "CopyObject", "CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload", "UpdateObjectEncryption", "GetObjectTagging",
