@@ -131,7 +131,7 @@ func (n *night) bucket(rows map[at]report.Row) {
 		if d.Field == "upload" && n.logNames(d) {
 			continue // the answer to its creation was lost: nobody can tell it from another client's
 		}
-		if n.crashes > 0 && n.learnt() > 0 && d.Field != "encryption" && n.sameThing(d) {
+		if n.crashes > 0 && n.plan.profile.CopyKeepsKMSKey && anyCopyMakes(d) {
 			continue // a copy that changed nothing, by a process that died before it could say so
 		}
 		if d.Field == "Redirect" && n.neverLooked(d.Key) {
@@ -186,8 +186,8 @@ func (n *night) learnt() int {
 	return n.said.count("copies keep the KMS key")
 }
 
-// sameThing says whether a difference is one that any copy makes.
-func (n *night) sameThing(d s3test.Difference) bool {
+// anyCopyMakes says whether a difference is there after a copy that changes nothing.
+func anyCopyMakes(d s3test.Difference) bool {
 	return d.Field == "LastModified" || d.Field == "ETag" || d.Field == "Checksum" || d.Field == "version" && d.Before == "none"
 }
 

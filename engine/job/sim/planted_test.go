@@ -41,8 +41,6 @@ var plants = []plant{
 		"if err != nil || !there {", "if err != nil || there || !there {"},
 	{"an upload is left open", "engine/upload/resume.go",
 		"return noUpload(c.Store.AbortUpload(ctx, dest, id))", "return nil"},
-	{"the lease of another process is taken while it lives", "engine/ledger/lease.go",
-		"if etag, err = outlive(ctx, p, name, &t); err != nil {", "if err != nil {"},
 	{"a shard lists past its end", "engine/job/divide.go",
 		"src.After, src.Through = p.After, p.Through", "src.After = p.After"},
 	{"a pause holds nothing back", "engine/berths.go",
