@@ -6,6 +6,7 @@ import (
 	"math"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -210,10 +211,18 @@ func (st *stage) older(bucket string, o s3test.Object, with []s3test.PutOption) 
 	}
 }
 
+// fullBodies are made once for all tests, and so are their digests.
+var fullBodies sync.Map
+
+func fullBody(n int, size int64) *s3test.Content {
+	body, _ := fullBodies.LoadOrStore([2]int64{int64(n), size}, s3test.Synthetic(uint64(n), size))
+	return body.(*s3test.Content)
+}
+
 // fullObject has everything that an object can have but a lock, a class and a
 // checksum.
 func fullObject(n int, size int64) s3test.Object {
-	o := s3test.Object{Body: s3test.Synthetic(uint64(n), size), LastModified: time.Date(2022, 3, 1+n%28, 4, 5, 6, 0, time.UTC)}
+	o := s3test.Object{Body: fullBody(n, size), LastModified: time.Date(2022, 3, 1+n%28, 4, 5, 6, 0, time.UTC)}
 	o.ContentType, o.CacheControl = "text/x-odd; charset=utf-8", "max-age=60, private"
 	o.ContentDisposition, o.ContentEncoding = `attachment; filename="x y.txt"`, "gzip"
 	o.ContentLanguage, o.Expires = "de, en", "Thu, 01 Jan 2032 00:00:00 GMT"

@@ -42,7 +42,7 @@ func Prove(dir, bucket, key string) ([]Proof, error) {
 	for i := range proofs {
 		paths[i] = newPath(proofs[i].Index, rows)
 	}
-	err = eachRow(dir, func(line []byte, _ []string) error {
+	err = eachLine(dir, func(line []byte) error {
 		for _, p := range paths {
 			p.add(line)
 		}
