@@ -90,7 +90,7 @@ bench: servers
 soak: servers
 	RESEAL_SOAK_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 24h -v -run 'Matrix|Metamorphic|Soak' ./engine/... ./checkpoint/... ./cmd/reseal
 
-# Ten faults, each breaking one promise, planted in turn: the nights must find each.
+# Faults, each breaking one promise, planted in turn: the nights must find each.
 soak-planted:
 	RESEAL_PLANTED=1 $(GO) test -count=1 -timeout 4h -v -run Planted ./engine/job/sim
 
