@@ -129,7 +129,7 @@ func (c *cluster) oneIndexTwice(lost *node, first *nodePod) {
 	}
 	c.Logf("index 0 twice, %s after its node was deleted", time.Since(gone).Round(time.Second))
 	c.until(twice, "the second waits", func(*bucketStatus) bool {
-		return strings.Contains(second.said(), "another process is at work on this shard; waiting for it")
+		return strings.Contains(second.said(), "another process has the lease of this shard")
 	})
 	if err := first.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		c.Fatal(err)

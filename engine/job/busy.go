@@ -118,7 +118,7 @@ func (j *Job) await(ctx context.Context, opt *Options) error {
 			return jobUnusable(err)
 		}
 		if !told {
-			opt.Log.Warn("another process is at work on this shard; waiting for it", "shard", j.Dir, "pid", pid)
+			j.tellWhoHasIt(opt, pid)
 			told = true
 		}
 		select {
@@ -129,4 +129,19 @@ func (j *Job) await(ctx context.Context, opt *Options) error {
 			return ErrGivenUp
 		}
 	}
+}
+
+// tellWhoHasIt says who is waited for. Of a lease nobody can say at once whether its holder
+// still lives; and the host is named, since in every pod a process has the same number.
+func (j *Job) tellWhoHasIt(opt *Options, pid int) {
+	if j.home == nil {
+		opt.Log.Warn("another process is at work on this shard; waiting for it", "shard", j.Dir, "pid", pid)
+		return
+	}
+	by, _, err := j.home.heldBy(j)
+	if err != nil {
+		return // the next look at it fails as well, and tells
+	}
+	opt.Log.Warn("another process has the lease of this shard; waiting until it gives it back or is seen to be gone",
+		"shard", j.Dir, "host", by.Host, "pid", by.PID)
 }

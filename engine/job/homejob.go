@@ -208,11 +208,17 @@ func (h *home) atWork(j *Job) (bool, error) {
 
 // lockedBy says who holds the lease of a job or shard, unless he is known to be gone.
 func (h *home) lockedBy(j *Job) (pid int, locked bool, err error) {
+	by, locked, err := h.heldBy(j)
+	return by.PID, locked, err
+}
+
+// heldBy says who has the lease of the job, unless he is known to be gone.
+func (h *home) heldBy(j *Job) (by ledger.Holding, held bool, err error) {
 	if h.holds(j) {
-		return os.Getpid(), true, nil
+		return ledger.Holding{PID: os.Getpid()}, true, nil
 	}
 	by, life, err := h.watch.Look(h.ctx, h.place, j.leaseName())
-	return by.PID, life == ledger.Unknown || life == ledger.Alive, err
+	return by, life == ledger.Unknown || life == ledger.Alive, err
 }
 
 // undecided says whether the holder of the lease was not seen to live since then: it is
