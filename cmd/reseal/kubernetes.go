@@ -173,6 +173,36 @@ func (f *kubernetesFlags) policy(cmd *cobra.Command, j *job.Job) (string, error)
 	return "# " + strings.ReplaceAll(strings.TrimSpace(string(text)), "\n", "\n# ") + "\n", nil
 }
 
+// besides is what the job names and the pods do not get from what is printed: what lies on
+// the machine that the job was begun on.
+func besides(s *job.Spec) string {
+	var needs []string
+	profiles, files := []string{s.Connection.Profile}, []string{s.Connection.CABundle}
+	if s.DestConnection != nil {
+		profiles = append(profiles, s.DestConnection.Profile)
+	}
+	for _, p := range profiles {
+		if p != "" {
+			needs = append(needs, "the profile "+yamlString(p)+" of the shared configuration files")
+		}
+	}
+	t := &s.Target
+	files = append(files, t.CustomerKeyFile, t.SourceKeyFile, t.ClientSide.KeyFile, t.ClientSide.SourceKeyFile)
+	files = append(files, t.MoreSourceKeyFiles...)
+	if !strings.HasPrefix(s.Source.Manifest, "s3://") {
+		files = append(files, s.Source.Manifest)
+	}
+	for _, f := range files {
+		if f != "" {
+			needs = append(needs, "the file "+yamlString(f))
+		}
+	}
+	if needs == nil {
+		return ""
+	}
+	return "# Each pod needs besides, since the job names it (a volume or a secret, mounted by hand):\n#   " + strings.Join(needs, "\n#   ") + "\n"
+}
+
 // grace is how long a pod may take to end: the longest request that may be on its way,
 // its repetition, and room for the rest of the drain.
 func grace(p *job.Policy) int64 {
@@ -210,7 +240,7 @@ func (f *kubernetesFlags) manifest(j *job.Job, policy string) string {
 		run += ", " + podString(arg)
 	}
 	return strings.NewReplacer( // in one go: what is put in is not looked through
-		"POLICY\n", policy, "NAMESPACE\n", namespace, "ROLE\n", role, "NAME", f.name, "ACCOUNT", f.account,
+		"POLICY\n", policy+besides(&j.Spec), "NAMESPACE\n", namespace, "ROLE\n", role, "NAME", f.name, "ACCOUNT", f.account,
 		"COMPLETIONS", fmt.Sprint(len(j.Division.Shards)), "PARALLELISM", fmt.Sprint(f.parallelism), "GRACE", fmt.Sprint(grace(&j.Policy)),
 		"USER", fmt.Sprint(f.user), "IMAGE", yamlString(f.image), "JOB", podString(j.Dir), "RUN", run, "CPU", yamlString(f.cpu), "MEMORY", yamlString(f.memory),
 		"ENVIRONMENT\n", environment, "MOUNTS\n", mounts, "VOLUMES\n", volumes,

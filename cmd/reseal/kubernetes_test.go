@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -119,8 +120,35 @@ func TestKubernetes(t *testing.T) {
 			t.Errorf("the policy has no %s", word)
 		}
 	}
+	if strings.Contains(s.stdout, "needs besides") {
+		t.Error("something is missing in the pods, and this job names nothing")
+	}
 	if strings.Contains(s.stdout, "\u0085") {
 		t.Error("what a terminal obeys stands in it as it is")
+	}
+}
+
+// TestKubernetesNamesWhatIsMissing: what the job names and lies on this machine is named in
+// what is printed, since a pod that lacks it ends the whole Job.
+func TestKubernetesNamesWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	s := newTwoStores(t)
+	raw := s.file(t, "raw key", bytes.Repeat([]byte{7}, 32))
+	plan := append(append([]string{"plan"}, s.args[1:]...), "--shards", "2", "--client-side", "none", "--source-cse-key-file", raw)
+	if end := s.reseal(t, plan...); end.code != 0 {
+		t.Fatalf("plan: exit code %d: %s", end.code, end.stderr)
+	}
+	end := s.reseal(t, "kubernetes", "--job", s.job)
+	_, needs, _ := strings.Cut(end.stdout, "\n# Each pod needs besides")
+	needs, _, _ = strings.Cut(needs, "\napiVersion")
+	want := []string{`the profile "from" of`, `the profile "to" of`, "the file " + yamlString(raw)}
+	if lines := strings.Split(needs, "\n"); end.code != 0 || len(manifests(t, end.stdout)) != 2 || len(lines) != 1+len(want) {
+		t.Errorf("exit code %d: %s%s", end.code, end.stdout, end.stderr)
+	}
+	for _, w := range want {
+		if !strings.Contains(needs, "\n#   "+w) {
+			t.Errorf("%s is not named: %s", w, needs)
+		}
 	}
 }
 
