@@ -136,8 +136,8 @@ func (c *cluster) oneIndexTwice(lost *node, first *nodePod) {
 	}
 	c.until(twice, "the second has the lease", func(*bucketStatus) bool { return c.holder(twice, 0) == second.cmd.Process.Pid })
 	c.until(twice, "the second takes settings", func(*bucketStatus) bool {
-		cmd := c.command("set", "--job", place(twice)+"/shards/0000", "--max-requests-per-second", "0")
-		return cmd.Run() == nil
+		out, err := c.command("set", "--job", place(twice)+"/shards/0000", "--max-requests-per-second", "0", "--json").Output()
+		return err == nil && strings.Contains(string(out), `"taken_up":true`)
 	})
 	if err := first.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		c.Fatal(err)

@@ -223,7 +223,7 @@ func (c *cluster) podOf(job string, index int, but ...*nodePod) *nodePod {
 func (c *cluster) eightShards() {
 	defer c.explain(allObjects)
 	c.planned(allObjects, shardsOfAll, objectsOfAll)
-	c.applied(allObjects, shardsOfAll, "--lease-duration", "15s", "--max-requests-per-second", "2000")
+	c.applied(allObjects, shardsOfAll, "--lease-duration", "15s", "--max-requests-per-second", "1000")
 	victims := []int{1, 4, 6}
 	for i, shard := range victims {
 		if i == 2 {
@@ -252,7 +252,8 @@ func (c *cluster) eightShards() {
 	}
 }
 
-// atWork waits until a shard has done some of its objects and has more of them to do.
+// atWork waits until a shard has done some of its objects and has many more to do: a status
+// is some seconds old.
 func (c *cluster) atWork(shard int) bucketStatus {
 	c.Helper()
 	var s bucketStatus
@@ -262,7 +263,7 @@ func (c *cluster) atWork(shard int) bucketStatus {
 		if err := json.Unmarshal(out, &s); err != nil {
 			c.Fatal(err)
 		}
-		if s.Running && s.Done > 200 && s.Remaining > 200 {
+		if s.Running && s.Done > 200 && s.Remaining > 1000 {
 			return s
 		}
 	}
