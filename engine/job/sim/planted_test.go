@@ -43,8 +43,6 @@ var plants = []plant{
 		"return noUpload(c.Store.AbortUpload(ctx, dest, id))", "return nil"},
 	{"a shard lists past its end", "engine/job/divide.go",
 		"src.After, src.Through = p.After, p.Through", "src.After = p.After"},
-	{"a pause holds nothing back", "engine/berths.go",
-		"if !c.Paused && (m.objects == 0", "if (m.objects == 0"},
 	{"a redirect that was seen is lost", "engine/carry/request.go",
 		"req.WebsiteRedirect = attrs.WebsiteRedirect", "req.WebsiteRedirect = \"\""},
 }
