@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 // ClientConfig is the workload "client": the whole of each tool as a process
@@ -16,6 +17,8 @@ type ClientConfig struct {
 	Objects     int
 	Concurrency int
 	Rounds      int
+	// TLS has everybody do it over TLS 1.3 as well, except those that take minutes.
+	TLS bool
 	// Only the participants whose names hold one of these; all if empty.
 	Only list
 	// Dir is where jobs are kept while they run; empty is the temporary folder.
@@ -26,6 +29,7 @@ func (c *ClientConfig) flags(f *flag.FlagSet) {
 	f.IntVar(&c.Objects, "objects", 200_000, "objects a round; slow ones get a share of them")
 	f.IntVar(&c.Concurrency, "concurrency", 64, "requests in flight")
 	f.IntVar(&c.Rounds, "rounds", 5, "rounds; the participants take turns")
+	f.BoolVar(&c.TLS, "tls", false, "over TLS 1.3 as well")
 	f.Var(&c.Only, "only", "take part only if the name holds this (repeatable)")
 	f.StringVar(&c.Dir, "dir", "", "where jobs are kept while they run")
 }
@@ -43,10 +47,13 @@ func (c *ClientConfig) run(ctx context.Context, server *nullProcess, b *builder,
 		bare("wire", false), bare("wire", true), bare("nethttp", true), bare("sdk", false), bare("sdk", true),
 		s5cmd(), rclone(), mc(), awsCLI(),
 	}
+	if c.TLS {
+		all = overTLS(all[0], all[1], bare("wire", false), bare("wire", true), bare("nethttp", true), bare("sdk", true), s5cmd(), rclone())
+	}
 	t := &Table{Workload: "client",
 		What: fmt.Sprintf("list, (HEAD,) COPY of 1 KiB objects under SSE-S3 against the null server, concurrency %d, the whole process", c.Concurrency),
 		Columns: []Column{{"CPU µs/object", "%.1f", true}, {"requests/object", "%.2f", false}, {"bytes/object", "%.0f", false},
-			{"objects/s", "%.0f", true}, {"peak RSS MB", "%.1f", false}, {"server CPU µs/object", "%.1f", false}}}
+			{"objects/s", "%.0f", true}, {"peak RSS MB", "%.1f", false}, {"server CPU µs/object", "%.1f", false}, {"connections", "%.0f", false}}}
 	ready, err := c.Only.present(ctx, all, t, log)
 	if err != nil {
 		return nil, err
@@ -72,7 +79,11 @@ func (c *ClientConfig) one(ctx context.Context, p found, server *nullProcess) (F
 		return nil, 0, err
 	}
 	defer os.RemoveAll(dir)
-	w := server.task(fmt.Sprintf("n%d", n), dir)
+	make := server.task
+	if p.secure {
+		make = server.secureTask
+	}
+	w := make(fmt.Sprintf("n%d", n), dir)
 	w.other, w.objects, w.concurrency, w.sse = "n0", n, c.Concurrency, "AES256"
 	before, err := server.Stats()
 	if err != nil {
@@ -98,5 +109,20 @@ func (c *ClientConfig) one(ctx context.Context, p found, server *nullProcess) (F
 		"objects/s":            float64(n) / cost.Seconds,
 		"peak RSS MB":          float64(cost.PeakRSS) / 1e6,
 		"server CPU µs/object": per(float64(did.CPUMicroseconds)),
+		"connections":          float64(did.Conns),
 	}, n, nil
+}
+
+// overTLS is each participant without and with TLS, and the first of them without the
+// key exchange that withstands quantum computers.
+func overTLS(all ...*participant) (both []*participant) {
+	for _, p := range all {
+		secure := *p
+		secure.name, secure.secure = p.name+", TLS", true
+		both = append(both, p, &secure)
+	}
+	classic := *both[1]
+	classic.name += " by X25519 alone"
+	classic.env = func(*task) []string { return []string{"GODEBUG=tlsmlkem=0,tlssecpmlkem=0"} }
+	return slices.Insert(both, 2, &classic)
 }

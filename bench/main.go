@@ -33,7 +33,7 @@ func start(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		switch args[0] {
 		case "-null-server":
-			return runNullServer(os.Stdin, os.Stdout)
+			return runNullServer(args[1:], os.Stdin, os.Stdout)
 		case "-limited-store":
 			return runLimitedStore(args[1:], os.Stdin, os.Stdout)
 		case "-loop":

@@ -5,12 +5,23 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 )
 
 // startNullServer runs the null server as a process of its own, so that its CPU
 // is not the client's.
-func startNullServer(ctx context.Context) (*nullProcess, error) {
-	cmd, err := self(ctx, "-null-server")
+func startNullServer(ctx context.Context) (_ *nullProcess, err error) {
+	dir, err := os.MkdirTemp("", "reseal-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	cmd, err := self(ctx, "-null-server", dir)
 	if err != nil {
 		return nil, err
 	}
@@ -25,17 +36,20 @@ func startNullServer(ctx context.Context) (*nullProcess, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	var addr string
-	if _, err := fmt.Fscanln(stdout, &addr); err != nil {
+	var addr, secure string
+	if _, err := fmt.Fscanln(stdout, &addr, &secure); err != nil {
 		return nil, fmt.Errorf("the null server did not start: %w", err)
 	}
-	return &nullProcess{URL: "http://" + addr, stop: func() error { stdin.Close(); return cmd.Wait() }}, nil
+	return &nullProcess{URL: "http://" + addr, secureURL: "https://" + secure, caFile: filepath.Join(dir, nullCA),
+		stop: func() error { stdin.Close(); return errors.Join(cmd.Wait(), os.RemoveAll(dir)) }}, nil
 }
 
 // nullProcess is a null server that runs.
 type nullProcess struct {
-	URL  string
-	stop func() error
+	URL string
+	// secureURL is the same server over TLS 1.3, under the certificate in caFile.
+	secureURL, caFile string
+	stop              func() error
 }
 
 // withNull gives a workload a null server, and reseal to be built, for as long as
@@ -54,6 +68,13 @@ func withNull(ctx context.Context, workload func(*nullProcess, *builder) (*Table
 // task is work on the null server; dir is for this work alone.
 func (p *nullProcess) task(bucket, dir string) *task {
 	return &task{endpoint: p.URL, accessKey: "null", secretKey: "null-secret", bucket: bucket, prefix: nullPrefix, dir: dir}
+}
+
+// secureTask is the same work over TLS.
+func (p *nullProcess) secureTask(bucket, dir string) *task {
+	t := p.task(bucket, dir)
+	t.endpoint, t.caFile = p.secureURL, p.caFile
+	return t
 }
 
 // Stats asks it what it did so far.

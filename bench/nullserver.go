@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,27 +53,48 @@ type NullStats struct {
 	FirstAfterMark int64
 }
 
-// runNullServer serves until standard input ends; it prints its address first.
-func runNullServer(stdin io.Reader, stdout io.Writer) error {
+// runNullServer serves until standard input ends; it prints its address first. With
+// a folder it serves TLS at a second address, prints that as well, and leaves the
+// certificate to trust there.
+func runNullServer(args []string, stdin io.Reader, stdout io.Writer) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
+	}
+	listeners, addrs := []net.Listener{l}, []any{l.Addr()}
+	if len(args) > 0 {
+		secure, err := listenTLS(args[0])
+		if err != nil {
+			return err
+		}
+		listeners, addrs = append(listeners, secure), append(addrs, secure.Addr())
 	}
 	others, err := s3test.Start(s3test.Config{NoAuth: true, NoLog: true})
 	if err != nil {
 		return err
 	}
 	defer others.Close()
-	fmt.Fprintln(stdout, l.Addr())
+	fmt.Fprintln(stdout, addrs...)
 	s := &nullServer{others: others}
 	go func() {
 		io.Copy(io.Discard, stdin)
-		l.Close()
+		for _, l := range listeners {
+			l.Close()
+		}
 	}()
+	var all sync.WaitGroup
+	for _, l := range listeners {
+		all.Go(func() { s.accept(l) })
+	}
+	all.Wait()
+	return nil
+}
+
+func (s *nullServer) accept(l net.Listener) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
-			return nil
+			return
 		}
 		s.counts.Conns.Add(1)
 		go s.serve(c)

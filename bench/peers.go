@@ -53,6 +53,8 @@ type participant struct {
 	args func(t *task) []string
 	// env beside the task's.
 	env func(t *task) []string
+	// secure is set where it goes over TLS.
+	secure bool
 	// elsewhere is set where it copies to the other bucket.
 	elsewhere bool
 	// verify, where set, refuses figures of n objects that it cannot have.
