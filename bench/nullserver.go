@@ -26,9 +26,13 @@ import (
 // are as wanted already. It checks no signature.
 //
 // Everything else, such as a canary, goes to an embedded S3 that does keep things.
+//
+// Under /-far it becomes a store that is far away and limited, until that is asked
+// for without numbers: see nullFar.
 type nullServer struct {
 	counts nullCounts
 	others *s3test.Server
+	far    atomic.Pointer[nullFar]
 }
 
 // nullCounts is what the server was asked for.
@@ -147,6 +151,9 @@ func (s *nullServer) serve(c net.Conn) {
 			n = copy(buf, rest)
 			continue
 		}
+		if far := s.far.Load(); far != nil {
+			reply = far.answer(buf[:end], reply)
+		}
 		n = copy(buf, buf[end:n])
 		if _, err := c.Write(reply); err != nil {
 			return
@@ -255,6 +262,8 @@ func (s *nullServer) get(target string) []byte {
 	switch {
 	case path == "/-stats":
 		return s.stats()
+	case path == "/-far":
+		return s.setFar(query)
 	case path == "/-mark":
 		s.counts.first.Store(0)
 		s.counts.marked.Store(true)
