@@ -44,6 +44,7 @@ func (c *ClientConfig) run(ctx context.Context, server *nullProcess, b *builder,
 	all := []*participant{
 		reseal(b, "reseal", append(flags, "--inspect", "always", "--verify", "response")...),
 		reseal(b, "reseal --inspect never", append(flags, "--inspect", "never", "--verify", "response")...),
+		legacy(reseal(b, "reseal, ACL of each", append(flags, "--inspect", "always", "--verify", "response")...)),
 		bare("wire", false), bare("wire", true), bare("nethttp", true), bare("sdk", false), bare("sdk", true),
 		s5cmd(), rclone(), mc(), awsCLI(),
 	}
@@ -83,7 +84,11 @@ func (c *ClientConfig) one(ctx context.Context, p found, server *nullProcess) (F
 	if p.secure {
 		make = server.secureTask
 	}
-	w := make(fmt.Sprintf("n%d", n), dir)
+	bucket := "n"
+	if p.legacy {
+		bucket = "l"
+	}
+	w := make(fmt.Sprintf("%s%d", bucket, n), dir)
 	w.other, w.objects, w.concurrency, w.sse = "n0", n, c.Concurrency, "AES256"
 	before, err := server.Stats()
 	if err != nil {
@@ -104,7 +109,7 @@ func (c *ClientConfig) one(ctx context.Context, p found, server *nullProcess) (F
 	per := func(v float64) float64 { return v / float64(n) }
 	return Figures{
 		"CPU µs/object":        per(cost.CPUSeconds * 1e6),
-		"requests/object":      per(float64(did.List + did.Head + did.Copy + did.Other)),
+		"requests/object":      per(float64(did.List + did.Head + did.Copy + did.Detail + did.Other)),
 		"bytes/object":         per(float64(did.BytesIn + did.BytesOut)),
 		"objects/s":            float64(n) / cost.Seconds,
 		"peak RSS MB":          float64(cost.PeakRSS) / 1e6,
@@ -112,6 +117,9 @@ func (c *ClientConfig) one(ctx context.Context, p found, server *nullProcess) (F
 		"connections":          float64(did.Conns),
 	}, n, nil
 }
+
+// legacy is the participant on a bucket whose objects have ACLs.
+func legacy(p *participant) *participant { p.legacy = true; return p }
 
 // overTLS is each participant without and with TLS, and the first of them without the
 // key exchange that withstands quantum computers.

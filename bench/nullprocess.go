@@ -89,7 +89,7 @@ func (p *nullProcess) Stats() (NullStats, error) {
 
 // minus is what happened between two looks.
 func (a NullStats) minus(b NullStats) NullStats {
-	return NullStats{List: a.List - b.List, Head: a.Head - b.Head, Copy: a.Copy - b.Copy, Other: a.Other - b.Other,
+	return NullStats{List: a.List - b.List, Head: a.Head - b.Head, Copy: a.Copy - b.Copy, Detail: a.Detail - b.Detail, Other: a.Other - b.Other,
 		BytesIn: a.BytesIn - b.BytesIn, BytesOut: a.BytesOut - b.BytesOut, Conns: a.Conns - b.Conns,
 		CPUMicroseconds: a.CPUMicroseconds - b.CPUMicroseconds}
 }

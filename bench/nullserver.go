@@ -23,7 +23,7 @@ import (
 // left to measure is the client. It keeps nothing: bucket nN holds N objects of
 // 1 KiB, o/000000000 and so on; a HEAD says that they are not encrypted, a copy
 // that it was done. Bucket wN is the same, but that a HEAD says SSE-S3: its objects
-// are as wanted already. It checks no signature.
+// are as wanted already. Bucket lN is a legacy one, whose objects have ACLs. It checks no signature.
 //
 // Everything else, such as a canary, goes to an embedded S3 that does keep things.
 //
@@ -37,7 +37,7 @@ type nullServer struct {
 
 // nullCounts is what the server was asked for.
 type nullCounts struct {
-	List, Head, Copy, Other atomic.Int64
+	List, Head, Copy, Detail, Other atomic.Int64
 	// BytesIn and BytesOut are of requests and replies, headers and all.
 	BytesIn, BytesOut atomic.Int64
 	Conns             atomic.Int64
@@ -49,9 +49,9 @@ type nullCounts struct {
 
 // NullStats is nullCounts in JSON, with what the server itself has spent.
 type NullStats struct {
-	List, Head, Copy, Other  int64
-	BytesIn, BytesOut, Conns int64
-	CPUMicroseconds          int64
+	List, Head, Copy, Detail, Other int64
+	BytesIn, BytesOut, Conns        int64
+	CPUMicroseconds                 int64
 	// FirstAfterMark is the Unix time, in nanoseconds, of the first request for an
 	// object since /-mark; 0 while there is none.
 	FirstAfterMark int64
@@ -168,6 +168,10 @@ func (s *nullServer) answer(head []byte) []byte {
 	target, _, _ := bytes.Cut(rest, []byte(" "))
 	switch {
 	case string(method) == "GET":
+		if sub, is := nullDetail(target); is {
+			s.counts.Detail.Add(1)
+			return sub
+		}
 		return s.get(string(target))
 	case !isNullObject(target):
 		return nil
@@ -185,6 +189,28 @@ func (s *nullServer) answer(head []byte) []byte {
 		return nullCopy
 	}
 	return nil
+}
+
+var (
+	nullTags = nullReply("200 OK", "", `<?xml version="1.0" encoding="UTF-8"?>`+"\n"+`<Tagging xmlns="http://s3.amazonaws.com/doc/2006-03-01/">`+
+		`<TagSet><Tag><Key>team</Key><Value>storage</Value></Tag><Tag><Key>class</Key><Value>c2</Value></Tag></TagSet></Tagging>`)
+	nullACL = nullReply("200 OK", "", `<?xml version="1.0" encoding="UTF-8"?>`+"\n"+`<AccessControlPolicy xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Owner><ID>null</ID></Owner>`+
+		`<AccessControlList><Grant><Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser"><ID>null</ID></Grantee><Permission>FULL_CONTROL</Permission></Grant></AccessControlList></AccessControlPolicy>`)
+)
+
+// nullDetail answers for the tags and the ACL of an object.
+func nullDetail(target []byte) (reply []byte, is bool) {
+	path, query, _ := bytes.Cut(target, []byte("?"))
+	if !isNullObject(path) {
+		return nil, false
+	}
+	switch name, _, _ := bytes.Cut(query, []byte("=")); string(name) {
+	case "tagging":
+		return nullTags, true
+	case "acl":
+		return nullACL, true
+	}
+	return nil, false
 }
 
 // isNullObject knows /nN/o/012345678, with no query but the SDKs' own label.
@@ -220,7 +246,11 @@ func (s *nullServer) forward(c net.Conn, data []byte) (rest []byte, err error) {
 	}
 	bucket, _, _ := strings.Cut(strings.TrimPrefix(req.URL.Path, "/"), "/")
 	if isNullBucket(bucket) && !s.others.HasBucket(bucket) {
-		s.others.CreateBucket(bucket, s3test.BucketConfig{})
+		cfg := s3test.BucketConfig{}
+		if bucket[0] == 'l' {
+			cfg.Ownership = "ObjectWriter"
+		}
+		s.others.CreateBucket(bucket, cfg)
 	}
 	if req.Header.Get("Expect") != "" {
 		req.Header.Del("Expect")
@@ -245,7 +275,7 @@ func (s *nullServer) forward(c net.Conn, data []byte) (rest []byte, err error) {
 }
 
 func isNullBucket(name string) bool {
-	if name == "" || name[0] != 'n' && name[0] != 'w' {
+	if name == "" || name[0] != 'n' && name[0] != 'w' && name[0] != 'l' {
 		return false
 	}
 	_, err := strconv.ParseUint(name[1:], 10, 40)
@@ -369,7 +399,7 @@ func nullPage(bucket string, count int, query url.Values) []byte {
 
 func (s *nullServer) stats() []byte {
 	n := &s.counts
-	data, err := json.Marshal(NullStats{List: n.List.Load(), Head: n.Head.Load(), Copy: n.Copy.Load(), Other: n.Other.Load(),
+	data, err := json.Marshal(NullStats{List: n.List.Load(), Head: n.Head.Load(), Copy: n.Copy.Load(), Detail: n.Detail.Load(), Other: n.Other.Load(),
 		BytesIn: n.BytesIn.Load(), BytesOut: n.BytesOut.Load(), Conns: n.Conns.Load(), CPUMicroseconds: ownCPU().Microseconds(), FirstAfterMark: n.first.Load()})
 	if err != nil {
 		return nil

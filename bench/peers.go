@@ -55,6 +55,8 @@ type participant struct {
 	env func(t *task) []string
 	// secure is set where it goes over TLS.
 	secure bool
+	// legacy is set where its objects have ACLs.
+	legacy bool
 	// elsewhere is set where it copies to the other bucket.
 	elsewhere bool
 	// verify, where set, refuses figures of n objects that it cannot have.

@@ -10,12 +10,12 @@ import (
 	"github.com/resealhq/reseal/engine/wire"
 )
 
-// hotClient sends the requests that every object costs to where the store is:
+// hotClient sends the requests that every object costs, and those that may, to where the store is:
 // the same addresses, credentials, clock, certificates, proxies and table of
 // errors, at a fraction of the cost.
 func hotClient(s *s3store.Store) (*wire.Client, error) {
 	t, o := s.Transport(), s.Options()
-	return wire.New(wire.Options{
+	c, err := wire.New(wire.Options{
 		Resolve: func(ctx context.Context, bucket string) (wire.Address, error) {
 			a, err := s.Address(ctx, bucket)
 			return wire.Address(a), err
@@ -38,4 +38,12 @@ func hotClient(s *s3store.Store) (*wire.Client, error) {
 		ExpectedBucketOwner: o.ExpectedBucketOwner,
 		Now:                 s.Now,
 	})
+	if err != nil {
+		return nil, err
+	}
+	s.ReadBy(func(ctx context.Context, d s3store.Detail) (s3store.DetailReply, error) {
+		got, err := c.Detail(ctx, wire.DetailRequest(d))
+		return s3store.DetailReply(got), err
+	})
+	return c, nil
 }

@@ -31,6 +31,9 @@ type Store struct {
 	client    *http.Client
 	signer    *v4.Signer
 
+	// detail reads sub-resources at less cost; see ReadBy.
+	detail func(context.Context, Detail) (DetailReply, error)
+
 	// clockOffset is added to this machine's clock when signing, in nanoseconds.
 	clockOffset atomic.Int64
 
