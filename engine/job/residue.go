@@ -65,7 +65,7 @@ func (s *session) probe(ctx context.Context, at s3store.ProbeOptions) (object.Ca
 	if err != nil {
 		return caps, errors.Join(err, tidy())
 	}
-	if s.doctor || s.job.home != nil || s.resumed {
+	if !s.ahead {
 		return caps, tidy()
 	}
 	s.tidyBehind(tidy)

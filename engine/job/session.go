@@ -38,6 +38,10 @@ type session struct {
 	run      *lastRun // what this process says of itself; nil before it holds the job
 	// warned is closed when what is serious was told; nil where nothing is asked.
 	warned <-chan struct{}
+	// ahead lets the canary's throwaway objects go while the job is begun. Only who plans
+	// in this very process waits for them before anything is planned: what is frozen for
+	// others to go on from is frozen when they are gone.
+	ahead bool
 	// tidying waits for the canary's throwaway objects to go; nil where none are going.
 	tidying func(context.Context) error
 	closers []func() error
@@ -115,6 +119,7 @@ func (j *Job) open(ctx context.Context, opt *Options, verb string) (_ *session, 
 			return nil, err
 		}
 	}
+	s.ahead = !j.begun && j.whole == nil && j.home == nil
 	if err := s.learn(ctx); err != nil {
 		return nil, err
 	}
