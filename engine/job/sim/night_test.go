@@ -97,6 +97,7 @@ func play(t *testing.T, p *plan, dir string, out *tally) {
 	n.began = began
 	n.mu.seen, n.mu.touched = map[string]int{}, map[string]*foreign{}
 	n.server = s3test.New(s3test.Config{Profile: p.profile, Listener: n.exchange, Seed: p.seed, Now: n.storeTime, MaxPage: 100})
+	defer time.Sleep(p.latency + time.Second) // requests that nobody waits for have their moment
 	defer n.server.Close()
 	n.fill()
 	out.rows, out.faults = map[string]int{}, map[string]int{}
