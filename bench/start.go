@@ -56,7 +56,6 @@ func RunStart(ctx context.Context, c StartConfig, log io.Writer) (_ *Table, err 
 			{name: "a store that can do all, SSE-S3"},
 			{name: "as MinIO, SSE-S3", cfg: s3test.Config{Profile: s3test.MinIO()}},
 			{name: "as MinIO, SSE-KMS", cfg: s3test.Config{Profile: s3test.MinIO()}, kms: true},
-			{name: "as Ceph, SSE-S3", cfg: s3test.Config{Profile: s3test.Ceph16()}},
 		} {
 			var trace io.Writer
 			if c.Trace && round == 0 {
