@@ -124,7 +124,7 @@ func (c *ScaleConfig) share(ctx context.Context, path string, n int) (_ Figures,
 		if err != nil {
 			return nil, err
 		}
-		cmd.Stderr = io.Discard
+		cmd.Stderr = os.Stderr
 		if err := cmd.Start(); err != nil {
 			return nil, err
 		}

@@ -348,3 +348,34 @@ func TestShardsInABucket(t *testing.T) {
 	}
 	st.checkOnce(t)
 }
+
+// TestWorkersThatBeginTogether: none waits for a shard that another was faster to take
+// while others are free.
+func TestWorkersThatBeginTogether(t *testing.T) {
+	t.Parallel()
+	st := newBucketStage(t, 4000)
+	order := st.order()
+	if s := listen(t, st.elsewhere(t, append([]string{"plan"}, append(order[1:8:8], "--shards", "4")...)...)); s.code != 0 {
+		t.Fatalf("plan: exit code %d: %s", s.code, s.stderr)
+	}
+	st.server.SetLatency(map[string]time.Duration{"CopyObject": 60 * time.Millisecond})
+	var workers []*exec.Cmd
+	said := make([]bytes.Buffer, 4)
+	for i := range said {
+		cmd := st.elsewhere(t, "run", "--job", bucketPlace, "--shard", "any", "--concurrency", "8", "--no-progress")
+		cmd.Stdout, cmd.Stderr = &said[i], &said[i]
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		workers = append(workers, cmd)
+	}
+	for i, cmd := range workers {
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("worker %d: %v", i, err)
+		}
+		if strings.Contains(said[i].String(), "waiting") {
+			t.Errorf("worker %d waited: %s", i, said[i].String())
+		}
+	}
+	st.checkOnce(t)
+}

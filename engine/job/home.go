@@ -206,7 +206,7 @@ func (h *home) lease(ctx context.Context, name string, opt *Options) (*ledger.Le
 	if err := h.prove(ctx); err != nil {
 		return nil, err
 	}
-	l, err := ledger.Acquire(ctx, h.patient(opt.Log), name, ledger.Terms{TTL: opt.Lease, Await: opt.Await, Watch: &h.watch, Life: h.life,
+	l, err := ledger.Acquire(ctx, h.patient(opt.Log), name, ledger.Terms{TTL: opt.Lease, Await: opt.Await, Pass: opt.crew != nil, Watch: &h.watch, Life: h.life,
 		Waiting: func(by ledger.Holding, wait time.Duration) {
 			opt.Log.Warn("another process may be at work; waiting until it is seen to be, or to be gone", "job", h.name, "lease", name,
 				"host", by.Host, "pid", by.PID, "at_most", wait.Round(time.Second))

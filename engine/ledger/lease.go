@@ -104,6 +104,9 @@ type Terms struct {
 	TTL time.Duration
 	// Await waits for a holder that renews, instead of answering with HeldError.
 	Await bool
+	// Pass answers with HeldError where it is not known yet whether the holder lives: whoever
+	// has other work goes on with that, and comes back.
+	Pass bool
 	// Waiting, where set, is told that the end of another holder is waited for, and for
 	// how long at least, unless it renews the lease.
 	Waiting func(Holding, time.Duration)
@@ -190,7 +193,7 @@ func outlive(ctx context.Context, p *Place, name string, t *Terms) (string, erro
 			return "", nil
 		case life == Gone:
 			return etag, nil
-		case life == Alive && !t.Await:
+		case (life == Alive || t.Pass) && !t.Await:
 			return "", &HeldError{p.ref(name).String(), there}
 		}
 		wait := there.Patience()

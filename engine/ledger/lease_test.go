@@ -66,6 +66,38 @@ func TestAHolderThatDies(t *testing.T) {
 	})
 }
 
+// Whoever has other work is told at once that a lease is held, and takes it when its
+// holder turns out to be gone.
+func TestOneWhoPasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket()
+		life, die := context.WithCancel(t.Context())
+		if _, err := Acquire(t.Context(), b.place(), "lease", Terms{Life: life}); err != nil {
+			t.Fatal(err)
+		}
+		watch, began := new(Watch), time.Now()
+		_, err := Acquire(t.Context(), b.place(), "lease", Terms{Pass: true, Watch: watch})
+		if _, held := errors.AsType[*HeldError](err); !held || time.Since(began) > 5*time.Second {
+			t.Fatalf("after %v: %v", time.Since(began), err)
+		}
+		die()
+		for time.Since(began) < 5*time.Minute {
+			l, err := Acquire(t.Context(), b.place(), "lease", Terms{Pass: true, Watch: watch})
+			if err == nil {
+				if waited := time.Since(began); waited < DefaultTTL {
+					t.Errorf("taken after %v", waited)
+				}
+				if err := l.Release(t.Context()); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			time.Sleep(time.Second)
+		}
+		t.Error("never taken")
+	})
+}
+
 // TestAHolderThatSleeps: whoever wakes after another has taken the lease learns it
 // before its next step, and whoever wakes before goes on.
 func TestAHolderThatSleeps(t *testing.T) {
