@@ -13,13 +13,15 @@ import (
 // at a time uses it, but for interrupt.
 type conn struct {
 	net.Conn
-	buf   []byte // read, not taken: buf[r:w]
-	r, w  int
-	body  []byte // a chunked body, put together
-	sink  *sink  // takes the body of a GET; nil for everything else
-	reply reply
-	req   request
-	words interned
+	buf  []byte // read, not taken: buf[r:w]
+	r, w int
+	body []byte // a chunked body, put together
+	sink *sink  // takes the body of a GET; nil for everything else
+	// detail: a success with an ETag is the object itself, which is not read.
+	detail bool
+	reply  reply
+	req    request
+	words  interned
 	// fresh until its first reply: a failure cannot be that of a stale connection.
 	fresh bool
 	// deadline is the one that is set for reading, limit the context's own, and

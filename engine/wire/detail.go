@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -16,7 +17,8 @@ type DetailRequest struct {
 }
 
 // DetailReply is the answer, which says success. What its body means is for the caller
-// to read, as far as it can be believed.
+// to read, as far as it can be believed. One with an ETag is the object itself, sent by
+// a store that does not know the sub-resource, and has no body here.
 type DetailReply struct {
 	Status          int
 	Body            []byte
@@ -25,12 +27,16 @@ type DetailReply struct {
 
 // Detail sends one.
 func (c *Client) Detail(ctx context.Context, r DetailRequest) (DetailReply, error) {
-	x := exchange{c: c, op: r.Op, ref: r.Ref, hash: c.hash(r.Ref.Key), silence: c.opt.HeadTimeout, idempotent: true}
+	x := exchange{c: c, op: r.Op, ref: r.Ref, hash: c.hash(r.Ref.Key), silence: c.opt.HeadTimeout, idempotent: true, detail: true}
 	var out DetailReply
 	err := x.do(ctx, func(q *request, h *host) { c.buildDetail(q, h, &r) }, func(_ *conn, rep *reply) error {
 		out = DetailReply{Status: rep.status, Body: bytes.Clone(rep.body), ETag: rep.header("etag"), RequestID: string(rep.id())}
 		return nil
 	})
+	var e *object.Error
+	if errors.Is(err, errTooLong) && errors.As(err, &e) {
+		e.Class = object.ClassOther // asked again it is as long
+	}
 	return out, err
 }
 

@@ -24,6 +24,8 @@ type exchange struct {
 	customer object.CustomerKey
 	// sink takes the body of a GET.
 	sink *sink
+	// detail asks for a sub-resource.
+	detail bool
 	// idempotent requests change nothing, so one that met a connection which the
 	// store had just closed may be sent again.
 	idempotent bool
@@ -125,7 +127,7 @@ func (x *exchange) send(ctx, below context.Context, k *conn, h *host, key *signi
 	if err := k.begin(below, x.limit, x.silence, now); err != nil {
 		return false, x.ended(err)
 	}
-	k.sink = x.sink
+	k.sink, k.detail = x.sink, x.detail
 	if n, err := k.writeOut(now); err != nil {
 		if n == 0 && !k.fresh && x.over(ctx) == nil {
 			return true, nil

@@ -167,6 +167,9 @@ func (k *conn) readBody(r *reply, method string) error {
 		return nil
 	case k.sink != nil && r.status == http.StatusOK:
 		return k.readObject(r)
+	case k.detail && r.status/100 == 2 && r.get("etag") != nil:
+		r.reusable = false
+		return nil
 	case r.chunked:
 		if r.length >= 0 {
 			r.reusable = false // two answers to where it ends: trust neither for long
