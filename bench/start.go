@@ -143,14 +143,12 @@ func (w *watchedStart) saw(r s3test.Request) {
 	if w.trace != nil && w.change == 0 {
 		fmt.Fprintf(w.trace, "%6.3f %s %s %s\n", at.Seconds(), r.Op, r.Key, r.Sub)
 	}
-	switch own := strings.HasPrefix(r.Key, nullPrefix); {
-	case own && w.look == 0:
+	own := strings.HasPrefix(r.Key, nullPrefix)
+	if own && w.look == 0 {
 		w.look = at
-		fallthrough
-	case own && w.change == 0 && (r.Method == "PUT" || r.Method == "POST"):
-		if r.Method == "PUT" || r.Method == "POST" {
-			w.change = at
-		}
+	}
+	if own && w.change == 0 && (r.Method == "PUT" || r.Method == "POST") {
+		w.change = at
 	}
 	if w.change == 0 {
 		w.before++

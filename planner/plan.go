@@ -131,7 +131,7 @@ func (p *planning) page(ctx context.Context, page object.Page) error {
 	if memory == nil {
 		memory = new([]object.Task)
 	}
-	defer func() { p.memory.Put(memory) }()
+	defer p.memory.Put(memory)
 	tasks, c, err := p.tasks(ctx, page.Objects, memory)
 	if err != nil {
 		if errors.Is(context.Cause(ctx), errLimit) {

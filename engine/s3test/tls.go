@@ -18,8 +18,16 @@ type certificate struct {
 	pem  []byte
 }
 
-// newCertificate makes a self-signed certificate for loopback that is its own
-// authority.
+// LoopbackCertificate makes a self-signed certificate for loopback that is its own
+// authority, and gives it as PEM as well, for whoever is to trust it.
+func LoopbackCertificate() (pair tls.Certificate, authority []byte, err error) {
+	c, err := newCertificate()
+	if err != nil {
+		return pair, nil, err
+	}
+	return c.pair, c.pem, nil
+}
+
 func newCertificate() (*certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
