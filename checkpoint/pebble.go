@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -32,9 +33,26 @@ func (s *Store) pebbleOptions(create, readOnly bool) *pebble.Options {
 			DataCorruption:  func(i pebble.DataCorruptionInfo) { s.fail(i.Details) },
 		},
 	}
+	o.Experimental.SpanPolicyFunc = ownTables
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
 	return o
 }
+
+// ownTables ends tables where other records begin: tasks have tables of their own, and
+// outcomes have. Those of a plan, which is written in order, then overlap no others,
+// so that Pebble moves them down its levels as they are. In one table with the
+// cursors, which each flush writes anew, every task was written again and again.
+func ownTables(start []byte) (pebble.SpanPolicy, []byte, error) {
+	for _, border := range tableBorders {
+		if bytes.Compare(start, border) < 0 {
+			return pebble.SpanPolicy{}, border, nil
+		}
+	}
+	return pebble.SpanPolicy{}, nil, nil
+}
+
+// tableBorders are where outcomes and tasks begin, and where tasks end.
+var tableBorders = [][]byte{[]byte(outcomePrefix), []byte(planPrefix), prefixEnd(planPrefix)}
 
 // backgroundError ends a compaction that cannot read what it needs; one that
 // cannot write does not get here (see gate). Pebble would run it again at once
