@@ -8,6 +8,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 const (
@@ -39,7 +40,7 @@ func TestW9AnAccessPointAsSource(t *testing.T) {
 				t.Fatalf("exit code %d\n%s", end.code, end.stderr)
 			}
 			changes := func(o s3test.Object) bool { return fate(o, target.is, attributeWays[0], "Suspended", before) }
-			st.differences(t, before, s3test.Expectation{Target: target.is, Operation: object.OpUndecided, Intent: only(changes)})
+			st.differences(t, before, check.Expectation{Target: target.is, Operation: object.OpUndecided, Intent: only(changes)})
 			done := 0
 			for _, row := range st.rows(t, job) {
 				if row["bucket"] != arn {

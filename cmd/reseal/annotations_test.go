@@ -9,6 +9,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // An event hold arrives with its duration by each operation of AWS, and never as the
@@ -39,7 +40,7 @@ func TestL8EventHoldsAreKept(t *testing.T) {
 			if end := st.reseal(t, append(args(st, job), with...)...); end.code != 0 {
 				t.Fatalf("exit code %d\n%s%v", end.code, end.stderr, st.rows(t, job))
 			}
-			st.differences(t, before, s3test.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyA, BucketKey: object.On}})
+			st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyA, BucketKey: object.On}})
 			for _, op := range []string{"CopyObject", "CreateMultipartUpload"} {
 				for _, r := range st.server.Requests(op) {
 					if r.Key != "none" && (r.Header.Get("X-Amz-Object-Lock-Event-Hold") != "ON" || r.Header.Get("X-Amz-Object-Lock-Retain-Until-Date") != "") {
@@ -56,7 +57,7 @@ func TestL8EventHoldsAreKept(t *testing.T) {
 		if end := st.reseal(t, args(st, job)...); end.code != 3 {
 			t.Fatalf("exit code %d\n%s%v", end.code, end.stderr, st.rows(t, job))
 		}
-		st.differences(t, before, s3test.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyA},
+		st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyA},
 			Intent: only(func(o s3test.Object) bool { return o.Key == "none" })})
 		for key, row := range st.rows(t, job) {
 			if key != "none" && row["reason"] != "event-hold" {
@@ -184,7 +185,7 @@ func (tc annotationCase) run(t *testing.T) {
 		}
 		return
 	}
-	st.differences(t, before, s3test.Expectation{Target: target, Intent: only(func(o s3test.Object) bool { return !slices.Contains(tc.left, o.Key) })})
+	st.differences(t, before, check.Expectation{Target: target, Intent: only(func(o s3test.Object) bool { return !slices.Contains(tc.left, o.Key) })})
 }
 
 // TestL8AProcessDiesBeforeTheAnnotations: killed at the copy's effect, at any
@@ -220,7 +221,7 @@ func TestL8AProcessDiesBeforeTheAnnotations(t *testing.T) {
 			if end := st.reseal(t, args...); end.code != 0 {
 				t.Fatalf("exit code %d\n%s", end.code, end.stderr)
 			}
-			st.differences(t, before, s3test.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyA, BucketKey: object.On}})
+			st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyA, BucketKey: object.On}})
 		})
 	}
 	atOnce.wait()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // TestEveryAttribute takes objects that have everything an object can have from
@@ -93,7 +94,7 @@ var attributeBuckets = []attributeBucket{
 var website = map[string]string{"website": "<WebsiteConfiguration><IndexDocument><Suffix>index.html</Suffix></IndexDocument></WebsiteConfiguration>"}
 
 // attributeRun is one run of the binary over one bucket.
-func (st *stage) attributeRun(t *testing.T, target attributeTarget, way attributeWay, where attributeBucket) s3test.Checked {
+func (st *stage) attributeRun(t *testing.T, target attributeTarget, way attributeWay, where attributeBucket) check.Checked {
 	bucket := strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-"))
 	st.server.CreateBucket(bucket, where.cfg)
 	if way.sends {
@@ -109,7 +110,7 @@ func (st *stage) attributeRun(t *testing.T, target attributeTarget, way attribut
 		if end.code != 2 {
 			t.Errorf("exit code %d, want 2: no update leads there\n%s", end.code, end.stderr)
 		}
-		return st.differences(t, before, s3test.Expectation{Target: target.is, Intent: untouched})
+		return st.differences(t, before, check.Expectation{Target: target.is, Intent: untouched})
 	}
 	if end.code != 0 && end.code != 3 {
 		t.Fatalf("exit code %d\n%s", end.code, end.stderr)
@@ -119,7 +120,7 @@ func (st *stage) attributeRun(t *testing.T, target attributeTarget, way attribut
 	if !way.copies {
 		operation = object.OpUpdate
 	}
-	checked := st.differences(t, before, s3test.Expectation{Target: target.is, Operation: operation, Intent: only(changes)})
+	checked := st.differences(t, before, check.Expectation{Target: target.is, Operation: operation, Intent: only(changes)})
 	rows := st.rows(t, job)
 	for _, o := range before.Objects {
 		if !o.Latest || o.DeleteMarker {

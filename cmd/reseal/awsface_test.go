@@ -9,6 +9,8 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
 	"github.com/resealhq/reseal/engine/s3test/awsface"
+	"github.com/resealhq/reseal/engine/s3test/check"
+	"github.com/resealhq/reseal/engine/s3test/kms"
 )
 
 // newAWS is a stage that the binary takes for AWS itself.
@@ -34,10 +36,10 @@ func newAWS(t *testing.T, cfg s3test.Config) *stage {
 func TestW1AnUpdateThatIsRefusedIsACopy(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		key  s3test.KeyOptions
+		key  kms.KeyOptions
 		deny []s3test.Deny
 	}{
-		"key of another account": {key: s3test.KeyOptions{Account: "999988887777"}},
+		"key of another account": {key: kms.KeyOptions{Account: "999988887777"}},
 		"permission missing":     {deny: []s3test.Deny{{Action: "s3:UpdateObjectEncryption"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -56,7 +58,7 @@ func TestW1AnUpdateThatIsRefusedIsACopy(t *testing.T) {
 			if end.code != 0 {
 				t.Fatalf("exit code %d\n%s%v", end.code, end.stderr, st.rows(t, job))
 			}
-			st.differences(t, before, s3test.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: key, BucketKey: object.On}})
+			st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: key, BucketKey: object.On}})
 			for k, row := range st.rows(t, job) {
 				if row["operation"] != "copy" || !strings.Contains(row["message"], "UpdateObjectEncryption was refused") {
 					t.Errorf("%s: %s by %q: %s", k, row["state"], row["operation"], row["message"])
@@ -90,7 +92,7 @@ func TestA3ACopyWithTwoConditions(t *testing.T) {
 	if end.code != 0 {
 		t.Fatalf("exit code %d\n%s%v", end.code, end.stderr, st.rows(t, job))
 	}
-	st.differences(t, before, s3test.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyA, BucketKey: object.On}})
+	st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyA, BucketKey: object.On}})
 	for k, row := range st.rows(t, job) {
 		if row["operation"] == "copy" || !strings.Contains(row["message"], "If-Match") {
 			t.Errorf("%s: %s by %q: %s", k, row["state"], row["operation"], row["message"])
@@ -110,7 +112,7 @@ func TestA3ACopyWithTwoConditions(t *testing.T) {
 func TestW2AKeyOfAnotherRegion(t *testing.T) {
 	t.Parallel()
 	st := newAWS(t, s3test.Config{Seed: 2})
-	key := st.server.KMS.CreateKeyWith(s3test.KeyOptions{Region: "eu-west-1"})
+	key := st.server.KMS.CreateKeyWith(kms.KeyOptions{Region: "eu-west-1"})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	st.server.Put("b", s3test.Object{Key: "k", Body: s3test.Bytes("of k")})
 	for _, verb := range []string{"plan", "run"} {
@@ -130,7 +132,7 @@ func TestW2AKeyOfAnotherRegion(t *testing.T) {
 func TestW11AKeyInAKeyStore(t *testing.T) {
 	t.Parallel()
 	st := newAWS(t, s3test.Config{Seed: 2})
-	key := st.server.KMS.CreateKeyWith(s3test.KeyOptions{Origin: "EXTERNAL_KEY_STORE", CustomKeyStoreID: "cks-7"})
+	key := st.server.KMS.CreateKeyWith(kms.KeyOptions{Origin: "EXTERNAL_KEY_STORE", CustomKeyStoreID: "cks-7"})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	st.server.Put("b", s3test.Object{Key: "k", Body: s3test.Bytes("of k")})
 	target := []string{"s3://b", "--sse", "aws:kms", "--sse-kms-key-id", key}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // TestAcceptedAtTheDestination: what the destination bucket cannot take, and the
@@ -76,6 +77,6 @@ func TestVersioningThatMayNotBeRead(t *testing.T) {
 	if end.code != 3 || rows["both"]["reason"] != "null-version" || rows["one"]["state"] != "done" {
 		t.Errorf("exit code %d, %v\n%s", end.code, rows, end.stderr)
 	}
-	st.differences(t, before, s3test.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyA},
+	st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyA},
 		Intent: only(func(o s3test.Object) bool { return o.Key == "one" })})
 }

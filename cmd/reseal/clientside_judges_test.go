@@ -19,6 +19,7 @@ import (
 	"github.com/resealhq/reseal/bench/tools"
 	"github.com/resealhq/reseal/engine/cse"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/kms"
 )
 
 // TestClientSideJudges: plain objects from nothing to 100 MiB come under version 3, and
@@ -130,7 +131,7 @@ func TestClientSideOfJudges(t *testing.T) {
 	if r := rows["v1 file"+cse.InstructionSuffix]; r["reason"] != "instruction-file" {
 		t.Errorf("the instruction file: %v", r)
 	}
-	w.server.KMS.SetKeyState(w.keyA, s3test.KeyDisabled)
+	w.server.KMS.SetKeyState(w.keyA, kms.Disabled)
 	for key, r := range rows {
 		if key == "v1 file"+cse.InstructionSuffix {
 			continue

@@ -10,6 +10,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // TestClockIsOff: S3 refuses signatures that are more than 15 minutes off. The
@@ -48,7 +49,7 @@ func TestClockIsOff(t *testing.T) {
 			if n := refused.Load(); n == 0 || n > 600 { // what was in flight, and its askings again
 				t.Errorf("%d requests were refused for their time", n)
 			}
-			st.differences(t, before, s3test.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyA}})
+			st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyA}})
 			for key, row := range st.rows(t, job) {
 				if n := row["attempts"]; n != "1" && n != "2" {
 					t.Errorf("%s took %s attempts", key, n)
@@ -88,7 +89,7 @@ func TestClockCannotBeCorrected(t *testing.T) {
 	if s.code != 0 || !strings.Contains(s.stdout, `"done":300,"already":0,"left":0,"failed":0`) || !strings.Contains(s.stderr, "clock") {
 		t.Errorf("exit code %d\n%s%s", s.code, s.stdout, s.stderr)
 	}
-	st.differences(t, before, s3test.Expectation{Target: object.Target{SSE: object.SSES3}})
+	st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSES3}})
 	rows := st.rows(t, job)
 	if bad := slices.ContainsFunc([]string{"failed", "remaining"}, func(state string) bool {
 		for _, r := range rows {

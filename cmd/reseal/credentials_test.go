@@ -12,6 +12,8 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
+	"github.com/resealhq/reseal/engine/s3test/kms"
 )
 
 // TestCredentialsExpireAndRotate takes the credentials away in the middle of a
@@ -62,7 +64,7 @@ func TestCredentialsExpireAndRotate(t *testing.T) {
 	if s.code != 0 || !strings.Contains(s.stdout, `"done":1500,"already":0,"left":0,"failed":0`) || !strings.Contains(s.stdout, `"resumed":false`) {
 		t.Fatalf("exit code %d\n%s%s", s.code, s.stdout, s.stderr)
 	}
-	st.differences(t, before, s3test.Expectation{Target: object.Target{SSE: object.SSES3}})
+	st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSES3}})
 	st.keepsSecret(t, job, s, "secret-of-session", "token-of-session")
 }
 
@@ -82,7 +84,7 @@ func TestKeyDisabledInTheMiddle(t *testing.T) {
 			refused.Add(1)
 		}
 		if copies.Add(1) == 200 {
-			st.server.KMS.SetKeyState(st.keyA, s3test.KeyDisabled)
+			st.server.KMS.SetKeyState(st.keyA, kms.Disabled)
 		}
 	})
 	args := []string{"run", "s3://docs", "--sse", "aws:kms", "--sse-kms-key-id", st.keyA, "--operation", "copy", "--job", job, "--concurrency", "8", "--no-progress", "--json"}
@@ -96,11 +98,11 @@ func TestKeyDisabledInTheMiddle(t *testing.T) {
 	if strings.Contains(s.stdout, `"failed":0`) == false {
 		t.Errorf("the key's trouble became the objects' failure: %s", s.stdout)
 	}
-	st.server.KMS.SetKeyState(st.keyA, s3test.KeyEnabled)
+	st.server.KMS.SetKeyState(st.keyA, kms.Enabled)
 	if s = st.reseal(t, args...); s.code != 0 || !strings.Contains(s.stdout, `"done":1200`) {
 		t.Errorf("enabled again: exit code %d\n%s%s", s.code, s.stdout, s.stderr)
 	}
-	st.differences(t, before, s3test.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyA}})
+	st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyA}})
 }
 
 // TestStatusWhileItRuns asks from another process.
@@ -155,7 +157,7 @@ func TestWindowOpens(t *testing.T) {
 	if early.Load() > 0 {
 		t.Errorf("%d copies came before the window opened", early.Load())
 	}
-	st.differences(t, before, s3test.Expectation{Target: object.Target{SSE: object.SSES3}})
+	st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSES3}})
 }
 
 // fillDocs makes a versioned bucket of n small objects under no encryption.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // TestDamage changes one file of a job's directory, whichever it is and however a disk,
@@ -267,11 +268,11 @@ func divergence(a, b string) string {
 func (d *damaged) run(what string, b *damagedBase, dir string) {
 	d.st.server.ResetRequests()
 	code, out, stderr := d.main("run", "--job", dir, "--json", "--no-progress", "--quiet")
-	after := d.st.server.CheckBucket(b.before, s3test.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: d.st.keyB}, Intent: func(o s3test.Object) s3test.Intent {
+	after := check.Bucket(d.st.server, b.before, check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: d.st.keyB}, Intent: func(o s3test.Object) check.Intent {
 		if b.done[o.Key] || strings.Contains(o.Key, "later") || o.StorageClass == "GLACIER" {
-			return s3test.Keep
+			return check.Keep
 		}
-		return s3test.MayChange
+		return check.MayChange
 	}})
 	for _, x := range after.Differences {
 		d.Errorf("%s: run (exit code %d) has changed %v\n%s", what, code, x, stderr)

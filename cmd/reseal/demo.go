@@ -23,6 +23,7 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/report"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 func newDemo(a *app) *cobra.Command {
@@ -251,7 +252,7 @@ func (d *demo) resumedRun(ctx context.Context) error {
 // prove compares the store's own memory with what it held before, and leaves the
 // report.
 func (d *demo) prove(ctx context.Context) error {
-	checked := d.store.CheckBucket(d.before, s3test.Expectation{
+	checked := check.Bucket(d.store, d.before, check.Expectation{
 		Target: object.Target{SSE: object.SSEKMS, KMSKeyID: d.newKey, ShownKeyID: d.newKey},
 		Extra:  d.objects, // requests that were in flight at the kill; counted below
 	})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // TestFullDisk runs a job whose directory lies on a disk that becomes full in the
@@ -142,7 +143,7 @@ func (d *diskJob) finish(t *testing.T) {
 	if s.code != 0 {
 		t.Fatalf("with room again: exit code %d\n%s%s", s.code, s.stdout, s.stderr)
 	}
-	d.differences(t, d.before, s3test.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: d.keyA}, Intent: only(func(s3test.Object) bool { return true })})
+	d.differences(t, d.before, check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: d.keyA}, Intent: only(func(s3test.Object) bool { return true })})
 	now := d.server.Snapshot(diskBucket)
 	if extra := len(now.Objects) - 2*d.n; extra != 0 {
 		t.Errorf("%d versions more than one old and one new for each of %d objects", extra, d.n)

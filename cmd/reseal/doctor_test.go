@@ -12,6 +12,8 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
+	"github.com/resealhq/reseal/engine/s3test/kms"
 )
 
 // trap is something around a bucket that a run would set off, and the findings
@@ -20,7 +22,7 @@ type trap struct {
 	name   string
 	config s3test.BucketConfig
 	// keyState is of the target's key; empty for one that is enabled.
-	keyState s3test.KeyState
+	keyState kms.State
 	args     []string // in place of a KMS target
 	finds    []string
 }
@@ -126,7 +128,7 @@ func (st *stage) trap(t *testing.T, tr trap) {
 	if err := json.Unmarshal([]byte(s.stdout), &d); err != nil || s.code != 0 {
 		t.Fatalf("exit code %d, %v\n%s%s", s.code, err, s.stdout, s.stderr)
 	}
-	st.differences(t, before, s3test.Expectation{Intent: untouched})
+	st.differences(t, before, check.Expectation{Intent: untouched})
 	wanted := map[string]bool{}
 	for _, w := range tr.finds {
 		wanted[w] = true

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 	"github.com/resealhq/reseal/engine/s3test/realserver"
 )
 
@@ -46,7 +47,7 @@ func TestDoctorProbesAWS(t *testing.T) {
 			if !strings.Contains(said.stderr, "s3://b/scratch/.reseal-canary-") {
 				t.Errorf("it was not said first what is written: %s", said.stderr)
 			}
-			st.differences(t, before, s3test.Expectation{Intent: untouched})
+			st.differences(t, before, check.Expectation{Intent: untouched})
 			for _, r := range st.server.Requests() {
 				if writes[r.Op] && !strings.HasPrefix(r.Key, "scratch/.reseal-canary-") && r.Op != "DeleteObjects" {
 					t.Errorf("%s of %q, which is not below the prefix", r.Op, r.Key)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // stage is the real binary before an embedded store, with the customer keys and
@@ -132,9 +133,9 @@ func (st *stage) report(t *testing.T, job string) csvTable {
 }
 
 // differences reports every difference between a bucket and what was wanted of it.
-func (st *stage) differences(t *testing.T, before s3test.Bucket, want s3test.Expectation) s3test.Checked {
+func (st *stage) differences(t *testing.T, before s3test.Bucket, want check.Expectation) check.Checked {
 	t.Helper()
-	checked := st.server.CheckBucket(before, want)
+	checked := check.Bucket(st.server, before, want)
 	for i, d := range checked.Differences {
 		if i == 12 {
 			t.Errorf("and %d more differences", len(checked.Differences)-i)
@@ -146,14 +147,14 @@ func (st *stage) differences(t *testing.T, before s3test.Bucket, want s3test.Exp
 }
 
 // only is an intent: nothing may change but by these keys.
-func only(change func(o s3test.Object) bool) func(s3test.Object) s3test.Intent {
-	return func(o s3test.Object) s3test.Intent {
+func only(change func(o s3test.Object) bool) func(s3test.Object) check.Intent {
+	return func(o s3test.Object) check.Intent {
 		if o.Latest && !o.DeleteMarker && change(o) {
-			return s3test.Change
+			return check.Change
 		}
-		return s3test.Keep
+		return check.Keep
 	}
 }
 
 // untouched is the intent that nothing changes.
-func untouched(s3test.Object) s3test.Intent { return s3test.Keep }
+func untouched(s3test.Object) check.Intent { return check.Keep }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // TestOtherWritersOnAConditionalStore: a store that honours If-Match on CopyObject
@@ -120,7 +121,7 @@ func TestDest(t *testing.T) {
 			t.Errorf("run %d: %v, want %v", run, states, want)
 		}
 	}
-	st.differences(t, from, s3test.Expectation{Target: target, Intent: untouched})
+	st.differences(t, from, check.Expectation{Target: target, Intent: untouched})
 	after := st.server.Snapshot("to")
 	if len(after.Objects) != 20 || len(after.Uploads) != 0 || len(after.Find("out/é 03")) != 1 || after.Find("out/é 03")[0].ETag != to.Objects[0].ETag {
 		t.Errorf("the destination holds %d versions and %d uploads, or the foreign object was touched", len(after.Objects), len(after.Uploads))
@@ -143,7 +144,7 @@ func (st *stage) sameElsewhere(t *testing.T, from, to s3test.Bucket, target obje
 			moved.Objects = append(moved.Objects, c)
 		}
 	}
-	for _, d := range s3test.Compare(from, moved, s3test.Expectation{Target: target, Intent: only(func(o s3test.Object) bool { return o.Key != "in/é 03" })}).Differences {
+	for _, d := range check.Compare(from, moved, check.Expectation{Target: target, Intent: only(func(o s3test.Object) bool { return o.Key != "in/é 03" })}).Differences {
 		t.Errorf("%v", d)
 	}
 }
@@ -173,7 +174,7 @@ func TestStampMtime(t *testing.T) {
 			if end := st.reseal(t, append(args, way.args...)...); end.code != 0 {
 				t.Fatalf("exit code %d\n%s", end.code, end.stderr)
 			}
-			st.differences(t, before, s3test.Expectation{Target: target})
+			st.differences(t, before, check.Expectation{Target: target})
 			for _, o := range before.Objects {
 				want := fmt.Sprint(o.LastModified.Unix())
 				if o.Metadata["mtime"] != "" {
@@ -206,11 +207,11 @@ func TestAllVersions(t *testing.T) {
 				if want := map[string]int{"auto": 0, "copy": 3}[operation]; end.code != want {
 					t.Errorf("exit code %d, want %d\n%s", end.code, want, end.stderr)
 				}
-				want := s3test.Expectation{Target: target, Operation: object.OpUpdate, Intent: func(o s3test.Object) s3test.Intent {
+				want := check.Expectation{Target: target, Operation: object.OpUpdate, Intent: func(o s3test.Object) check.Intent {
 					if o.DeleteMarker {
-						return s3test.Keep
+						return check.Keep
 					}
-					return s3test.Change
+					return check.Change
 				}}
 				if operation == "copy" {
 					want.Operation = object.OpUndecided

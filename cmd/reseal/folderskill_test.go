@@ -13,6 +13,7 @@ import (
 	"github.com/resealhq/reseal/engine/cse"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // killedAt runs a command and kills it at the n-th request of a kind, from 0: before its
@@ -328,5 +329,5 @@ func TestClientSideElsewhere(t *testing.T) {
 			t.Errorf("%s came back as %d bytes: %v", key, len(b), err)
 		}
 	}
-	w.differences(t, before, s3test.Expectation{Intent: untouched})
+	w.differences(t, before, check.Expectation{Intent: untouched})
 }

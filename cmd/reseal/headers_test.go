@@ -8,6 +8,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // Ten legal tags are longer in a header than all headers may be: they are written
@@ -35,7 +36,7 @@ func TestW4TagsAreWrittenWhereNoHeaderHoldsThem(t *testing.T) {
 			if end := st.reseal(t, run...); end.code != 0 {
 				t.Fatalf("exit code %d\n%s%v", end.code, end.stderr, st.rows(t, job))
 			}
-			st.differences(t, before, s3test.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyA}})
+			st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyA}})
 		})
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // inventoryReport is a report in bucket inv about bucket docs.
@@ -153,7 +154,7 @@ func TestBrokenInventories(t *testing.T) {
 				t.Errorf("%s: %s left a job behind", test.name, verb)
 			}
 		}
-		st.differences(t, before, s3test.Expectation{Intent: untouched})
+		st.differences(t, before, check.Expectation{Intent: untouched})
 	}
 }
 
@@ -241,6 +242,6 @@ func TestRowsThatWentStale(t *testing.T) {
 			t.Errorf("%s: %s %s, want %s", key(i), r["state"], r["reason"], want)
 		}
 	}
-	st.differences(t, before, s3test.Expectation{Target: object.Target{SSE: object.SSES3},
+	st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSES3},
 		Intent: only(func(o s3test.Object) bool { return !slices.Contains([]string{key(6), key(7)}, o.Key) })})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // TestL6NothingElseThanACopy: where only a copy is allowed, the object that was copied
@@ -67,7 +68,7 @@ func TestL6CopiesThatKeepTheOldKey(t *testing.T) {
 					t.Fatalf("exit code %d\n%s%v", end.code, end.stderr, st.rows(t, job))
 				}
 				kept := 0 // versions that the copies made that showed it
-				for _, d := range st.server.CheckBucket(before, s3test.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: "new-key"}, Extra: 4}).Differences {
+				for _, d := range check.Bucket(st.server, before, check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: "new-key"}, Extra: 4}).Differences {
 					if versioning == "" || d.Field != "encryption" || before.Find(d.Key)[0].VersionID == d.VersionID {
 						t.Error(d)
 					}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // TestLossesAreAsked: an object that would lose something is left as it is, with
@@ -58,7 +59,7 @@ func TestLossesAreAsked(t *testing.T) {
 			if end.code != want {
 				t.Fatalf("exit code %d, want %d\n%s", end.code, want, end.stderr)
 			}
-			st.differences(t, before, s3test.Expectation{Target: target, Intent: changes})
+			st.differences(t, before, check.Expectation{Target: target, Intent: changes})
 			if loss.refused {
 				if !strings.Contains(end.stderr, "--accept "+string(loss.reason)) {
 					t.Errorf("the refusal does not name the loss: %s", end.stderr)
@@ -72,7 +73,7 @@ func TestLossesAreAsked(t *testing.T) {
 			if end := st.reseal(t, append(args, job+"-accepted", "--accept", string(loss.reason))...); end.code != 0 {
 				t.Fatalf("with --accept %s: exit code %d\n%s%v", loss.reason, end.code, end.stderr, st.rows(t, job+"-accepted"))
 			}
-			st.differences(t, before, s3test.Expectation{Target: target, Accept: []object.Reason{loss.reason}})
+			st.differences(t, before, check.Expectation{Target: target, Accept: []object.Reason{loss.reason}})
 		})
 	}
 	atOnce.wait()

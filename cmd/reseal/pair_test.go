@@ -9,6 +9,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/kms"
 )
 
 // replicates is the configuration of a bucket with these rules: a prefix and a bucket each.
@@ -90,7 +91,7 @@ func TestPairInAnotherRegion(t *testing.T) {
 			st := newAWS(t, s3test.Config{Seed: 4})
 			key, there := st.keyB, ""
 			if kind != "ordinary" {
-				key = st.server.KMS.CreateKeyWith(s3test.KeyOptions{MultiRegion: true})
+				key = st.server.KMS.CreateKeyWith(kms.KeyOptions{MultiRegion: true})
 			}
 			if kind == "replica" {
 				there = st.server.KMS.ReplicateKey(key, "eu-west-1")

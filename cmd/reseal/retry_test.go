@@ -9,6 +9,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // TestRetryFailed takes again what failed and what was left for a reason that
@@ -45,7 +46,7 @@ func TestRetryFailed(t *testing.T) {
 		if s.code != exitSome || !strings.Contains(s.stdout, `"planned":20,"done":19,"already":0,"left":1,"failed":0,"remaining":0`) {
 			t.Errorf("planned %v: exit code %d\n%s%s", planned, s.code, s.stdout, s.stderr)
 		}
-		st.differences(t, before, s3test.Expectation{Target: object.Target{SSE: object.SSES3},
+		st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSES3},
 			Intent: only(func(o s3test.Object) bool { return o.Key == "docs/000003" || o.Key == "docs/000007" })})
 		if row := st.rows(t, job)["docs/000004"]; row["state"] != "left" || row["reason"] != "archived" {
 			t.Errorf("planned %v: still archived: %v", planned, row)
@@ -87,5 +88,5 @@ func TestSecondSignal(t *testing.T) {
 	if s := st.reseal(t, "run", "--job", job, "--no-progress", "--json"); s.code != 0 || !strings.Contains(s.stdout, `"left":0,"failed":0,"remaining":0`) {
 		t.Errorf("exit code %d\n%s%s", s.code, s.stdout, s.stderr)
 	}
-	st.differences(t, before, s3test.Expectation{Target: object.Target{SSE: object.SSES3}})
+	st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSES3}})
 }

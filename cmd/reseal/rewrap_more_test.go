@@ -16,6 +16,7 @@ import (
 	"github.com/resealhq/reseal/bench/tools"
 	"github.com/resealhq/reseal/engine/cse"
 	"github.com/resealhq/reseal/engine/s3test"
+	testkms "github.com/resealhq/reseal/engine/s3test/kms"
 )
 
 // TestRewrapRawKeys: data keys go between raw keys of one kind without KMS, and to
@@ -335,7 +336,7 @@ func TestRewrapJudges(t *testing.T) {
 		t.Errorf("%+v", sum)
 	}
 	w.noDecrypt()
-	w.server.KMS.SetKeyState(w.keyA, s3test.KeyDisabled)
+	w.server.KMS.SetKeyState(w.keyA, testkms.Disabled)
 	for _, o := range before.Objects {
 		names := []string{"x-amz-key-v2"}
 		readers := [][]string{{"-client", "v4"}, {"-client", "v3"}}

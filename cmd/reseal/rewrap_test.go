@@ -27,6 +27,7 @@ import (
 	"github.com/resealhq/reseal/engine/cse"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	testkms "github.com/resealhq/reseal/engine/s3test/kms"
 )
 
 // sealed are objects that a client encrypted, written straight into the store.
@@ -350,7 +351,7 @@ func TestRewrap(t *testing.T) {
 				}
 			}
 			w.server.KMS.Deny(w.keyB)
-			w.server.KMS.SetKeyState(w.keyA, s3test.KeyDisabled)
+			w.server.KMS.SetKeyState(w.keyA, testkms.Disabled)
 			for _, o := range was.Objects {
 				switch {
 				case o.Key == "plain" || o.Key == "orphan.instruction":
@@ -369,7 +370,7 @@ func TestRewrap(t *testing.T) {
 					w.opens(o.Key, cse.Opener{KMS: w})
 				}
 			}
-			w.server.KMS.SetKeyState(w.keyA, s3test.KeyEnabled)
+			w.server.KMS.SetKeyState(w.keyA, testkms.Enabled)
 
 			now := w.server.Snapshot(sealedBucket)
 			sum = w.rewrap("again", 3, "--cse-kms-key-id", w.keyB)

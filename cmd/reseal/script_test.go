@@ -14,6 +14,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/kms"
 	"github.com/resealhq/reseal/engine/s3test/s3control"
 )
 
@@ -34,7 +35,7 @@ type scriptStore struct {
 //	s3 fill BUCKET N PREFIX [SSE [KEY]]   store N small objects
 //	s3 put BUCKET KEY BODY [SSE [KEY]]    store one; more attributes as name=value
 //	s3 remove BUCKET KEY            take away the current version, without a trace
-//	s3 rules RULE                   set a fault rule (see s3test.ParseRule)
+//	s3 rules RULE                   set a fault rule (see fault.ParseRule)
 //	s3 latency OP DURATION          make OP slow
 //	s3 key NAME STATE               Enabled Disabled PendingDeletion Denied
 //	s3 keydeny NAME [ACTION]        refuse the action on the key; none takes it back
@@ -83,7 +84,7 @@ func storeCommand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		st.server.SetLatency(map[string]time.Duration{a[1]: d})
 	case "key":
-		st.server.KMS.SetKeyState(st.keys[a[1]], s3test.KeyState(a[2]))
+		st.server.KMS.SetKeyState(st.keys[a[1]], kms.State(a[2]))
 	case "keydeny":
 		st.server.KMS.Deny(st.keys[a[1]], strings.Fields(a[2])...)
 	case "deny":

@@ -13,6 +13,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // TestCustomerKeysStaySecret leads an SSE-C job through everything that can
@@ -66,7 +67,7 @@ func TestCustomerKeysStaySecret(t *testing.T) {
 	w.says(0, append([]string{"verify", "--job", job}, "--json")...)
 	w.says(0, append([]string{"doctor", "s3://b", "--source-sse-c-key-file", st.oldFile}, newKey...)...)
 	w.says(0, append([]string{"iam-policy", "s3://b", "--source-sse-c-key-file", st.oldFile}, newKey...)...)
-	st.differences(t, before, s3test.Expectation{Target: object.Target{SSE: object.SSEC, CustomerKey: st.newKey}, Extra: 3})
+	st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSEC, CustomerKey: st.newKey}, Extra: 3})
 	w.files()
 	if len(w.heard) < 20_000 {
 		t.Errorf("only %d bytes were printed and written: the test shows too little", len(w.heard))

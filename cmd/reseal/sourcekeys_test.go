@@ -9,6 +9,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // TestSeveralSourceKeys: each object is opened with the customer key whose fingerprint
@@ -66,7 +67,7 @@ func TestSeveralSourceKeys(t *testing.T) {
 				t.Fatalf("exit code %d\n%s%v", end.code, end.stderr, st.rows(t, job))
 			}
 			known := func(o s3test.Object) bool { return o.Encryption.CustomerKeyMD5 != keys[3].MD5() }
-			st.differences(t, before, s3test.Expectation{Target: object.Target{SSE: object.SSES3}, Intent: only(known)})
+			st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSES3}, Intent: only(known)})
 			for k, row := range st.rows(t, job) {
 				if want := known(before.Find(k)[0]); want != (row["state"] == "done") || !want && row["reason"] != "missing-key" {
 					t.Errorf("%s is %s (%s: %s)", k, row["state"], row["reason"], row["message"])

@@ -9,6 +9,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // dangerous are the writes of sub-resources that a store may take for something
@@ -99,7 +100,7 @@ func anyStore(t *testing.T, p s3test.Profile, cfg s3test.BucketConfig, args []st
 	if p.SelfCopyInPlace {
 		operation = object.OpCopy
 	}
-	st.differences(t, before, s3test.Expectation{Target: target, Operation: operation, Intent: only(func(o s3test.Object) bool { return done[o.Key] })})
+	st.differences(t, before, check.Expectation{Target: target, Operation: operation, Intent: only(func(o s3test.Object) bool { return done[o.Key] })})
 }
 
 // sentNothingDangerous looks at everything that went over the wire.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 	"github.com/resealhq/reseal/engine/s3test/s3control"
 )
 
@@ -40,7 +41,7 @@ func TestSubmitOnAWS(t *testing.T) {
 	if s := st.reseal(t, "run", "--job", job, "--no-progress"); s.code != 0 {
 		t.Fatalf("exit code %d\n%s", s.code, s.stderr)
 	}
-	st.differences(t, before, s3test.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyB, BucketKey: object.On}})
+	st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyB, BucketKey: object.On}})
 	if s := st.reseal(t, "prune", "--job", job, "--yes"); s.code != 0 || len(st.server.Snapshot("docs").Objects) != 7 {
 		t.Errorf("prune: exit code %d, %d versions\n%s%s", s.code, len(st.server.Snapshot("docs").Objects), s.stdout, s.stderr)
 	}

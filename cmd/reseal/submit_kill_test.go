@@ -12,6 +12,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 	"github.com/resealhq/reseal/engine/s3test/s3control"
 )
 
@@ -155,7 +156,7 @@ func killedAt(t *testing.T, at int, hook func(*stage, *s3control.Server, *trigge
 	if s := st.reseal(t, "verify", "--job", dir, "--no-progress", "--no-dependents"); s.code != 0 {
 		t.Errorf("verify: exit code %d\n%s%s", s.code, s.stdout, s.stderr)
 	}
-	want := s3test.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyB}, Intent: only(func(s3test.Object) bool { return true })}
+	want := check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: st.keyB}, Intent: only(func(s3test.Object) bool { return true })}
 	st.differences(t, before, want)
 	if n := len(st.server.Snapshot("docs").Objects); n != 900 { // a copy adds a version, an update none
 		t.Errorf("%d versions, want 900", n)

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"github.com/resealhq/reseal/engine/s3test"
+	testkms "github.com/resealhq/reseal/engine/s3test/kms"
 )
 
 // TestWhoNeedsEnvelopes: who may use the key is told which envelopes of client-side encryption
@@ -58,7 +59,7 @@ func TestWhoNeedsEnvelopes(t *testing.T) {
 		t.Errorf("denied: exit code %d\n%s%s", s.code, s.stdout, s.stderr)
 	}
 	st.server.KMS.Deny(st.keyA)
-	st.server.KMS.SetKeyState(st.keyA, s3test.KeyDisabled)
+	st.server.KMS.SetKeyState(st.keyA, testkms.Disabled)
 	if s := st.reseal(t, "who-needs", st.keyA, "s3://b", "--quiet"); s.code != 1 {
 		t.Errorf("disabled: exit code %d\n%s%s", s.code, s.stdout, s.stderr)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/resealhq/reseal/engine/cse"
-	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/kms"
 )
 
 // written is a way in which a judge writes, what comes out, and who reads it
@@ -112,11 +112,11 @@ func TestJudgesRewrap(t *testing.T) {
 				if e := c.envelope(key); e.String() != u.want {
 					t.Errorf("now %s, want %s", e, u.want)
 				}
-				c.s.KMS.SetKeyState(c.a, s3test.KeyDisabled)
+				c.s.KMS.SetKeyState(c.a, kms.Disabled)
 				for _, by := range u.by {
 					c.reads(by, key, text)
 				}
-				c.s.KMS.SetKeyState(c.a, s3test.KeyEnabled)
+				c.s.KMS.SetKeyState(c.a, kms.Enabled)
 				if !c.rewrap(key, u.target) {
 					t.Error("a second run was not idempotent")
 				}

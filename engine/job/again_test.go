@@ -8,6 +8,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // stopped wants a run that stopped on an error, and changed nothing.
@@ -24,7 +25,7 @@ func (b *bench) stopped(t *testing.T, j *Job, words ...string) {
 			t.Errorf("%q does not mention %q", err, w)
 		}
 	}
-	for _, d := range b.CheckBucket(before, s3test.Expectation{Intent: func(s3test.Object) s3test.Intent { return s3test.Keep }}).Differences {
+	for _, d := range check.Bucket(b.Server, before, check.Expectation{Intent: func(s3test.Object) check.Intent { return check.Keep }}).Differences {
 		t.Error(d)
 	}
 }
@@ -87,7 +88,7 @@ func TestL4LockAndGrantsSince(t *testing.T) {
 			if sum, err := j.Run(t.Context(), Options{}); err != nil || sum.Done != 3 {
 				t.Fatalf("%+v, %v", sum, err)
 			}
-			for _, d := range b.CheckBucket(before, s3test.Expectation{Target: object.Target{SSE: object.SSES3}}).Differences {
+			for _, d := range check.Bucket(b.Server, before, check.Expectation{Target: object.Target{SSE: object.SSES3}}).Differences {
 				t.Error(d)
 			}
 		})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 	"github.com/resealhq/reseal/engine/s3test/s3control"
 )
 
@@ -257,13 +258,13 @@ func TestSubmitOnlyWhatLosesNothing(t *testing.T) {
 	if _, err := j.Run(t.Context(), Options{}); err != nil {
 		t.Fatal(err)
 	}
-	want := s3test.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: b.key}, Intent: func(o s3test.Object) s3test.Intent {
+	want := check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: b.key}, Intent: func(o s3test.Object) check.Intent {
 		if o.Key == "archived" {
-			return s3test.Keep
+			return check.Keep
 		}
-		return s3test.Change
+		return check.Change
 	}}
-	for _, d := range b.CheckBucket(before, want).Differences {
+	for _, d := range check.Bucket(b.Server, before, want).Differences {
 		t.Errorf("%v", d)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/kms"
 	"github.com/resealhq/reseal/engine/s3test/realserver"
 	"github.com/resealhq/reseal/engine/store"
 )
@@ -233,14 +234,14 @@ func TestResolveKey(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, k, err)
 		}
 	}
-	srv.KMS.SetKeyState(arn, s3test.KeyPendingDeletion)
+	srv.KMS.SetKeyState(arn, kms.PendingDeletion)
 	if k, err := s.ResolveKey(t.Context(), arn); err != nil || k.Enabled || k.State != "PendingDeletion" {
 		t.Errorf("pending deletion: %+v, %v", k, err)
 	}
 	if _, err := s.ResolveKey(t.Context(), "alias/nobody"); object.ClassOf(err) != object.ClassKey {
 		t.Errorf("unknown: %v", err)
 	}
-	srv.KMS.SetKeyState(arn, s3test.KeyDenied)
+	srv.KMS.SetKeyState(arn, kms.Denied)
 	if _, err := s.ResolveKey(t.Context(), arn); err != nil && object.ClassOf(err) != object.ClassDenied {
 		t.Errorf("denied: %v", err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 func put(t *testing.T, c *s3.Client, key, name, text string, change ...func(*s3.PutObjectAnnotationInput)) error {
@@ -111,7 +112,7 @@ func TestAnnotations(t *testing.T) {
 }
 
 // A copy keeps annotations unless they are excluded, an upload never does, and
-// CheckBucket sees it.
+// check.Bucket sees it.
 func TestAnnotationsOfCopies(t *testing.T) {
 	for name, c := range map[string]struct {
 		copy func(p *probe) string
@@ -133,7 +134,7 @@ func TestAnnotationsOfCopies(t *testing.T) {
 			t.Fatalf("%s: %s", name, e)
 		}
 		lost := false
-		for _, d := range p.s.CheckBucket(before, s3test.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: p.key}, Operation: object.OpCopy}).Differences {
+		for _, d := range check.Bucket(p.s, before, check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: p.key}, Operation: object.OpCopy}).Differences {
 			if d.Field != "Annotations" {
 				t.Errorf("%s: %v", name, d)
 			}
@@ -165,7 +166,7 @@ func TestAnnotationsAreForeignElsewhere(t *testing.T) {
 	}
 }
 
-// An event hold moves its date along, is not copied, and is seen by CheckBucket.
+// An event hold moves its date along, is not copied, and is seen by check.Bucket.
 func TestEventHold(t *testing.T) {
 	now := time.Now().UTC().Truncate(time.Second)
 	s := start(t, s3test.Config{NoAuth: true, Now: func() time.Time { return now }})
@@ -193,7 +194,7 @@ func TestEventHold(t *testing.T) {
 	s.ConfigureBucket("b", func(b *s3test.BucketConfig) { b.Deny = nil })
 
 	before := s.Snapshot("b")
-	copyHeld := func(change func(in *s3.CopyObjectInput)) []s3test.Difference {
+	copyHeld := func(change func(in *s3.CopyObjectInput)) []check.Difference {
 		in := &s3.CopyObjectInput{Bucket: aws.String("b"), Key: aws.String("k"), CopySource: aws.String("b/k?versionId=" + *first.VersionId), ServerSideEncryption: "aws:kms"}
 		change(in)
 		must[*s3.CopyObjectOutput](t)(c.CopyObject(ctx, in))
@@ -202,7 +203,7 @@ func TestEventHold(t *testing.T) {
 		after.Objects = []s3test.Object{vs[0], before.Objects[0]}
 		after.Objects[1].Latest = false
 		before.Objects[0].Latest = true
-		return s3test.Compare(before, after, s3test.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: s.KMS.DefaultKeyARN()}}).Differences
+		return check.Compare(before, after, check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: s.KMS.DefaultKeyARN()}}).Differences
 	}
 	weaker := copyHeld(func(in *s3.CopyObjectInput) {
 		in.ObjectLockMode, in.ObjectLockRetainUntilDate = "GOVERNANCE", h.ObjectLockRetainUntilDate
@@ -210,7 +211,7 @@ func TestEventHold(t *testing.T) {
 	if o, _ := s.Get("b", "k", ""); o.EventHold.On {
 		t.Errorf("a copy carried the hold: %+v", o.EventHold)
 	}
-	if !slices.ContainsFunc(weaker, func(d s3test.Difference) bool { return d.Field == "EventHold" }) {
+	if !slices.ContainsFunc(weaker, func(d check.Difference) bool { return d.Field == "EventHold" }) {
 		t.Errorf("that the copy's lock is weaker was not seen: %v", weaker)
 	}
 	same := copyHeld(func(in *s3.CopyObjectInput) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3test/fault"
 )
 
 func (s *Server) owner(b *bucket) string {
@@ -54,7 +55,7 @@ func (s *Server) guard(q *request, action string) *s3Error {
 // allowed says whether no Deny refuses the action.
 func (s *Server) allowed(b *bucket, action, key string) bool {
 	for _, d := range b.cfg.Deny {
-		if d.Action == action && (d.Keys == "" || matchGlob(d.Keys, key)) {
+		if d.Action == action && (d.Keys == "" || fault.Match(d.Keys, key)) {
 			return false
 		}
 	}

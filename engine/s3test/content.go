@@ -221,8 +221,8 @@ func (c *Content) description() string {
 	return b.String()
 }
 
-// md5Hex is the MD5 as ETags show it.
-func (c *Content) md5Hex() string {
+// MD5 is the MD5 as ETags show it.
+func (c *Content) MD5() string {
 	return c.digest("ETag", func() string {
 		h := md5.New()
 		c.hashInto(h)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 var old = time.Date(2022, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -40,7 +41,7 @@ func TestCopyLosesWhatAWSLoses(t *testing.T) {
 		t.Fatalf("versions %v, reply %q from %q", vs, aws.ToString(out.VersionId), aws.ToString(out.CopySourceVersionId))
 	}
 	got := map[string]bool{}
-	c := s3test.Compare(before(s, "b", first), s.Snapshot("b"), s3test.Expectation{Target: object.Target{SSE: object.SSES3}})
+	c := check.Compare(before(s, "b", first), s.Snapshot("b"), check.Expectation{Target: object.Target{SSE: object.SSES3}})
 	for _, d := range c.Differences {
 		got[d.Field] = true
 	}

@@ -104,7 +104,7 @@ func (s *Server) resolveKey(name string, b *bucket, e *encryption) *s3Error {
 			name = "alias/aws/s3"
 		}
 	}
-	arn, err := s.KMS.use(s.region(b), name, "GenerateDataKey")
+	arn, err := s.useKey(s.region(b), name, "GenerateDataKey")
 	switch {
 	case err != nil && err.code == "KMS.NotFoundException" && s.profile.UnknownKeyIs403:
 		return fail(http.StatusForbidden, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.")
@@ -232,10 +232,10 @@ func showEncryption(r *reply, a *Attrs) {
 func (s *Server) etagFor(a *Attrs, c *Content) string {
 	switch a.Encryption.Type {
 	case object.SSENone, object.SSES3, object.SSEUnknown:
-		return c.md5Hex()
+		return c.MD5()
 	}
 	if s.profile.KMSETagIsMD5 {
-		return c.md5Hex()
+		return c.MD5()
 	}
 	return s.ids.etag()
 }

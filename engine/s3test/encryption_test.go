@@ -18,6 +18,8 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
+	testkms "github.com/resealhq/reseal/engine/s3test/kms"
 )
 
 func TestKMSKeys(t *testing.T) {
@@ -30,19 +32,19 @@ func TestKMSKeys(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		key   *string
-		state s3test.KeyState
+		state testkms.State
 		want  string
 		shown string
 	}{
-		{"ARN", &arn, s3test.KeyEnabled, "", arn},
-		{"ID", &id, s3test.KeyEnabled, "", arn},
-		{"alias", aws.String("alias/mine"), s3test.KeyEnabled, "", arn},
-		{"none", nil, s3test.KeyEnabled, "", s.KMS.DefaultKeyARN()},
-		{"unknown", aws.String("nope"), s3test.KeyEnabled, "KMS.NotFoundException", ""},
-		{"disabled", &arn, s3test.KeyDisabled, "KMS.DisabledException", ""},
-		{"pending deletion", &arn, s3test.KeyPendingDeletion, "KMS.KMSInvalidStateException", ""},
-		{"wrong usage", &arn, s3test.KeyWrongUsage, "KMS.InvalidKeyUsageException", ""},
-		{"denied", &arn, s3test.KeyDenied, "AccessDenied", ""},
+		{"ARN", &arn, testkms.Enabled, "", arn},
+		{"ID", &id, testkms.Enabled, "", arn},
+		{"alias", aws.String("alias/mine"), testkms.Enabled, "", arn},
+		{"none", nil, testkms.Enabled, "", s.KMS.DefaultKeyARN()},
+		{"unknown", aws.String("nope"), testkms.Enabled, "KMS.NotFoundException", ""},
+		{"disabled", &arn, testkms.Disabled, "KMS.DisabledException", ""},
+		{"pending deletion", &arn, testkms.PendingDeletion, "KMS.KMSInvalidStateException", ""},
+		{"wrong usage", &arn, testkms.WrongUsage, "KMS.InvalidKeyUsageException", ""},
+		{"denied", &arn, testkms.Denied, "AccessDenied", ""},
 	} {
 		s.KMS.SetKeyState(arn, test.state)
 		out, err := c.CopyObject(context.Background(), &s3.CopyObjectInput{Bucket: aws.String("b"), Key: aws.String("k"), CopySource: aws.String("b/k"),
@@ -59,7 +61,7 @@ func TestKMSKeys(t *testing.T) {
 	}
 	// A source under an unusable key cannot be copied.
 	s.Put("b", s3test.Object{Key: "k", Body: s3test.Bytes("x"), Attrs: s3test.Attrs{Encryption: object.Encryption{Type: object.SSEKMS, KMSKeyID: arn}}})
-	s.KMS.SetKeyState(arn, s3test.KeyDisabled)
+	s.KMS.SetKeyState(arn, testkms.Disabled)
 	if _, err := c.CopyObject(context.Background(), &s3.CopyObjectInput{Bucket: aws.String("b"), Key: aws.String("k"), CopySource: aws.String("b/k"), ServerSideEncryption: "AES256"}); code(err) != "KMS.DisabledException" {
 		t.Errorf("source under a disabled key: %v", err)
 	}
@@ -84,7 +86,7 @@ func TestKMSEndpoint(t *testing.T) {
 	if len(al.Aliases) != 2 {
 		t.Errorf("aliases: %v", al.Aliases)
 	}
-	s.KMS.SetKeyState(arn, s3test.KeyDenied)
+	s.KMS.SetKeyState(arn, testkms.Denied)
 	if _, err := c.DescribeKey(context.Background(), &kms.DescribeKeyInput{KeyId: &arn}); code(err) != "AccessDeniedException" {
 		t.Errorf("denied key: %v", err)
 	}
@@ -238,11 +240,11 @@ func TestUpdateObjectEncryption(t *testing.T) {
 		if code(err) != test.want {
 			t.Errorf("%s: %q, want %q", test.name, code(err), test.want)
 		}
-		intent := s3test.Change
+		intent := check.Change
 		if test.want != "" {
-			intent = s3test.Keep
+			intent = check.Keep
 		}
-		for _, d := range s.CheckBucket(was, s3test.Expectation{Operation: object.OpUpdate, Intent: func(s3test.Object) s3test.Intent { return intent },
+		for _, d := range check.Bucket(s, was, check.Expectation{Operation: object.OpUpdate, Intent: func(s3test.Object) check.Intent { return intent },
 			Target: object.Target{SSE: object.SSEKMS, KMSKeyID: test.key, BucketKey: object.On}}).Differences {
 			t.Errorf("%s: %v", test.name, d)
 		}

@@ -139,28 +139,6 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-func TestBadRules(t *testing.T) {
-	for _, r := range []string{"If", "(If Copy)", "(If Copy Failed", "(If Nope Failed)", "(If Copy Nope)", "(If (OnIndex x) Failed)",
-		"(If (Every 0) Failed)", "(If Copy Failed) x", "(If (Not) Failed)", "(If Copy (Error x Y))", ")"} {
-		if _, err := s3test.ParseRule(r); err == nil {
-			t.Errorf("%s was taken", r)
-		}
-	}
-	rules, err := s3test.ParseRules("# a comment\n\n(If Copy Failed)\n(If CreateMultipartUpload ReplyLost)\n")
-	if err != nil || len(rules) != 2 || rules[0].String() != "(If Copy Failed)" {
-		t.Errorf("%v, %v", rules, err)
-	}
-}
-
-func FuzzParseRule(f *testing.F) {
-	f.Add(`(If (And Copy (OnIndex 4) (Key "a\"b")) (Applied (Error 500 X "y")))`)
-	f.Fuzz(func(t *testing.T, line string) {
-		if r, err := s3test.ParseRule(line); err == nil && r.String() != line {
-			t.Errorf("%q became %q", line, r)
-		}
-	})
-}
-
 func TestKillPauseRestart(t *testing.T) {
 	s := start(t, s3test.Config{})
 	s.CreateBucket("b", s3test.BucketConfig{})

@@ -53,7 +53,7 @@ func (a *Attrs) readMetadata(q *request) {
 			if a.Metadata == nil {
 				a.Metadata = map[string]string{}
 			}
-			a.Metadata[strings.ToLower(m)] = decodeWords(strings.Join(vs, ","))
+			a.Metadata[strings.ToLower(m)] = DecodeWords(strings.Join(vs, ","))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package s3test
 
 import (
+	"encoding/json"
 	"net/http"
 	"time"
 )
@@ -32,8 +33,7 @@ func (s *Server) giveCredentials(w http.ResponseWriter) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	r := jsonReply(map[string]any{"AccessKeyId": i.AccessKeyID, "SecretAccessKey": i.SecretAccessKey, "Token": i.SessionToken,
-		"Expiration": i.expires.UTC().Format(time.RFC3339)})
 	w.Header().Set("Content-Type", "application/json")
-	w.Write(r.body)
+	_ = json.NewEncoder(w).Encode(map[string]string{"AccessKeyId": i.AccessKeyID, "SecretAccessKey": i.SecretAccessKey, "Token": i.SessionToken,
+		"Expiration": i.expires.UTC().Format(time.RFC3339)}) // whoever went away asks again
 }

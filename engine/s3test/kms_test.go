@@ -13,6 +13,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	testkms "github.com/resealhq/reseal/engine/s3test/kms"
 )
 
 func kmsClient(s *s3test.Server) *kms.Client {
@@ -64,7 +65,7 @@ func TestKMSErrors(t *testing.T) {
 	bad := append(bytes.Clone(sealed[:len(sealed)-1]), sealed[len(sealed)-1]^1)
 	for _, q := range []struct {
 		name  string
-		state s3test.KeyState
+		state testkms.State
 		deny  string
 		in    in
 		want  string
@@ -76,8 +77,8 @@ func TestKMSErrors(t *testing.T) {
 		{name: "another context", in: in{CiphertextBlob: sealed, EncryptionContext: map[string]string{"a": "b"}}, want: "InvalidCiphertextException"},
 		{name: "a bit flipped", in: in{CiphertextBlob: bad}, want: "InvalidCiphertextException"},
 		{name: "no ciphertext of ours", in: in{CiphertextBlob: []byte("x")}, want: "InvalidCiphertextException"},
-		{name: "disabled", state: s3test.KeyDisabled, in: in{CiphertextBlob: sealed}, want: "DisabledException"},
-		{name: "pending deletion", state: s3test.KeyPendingDeletion, in: in{CiphertextBlob: sealed}, want: "KMSInvalidStateException"},
+		{name: "disabled", state: testkms.Disabled, in: in{CiphertextBlob: sealed}, want: "DisabledException"},
+		{name: "pending deletion", state: testkms.PendingDeletion, in: in{CiphertextBlob: sealed}, want: "KMSInvalidStateException"},
 		{name: "denied", deny: "kms:Decrypt", in: in{CiphertextBlob: sealed}, want: "AccessDeniedException"},
 		{name: "another action denied", deny: "kms:Encrypt", in: in{CiphertextBlob: sealed}},
 		{name: "dry run", in: in{CiphertextBlob: sealed, DryRun: aws.Bool(true)}, want: "DryRunOperationException"},
@@ -87,7 +88,7 @@ func TestKMSErrors(t *testing.T) {
 		{name: "dry run of nothing", in: in{DryRun: aws.Bool(true), DryRunModifiers: []types.DryRunModifierType{"IGNORE_CIPHERTEXT"}}, want: "ValidationException"},
 	} {
 		if q.state == "" {
-			q.state = s3test.KeyEnabled
+			q.state = testkms.Enabled
 		}
 		s.KMS.SetKeyState(one, q.state)
 		s.KMS.Deny(one, q.deny)
@@ -100,7 +101,7 @@ func TestKMSErrors(t *testing.T) {
 			t.Errorf("%s: journal %+v", q.name, calls[before:])
 		}
 	}
-	s.KMS.SetKeyState(one, s3test.KeyEnabled)
+	s.KMS.SetKeyState(one, testkms.Enabled)
 	s.KMS.Deny(one, "kms:ReEncrypt*")
 	if _, err := c.ReEncrypt(ctx, &kms.ReEncryptInput{CiphertextBlob: sealed, DestinationKeyId: &two}); code(err) != "AccessDeniedException" {
 		t.Errorf("re-encryption that is denied: %v", err)
@@ -145,18 +146,18 @@ func TestKMSDescribesKeys(t *testing.T) {
 		t.Helper()
 		return must[*kms.DescribeKeyOutput](t)(c.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &key})).KeyMetadata
 	}
-	if m := describe(s.KMS.CreateKeyWith(s3test.KeyOptions{Origin: "EXTERNAL_KEY_STORE", CustomKeyStoreID: "cks-1"})); m.Origin != "EXTERNAL_KEY_STORE" || *m.CustomKeyStoreId != "cks-1" {
+	if m := describe(s.KMS.CreateKeyWith(testkms.KeyOptions{Origin: "EXTERNAL_KEY_STORE", CustomKeyStoreID: "cks-1"})); m.Origin != "EXTERNAL_KEY_STORE" || *m.CustomKeyStoreId != "cks-1" {
 		t.Errorf("a key in a store: %+v", m)
 	}
-	multi := s.KMS.CreateKeyWith(s3test.KeyOptions{MultiRegion: true})
+	multi := s.KMS.CreateKeyWith(testkms.KeyOptions{MultiRegion: true})
 	if m := describe(multi); !*m.MultiRegion || *m.MultiRegionConfiguration.PrimaryKey.Arn != multi || (*m.KeyId)[:4] != "mrk-" {
 		t.Errorf("a multi-Region key: %+v", m)
 	}
-	foreign := s.KMS.CreateKeyWith(s3test.KeyOptions{Account: "999999999999"})
+	foreign := s.KMS.CreateKeyWith(testkms.KeyOptions{Account: "999999999999"})
 	if m := describe(foreign); *m.AWSAccountId != "999999999999" {
 		t.Errorf("a key of another account: %+v", m)
 	}
-	far := s.KMS.CreateKeyWith(s3test.KeyOptions{Region: "eu-west-1"})
+	far := s.KMS.CreateKeyWith(testkms.KeyOptions{Region: "eu-west-1"})
 	if _, err := c.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &far}); code(err) != "NotFoundException" {
 		t.Errorf("a key of another region: %v", err)
 	}

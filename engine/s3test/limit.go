@@ -3,6 +3,8 @@ package s3test
 import (
 	"sync"
 	"time"
+
+	"github.com/resealhq/reseal/engine/s3test/fault"
 )
 
 // Limits are token buckets; zero is no limit. What exceeds one is answered with
@@ -94,11 +96,11 @@ func (l *limiter) admit(s *Server, q *request) *s3Error {
 			l.mu.s3[prefix] = b
 		}
 		if !b.take(now) {
-			return errSlowDown(retry)
+			return errSlowDown(fault.SlowDown, retry)
 		}
 	}
 	if kms && l.mu.kms != nil && !l.mu.kms.take(now) {
-		return errKMSSlowDown(retry)
+		return errSlowDown(fault.KMSSlowDown, retry)
 	}
 	return nil
 }
@@ -142,4 +144,10 @@ func (s *Server) usesKMS(q *request) bool {
 	}
 	_, v := b.find(q.key, q.q("versionId"))
 	return q.op == "GetObject" && v != nil && v.attrs.Encryption.Type.KMS()
+}
+
+func errSlowDown(a fault.Answer, retry string) *s3Error {
+	e := errAnswer(a)
+	e.retry = retry
+	return e
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 const mib = 1 << 20
@@ -60,7 +61,7 @@ func TestOwnPartBoundariesKeepTheChecksum(t *testing.T) {
 		in.MpuObjectSize = aws.Int64(body.Size())
 		in.IfMatch = aws.String(was.Objects[0].ETag)
 	}))
-	for _, d := range s.CheckBucket(was, s3test.Expectation{Target: object.Target{SSE: object.SSES3}}).Differences {
+	for _, d := range check.Bucket(s, was, check.Expectation{Target: object.Target{SSE: object.SSES3}}).Differences {
 		t.Error(d)
 	}
 	if now, _ := s.Get("b", "k", ""); now.ETag != was.Objects[0].ETag {
@@ -69,7 +70,7 @@ func TestOwnPartBoundariesKeepTheChecksum(t *testing.T) {
 	// Other boundaries give another checksum, and the check sees it.
 	s.Put("b", was.Objects[0])
 	must[*s3.CompleteMultipartUploadOutput](t)(copyParts(t, c, create(), []int64{6 * mib, 6*mib + 3}, nil))
-	if ds := s.CheckBucket(was, s3test.Expectation{Target: object.Target{SSE: object.SSES3}}).Differences; len(ds) == 0 {
+	if ds := check.Bucket(s, was, check.Expectation{Target: object.Target{SSE: object.SSES3}}).Differences; len(ds) == 0 {
 		t.Error("nobody noticed that the composite checksum changed")
 	}
 }
@@ -117,7 +118,7 @@ func TestSixGiB(t *testing.T) {
 	was := s.Snapshot("b")
 	sizes := []int64{3 << 30, 3 << 30}
 	must[*s3.CompleteMultipartUploadOutput](t)(copyParts(t, client(t, s), &s3.CreateMultipartUploadInput{ServerSideEncryption: "aws:kms", SSEKMSKeyId: &key}, sizes, nil))
-	for _, d := range s.CheckBucket(was, s3test.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: key}}).Differences {
+	for _, d := range check.Bucket(s, was, check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: key}}).Differences {
 		t.Error(d)
 	}
 }

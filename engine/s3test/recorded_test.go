@@ -9,6 +9,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/kms"
 )
 
 // GetObjectAttributes needs the right to read as well, and the rights to
@@ -102,7 +103,7 @@ func TestChecksumNeedsTheKey(t *testing.T) {
 	if got, _ := raw(t, s, "HEAD", "/b/k", "", mode); got != http.StatusOK || s.KMS.Calls()[key] != 1 {
 		t.Errorf("with the checksum: %d, KMS calls %v", got, s.KMS.Calls())
 	}
-	s.KMS.SetKeyState(key, s3test.KeyDenied)
+	s.KMS.SetKeyState(key, kms.Denied)
 	if got, _ := raw(t, s, "HEAD", "/b/k", "", mode); got != http.StatusForbidden {
 		t.Errorf("with the checksum, denied: %d", got)
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/resealhq/reseal/engine/s3test/fault"
 )
 
 // reply is an answer before it is sent, so that a fault can spoil it.
@@ -122,7 +124,7 @@ func errInvalidState(a *Attrs) *s3Error {
 // errAborted is no answer: the server died of the request.
 var errAborted = fail(http.StatusInternalServerError, "Aborted", "")
 
-var errExpired = fail(http.StatusBadRequest, "ExpiredToken", "The provided token has expired.")
+var errExpired = errAnswer(fault.ExpiredToken)
 
 // document is the error as XML.
 func (e *s3Error) document(q *request) []byte {

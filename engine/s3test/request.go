@@ -77,7 +77,7 @@ func (s *Server) parse(r *http.Request) (*request, *s3Error) {
 		q.bucket, q.key, _ = strings.Cut(path[1:], "/")
 	}
 	if r.Header.Get("X-Amz-Target") != "" && path == "/" {
-		q.op = "KMS." + afterDot(r.Header.Get("X-Amz-Target"))
+		q.op = kmsOperation + afterDot(r.Header.Get("X-Amz-Target"))
 		return q, nil
 	}
 	if r.Method == http.MethodPost && path == "/" {

@@ -121,7 +121,7 @@ func Uploaded(body *Content, algorithm, typ string, sizes ...int64) PutOption {
 		off := int64(0)
 		for i, n := range sizes {
 			c := body.Slice(off, n)
-			p := Part{Number: i + 1, Size: n, ETag: c.md5Hex()}
+			p := Part{Number: i + 1, Size: n, ETag: c.MD5()}
 			if algorithm != "" {
 				p.Checksum = c.checksum(algorithm)
 			}

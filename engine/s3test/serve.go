@@ -5,8 +5,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/resealhq/reseal/engine/s3test/fault"
 )
 
 // ids gives out everything random, reproducibly by seed.
@@ -36,18 +39,18 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	entry := s.journal.begin(q, began)
 	s.journal.before(entry)
-	f := s.faults.match(q)
+	f := s.faulty(q)
 	s.delay(r.Context(), q.op)
 	var rep *reply
-	if e == nil && f.applies() {
+	if e == nil && f.Applies() {
 		rep, e = s.execute(q)
 		entry.Applied = e == nil
 	}
 	if e == errAborted {
-		f.kind = replyLost
+		f.Reply = fault.Lost
 	}
-	entry.Fault = f.rule
-	rep = f.spoil(rep, e, q)
+	entry.Fault = f.Rule
+	rep = spoil(f, rep, e, q)
 	entry.Status, entry.Code = rep.statusCode(), codeOf(e, f)
 	s.journal.end(entry)
 	s.journal.applied(entry)
@@ -55,10 +58,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.journal.after(entry)
 }
 
-func codeOf(e *s3Error, f fault) string {
+func codeOf(e *s3Error, f fault.Fault) string {
 	switch {
-	case f.err != nil:
-		return f.err.code
+	case f.Answer.Code != "":
+		return f.Answer.Code
 	case e != nil:
 		return e.code
 	}
@@ -92,8 +95,8 @@ func (s *Server) execute(q *request) (*reply, *s3Error) {
 	switch {
 	case q.op == "STS":
 		return s.callerIdentity(q)
-	case len(q.op) > 4 && q.op[:4] == "KMS.":
-		return s.KMS.serve(q)
+	case strings.HasPrefix(q.op, kmsOperation):
+		return s.kmsRequest(q)
 	}
 	if rep, e, foreign := s.foreign(q); foreign {
 		return rep, e
@@ -134,12 +137,12 @@ func (s *Server) other(q *request) (*reply, *s3Error) {
 }
 
 // send writes the reply, or breaks the connection as the fault wants it.
-func (s *Server) send(w http.ResponseWriter, q *request, f fault, rep *reply) {
-	switch f.kind {
-	case replyStalled:
+func (s *Server) send(w http.ResponseWriter, q *request, f fault.Fault, rep *reply) {
+	switch f.Reply {
+	case fault.Stalled:
 		<-q.http.Context().Done()
 		return
-	case replyLost:
+	case fault.Lost:
 		reset(w)
 		return
 	}
@@ -167,7 +170,7 @@ func (s *Server) send(w http.ResponseWriter, q *request, f fault, rep *reply) {
 		h.Set("Content-Length", itoa(n))
 	}
 	w.WriteHeader(status)
-	if f.kind == replyTruncated {
+	if f.Reply == fault.Truncated {
 		s.truncate(w, rep, n)
 		return
 	}

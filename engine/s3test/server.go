@@ -12,6 +12,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/resealhq/reseal/engine/s3test/fault"
+	"github.com/resealhq/reseal/engine/s3test/kms"
 )
 
 // Config says what kind of store to start. The zero value is AWS over plain
@@ -45,7 +48,7 @@ type Config struct {
 	// Seed of everything random: version IDs, ETags under KMS, probabilities of
 	// fault rules.
 	Seed uint64
-	// Rules of faults, one a line; see ParseRules.
+	// Rules of faults, one a line; see fault.Parse.
 	Rules string
 	// Limits on the rate of requests.
 	Limits Limits
@@ -61,8 +64,8 @@ type Server struct {
 	cfg     Config
 	profile Profile
 	auth    *auth
-	KMS     *KMS
-	faults  faults
+	KMS     *kms.Service
+	faults  fault.Rules
 	journal journal
 	limits  limiter
 	latency atomic.Pointer[map[string]time.Duration]
@@ -119,7 +122,7 @@ func Start(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, profile: cfg.Profile, buckets: map[string]*bucket{}, ops: operations()}
 	cfg.NoAuth = cfg.NoAuth || cfg.Profile.NoAuth
 	s.auth = newAuth(cfg)
-	s.KMS = newKMS(cfg)
+	s.KMS = kms.New(kms.Config{Region: cfg.Region, Account: cfg.Account, Now: cfg.Now, NoLog: cfg.NoLog})
 	s.ids.state.Store(cfg.Seed)
 	s.calls.state.Store(^cfg.Seed)
 	s.journal.off = cfg.NoLog

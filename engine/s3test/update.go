@@ -55,7 +55,7 @@ func (s *Server) updateEncryption(q *request) (*reply, *s3Error) {
 	if e := s.readable(a.Encryption); e != nil {
 		return nil, e
 	}
-	if _, e := s.KMS.use(s.region(b), arn, "GenerateDataKey"); e != nil {
+	if _, e := s.useKey(s.region(b), arn, "GenerateDataKey"); e != nil {
 		return nil, e
 	}
 	if s.profile.UpdateDoesNothing {

@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// decodeWords is what S3 keeps of metadata that came as words of RFC 2047: the
+// DecodeWords is what S3 keeps of metadata that came as words of RFC 2047: the
 // text that they stand for. What is no such word stays as it came.
-func decodeWords(v string) string {
+func DecodeWords(v string) string {
 	if !strings.Contains(v, "=?") {
 		return v
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/report"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // untouched wants a refused bucket to be as it was, but for what other clients did.
@@ -20,7 +21,7 @@ func (n *night) untouched(cause error) {
 	if len(n.mu.touched) > 0 {
 		return
 	}
-	got := n.server.CheckBucket(n.before, s3test.Expectation{Target: n.wanted(), Intent: func(s3test.Object) s3test.Intent { return s3test.Keep }})
+	got := check.Bucket(n.server, n.before, check.Expectation{Target: n.wanted(), Intent: func(s3test.Object) check.Intent { return check.Keep }})
 	for _, d := range got.Differences {
 		n.Errorf("refused with %v, and yet %v", cause, d)
 	}
@@ -101,26 +102,26 @@ func rowOf(rows map[at]report.Row, o s3test.Object) (report.Row, bool) {
 
 // bucket compares what no other client has touched with the rows.
 func (n *night) bucket(rows map[at]report.Row) {
-	want := s3test.Expectation{Target: n.wanted(), Extra: (n.crashes+n.learnt())*n.plan.workers + inVain(rows)}
+	want := check.Expectation{Target: n.wanted(), Extra: (n.crashes+n.learnt())*n.plan.workers + inVain(rows)}
 	for _, a := range n.plan.policy.Accept {
 		want.Accept = append(want.Accept, object.Reason(a))
 	}
-	want.Intent = func(o s3test.Object) s3test.Intent {
+	want.Intent = func(o s3test.Object) check.Intent {
 		if n.mu.touched[o.Key] != nil {
-			return s3test.Ignore
+			return check.Ignore
 		}
 		r, ok := rowOf(rows, o)
 		switch {
 		case !ok && o.Latest && !o.DeleteMarker:
 			n.Errorf("%q has no row", o.Key)
 		case ok && r.State == "done":
-			return s3test.Change
+			return check.Change
 		case ok && (r.State == "failed" || n.mayBeOurs(r)):
-			return s3test.MayChange
+			return check.MayChange
 		}
-		return s3test.Keep
+		return check.Keep
 	}
-	got := n.server.CheckBucket(n.before, want)
+	got := check.Bucket(n.server, n.before, want)
 	for _, d := range got.Differences {
 		if d.Field == "key" && n.mu.touched[d.Key] != nil {
 			continue
@@ -187,7 +188,7 @@ func (n *night) learnt() int {
 }
 
 // anyCopyMakes says whether a difference is there after a copy that changes nothing.
-func anyCopyMakes(d s3test.Difference) bool {
+func anyCopyMakes(d check.Difference) bool {
 	return d.Field == "LastModified" || d.Field == "ETag" || d.Field == "Checksum" || d.Field == "version" && d.Before == "none"
 }
 
@@ -223,7 +224,7 @@ func (n *night) answersFor(rows map[at]report.Row, id at) report.Row {
 }
 
 // logNames says whether the job's log names the upload that a difference is about.
-func (n *night) logNames(d s3test.Difference) bool {
+func (n *night) logNames(d check.Difference) bool {
 	return n.said.contains(d.After[strings.LastIndex(d.After, " ")+1:])
 }
 

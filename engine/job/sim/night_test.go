@@ -20,6 +20,7 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/report"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/kms"
 	"github.com/resealhq/reseal/planner/listing"
 )
 
@@ -127,7 +128,7 @@ func (n *night) storeTime() time.Time { return time.Now().Add(time.Duration(n.sk
 
 func (n *night) fill() {
 	for _, id := range []string{oldKey, newKey} {
-		n.server.KMS.CreateKeyWith(s3test.KeyOptions{ID: id})
+		n.server.KMS.CreateKeyWith(kms.KeyOptions{ID: id})
 	}
 	n.server.CreateBucket(bucketName, n.plan.bucket)
 	n.server.CreateBucket(stateBucket, s3test.BucketConfig{})

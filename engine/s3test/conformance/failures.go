@@ -16,6 +16,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/kms"
 )
 
 var errorChecks = []check{
@@ -117,21 +118,21 @@ func keyErrors(e *env) {
 // keyStates: keys that exist and cannot be used, as target and as source. A source's
 // key is a matter of that one object.
 func keyStates(e *env) {
-	kms := e.srv.Embedded.KMS
+	keys := e.srv.Embedded.KMS
 	for _, state := range []struct {
-		is   s3test.KeyState
+		is   kms.State
 		want string
 	}{
-		{s3test.KeyDisabled, "kms-key"},
-		{s3test.KeyPendingDeletion, "kms-key"},
-		{s3test.KeyWrongUsage, "kms-key"},
-		{s3test.KeyDenied, "denied"},
+		{kms.Disabled, "kms-key"},
+		{kms.PendingDeletion, "kms-key"},
+		{kms.WrongUsage, "kms-key"},
+		{kms.Denied, "denied"},
 	} {
-		key := kms.CreateKey()
+		key := keys.CreateKey()
 		target := &object.Target{SSE: object.SSEKMS, KMSKeyID: key, ShownKeyID: key}
 		s := e.put("source "+string(state.is), "x", under(target))
 		p := e.put("plain "+string(state.is), "x")
-		kms.SetKeyState(key, state.is)
+		keys.SetKeyState(key, state.is)
 		_, err := e.reseal("plain "+string(state.is), p.etag, target)
 		e.fact("copy to a key that is "+string(state.is), state.want, e.outcome(err))
 		_, err = e.reseal("source "+string(state.is), s.etag, toSSES3)

@@ -1,4 +1,4 @@
-package s3test_test
+package check_test
 
 import (
 	"context"
@@ -12,13 +12,14 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/check"
 )
 
 // perfect copies with everything resent, as a careful program would.
 func perfect(t *testing.T, s *s3test.Server, key string) {
 	t.Helper()
 	o, _ := s.Get("b", key, "")
-	in := &s3.CopyObjectInput{Bucket: aws.String("b"), Key: &key, CopySource: copySource("b", key), ServerSideEncryption: "AES256",
+	in := &s3.CopyObjectInput{Bucket: aws.String("b"), Key: &key, CopySource: aws.String("b/" + key), ServerSideEncryption: "AES256",
 		StorageClass: types.StorageClass(o.StorageClass), GrantRead: aws.String(`uri="http://acs.amazonaws.com/groups/global/AllUsers"`)}
 	if o.Redirect != "" {
 		in.WebsiteRedirectLocation = &o.Redirect
@@ -29,25 +30,27 @@ func perfect(t *testing.T, s *s3test.Server, key string) {
 	if o.LegalHold {
 		in.ObjectLockLegalHoldStatus = "ON"
 	}
-	must[*s3.CopyObjectOutput](t)(client(t, s).CopyObject(context.Background(), in))
+	if _, err := client(t, s).CopyObject(context.Background(), in); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // locked is a bucket in which an object can have everything.
 func locked(t *testing.T) (*s3test.Server, s3test.Bucket) {
-	s := start(t, s3test.Config{})
+	s := start(t)
 	s.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true, Ownership: "ObjectWriter"})
 	s.Put("b", full("a"))
 	s.Put("b", full("b"))
 	return s, s.Snapshot("b")
 }
 
-var toS3 = s3test.Expectation{Target: object.Target{SSE: object.SSES3}}
+var toS3 = check.Expectation{Target: object.Target{SSE: object.SSES3}}
 
 func TestCheckAcceptsAPerfectCopy(t *testing.T) {
 	s, was := locked(t)
 	perfect(t, s, "a")
 	perfect(t, s, "b")
-	c := s.CheckBucket(was, toS3)
+	c := check.Bucket(s, was, toS3)
 	for _, d := range c.Differences {
 		t.Error(d)
 	}
@@ -56,11 +59,11 @@ func TestCheckAcceptsAPerfectCopy(t *testing.T) {
 	}
 	perfect(t, s, "a") // a second copy, as after a crash
 	want := toS3
-	if c := s.CheckBucket(was, want); len(c.Differences) != 1 || c.Extra != 1 {
+	if c := check.Bucket(s, was, want); len(c.Differences) != 1 || c.Extra != 1 {
 		t.Errorf("an extra version: %+v", c)
 	}
 	want.Extra = 1
-	if c := s.CheckBucket(was, want); len(c.Differences) != 0 {
+	if c := check.Bucket(s, was, want); len(c.Differences) != 0 {
 		t.Errorf("an allowed extra version: %v", c.Differences)
 	}
 }
@@ -118,7 +121,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		perfect(t, s, "a")
 		perfect(t, s, "b")
 		c.damage(s)
-		got := s.CheckBucket(was, toS3).Differences
+		got := check.Bucket(s, was, toS3).Differences
 		found := c.field == ""
 		for _, d := range got {
 			found = found || d.Field == c.field
@@ -132,7 +135,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		if c.accept != "" {
 			want := toS3
 			want.Accept = []object.Reason{c.accept}
-			if ds := s.CheckBucket(was, want).Differences; len(ds) != 0 {
+			if ds := check.Bucket(s, was, want).Differences; len(ds) != 0 {
 				t.Errorf("%s, accepted: %v", c.name, ds)
 			}
 		}
@@ -140,33 +143,36 @@ func TestCheckFindsDamage(t *testing.T) {
 }
 
 func TestCheckOfWhatWasKept(t *testing.T) {
-	s := start(t, s3test.Config{})
+	s := start(t)
 	s.CreateBucket("b", s3test.BucketConfig{})
 	s.Put("b", s3test.Object{Key: "a", Body: s3test.Bytes("x")})
 	was := s.Snapshot("b")
-	intent := func(i s3test.Intent) s3test.Expectation {
-		return s3test.Expectation{Target: object.Target{SSE: object.SSES3}, Intent: func(s3test.Object) s3test.Intent { return i }}
+	intent := func(i check.Intent) check.Expectation {
+		return check.Expectation{Target: object.Target{SSE: object.SSES3}, Intent: func(s3test.Object) check.Intent { return i }}
 	}
-	count := func(i s3test.Intent) int { return len(s.CheckBucket(was, intent(i)).Differences) }
-	if count(s3test.Change) != 1 || count(s3test.MayChange) != 0 || count(s3test.Keep) != 0 {
+	count := func(i check.Intent) int { return len(check.Bucket(s, was, intent(i)).Differences) }
+	if count(check.Change) != 1 || count(check.MayChange) != 0 || count(check.Keep) != 0 {
 		t.Error("an untouched object")
 	}
 	perfectPlain(t, s)
-	if count(s3test.Change) != 0 || count(s3test.MayChange) != 0 || count(s3test.Keep) == 0 || count(s3test.Ignore) != 0 {
+	if count(check.Change) != 0 || count(check.MayChange) != 0 || count(check.Keep) == 0 || count(check.Ignore) != 0 {
 		t.Error("a changed object")
 	}
 	s.Put("b", s3test.Object{Key: "a", Body: s3test.Bytes("y")})
-	if count(s3test.Change) == 0 || count(s3test.MayChange) == 0 || count(s3test.Ignore) != 0 {
+	if count(check.Change) == 0 || count(check.MayChange) == 0 || count(check.Ignore) != 0 {
 		t.Error("an overwritten object")
 	}
 	s.CreateBucket("c", s3test.BucketConfig{})
-	if c := s3test.Compare(was, s3test.Bucket{Name: "b"}, intent(s3test.Keep)); len(c.Differences) != 1 {
+	if c := check.Compare(was, s3test.Bucket{Name: "b"}, intent(check.Keep)); len(c.Differences) != 1 {
 		t.Errorf("a deleted bucket: %v", c.Differences)
 	}
 }
 
 func perfectPlain(t *testing.T, s *s3test.Server) {
 	t.Helper()
-	must[*s3.CopyObjectOutput](t)(client(t, s).CopyObject(context.Background(), &s3.CopyObjectInput{Bucket: aws.String("b"), Key: aws.String("a"),
-		CopySource: aws.String("b/a"), ServerSideEncryption: "AES256"}))
+	_, err := client(t, s).CopyObject(context.Background(), &s3.CopyObjectInput{Bucket: aws.String("b"), Key: aws.String("a"),
+		CopySource: aws.String("b/a"), ServerSideEncryption: "AES256"})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

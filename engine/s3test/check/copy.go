@@ -1,4 +1,4 @@
-package s3test
+package check
 
 import (
 	"maps"
@@ -6,11 +6,12 @@ import (
 	"strings"
 
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3test"
 )
 
 // copied judges what a copy made of o: the encryption must be the target's, and
 // every field must be the same unless it cannot be.
-func (c *comparison) copied(o, now Object) {
+func (c *comparison) copied(o, now s3test.Object) {
 	c.encrypted(o, now)
 	if now.LastModified.Before(o.LastModified) {
 		c.add(o.Key, now.VersionID, "LastModified", o.LastModified.String(), now.LastModified.String())
@@ -24,7 +25,7 @@ func (c *comparison) copied(o, now Object) {
 }
 
 // forgive makes equal what a copy cannot keep, and what was accepted.
-func (c *comparison) forgive(o, now *Object) {
+func (c *comparison) forgive(o, now *s3test.Object) {
 	if !digestETags(o, now) { // by the encryption that each really has
 		now.ETag = o.ETag
 	}
@@ -37,7 +38,7 @@ func (c *comparison) forgive(o, now *Object) {
 	if c.Target.StampMtime {
 		now.Metadata = withoutStamp(o.Metadata, now.Metadata)
 	}
-	if maps.EqualFunc(o.Metadata, now.Metadata, func(x, y string) bool { return decodeWords(x) == decodeWords(y) }) {
+	if maps.EqualFunc(o.Metadata, now.Metadata, func(x, y string) bool { return s3test.DecodeWords(x) == s3test.DecodeWords(y) }) {
 		now.Metadata = o.Metadata
 	}
 	enforced := c.before.Config.Ownership == "" || c.before.Config.Ownership == "BucketOwnerEnforced"
@@ -69,10 +70,13 @@ func (c *comparison) forgive(o, now *Object) {
 
 func (c *comparison) accepts(r object.Reason) bool { return slices.Contains(c.Accept, r) }
 
+// composite is the type of a checksum over those of the parts.
+const composite = "COMPOSITE"
+
 // digestETags says whether both ETags are MD5s of the same thing, so that they
 // must be equal.
-func digestETags(o, now *Object) bool {
-	digest := func(x *Object) bool {
+func digestETags(o, now *s3test.Object) bool {
+	digest := func(x *s3test.Object) bool {
 		return (x.Encryption.Type == object.SSENone || x.Encryption.Type == object.SSES3) && !strings.Contains(x.ETag, "-")
 	}
 	return digest(o) && digest(now)
@@ -80,9 +84,9 @@ func digestETags(o, now *Object) bool {
 
 // forgiveChecksum: a checksum where there was none is no loss; one that was
 // there must stay as it was, with its parts where it is made of theirs.
-func (c *comparison) forgiveChecksum(o, now *Object) {
+func (c *comparison) forgiveChecksum(o, now *s3test.Object) {
 	switch {
-	case o.Checksum == Checksum{}:
+	case o.Checksum == s3test.Checksum{}:
 		now.Checksum = o.Checksum
 	case (o.Checksum.Type == composite || now.Checksum.Type == composite) && c.accepts(object.ReasonComposite):
 		now.Checksum = o.Checksum

@@ -1,48 +1,68 @@
-package s3test
+// Package kms is the key management service beside the embedded store: keys with
+// aliases, states, rotations and replicas. It answers KMS's own requests in KMS's
+// protocol and words, and what S3 asks of it for a request of its own. It keeps a
+// journal of every use, so that a test can assert that there was none.
+package kms
 
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/resealhq/reseal/engine/object"
 )
 
-// KeyState is what can be wrong with a KMS key.
-type KeyState string
+// State is what can be wrong with a KMS key.
+type State string
 
 // The states. A denied key exists and is enabled, but the requester may not use
 // it.
 const (
-	KeyEnabled         KeyState = "Enabled"
-	KeyDisabled        KeyState = "Disabled"
-	KeyPendingDeletion KeyState = "PendingDeletion"
-	KeyDenied          KeyState = "Denied"
-	KeyWrongUsage      KeyState = "WrongUsage" // a key for signing
+	Enabled         State = "Enabled"
+	Disabled        State = "Disabled"
+	PendingDeletion State = "PendingDeletion"
+	Denied          State = "Denied"
+	WrongUsage      State = "WrongUsage" // a key for signing
 )
 
-// KMS is the registry of keys that S3 uses, and answers KMS's own requests on the
-// server's endpoint, which is what AWS_ENDPOINT_URL_KMS has to name. It keeps a
-// journal of every use, so that a test can assert that there was none.
-type KMS struct {
+// Config says whose keys they are.
+type Config struct {
+	Region, Account string
+	// Now is the clock.
+	Now func() time.Time
+	// NoLog keeps no journal.
+	NoLog bool
+}
+
+// Error is an answer of KMS in its own words.
+type Error struct {
+	Status        int
+	Code, Message string
+}
+
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+func fail(status int, code, message string) *Error { return &Error{status, code, message} }
+
+// Service is the registry of keys. Its methods are safe for concurrent use.
+type Service struct {
 	region, account string
 	now             func() time.Time
 	quiet           bool // no journal
 
 	mu struct {
 		sync.Mutex
-		keys    map[string]*kmsKey // by ID
-		aliases map[string]string  // alias/NAME → ID
+		keys    map[string]*masterKey // by ID
+		aliases map[string]string     // alias/NAME → ID
 		n       int
 		calls   map[string]int
-		journal []KMSCall
+		journal []Call
 	}
 }
 
-// KMSCall is one use of KMS.
-type KMSCall struct {
+// Call is one use of KMS.
+type Call struct {
 	// Op is GenerateDataKey, Decrypt …; Key the ARN, or what was asked for where
 	// there is no such key.
 	Op, Key string
@@ -66,10 +86,10 @@ type KeyOptions struct {
 	MultiRegion              bool
 }
 
-type kmsKey struct {
+type masterKey struct {
 	KeyOptions
 	arn     string
-	state   KeyState
+	state   State
 	manager string
 	created time.Time
 	denied  map[string]bool // actions
@@ -77,7 +97,7 @@ type kmsKey struct {
 	materials []keyMaterial
 	used      keyUse
 	// replicas in other regions, of a multi-Region key: the same ID and material.
-	replicas map[string]*kmsKey
+	replicas map[string]*masterKey
 }
 
 // keyUse is the last successful cryptographic operation.
@@ -86,19 +106,20 @@ type keyUse struct {
 	at          time.Time
 }
 
-func newKMS(cfg Config) *KMS {
-	k := &KMS{region: cfg.Region, account: cfg.Account, now: cfg.Now, quiet: cfg.NoLog}
-	k.mu.keys, k.mu.aliases, k.mu.calls = map[string]*kmsKey{}, map[string]string{}, map[string]int{}
+// New is a service with nothing but the key of alias/aws/s3.
+func New(cfg Config) *Service {
+	k := &Service{region: cfg.Region, account: cfg.Account, now: cfg.Now, quiet: cfg.NoLog}
+	k.mu.keys, k.mu.aliases, k.mu.calls = map[string]*masterKey{}, map[string]string{}, map[string]int{}
 	k.add("AWS", KeyOptions{ID: "aaaaaaaa-0000-4000-8000-000000000000", Aliases: []string{"alias/aws/s3"}})
 	return k
 }
 
 func arnOf(region, account, rest string) string {
-	return "arn:" + partitionOf(region) + ":kms:" + region + ":" + account + ":" + rest
+	return "arn:" + Partition(region) + ":kms:" + region + ":" + account + ":" + rest
 }
 
-// partitionOf is the partition that a region lies in.
-func partitionOf(region string) string {
+// Partition is the partition (aws, aws-cn …) that a region lies in.
+func Partition(region string) string {
 	for prefix, partition := range map[string]string{"cn-": "aws-cn", "us-gov-": "aws-us-gov", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b",
 		"eu-isoe-": "aws-iso-e", "us-isof-": "aws-iso-f", "eusc-": "aws-eusc"} {
 		if strings.HasPrefix(region, prefix) {
@@ -109,7 +130,7 @@ func partitionOf(region string) string {
 }
 
 // REQUIRES: k.mu, but for the constructor.
-func (k *KMS) add(manager string, o KeyOptions) string {
+func (k *Service) add(manager string, o KeyOptions) string {
 	if o.Region == "" {
 		o.Region = k.region
 	}
@@ -119,7 +140,7 @@ func (k *KMS) add(manager string, o KeyOptions) string {
 	if o.Origin == "" {
 		o.Origin = "AWS_KMS"
 	}
-	f := &kmsKey{KeyOptions: o, arn: arnOf(o.Region, o.Account, "key/"+o.ID), state: KeyEnabled, manager: manager,
+	f := &masterKey{KeyOptions: o, arn: arnOf(o.Region, o.Account, "key/"+o.ID), state: Enabled, manager: manager,
 		created: k.now().UTC(), denied: map[string]bool{}}
 	f.rotate(k.now().UTC())
 	k.mu.keys[o.ID] = f
@@ -131,16 +152,16 @@ func (k *KMS) add(manager string, o KeyOptions) string {
 
 // CreateKey makes an enabled key with these aliases ("alias/NAME") and gives
 // its ARN. IDs are the same in every server, in order of creation.
-func (k *KMS) CreateKey(aliases ...string) (arn string) {
+func (k *Service) CreateKey(aliases ...string) (arn string) {
 	return k.CreateKeyWith(KeyOptions{Aliases: aliases})
 }
 
 // CreateNamedKey makes an enabled key whose ID is the name, as MinIO and Ceph
 // have them.
-func (k *KMS) CreateNamedKey(id string) (arn string) { return k.CreateKeyWith(KeyOptions{ID: id}) }
+func (k *Service) CreateNamedKey(id string) (arn string) { return k.CreateKeyWith(KeyOptions{ID: id}) }
 
 // CreateKeyWith makes an enabled key and gives its ARN.
-func (k *KMS) CreateKeyWith(o KeyOptions) (arn string) {
+func (k *Service) CreateKeyWith(o KeyOptions) (arn string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if o.ID == "" {
@@ -154,37 +175,37 @@ func (k *KMS) CreateKeyWith(o KeyOptions) (arn string) {
 }
 
 // ReplicateKey makes the replica of a multi-Region key in another region and gives its ARN.
-func (k *KMS) ReplicateKey(arn, region string) string {
+func (k *Service) ReplicateKey(arn, region string) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	primary := k.find(arn)
 	o := primary.KeyOptions
 	o.Region = region
-	r := &kmsKey{KeyOptions: o, arn: arnOf(region, o.Account, "key/"+o.ID), state: KeyEnabled, manager: primary.manager,
+	r := &masterKey{KeyOptions: o, arn: arnOf(region, o.Account, "key/"+o.ID), state: Enabled, manager: primary.manager,
 		created: k.now().UTC(), denied: map[string]bool{}, materials: primary.materials}
 	if primary.replicas == nil {
-		primary.replicas = map[string]*kmsKey{}
+		primary.replicas = map[string]*masterKey{}
 	}
 	primary.replicas[region] = r
 	return r.arn
 }
 
 // Rotate gives a key new material, as RotateKeyOnDemand does.
-func (k *KMS) Rotate(key string) {
+func (k *Service) Rotate(key string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.find(key).rotate(k.now().UTC())
 }
 
 // PointAlias lets an alias lead to another key.
-func (k *KMS) PointAlias(alias, key string) {
+func (k *Service) PointAlias(alias, key string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.mu.aliases[alias] = k.find(key).ID
 }
 
 // SetKeyState changes the state of a key, named by ID, ARN or alias.
-func (k *KMS) SetKeyState(key string, state KeyState) {
+func (k *Service) SetKeyState(key string, state State) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if f := k.find(key); f != nil {
@@ -194,7 +215,7 @@ func (k *KMS) SetKeyState(key string, state KeyState) {
 
 // Deny refuses actions ("kms:Decrypt") on a key from now on, as its policy would;
 // none lifts all of it.
-func (k *KMS) Deny(key string, actions ...string) {
+func (k *Service) Deny(key string, actions ...string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if f := k.find(key); f != nil {
@@ -206,14 +227,14 @@ func (k *KMS) Deny(key string, actions ...string) {
 }
 
 // DefaultKeyARN is the key of alias/aws/s3.
-func (k *KMS) DefaultKeyARN() string {
+func (k *Service) DefaultKeyARN() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.find("alias/aws/s3").arn
 }
 
 // Calls are the KMS calls that S3 made, by key ARN.
-func (k *KMS) Calls() map[string]int {
+func (k *Service) Calls() map[string]int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	out := map[string]int{}
@@ -223,14 +244,22 @@ func (k *KMS) Calls() map[string]int {
 	return out
 }
 
+// codeOf is the code of an error, empty for none.
+func codeOf(err *Error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Code
+}
+
 // Journal are all uses in order; those of the named operations only where some
 // are named. A server without a log has none.
-func (k *KMS) Journal(ops ...string) []KMSCall {
+func (k *Service) Journal(ops ...string) []Call {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var out []KMSCall
+	var out []Call
 	for _, c := range k.mu.journal {
-		if len(ops) == 0 || named(ops, c.Op) {
+		if len(ops) == 0 || slices.Contains(ops, c.Op) {
 			out = append(out, c)
 		}
 	}
@@ -239,7 +268,7 @@ func (k *KMS) Journal(ops ...string) []KMSCall {
 
 // note writes a use down.
 // REQUIRES: k.mu.
-func (k *KMS) note(c KMSCall) {
+func (k *Service) note(c Call) {
 	if !k.quiet {
 		k.mu.journal = append(k.mu.journal, c)
 	}
@@ -247,7 +276,7 @@ func (k *KMS) note(c KMSCall) {
 
 // find knows a key by ID, ARN, alias or alias ARN.
 // REQUIRES: k.mu.
-func (k *KMS) find(name string) *kmsKey {
+func (k *Service) find(name string) *masterKey {
 	if _, rest, ok := strings.Cut(name, ":kms:"); ok && strings.HasPrefix(name, "arn:aws") {
 		if _, id, ok := strings.Cut(rest, ":key/"); ok {
 			f := k.mu.keys[id]
@@ -277,7 +306,7 @@ func (k *KMS) find(name string) *kmsKey {
 
 // in is the key of that name in a region, nil where there is none.
 // REQUIRES: k.mu.
-func (k *KMS) in(region, name string) *kmsKey {
+func (k *Service) in(region, name string) *masterKey {
 	f := k.find(name)
 	switch {
 	case f == nil || f.Region == region:
@@ -288,46 +317,44 @@ func (k *KMS) in(region, name string) *kmsKey {
 	return nil
 }
 
-// use resolves the key that a request to S3 names and checks that it can be used
-// for the operation, in the region of the bucket. Every use is one KMS call.
-func (k *KMS) use(region, name, op string) (arn string, err *s3Error) {
+// Use is what S3 asks for a request of its own: the ARN of the key that the request
+// names, if it can be used for the operation in the region of the bucket. Every use is
+// one call of KMS.
+func (k *Service) Use(region, name, op string) (arn string, err *Error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	f := k.in(region, name)
 	if f == nil {
 		err = fail(http.StatusBadRequest, "NotFoundException", notFound(region, k.account, name))
-		k.note(KMSCall{Op: op, Key: name, ByS3: true, Code: err.code})
+		k.note(Call{Op: op, Key: name, ByS3: true, Code: err.Code})
 	} else {
 		arn, err = f.arn, f.usable(op)
 		k.mu.calls[arn]++
-		k.note(KMSCall{Op: op, Key: arn, ByS3: true, Code: codeOf(err, fault{})})
+		k.note(Call{Op: op, Key: arn, ByS3: true, Code: codeOf(err)})
 	}
-	switch {
-	case err == nil:
-		f.used = keyUse{op: op, at: k.now().UTC()}
-		return arn, nil
-	case err.code == "AccessDeniedException":
-		return "", errAccessDenied(err.message)
+	if err != nil {
+		return "", err
 	}
-	return "", fail(http.StatusBadRequest, "KMS."+err.code, err.message)
+	f.used = keyUse{op: op, at: k.now().UTC()}
+	return arn, nil
 }
 
 // usable checks that the key can be used for the operation, in KMS's words.
-func (f *kmsKey) usable(op string) *s3Error {
+func (f *masterKey) usable(op string) *Error {
 	switch f.state {
-	case KeyDisabled:
+	case Disabled:
 		return fail(http.StatusBadRequest, "DisabledException", f.arn+" is disabled.")
-	case KeyPendingDeletion:
+	case PendingDeletion:
 		return fail(http.StatusBadRequest, "KMSInvalidStateException", f.arn+" is pending deletion.")
-	case KeyWrongUsage:
+	case WrongUsage:
 		return fail(http.StatusBadRequest, "InvalidKeyUsageException", f.arn+" key usage is SIGN_VERIFY which is not valid for "+op+".")
 	}
 	return f.allowed(op)
 }
 
-func (f *kmsKey) allowed(op string) *s3Error {
+func (f *masterKey) allowed(op string) *Error {
 	action := "kms:" + op
-	if f.state == KeyDenied || f.denied[action] || strings.HasPrefix(op, "ReEncrypt") && f.denied["kms:ReEncrypt*"] {
+	if f.state == Denied || f.denied[action] || strings.HasPrefix(op, "ReEncrypt") && f.denied["kms:ReEncrypt*"] {
 		return fail(http.StatusBadRequest, "AccessDeniedException", "User is not authorized to perform: "+action+" on resource: "+f.arn+
 			" because no resource-based policy allows the "+action+" action")
 	}
@@ -361,15 +388,5 @@ func isUUID(s string) bool {
 	return true
 }
 
-// readable checks that S3 may decrypt what is under e.
-func (s *Server) readable(e object.Encryption) *s3Error {
-	if !e.Type.KMS() || s.profile.Encryption != EncryptAWS {
-		return nil
-	}
-	region := s.KMS.region
-	if part := strings.Split(e.KMSKeyID, ":"); len(part) == 6 { // of the bucket's own region
-		region = part[3]
-	}
-	_, err := s.KMS.use(region, e.KMSKeyID, "Decrypt")
-	return err
-}
+// Region that the service is in.
+func (k *Service) Region() string { return k.region }

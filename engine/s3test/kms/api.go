@@ -1,15 +1,14 @@
-package s3test
+package kms
 
 import (
 	"encoding/json"
 	"net/http"
 	"slices"
 	"sort"
-	"strings"
 )
 
-// kmsRequest is the body of every request to KMS.
-type kmsRequest struct {
+// request is the body of every request to KMS.
+type request struct {
 	KeyId, SourceKeyId, DestinationKeyId                                     string
 	CiphertextBlob, Plaintext                                                []byte
 	EncryptionContext, SourceEncryptionContext, DestinationEncryptionContext map[string]string
@@ -22,20 +21,22 @@ type kmsRequest struct {
 }
 
 // ignoresCiphertext: a dry run that asks for nothing but the permission.
-func (in *kmsRequest) ignoresCiphertext() bool {
+func (in *request) ignoresCiphertext() bool {
 	return in.DryRun && slices.Contains(in.DryRunModifiers, "IGNORE_CIPHERTEXT")
 }
 
-// serve answers the JSON protocol of KMS.
-func (k *KMS) serve(q *request) (*reply, *s3Error) {
-	in := kmsRequest{op: strings.TrimPrefix(q.op, "KMS."), id: q.id, region: k.region}
-	if h, ok := ParseAWSHost(q.http.Host); ok && h.Region != "" {
-		in.region = h.Region
+// Serve answers a request in the JSON protocol of KMS: the operation without KMS's
+// own prefix, the ID of the request, and the region that the client addressed, the
+// service's own where empty.
+func (k *Service) Serve(op, id, region string, body []byte) ([]byte, *Error) {
+	in := request{op: op, id: id, region: region}
+	if region == "" {
+		in.region = k.region
 	}
-	if err := json.Unmarshal(q.body, &in); err != nil {
+	if err := json.Unmarshal(body, &in); err != nil {
 		return nil, fail(http.StatusBadRequest, "SerializationException", "The body is not JSON.")
 	}
-	do := map[string]func(*kmsRequest) (map[string]any, *s3Error){
+	do := map[string]func(*request) (map[string]any, *Error){
 		"DescribeKey": k.describeKey, "ListAliases": k.listAliases, "GetKeyLastUsage": k.lastUsage,
 		"RotateKeyOnDemand": k.rotateKey, "ListKeyRotations": k.listRotations,
 		"Encrypt": k.encrypt, "Decrypt": k.decrypt, "GenerateDataKey": k.generateDataKey, "ReEncrypt": k.reEncrypt,
@@ -49,12 +50,12 @@ func (k *KMS) serve(q *request) (*reply, *s3Error) {
 	if err != nil {
 		return nil, err
 	}
-	return jsonReply(out), nil
+	return document(out), nil
 }
 
 // key finds the key that a client names, and checks that it may do the operation
 // with it, in any state of the key.
-func (k *KMS) key(in *kmsRequest, name string) (*kmsKey, *s3Error) {
+func (k *Service) key(in *request, name string) (*masterKey, *Error) {
 	f := k.in(in.region, name)
 	if f == nil {
 		return nil, fail(http.StatusBadRequest, "NotFoundException", notFound(in.region, k.account, name))
@@ -62,7 +63,7 @@ func (k *KMS) key(in *kmsRequest, name string) (*kmsKey, *s3Error) {
 	return f, f.allowed(in.op)
 }
 
-func (k *KMS) describeKey(in *kmsRequest) (map[string]any, *s3Error) {
+func (k *Service) describeKey(in *request) (map[string]any, *Error) {
 	f, err := k.key(in, in.KeyId)
 	if err != nil {
 		return nil, err
@@ -70,15 +71,15 @@ func (k *KMS) describeKey(in *kmsRequest) (map[string]any, *s3Error) {
 	return map[string]any{"KeyMetadata": f.metadata()}, nil
 }
 
-func (f *kmsKey) metadata() map[string]any {
+func (f *masterKey) metadata() map[string]any {
 	state, usage := string(f.state), "ENCRYPT_DECRYPT"
 	switch f.state {
-	case KeyWrongUsage:
-		state, usage = string(KeyEnabled), "SIGN_VERIFY"
-	case KeyDenied:
-		state = string(KeyEnabled)
+	case WrongUsage:
+		state, usage = string(Enabled), "SIGN_VERIFY"
+	case Denied:
+		state = string(Enabled)
 	}
-	m := map[string]any{"KeyId": f.ID, "Arn": f.arn, "AWSAccountId": f.Account, "Enabled": state == string(KeyEnabled), "CreationDate": f.created.Unix(),
+	m := map[string]any{"KeyId": f.ID, "Arn": f.arn, "AWSAccountId": f.Account, "Enabled": state == string(Enabled), "CreationDate": f.created.Unix(),
 		"KeyState": state, "KeyUsage": usage, "KeyManager": f.manager, "KeySpec": "SYMMETRIC_DEFAULT", "CustomerMasterKeySpec": "SYMMETRIC_DEFAULT",
 		"EncryptionAlgorithms": []string{"SYMMETRIC_DEFAULT"}, "CurrentKeyMaterialId": f.current().id, "Origin": f.Origin, "MultiRegion": f.MultiRegion}
 	if f.CustomKeyStoreID != "" {
@@ -88,13 +89,13 @@ func (f *kmsKey) metadata() map[string]any {
 		m["MultiRegionConfiguration"] = map[string]any{"MultiRegionKeyType": "PRIMARY",
 			"PrimaryKey": map[string]any{"Arn": f.arn, "Region": f.Region}, "ReplicaKeys": []any{}}
 	}
-	if f.state == KeyPendingDeletion {
+	if f.state == PendingDeletion {
 		m["DeletionDate"] = f.created.AddDate(0, 0, 30).Unix()
 	}
 	return m
 }
 
-func (k *KMS) listAliases(in *kmsRequest) (map[string]any, *s3Error) {
+func (k *Service) listAliases(in *request) (map[string]any, *Error) {
 	out := []map[string]any{}
 	for a, id := range k.mu.aliases {
 		f := k.mu.keys[id]
@@ -108,7 +109,7 @@ func (k *KMS) listAliases(in *kmsRequest) (map[string]any, *s3Error) {
 
 // lastUsage tells the last successful cryptographic operation, S3's own among
 // them; nothing where there was none.
-func (k *KMS) lastUsage(in *kmsRequest) (map[string]any, *s3Error) {
+func (k *Service) lastUsage(in *request) (map[string]any, *Error) {
 	f, err := k.key(in, in.KeyId)
 	if err != nil {
 		return nil, err
@@ -126,7 +127,7 @@ func (k *KMS) lastUsage(in *kmsRequest) (map[string]any, *s3Error) {
 // maxRotations is how often a key can be rotated on demand.
 const maxRotations = 25
 
-func (k *KMS) rotateKey(in *kmsRequest) (map[string]any, *s3Error) {
+func (k *Service) rotateKey(in *request) (map[string]any, *Error) {
 	f, err := k.key(in, in.KeyId)
 	switch {
 	case err != nil:
@@ -143,7 +144,7 @@ func (k *KMS) rotateKey(in *kmsRequest) (map[string]any, *s3Error) {
 	return map[string]any{"KeyId": f.arn}, nil
 }
 
-func (k *KMS) listRotations(in *kmsRequest) (map[string]any, *s3Error) {
+func (k *Service) listRotations(in *request) (map[string]any, *Error) {
 	f, err := k.key(in, in.KeyId)
 	if err != nil {
 		return nil, err
@@ -155,39 +156,18 @@ func (k *KMS) listRotations(in *kmsRequest) (map[string]any, *s3Error) {
 	return map[string]any{"Rotations": rotations, "Truncated": false}, nil
 }
 
-func jsonReply(v any) *reply {
+// ContentType of every answer.
+const ContentType = "application/x-amz-json-1.1"
+
+// Document is the error in KMS's own protocol.
+func (e *Error) Document() []byte {
+	return document(map[string]string{"__type": e.Code, "message": e.Message})
+}
+
+func document(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // maps of strings: cannot happen
 	}
-	r := &reply{body: b}
-	r.set("Content-Type", "application/x-amz-json-1.1")
-	return r
-}
-
-// kmsError is an error in KMS's own protocol.
-func kmsError(e *s3Error) *reply {
-	r := jsonReply(map[string]string{"__type": e.code, "message": e.message})
-	r.status = e.status
-	return r
-}
-
-// callerIdentity answers STS GetCallerIdentity.
-func (s *Server) callerIdentity(q *request) (*reply, *s3Error) {
-	if !strings.Contains(string(q.body), "Action=GetCallerIdentity") {
-		return nil, fail(http.StatusBadRequest, "InvalidAction", "Could not find the operation.")
-	}
-	account := q.account(s.cfg.Account)
-	var x xmlDoc
-	x.buf.WriteString(`<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>`)
-	x.el("Arn", "arn:"+partitionOf(s.cfg.Region)+":iam::"+account+":user/s3test")
-	x.el("UserId", "AIDAS3TEST")
-	x.el("Account", account)
-	x.close("GetCallerIdentityResult")
-	x.buf.WriteString("<ResponseMetadata>")
-	x.el("RequestId", q.id)
-	x.buf.WriteString("</ResponseMetadata></GetCallerIdentityResponse>")
-	r := &reply{body: x.buf.Bytes()}
-	r.set("Content-Type", "text/xml")
-	return r, nil
+	return b
 }

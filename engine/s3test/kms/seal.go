@@ -1,4 +1,4 @@
-package s3test
+package kms
 
 import (
 	"crypto/aes"
@@ -19,11 +19,11 @@ type keyMaterial struct {
 	aead cipher.AEAD
 }
 
-func (f *kmsKey) current() keyMaterial { return f.materials[len(f.materials)-1] }
+func (f *masterKey) current() keyMaterial { return f.materials[len(f.materials)-1] }
 
 // rotate gives the key new material; what is sealed with older ones stays
 // readable.
-func (f *kmsKey) rotate(now time.Time) {
+func (f *masterKey) rotate(now time.Time) {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails
 	block, err := aes.NewCipher(secret)
@@ -43,7 +43,7 @@ func (f *kmsKey) rotate(now time.Time) {
 //	"s3test-kms" 0 key ID 0 material ID 0 nonce, sealed text; the encryption context is bound to it
 const sealedMark = "s3test-kms\x00"
 
-func (f *kmsKey) seal(plaintext []byte, context map[string]string) []byte {
+func (f *masterKey) seal(plaintext []byte, context map[string]string) []byte {
 	m := f.current()
 	nonce := make([]byte, m.aead.NonceSize())
 	_, _ = rand.Read(nonce) // never fails
@@ -63,11 +63,11 @@ func bound(context map[string]string) []byte {
 	return b
 }
 
-func errCiphertext() *s3Error { return fail(http.StatusBadRequest, "InvalidCiphertextException", "") }
+func errCiphertext() *Error { return fail(http.StatusBadRequest, "InvalidCiphertextException", "") }
 
 // open finds key, material and text of a ciphertext.
 // REQUIRES: k.mu.
-func (k *KMS) open(blob []byte, context map[string]string) (f *kmsKey, m keyMaterial, text []byte, err *s3Error) {
+func (k *Service) open(blob []byte, context map[string]string) (f *masterKey, m keyMaterial, text []byte, err *Error) {
 	rest, ok := strings.CutPrefix(string(blob), sealedMark)
 	parts := strings.SplitN(rest, "\x00", 3)
 	if !ok || len(parts) != 3 {
@@ -94,8 +94,8 @@ func (k *KMS) open(blob []byte, context map[string]string) (f *kmsKey, m keyMate
 // it names must be the right one; with a dry run that ignores the ciphertext, it
 // is all that there is.
 // REQUIRES: k.mu.
-func (k *KMS) source(in *kmsRequest, op, named string, context map[string]string) (f *kmsKey, m keyMaterial, text []byte, err *s3Error) {
-	var asked *kmsKey
+func (k *Service) source(in *request, op, named string, context map[string]string) (f *masterKey, m keyMaterial, text []byte, err *Error) {
+	var asked *masterKey
 	if named != "" {
 		if asked = k.in(in.region, named); asked == nil {
 			return nil, m, nil, fail(http.StatusBadRequest, "NotFoundException", notFound(in.region, k.account, named))
@@ -124,11 +124,11 @@ func (k *KMS) source(in *kmsRequest, op, named string, context map[string]string
 // done ends an operation: it is written down, counts as the key's last use, and is
 // answered unless it was a dry run.
 // REQUIRES: k.mu.
-func (k *KMS) done(in *kmsRequest, op string, f *kmsKey, name string, context map[string]string, err *s3Error) *s3Error {
+func (k *Service) done(in *request, op string, f *masterKey, name string, context map[string]string, err *Error) *Error {
 	if f != nil {
 		name = f.arn
 	}
-	k.note(KMSCall{Op: op, Key: name, Context: context, DryRun: in.DryRun, Code: codeOf(err, fault{})})
+	k.note(Call{Op: op, Key: name, Context: context, DryRun: in.DryRun, Code: codeOf(err)})
 	switch {
 	case err != nil:
 		return err
@@ -143,7 +143,7 @@ const symmetric = "SYMMETRIC_DEFAULT"
 
 // target is the key that a client wants something sealed under.
 // REQUIRES: k.mu.
-func (k *KMS) target(in *kmsRequest, op, name string) (*kmsKey, *s3Error) {
+func (k *Service) target(in *request, op, name string) (*masterKey, *Error) {
 	f := k.in(in.region, name)
 	if f == nil {
 		return nil, fail(http.StatusBadRequest, "NotFoundException", notFound(in.region, k.account, name))
@@ -151,7 +151,7 @@ func (k *KMS) target(in *kmsRequest, op, name string) (*kmsKey, *s3Error) {
 	return f, f.usable(op)
 }
 
-func (k *KMS) encrypt(in *kmsRequest) (map[string]any, *s3Error) {
+func (k *Service) encrypt(in *request) (map[string]any, *Error) {
 	f, err := k.target(in, in.op, in.KeyId)
 	if n := len(in.Plaintext); err == nil && (n == 0 || n > 4096) {
 		err = fail(http.StatusBadRequest, "ValidationException", "The plaintext must have 1 to 4096 bytes.")
@@ -162,7 +162,7 @@ func (k *KMS) encrypt(in *kmsRequest) (map[string]any, *s3Error) {
 	return map[string]any{"KeyId": f.arn, "CiphertextBlob": f.seal(in.Plaintext, in.EncryptionContext), "EncryptionAlgorithm": symmetric}, nil
 }
 
-func (k *KMS) decrypt(in *kmsRequest) (map[string]any, *s3Error) {
+func (k *Service) decrypt(in *request) (map[string]any, *Error) {
 	f, m, text, err := k.source(in, in.op, in.KeyId, in.EncryptionContext)
 	if err = k.done(in, in.op, f, in.KeyId, in.EncryptionContext, err); err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ func (k *KMS) decrypt(in *kmsRequest) (map[string]any, *s3Error) {
 	return map[string]any{"KeyId": f.arn, "Plaintext": text, "KeyMaterialId": m.id, "EncryptionAlgorithm": symmetric}, nil
 }
 
-func (k *KMS) generateDataKey(in *kmsRequest) (map[string]any, *s3Error) {
+func (k *Service) generateDataKey(in *request) (map[string]any, *Error) {
 	f, err := k.target(in, in.op, in.KeyId)
 	n := map[string]int{"AES_256": 32, "AES_128": 16, "": in.NumberOfBytes}[in.KeySpec]
 	if err == nil && (n < 1 || n > 1024 || in.KeySpec != "" && in.NumberOfBytes != 0) {
@@ -186,7 +186,7 @@ func (k *KMS) generateDataKey(in *kmsRequest) (map[string]any, *s3Error) {
 
 // reEncrypt seals the text of a ciphertext under another key without showing it.
 // It needs kms:ReEncryptFrom on the one key and kms:ReEncryptTo on the other.
-func (k *KMS) reEncrypt(in *kmsRequest) (map[string]any, *s3Error) {
+func (k *Service) reEncrypt(in *request) (map[string]any, *Error) {
 	from, m, text, err := k.source(in, "ReEncryptFrom", in.SourceKeyId, in.SourceEncryptionContext)
 	if err != nil {
 		return nil, k.done(in, in.op, from, in.SourceKeyId, in.SourceEncryptionContext, err)

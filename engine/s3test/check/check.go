@@ -1,4 +1,8 @@
-package s3test
+// Package check judges what a run did to a bucket of the embedded store: it compares
+// the bucket with a snapshot from before and names every difference that was neither
+// intended nor unavoidable. It asks nobody whose work is judged: the state is the
+// server's own.
+package check
 
 import (
 	"fmt"
@@ -6,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3test"
 )
 
 // Intent is what was to happen to one version.
@@ -26,7 +31,7 @@ type Expectation struct {
 	// Intent for each version that was there before; where nil, current objects
 	// change and everything else is kept. An object that met the target before
 	// counts as Keep whatever Intent says.
-	Intent func(o Object) Intent
+	Intent func(o s3test.Object) Intent
 	// Operation that made the changes: OpUpdate allows nothing but the encryption
 	// to differ; with OpCopy a version that was changed in place counts as a copy (as
 	// some stores do it); all others decide by what is seen.
@@ -52,7 +57,7 @@ func (d Difference) String() string {
 	return fmt.Sprintf("%q version %q: %s: %s → %s", d.Key, d.VersionID, d.Field, d.Before, d.After)
 }
 
-// Checked is what CheckBucket saw.
+// Checked is what Bucket saw.
 type Checked struct {
 	Differences []Difference
 	// Changed counts versions that were changed, Kept those that were not, Extra
@@ -60,19 +65,19 @@ type Checked struct {
 	Changed, Kept, Extra int
 }
 
-// CheckBucket compares a bucket with an earlier snapshot and names every
+// Bucket compares a bucket with an earlier snapshot and names every
 // difference that was neither intended nor unavoidable. Unavoidable, with a
 // copy, are: date and version ID, an ETag that is no MD5, the parts (unless a
 // composite checksum had to be kept), a checksum where there was none, the
 // owner, the tier of INTELLIGENT_TIERING, a temporary restore, the source's KMS
 // context, grants where ACLs are disabled, and default retention on what had
 // none. Uploads in progress that were not there before are differences.
-func (s *Server) CheckBucket(before Bucket, want Expectation) Checked {
+func Bucket(s *s3test.Server, before s3test.Bucket, want Expectation) Checked {
 	return Compare(before, s.Snapshot(before.Name), want)
 }
 
-// Compare is CheckBucket over two snapshots.
-func Compare(before, after Bucket, want Expectation) Checked {
+// Compare is Bucket over two snapshots.
+func Compare(before, after s3test.Bucket, want Expectation) Checked {
 	c := &comparison{Expectation: want, before: before, after: after}
 	if before.Exists && !after.Exists {
 		c.add("", "", "bucket", "exists", "deleted")
@@ -83,7 +88,7 @@ func Compare(before, after Bucket, want Expectation) Checked {
 	}
 	c.keys()
 	for _, u := range after.Uploads {
-		if !slices.ContainsFunc(before.Uploads, func(b UploadState) bool { return b.ID == u.ID }) {
+		if !slices.ContainsFunc(before.Uploads, func(b s3test.UploadState) bool { return b.ID == u.ID }) {
 			c.add(u.Key, "", "upload", "none", "left behind: "+u.ID)
 		}
 	}
@@ -96,7 +101,7 @@ func Compare(before, after Bucket, want Expectation) Checked {
 type comparison struct {
 	Expectation
 	Checked
-	before, after Bucket
+	before, after s3test.Bucket
 }
 
 func (c *comparison) add(key, id, field, before, after string) {
@@ -128,7 +133,7 @@ func (c *comparison) keys() {
 }
 
 // run is how many versions of the same key the list begins with.
-func run(os []Object) int {
+func run(os []s3test.Object) int {
 	n := 1
 	for n < len(os) && os[n].Key == os[0].Key {
 		n++
@@ -136,7 +141,7 @@ func run(os []Object) int {
 	return n
 }
 
-func (c *comparison) intent(o Object) Intent {
+func (c *comparison) intent(o s3test.Object) Intent {
 	i := Keep
 	switch {
 	case c.Intent != nil:
@@ -150,14 +155,14 @@ func (c *comparison) intent(o Object) Intent {
 	return i
 }
 
-func (c *comparison) met(o Object) bool {
+func (c *comparison) met(o s3test.Object) bool {
 	return c.Target.MetBy(o.Encryption) && (c.Target.StorageClass == "" || object.SameClass(c.Target.StorageClass, o.StorageClass))
 }
 
 // versions compares the versions of one key.
-func (c *comparison) versions(before, after []Object) {
+func (c *comparison) versions(before, after []s3test.Object) {
 	old := map[string]bool{}
-	var fresh []Object // versions that were not there
+	var fresh []s3test.Object // versions that were not there
 	for _, o := range before {
 		old[o.VersionID] = true
 		if c.intent(o) == Ignore {
@@ -171,7 +176,7 @@ func (c *comparison) versions(before, after []Object) {
 	}
 	used := false
 	for _, o := range before {
-		i := slices.IndexFunc(after, func(a Object) bool { return a.VersionID == o.VersionID })
+		i := slices.IndexFunc(after, func(a s3test.Object) bool { return a.VersionID == o.VersionID })
 		if i < 0 {
 			c.add(o.Key, o.VersionID, "version", "there", "gone")
 			continue
@@ -189,7 +194,7 @@ func (c *comparison) versions(before, after []Object) {
 
 // version judges one version that is still there, and whether the fresh ones
 // are its copies.
-func (c *comparison) version(o, now Object, fresh []Object) (copied bool) {
+func (c *comparison) version(o, now s3test.Object, fresh []s3test.Object) (copied bool) {
 	intent := c.intent(o)
 	same := identical(o, now)
 	switch {
@@ -219,21 +224,21 @@ func (c *comparison) version(o, now Object, fresh []Object) (copied bool) {
 	return false
 }
 
-func identical(a, b Object) bool { return len(differences(a, b)) == 0 }
+func identical(a, b s3test.Object) bool { return len(differences(a, b)) == 0 }
 
 // same reports every field that differs.
-func (c *comparison) same(o, now Object) {
+func (c *comparison) same(o, now s3test.Object) {
 	c.Differences = append(c.Differences, differences(o, now)...)
 }
 
 // updated allows the encryption to differ and nothing else.
-func (c *comparison) updated(o, now Object) {
+func (c *comparison) updated(o, now s3test.Object) {
 	c.encrypted(o, now)
 	now.Encryption, now.Context = o.Encryption, o.Context
 	c.same(o, now)
 }
 
-func (c *comparison) encrypted(o, now Object) {
+func (c *comparison) encrypted(o, now s3test.Object) {
 	if !c.met(now) {
 		c.add(o.Key, now.VersionID, "encryption", show(o.Encryption), show(now.Encryption))
 	}
@@ -248,7 +253,7 @@ func show(e object.Encryption) string {
 
 // differences names every field in which two versions differ, but for being
 // the latest.
-func differences(a, b Object) []Difference {
+func differences(a, b s3test.Object) []Difference {
 	var out []Difference
 	if !a.LastModified.Equal(b.LastModified) {
 		out = append(out, diff(a, "LastModified", a.LastModified, b.LastModified))
@@ -291,13 +296,13 @@ func equalField(p, q any) bool {
 	return false
 }
 
-func size(o Object) string {
+func size(o s3test.Object) string {
 	if o.Body == nil {
 		return "none"
 	}
-	return fmt.Sprintf("%d bytes, MD5 %s", o.Body.Size(), o.Body.md5Hex())
+	return fmt.Sprintf("%d bytes, MD5 %s", o.Body.Size(), o.Body.MD5())
 }
 
-func diff(o Object, field string, before, after any) Difference {
+func diff(o s3test.Object, field string, before, after any) Difference {
 	return Difference{o.Key, o.VersionID, field, fmt.Sprint(before), fmt.Sprint(after)}
 }

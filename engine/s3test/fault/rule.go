@@ -1,4 +1,4 @@
-package s3test
+package fault
 
 import (
 	"fmt"
@@ -12,22 +12,25 @@ import (
 type Rule struct {
 	text   string
 	cond   condition
-	effect fault
+	effect Fault
 }
 
 // String is the text that the rule was parsed from.
 func (r *Rule) String() string { return r.text }
 
-// ParseRules reads one rule a line; empty lines and lines that begin with # are
+// Names tells S3's name of an operation that a rule names, in full or in short.
+type Names func(word string) (op string, known bool)
+
+// Parse reads one rule a line; empty lines and lines that begin with # are
 // passed over.
-func ParseRules(text string) ([]*Rule, error) {
+func Parse(text string, names Names) ([]*Rule, error) {
 	var rules []*Rule
 	for line := range strings.SplitSeq(text, "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		r, err := ParseRule(line)
+		r, err := ParseRule(line, names)
 		if err != nil {
 			return nil, err
 		}
@@ -57,21 +60,21 @@ func ParseRules(text string) ([]*Rule, error) {
 //	  ExpiredToken KMSDisabled no       (Error status Code "message") no
 //	  (Delay ms) yes; an ordinary reply, late
 //	  (Applied E) (Unapplied E)   the same reply with or without the effect
-func ParseRule(line string) (*Rule, error) {
+func ParseRule(line string, names Names) (*Rule, error) {
 	p := parser{tokens: tokens(line), line: line}
 	n, err := p.node()
 	if err != nil {
 		return nil, err
 	}
 	if len(p.tokens) > 0 || len(n.list) != 3 || n.list[0].word != "If" {
-		return nil, fmt.Errorf("s3test: rule %s: want (If CONDITION EFFECT)", line)
+		return nil, fmt.Errorf("rule %s: want (If CONDITION EFFECT)", line)
 	}
 	r := &Rule{text: line}
-	if r.cond, err = condOf(n.list[1]); err == nil {
+	if r.cond, err = condOf(n.list[1], names); err == nil {
 		r.effect, err = effectOf(n.list[2])
 	}
 	if err != nil {
-		return nil, fmt.Errorf("s3test: rule %s: %w", line, err)
+		return nil, fmt.Errorf("rule %s: %w", line, err)
 	}
 	return r, nil
 }
@@ -139,7 +142,7 @@ func (p *parser) node() (node, error) {
 		n := node{list: []node{}}
 		for {
 			if len(p.tokens) == 0 {
-				return n, fmt.Errorf("s3test: rule %s: a parenthesis is not closed", p.line)
+				return n, fmt.Errorf("rule %s: a parenthesis is not closed", p.line)
 			}
 			if p.tokens[0] == ")" {
 				p.next()
@@ -152,7 +155,7 @@ func (p *parser) node() (node, error) {
 			n.list = append(n.list, c)
 		}
 	case t == "" || t == ")":
-		return node{}, fmt.Errorf("s3test: rule %s: unexpected %q", p.line, t)
+		return node{}, fmt.Errorf("rule %s: unexpected %q", p.line, t)
 	case t[0] == '"':
 		u, err := strconv.Unquote(t)
 		return node{word: u}, err
@@ -161,15 +164,15 @@ func (p *parser) node() (node, error) {
 	}
 }
 
-func condOf(n node) (condition, error) {
+func condOf(n node, names Names) (condition, error) {
 	if n.list == nil {
-		return wordCond(n.word)
+		return wordCond(n.word, names)
 	}
 	switch n.head() {
 	case "And", "Or", "Not":
 		var cs []condition
 		for _, c := range n.list[1:] {
-			cond, err := condOf(c)
+			cond, err := condOf(c, names)
 			if err != nil {
 				return nil, err
 			}
@@ -184,19 +187,19 @@ func condOf(n node) (condition, error) {
 			return not(cs[0]), nil
 		}
 	case "Key":
-		return glob(func(q *request) string { return q.key }, n.arg(1)), nil
+		return glob(func(q Request) string { return q.Key }, n.arg(1)), nil
 	case "Bucket":
-		return glob(func(q *request) string { return q.bucket }, n.arg(1)), nil
+		return glob(func(q Request) string { return q.Bucket }, n.arg(1)), nil
 	case "Sub":
-		return func(q *request) bool { return q.sub == n.arg(1) }, nil
+		return func(q Request) bool { return q.Sub == n.arg(1) }, nil
 	case "Random":
 		p, err := strconv.ParseFloat(n.arg(1), 64)
 		seed, _ := strconv.ParseUint(n.arg(2), 10, 64)
 		return random(p, seed), err
 	case "PerKey":
 		if len(n.list) == 2 {
-			_, err := condOf(n.list[1])
-			return perKey(func() condition { c, _ := condOf(n.list[1]); return c }), err
+			_, err := condOf(n.list[1], names)
+			return perKey(func() condition { c, _ := condOf(n.list[1], names); return c }), err
 		}
 	case "OnIndex", "First", "From", "Every":
 		k, err := strconv.Atoi(n.arg(1))
@@ -213,7 +216,7 @@ func condOf(n node) (condition, error) {
 	return nil, fmt.Errorf("unknown condition %s", n.head())
 }
 
-func wordCond(w string) (condition, error) {
+func wordCond(w string, names Names) (condition, error) {
 	switch w {
 	case "Mutation":
 		return onMutation, nil
@@ -222,72 +225,59 @@ func wordCond(w string) (condition, error) {
 	case "Any":
 		return onAny, nil
 	}
-	if a, ok := aliases[w]; ok {
-		w = a
-	}
-	if _, ok := operations()[w]; ok || strings.HasPrefix(w, "KMS.") {
-		return onOp(w), nil
-	}
-	for _, names := range []map[string]string{bucketOps, objectOps} {
-		for _, op := range names {
-			if op == w {
-				return onOp(w), nil
-			}
-		}
+	if op, ok := names(w); ok {
+		return onOp(op), nil
 	}
 	return nil, fmt.Errorf("unknown operation %s", w)
 }
 
-const internalError = "We encountered an internal error. Please try again."
+// Answers that more than rules give.
+var (
+	InternalError = Answer{http.StatusInternalServerError, "InternalError", "We encountered an internal error. Please try again."}
+	ExpiredToken  = Answer{http.StatusBadRequest, "ExpiredToken", "The provided token has expired."}
+	SlowDown      = Answer{http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate."}
+	KMSSlowDown   = Answer{http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate for operations involving AWS KMS."}
+)
 
-func effectOf(n node) (fault, error) {
+func effectOf(n node) (Fault, error) {
 	switch n.head() {
 	case "Applied", "Unapplied":
 		if len(n.list) != 2 {
 			break
 		}
 		f, err := effectOf(n.list[1])
-		f.apply = n.head() == "Applied"
+		f.Apply = n.head() == "Applied"
 		return f, err
 	case "Failed":
-		return fault{kind: replyError, err: &s3Error{status: http.StatusInternalServerError, code: "InternalError", message: internalError}}, nil
+		return Fault{Reply: Error, Answer: InternalError}, nil
 	case "ReplyLost":
-		return fault{apply: true, kind: replyLost}, nil
+		return Fault{Apply: true, Reply: Lost}, nil
 	case "Throttled":
-		return fault{kind: replyError, err: errSlowDown(""), retryAfter: n.arg(1)}, nil
+		return Fault{Reply: Error, Answer: SlowDown, RetryAfter: n.arg(1)}, nil
 	case "KMSThrottled":
-		return fault{kind: replyError, err: errKMSSlowDown(""), retryAfter: n.arg(1)}, nil
+		return Fault{Reply: Error, Answer: KMSSlowDown, RetryAfter: n.arg(1)}, nil
 	case "Stalled":
-		return fault{kind: replyStalled}, nil
+		return Fault{Reply: Stalled}, nil
 	case "Truncated":
-		return fault{apply: true, kind: replyTruncated}, nil
+		return Fault{Apply: true, Reply: Truncated}, nil
 	case "EmptyBody":
-		return fault{apply: true, kind: replyEmpty}, nil
+		return Fault{Apply: true, Reply: Empty}, nil
 	case "ErrorIn200":
-		e := &s3Error{status: http.StatusOK, code: "InternalError", message: internalError}
+		a := Answer{http.StatusOK, InternalError.Code, InternalError.Message}
 		if n.arg(1) != "" {
-			e.code, e.message = n.arg(1), n.arg(2)
+			a.Code, a.Message = n.arg(1), n.arg(2)
 		}
-		return fault{kind: replyErrorOK, err: e}, nil
+		return Fault{Reply: ErrorIn200, Answer: a}, nil
 	case "ExpiredToken":
-		return fault{kind: replyError, err: errExpired}, nil
+		return Fault{Reply: Error, Answer: ExpiredToken}, nil
 	case "KMSDisabled":
-		return fault{kind: replyError, err: &s3Error{status: http.StatusBadRequest, code: "KMS.DisabledException", message: "The KMS key is disabled."}}, nil
+		return Fault{Reply: Error, Answer: Answer{http.StatusBadRequest, "KMS.DisabledException", "The KMS key is disabled."}}, nil
 	case "Error":
 		status, err := strconv.Atoi(n.arg(1))
-		return fault{kind: replyError, err: &s3Error{status: status, code: n.arg(2), message: n.arg(3)}}, err
+		return Fault{Reply: Error, Answer: Answer{status, n.arg(2), n.arg(3)}}, err
 	case "Delay":
 		ms, err := strconv.Atoi(n.arg(1))
-		return fault{apply: true, delay: time.Duration(ms) * time.Millisecond}, err
+		return Fault{Apply: true, Delay: time.Duration(ms) * time.Millisecond}, err
 	}
-	return fault{}, fmt.Errorf("unknown effect %s", n.head())
-}
-
-func errSlowDown(retry string) *s3Error {
-	return &s3Error{status: http.StatusServiceUnavailable, code: "SlowDown", message: "Please reduce your request rate.", retry: retry}
-}
-
-func errKMSSlowDown(retry string) *s3Error {
-	return &s3Error{status: http.StatusServiceUnavailable, code: "SlowDown",
-		message: "Please reduce your request rate for operations involving AWS KMS.", retry: retry}
+	return Fault{}, fmt.Errorf("unknown effect %s", n.head())
 }
