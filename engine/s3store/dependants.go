@@ -53,7 +53,12 @@ func (s *Store) Buckets(ctx context.Context) ([]string, error) {
 // OpenUploads counts the multipart uploads that are under way below a prefix. What
 // they will be encrypted with no store tells.
 func (s *Store) OpenUploads(ctx context.Context, bucket, prefix string) (n int, err error) {
-	whole, err := s.eachUpload(ctx, object.Ref{Bucket: bucket, Key: prefix}, func(object.PendingUpload) { n++ })
+	whole := false
+	err = patience.Try(ctx, bucket, func() (err error) {
+		n = 0
+		whole, err = s.eachUpload(ctx, object.Ref{Bucket: bucket, Key: prefix}, func(object.PendingUpload) { n++ })
+		return err
+	})
 	if err == nil && !whole {
 		err = &object.Error{Class: object.ClassUnsupported, Op: "ListMultipartUploads", Ref: object.Ref{Bucket: bucket}, Message: "the store says that there are more uploads, and not where to go on"}
 	}

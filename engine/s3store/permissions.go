@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3store/patience"
 )
 
 // Permission is one that a job needs, and whether it is there.
@@ -58,7 +59,7 @@ func (s *Store) CheckRead(ctx context.Context, sample object.Ref, prefix string,
 		checks = append(checks, s.annotationChecks(ctx, sample)...)
 		checks = append(checks, check{"s3:GetObjectAttributes", sample, func() error { _, _, _, err := s.attributes(ctx, sample, key); return err }})
 	}
-	return s.askAll(checks)
+	return s.askAll(ctx, checks)
 }
 
 // CheckDetails asks for the permissions without which a HEAD shows an object as
@@ -66,7 +67,7 @@ func (s *Store) CheckRead(ctx context.Context, sample object.Ref, prefix string,
 // grants. sample is an object that exists: for a key that does not, S3 refuses
 // without s3:ListBucket whatever else is granted.
 func (s *Store) CheckDetails(ctx context.Context, sample object.Ref) ([]Permission, error) {
-	return s.askAll(s.detailChecks(ctx, sample))
+	return s.askAll(ctx, s.detailChecks(ctx, sample))
 }
 
 // detailChecks name the actions for a version where the sample is one.
@@ -102,15 +103,15 @@ type check struct {
 	ask    func() error
 }
 
-// askAll makes all checks at the same time.
-func (s *Store) askAll(checks []check) ([]Permission, error) {
+// askAll makes all checks at the same time, and each again whose answer is lost.
+func (s *Store) askAll(ctx context.Context, checks []check) ([]Permission, error) {
 	out := make([]Permission, len(checks))
 	var g errgroup.Group
 	for i, c := range checks {
 		p := &out[i]
 		p.Action, p.Resource = c.action, s.inPartition(arnOf(c.ref))
 		g.Go(func() error {
-			p.Granted, p.Err = granted(c.ask())
+			p.Granted, p.Err = granted(patience.Try(ctx, c.ref.Bucket, c.ask))
 			if p.Granted == object.Unknown {
 				return p.Err
 			}
