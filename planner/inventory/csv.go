@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
-
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/planner"
 	"github.com/resealhq/reseal/planner/csvline"
 )
 
@@ -40,12 +39,12 @@ func unzip(r io.Reader) (*bufio.Reader, error) {
 	if err == io.EOF && len(head) == 0 {
 		return nil, errors.New("it is empty, and not even a compressed file of no rows")
 	}
-	if isGzip(head) {
-		z, err := gzip.NewReader(text)
-		if err != nil {
-			return nil, fmt.Errorf("it is no gzip: %w", err)
-		}
-		text = bufio.NewReaderSize(&unzipped{z}, 64<<10)
+	plain, err := planner.Unzip(text)
+	if err != nil {
+		return nil, err
+	}
+	if plain != io.Reader(text) {
+		text = bufio.NewReaderSize(plain, 64<<10)
 	}
 	if head, _ := text.Peek(3); string(head) == "\ufeff" {
 		_, _ = text.Discard(len(head)) // it is there
@@ -55,21 +54,6 @@ func unzip(r io.Reader) (*bufio.Reader, error) {
 
 func (s *Source) rower(schema *schema, encoded bool) rower {
 	return rower{schema: schema, bucket: s.bucket, encoded: encoded, versions: s.opt.AllVersions, table: s.table}
-}
-
-// unzipped says in words what gzip says about a file that ends too early.
-type unzipped struct{ z *gzip.Reader }
-
-func (u *unzipped) Read(p []byte) (int, error) {
-	n, err := u.z.Read(p)
-	switch err {
-	case nil, io.EOF:
-	case io.ErrUnexpectedEOF:
-		err = fmt.Errorf("the gzip file is truncated: %w", err)
-	default:
-		err = fmt.Errorf("the gzip file is damaged: %w", err)
-	}
-	return n, err
 }
 
 func (r *csvRows) next(o *object.Object) (bool, error) {

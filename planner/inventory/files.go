@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/md5"
 	"encoding/hex"
@@ -208,6 +207,3 @@ func (s *Source) columnRows(f *os.File, of *file) (rows rowReader, err error) {
 	})
 	return rows, err
 }
-
-// isGzip looks at the first bytes.
-func isGzip(head []byte) bool { return bytes.HasPrefix(head, []byte{0x1f, 0x8b}) }

@@ -22,8 +22,6 @@ import (
 	"io"
 	"io/fs"
 
-	"github.com/klauspost/compress/gzip"
-
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/planner"
 )
@@ -277,15 +275,10 @@ func (s *Source) fault(p *Part, rows rowReader, err error) error {
 
 // rows picks the reader of the kind.
 func (s *Source) rows(in *bufio.Reader) (rowReader, error) {
-	var text io.Reader = in
-	if head, _ := in.Peek(2); bytes.Equal(head, []byte{0x1f, 0x8b}) {
-		z, err := gzip.NewReader(in)
-		if err != nil {
-			return nil, fmt.Errorf("it is no gzip: %w", err)
-		}
-		text = &unzipped{z}
+	text, err := planner.Unzip(in)
+	if err == nil {
+		text, err = withoutMark(text)
 	}
-	text, err := withoutMark(text)
 	if err != nil {
 		return nil, err
 	}
@@ -330,21 +323,6 @@ func (r *source) Read(p []byte) (int, error) {
 	}
 	if err != nil && err != io.EOF {
 		r.err = err
-	}
-	return n, err
-}
-
-// unzipped says in words what gzip says about a file that ends too early.
-type unzipped struct{ z *gzip.Reader }
-
-func (u *unzipped) Read(p []byte) (int, error) {
-	n, err := u.z.Read(p)
-	switch err {
-	case nil, io.EOF:
-	case io.ErrUnexpectedEOF:
-		err = fmt.Errorf("the gzip file is truncated: %w", err)
-	default:
-		err = fmt.Errorf("the gzip file is damaged: %w", err)
 	}
 	return n, err
 }
