@@ -227,26 +227,26 @@ func (x *exchange) noHost(ctx context.Context, err error) error {
 	if cause := x.over(ctx); cause != nil {
 		return x.ended(cause)
 	}
+	return x.neverSent(object.ClassOther, err, "check --endpoint-url and the proxy settings of the environment")
+}
+
+// neverSent is what stood in the way of a request: an error that knows its class, or
+// one that is of this.
+func (x *exchange) neverSent(class object.Class, err error, hint string) error {
 	var known *object.Error
 	if errors.As(err, &known) {
 		e := *known
 		e.Op, e.Ref, e.NotSent = x.op, x.ref, true
 		return &e
 	}
-	return x.notSent(object.ClassOther, err, "check --endpoint-url and the proxy settings of the environment")
+	return x.notSent(class, err, hint)
 }
 
 func (x *exchange) noCredentials(ctx context.Context, err error) error {
 	if cause := x.over(ctx); cause != nil {
 		return x.ended(cause)
 	}
-	var known *object.Error
-	if errors.As(err, &known) {
-		e := *known
-		e.Op, e.Ref, e.NotSent = x.op, x.ref, true
-		return &e
-	}
-	return x.notSent(object.ClassCredentials, err, "check the profile or renew the credentials")
+	return x.neverSent(object.ClassCredentials, err, "check the profile or renew the credentials")
 }
 
 // dialFailed tells a store that is not there from one that will never do.
