@@ -8,14 +8,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// newRoot builds the command tree anew for every command line, so that nothing
-// is shared between two of them.
-func newRoot(a *app) *cobra.Command {
-	var version bool
-	root := &cobra.Command{
-		Use:   "reseal",
-		Short: "Bring every object of a bucket under the encryption that you want",
-		Long: `reseal brings every object of a bucket under the encryption that you want
+const whatItDoes = `reseal brings every object of a bucket under the encryption that you want
 (SSE-S3, SSE-KMS, DSSE-KMS, SSE-C), in place, once, and can prove it.
 
   reseal demo                                             see the whole job, without account or server
@@ -25,7 +18,44 @@ func newRoot(a *app) *cobra.Command {
 
 Exit codes: 0 every object is as wanted; 1 the run stopped on an error; 2 the command
 line, the manifest or the job directory is not usable and nothing was touched; 3 some
-objects were left or failed; 4 stopped on purpose before the end; 130 interrupted.`,
+objects were left or failed; 4 stopped on purpose before the end; 130 interrupted.`
+
+// verbs in the order in which help lists them.
+func verbs(a *app) []*cobra.Command {
+	return []*cobra.Command{
+		newAudit(a),
+		newWhoNeeds(a),
+		newPlan(a),
+		newRun(a),
+		newStatus(a),
+		newSet(a),
+		newUI(a),
+		newReport(a),
+		newExplain(a),
+		newVerify(a),
+		newPrune(a),
+		newEvidence(a),
+		newJobs(a),
+		newSubmit(a),
+		newKubernetes(a),
+		newDoctor(a),
+		newBucketEncryption(a),
+		newIAMPolicy(a),
+		newDemo(a),
+		newVersion(a),
+		newMan(a),
+		newCompletion(a),
+	}
+}
+
+// newRoot builds the command tree anew for every command line, so that nothing
+// is shared between two of them.
+func newRoot(a *app) *cobra.Command {
+	var version bool
+	root := &cobra.Command{
+		Use:           "reseal",
+		Short:         "Bring every object of a bucket under the encryption that you want",
+		Long:          whatItDoes,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -50,30 +80,7 @@ objects were left or failed; 4 stopped on purpose before the end; 130 interrupte
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(wrongFlag)
-	root.AddCommand(
-		newAudit(a),
-		newWhoNeeds(a),
-		newPlan(a),
-		newRun(a),
-		newStatus(a),
-		newSet(a),
-		newUI(a),
-		newReport(a),
-		newExplain(a),
-		newVerify(a),
-		newPrune(a),
-		newEvidence(a),
-		newJobs(a),
-		newSubmit(a),
-		newKubernetes(a),
-		newDoctor(a),
-		newBucketEncryption(a),
-		newIAMPolicy(a),
-		newDemo(a),
-		newVersion(a),
-		newMan(a),
-		newCompletion(a),
-	)
+	root.AddCommand(verbs(a)...)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		return cmp.Or(fromEnvironment(cmd), refuseEmpty(cmd))
 	}
