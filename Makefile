@@ -10,7 +10,7 @@ FUZZTIME  ?= 1m
 BENCH     ?=
 TESTFLAGS ?=
 
-.PHONY: all build demo test debian test-plain test-race test-stores test-kubernetes servers peers lint bench soak soak-planted fuzz clean
+.PHONY: all build demo test debian test-plain test-race test-stores test-kubernetes servers peers lint bench soak soak-processes soak-planted fuzz clean
 
 all: build
 
@@ -86,9 +86,14 @@ lint:
 bench: servers
 	$(GO) run ./bench $(BENCH)
 
-# The fault matrix and the metamorphic runs with many seeds, for a night.
-soak: servers
-	RESEAL_SOAK_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 24h -v -run 'Matrix|Metamorphic|Soak' ./engine/... ./checkpoint/... ./cmd/reseal
+# SEEDS nights of a job in virtual time, on one core (engine/job/sim).
+soak:
+	RESEAL_SOAK_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 24h -v -run SoakNights ./engine/job/sim
+
+# The same for real processes, files and kills, which takes a second or more for each of
+# the SEEDS: the metamorphic runs, the fault matrix, damaged checkpoints.
+soak-processes: servers
+	RESEAL_SOAK_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 24h -v -run 'Matrix|Metamorphic|Damage' ./checkpoint ./engine/s3store/canary ./cmd/reseal
 
 # Faults, each breaking one promise, planted in turn: the nights must find each.
 soak-planted:
