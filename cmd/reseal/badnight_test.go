@@ -28,11 +28,8 @@ const badNight = 5000
 // SIGKILL now and then, and wants every object right, once, and truly reported.
 func TestRealServerBehindBadProxy(t *testing.T) {
 	t.Parallel()
-	server := realserver.StartMinIO(t, realserver.Options{})
-	b := newBed(t, server, "bad-proxy")
-	b.version()
-	keys := b.seed(badNight)
-	before := b.look(keys)
+	b, keys, before := newSeededBed(t, badNight)
+	server := b.server
 	bad := badproxy.Config{Server: server.Endpoint, Seed: 7, Share: 0.04, BurstEvery: 1500, Burst: 120 * time.Millisecond,
 		Faults: []badproxy.Fault{badproxy.ResetBefore, badproxy.ResetAfter, badproxy.StallBefore,
 			badproxy.StallAfter, badproxy.Truncated, badproxy.Empty, badproxy.ErrorIn200}}
@@ -80,11 +77,8 @@ func TestRealServerBehindBadProxy(t *testing.T) {
 // says that it waits, and goes on by itself when the server is there again.
 func TestRealServerRestarted(t *testing.T) {
 	t.Parallel()
-	server := realserver.StartMinIO(t, realserver.Options{})
-	b := newBed(t, server, "restarted")
-	b.version()
-	keys := b.seed(2000)
-	before := b.look(keys)
+	b, keys, before := newSeededBed(t, 2000)
+	server := b.server
 	job := filepath.Join(t.TempDir(), "job")
 	cmd := b.command("run", "s3://"+b.bucket, "--sse", "AES256", "--job", job, "--json", "--no-progress", "--concurrency", "8")
 	var stdout, stderr bytes.Buffer

@@ -43,6 +43,13 @@ func (b *bed) look(keys []string) map[string]thing {
 	if err := g.Wait(); err != nil {
 		b.Fatal(err)
 	}
+	tagged := 0
+	for _, t := range things {
+		tagged += len(t.Tags)
+	}
+	if len(keys) > 100 && tagged == 0 {
+		b.Fatalf("none of %d objects has a tag: the test shows too little", len(keys))
+	}
 	return things
 }
 
@@ -56,6 +63,9 @@ func (b *bed) lookAt(key string) (t thing, err error) {
 	body, err := io.ReadAll(got.Body)
 	if err != nil {
 		return t, err
+	}
+	if aws.ToInt32(got.TagCount) == 0 { // MinIO counts them
+		return thingOf(string(body), got, nil), nil
 	}
 	tags, err := b.client.GetObjectTagging(ctx, &s3.GetObjectTaggingInput{Bucket: &b.bucket, Key: &key})
 	if err != nil {

@@ -12,9 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-
 	"github.com/resealhq/reseal/engine/s3test/realserver"
 )
 
@@ -96,14 +93,8 @@ func (b *bed) checkRows(job string, keys []string, before map[string]thing, want
 // flight at a kill), and exactly one row.
 func TestRealServerKilled(t *testing.T) {
 	t.Parallel()
-	server := realserver.StartMinIO(t, realserver.Options{})
-	b := newBed(t, server, "killed")
-	if _, err := b.client.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{Bucket: &b.bucket,
-		VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}}); err != nil {
-		t.Fatal(err)
-	}
-	keys := b.seed(seeded)
-	before := b.look(keys)
+	b, keys, before := newSeededBed(t, seeded)
+	server := b.server
 	const inFlight, kills = 16, 5
 	job := filepath.Join(t.TempDir(), "job")
 	args := []string{"run", "s3://" + b.bucket, "--sse", "aws:kms", "--sse-kms-key-id", server.Keys[0], "--job", job, "--concurrency", "16"}
