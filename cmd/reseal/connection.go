@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/spf13/pflag"
 
 	"github.com/resealhq/reseal/engine/job"
@@ -76,4 +78,37 @@ func (c *connection) fill(frozen *job.Connection, given func(string) bool, whole
 	if !given("no-verify-ssl") {
 		c.NoVerifySSL = frozen.NoVerifySSL
 	}
+}
+
+// placeFlags read which job a verb that begins none is about.
+type placeFlags struct {
+	dir string
+	// reached is how the bucket is reached where the job lies in one. A job directory
+	// knows how its stores are.
+	reached job.Connection
+}
+
+func (p *placeFlags) AddFlags(f *pflag.FlagSet) {
+	addJobDir(f, &p.dir)
+	p.addReached(f)
+}
+
+// addReached adds the flags that say how the bucket of a job is reached.
+func (p *placeFlags) addReached(f *pflag.FlagSet) {
+	c := &p.reached
+	f.StringVar(&c.EndpointURL, "endpoint-url", "", "of a job in a bucket: the S3 endpoint, where it is not AWS")
+	f.StringVar(&c.Region, "region", "", "of a job in a bucket: the region")
+	f.StringVar(&c.Profile, "profile", "", "of a job in a bucket: the profile of the shared configuration files")
+	f.Var(&boolWord{&c.PathStyle}, "path-style", "of a job in a bucket: address it in the path, not in the host name")
+	f.Lookup("path-style").NoOptDefVal = "true"
+	f.StringVar(&c.CABundle, "ca-bundle", "", "of a job in a bucket: a file of CA certificates to trust")
+	f.BoolVar(&c.NoVerifySSL, "no-verify-ssl", false, "of a job in a bucket: do not verify the server's certificate")
+}
+
+// connection is how the place is reached; refused where it is a directory.
+func (p *placeFlags) connection() (job.Connection, error) {
+	if p.reached != (job.Connection{}) && !strings.HasPrefix(p.dir, "s3://") {
+		return p.reached, unusablef("leave out --endpoint-url and what else says how a bucket is reached: the job there knows how its stores are", "%s is no place in a bucket", p.dir)
+	}
+	return p.reached, nil
 }

@@ -11,7 +11,8 @@ import (
 )
 
 func newExplain(a *app) *cobra.Command {
-	var dir, proof string
+	var place placeFlags
+	var proof string
 	var shard shardFlag
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -20,14 +21,14 @@ func newExplain(a *app) *cobra.Command {
 		Example: "  reseal explain --job ~/jobs/bucket s3://bucket/path/to/object",
 		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			bucket, key, err := oneObject(args, dir)
+			bucket, key, err := oneObject(args, place.dir)
 			if err != nil {
 				return err
 			}
 			if proof != "" {
 				return a.proveOne(proof, bucket, key)
 			}
-			j, err := a.shardOfJob(cmd.Context(), dir, &shard)
+			j, err := a.shardOfJob(cmd.Context(), &place, &shard)
 			if err != nil {
 				return err
 			}
@@ -50,7 +51,7 @@ func newExplain(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	addJobDir(cmd.Flags(), &dir)
+	place.AddFlags(cmd.Flags())
 	shard.addOne(cmd.Flags())
 	cmd.Flags().StringVar(&proof, "proof", "", "make a proof of the object from this folder of evidence instead")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object")

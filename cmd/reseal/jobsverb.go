@@ -22,6 +22,7 @@ type jobLine struct {
 }
 
 func newJobs(a *app) *cobra.Command {
+	var place placeFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "jobs DIR | s3://BUCKET[/PREFIX]",
@@ -32,11 +33,12 @@ func newJobs(a *app) *cobra.Command {
 			if len(args) == 0 {
 				return unusable("jobs: a directory is missing", "name the directory that the jobs lie below, or s3://BUCKET[/PREFIX]")
 			}
+			place.dir = args[0]
 			below := jobsBelow
 			if strings.HasPrefix(args[0], "s3://") {
 				below = jobsInBucket
 			}
-			lines, err := below(cmd.Context(), args[0])
+			lines, err := below(cmd.Context(), &place)
 			if err != nil {
 				return err
 			}
@@ -46,13 +48,18 @@ func newJobs(a *app) *cobra.Command {
 			return a.printJobs(lines)
 		},
 	}
+	place.addReached(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object")
 	return cmd
 }
 
 // jobsBelow finds the jobs in dir and in its folders. One that cannot be read is
 // told of, and hides none of the others.
-func jobsBelow(_ context.Context, dir string) ([]jobLine, error) {
+func jobsBelow(_ context.Context, below *placeFlags) ([]jobLine, error) {
+	if _, err := below.connection(); err != nil {
+		return nil, err
+	}
+	dir := below.dir
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, unusableBecause(err, "the directory "+dir, "name the directory that the jobs lie below")
@@ -86,15 +93,15 @@ func jobsBelow(_ context.Context, dir string) ([]jobLine, error) {
 }
 
 // jobsInBucket is jobsBelow of a place in a bucket.
-func jobsInBucket(ctx context.Context, place string) ([]jobLine, error) {
-	places, err := job.Below(ctx, place, job.Connection{})
+func jobsInBucket(ctx context.Context, below *placeFlags) ([]jobLine, error) {
+	places, err := job.Below(ctx, below.dir, below.reached)
 	if err != nil {
 		return nil, err
 	}
 	lines := []jobLine{}
 	for _, place := range places {
 		line := jobLine{Job: place}
-		j, err := job.OpenContext(ctx, place, job.Connection{})
+		j, err := job.OpenContext(ctx, place, below.reached)
 		if err == nil {
 			line.Status, err = j.Status()
 			err = errors.Join(err, j.Close())

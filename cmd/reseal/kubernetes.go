@@ -16,11 +16,12 @@ import (
 
 // kubernetesFlags are what the printed Job is made of.
 type kubernetesFlags struct {
-	dir, image, name, namespace string
-	account, roleARN, claim     string
-	mount, cpu, memory          string
-	parallelism, user           int
-	run                         []string // more arguments of the pods' run
+	place                   placeFlags
+	image, name, namespace  string
+	account, roleARN, claim string
+	mount, cpu, memory      string
+	parallelism, user       int
+	run                     []string // more arguments of the pods' run
 }
 
 func newKubernetes(a *app) *cobra.Command {
@@ -48,7 +49,7 @@ has locks which hold between machines; docs/shards.md says what that takes.`,
 			if err := f.validateRun(args); err != nil {
 				return err
 			}
-			j, err := a.existingJob(cmd.Context(), f.dir)
+			j, err := a.existingJob(cmd.Context(), &f.place)
 			if err != nil {
 				return err
 			}
@@ -67,7 +68,7 @@ has locks which hold between machines; docs/shards.md says what that takes.`,
 		},
 	}
 	set := cmd.Flags()
-	addJobDir(set, &f.dir)
+	f.place.AddFlags(set)
 	set.IntVar(&f.parallelism, "parallelism", 0, "how many pods work at a time; all shards, and at most 16, by default")
 	set.StringVar(&f.image, "image", "reseal:"+readVersion().Version, "the image, whose entry point is reseal")
 	set.StringVar(&f.name, "name", "reseal", "the name of the Job")

@@ -15,14 +15,15 @@ import (
 
 // pruneFlags are what prune takes besides the job.
 type pruneFlags struct {
-	dir, output string
-	yes         bool
-	versions    oneOf
-	markers     bool
-	selection   selectionFlags
-	target      targetFlags // the places of customer keys only
-	how         howFlags
-	out         outputFlags
+	place     placeFlags
+	output    string
+	yes       bool
+	versions  oneOf
+	markers   bool
+	selection selectionFlags
+	target    targetFlags // the places of customer keys only
+	how       howFlags
+	out       outputFlags
 }
 
 func newPrune(a *app) *cobra.Command {
@@ -51,7 +52,7 @@ locks the old one. What is under the target's own key is never taken.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.prune(cmd, &f) },
 	}
 	set := cmd.Flags()
-	addJobDir(set, &f.dir)
+	f.place.AddFlags(set)
 	set.BoolVar(&f.yes, "yes", false, "delete; without it nothing is changed")
 	f.versions = oneOf{allowed: []string{"noncurrent"}}
 	set.Var(&f.versions, "versions", "take the noncurrent versions that are selected, and not those that copies of the job left behind")
@@ -66,7 +67,7 @@ locks the old one. What is under the target's own key is never taken.`,
 }
 
 func (a *app) prune(cmd *cobra.Command, f *pruneFlags) error {
-	j, err := a.existingJob(cmd.Context(), f.dir)
+	j, err := a.existingJob(cmd.Context(), &f.place)
 	if err != nil {
 		return err
 	}

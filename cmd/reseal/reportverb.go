@@ -20,7 +20,8 @@ import (
 )
 
 func newReport(a *app) *cobra.Command {
-	var dir, output, keyPrefix string
+	var place placeFlags
+	var output, keyPrefix string
 	format := oneOf{allowed: []string{"csv", "json", "html", "table"}}
 	states := words{allowed: []string{"done", "already", "left", "failed", "remaining"}}
 	var reasons []string
@@ -39,7 +40,7 @@ On a terminal it is a table; elsewhere CSV.`,
   reseal report --job ~/jobs/bucket --evidence evidence/ --evidence-key-file officer.pem`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			j, err := a.shardOfJob(cmd.Context(), dir, &shard)
+			j, err := a.shardOfJob(cmd.Context(), &place, &shard)
 			if err != nil {
 				return err
 			}
@@ -62,7 +63,7 @@ On a terminal it is a table; elsewhere CSV.`,
 			return writeAtomically(output, func(w io.Writer) error { return j.Report(w, o) })
 		},
 	}
-	addJobDir(cmd.Flags(), &dir)
+	place.AddFlags(cmd.Flags())
 	shard.addOne(cmd.Flags())
 	cmd.Flags().Var(&format, "format", "the form of the report (default csv; on a terminal table)")
 	cmd.Flags().Var(&states, "state", "only objects in these states: done, already, left, failed, remaining")

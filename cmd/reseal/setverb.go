@@ -15,7 +15,7 @@ import (
 
 // setFlags are what `set` changes of a running job.
 type setFlags struct {
-	dir           string
+	place         placeFlags
 	pause, resume bool
 	asJSON        bool
 	concurrency   concurrency
@@ -40,7 +40,7 @@ within about a second and records it with its time. The next run says its limits
 			if err != nil {
 				return err
 			}
-			j, err := a.existingJob(cmd.Context(), f.dir)
+			j, err := a.existingJob(cmd.Context(), &f.place)
 			if err != nil {
 				return err
 			}
@@ -48,7 +48,7 @@ within about a second and records it with its time. The next run says its limits
 		},
 	}
 	set := cmd.Flags()
-	addJobDir(set, &f.dir)
+	f.place.AddFlags(set)
 	set.BoolVar(&f.pause, "pause", false, "begin nothing more until --resume")
 	set.BoolVar(&f.resume, "resume", false, "go on")
 	set.Var(&f.concurrency, "concurrency", "requests in flight; no more than the run began with")

@@ -65,8 +65,8 @@ func numbered(j *job.Job, from, text string) (*job.Job, error) {
 }
 
 // shardOfJob is the shard of an existing job that a verb reads.
-func (a *app) shardOfJob(ctx context.Context, dir string, s *shardFlag) (*job.Job, error) {
-	j, err := a.existingJob(ctx, dir)
+func (a *app) shardOfJob(ctx context.Context, place *placeFlags, s *shardFlag) (*job.Job, error) {
+	j, err := a.existingJob(ctx, place)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 func newStatus(a *app) *cobra.Command {
-	var dir string
+	var place placeFlags
 	var shard shardFlag
 	var asJSON, watch bool
 	cmd := &cobra.Command{
@@ -30,7 +30,7 @@ stopped or waits. It writes nothing, and may be asked while the job runs. With
 --watch it renews itself every two seconds until the job is at rest.`,
 		Example: "  reseal status --job ~/jobs/bucket --watch",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			j, err := a.shardOfJob(cmd.Context(), dir, &shard)
+			j, err := a.shardOfJob(cmd.Context(), &place, &shard)
 			if err != nil {
 				return err
 			}
@@ -42,7 +42,7 @@ stopped or waits. It writes nothing, and may be asked while the job runs. With
 			return err
 		},
 	}
-	addJobDir(cmd.Flags(), &dir)
+	place.AddFlags(cmd.Flags())
 	shard.addOne(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object")
 	cmd.Flags().BoolVar(&watch, "watch", false, "renew it every two seconds until the job is at rest")
@@ -58,11 +58,15 @@ type status struct {
 }
 
 // existingJob is the job of a verb that only reads. It is closed when the verb ends.
-func (a *app) existingJob(ctx context.Context, dir string) (*job.Job, error) {
-	if dir == "" {
+func (a *app) existingJob(ctx context.Context, place *placeFlags) (*job.Job, error) {
+	if place.dir == "" {
 		return nil, unusable("--job is missing", "name the job's directory")
 	}
-	j, err := job.OpenContext(ctx, dir, job.Connection{})
+	c, err := place.connection()
+	if err != nil {
+		return nil, err
+	}
+	j, err := job.OpenContext(ctx, place.dir, c)
 	if err == nil {
 		a.opened = append(a.opened, j)
 	}

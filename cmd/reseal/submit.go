@@ -83,7 +83,7 @@ func (e *restError) Error() string {
 }
 
 func (a *app) submit(ctx context.Context, f *submitFlags) error {
-	j, err := a.existingJob(ctx, f.dir)
+	j, err := a.existingJob(ctx, &placeFlags{dir: f.dir})
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,8 @@ import (
 )
 
 func newUI(a *app) *cobra.Command {
-	var dir, addr string
+	var place placeFlags
+	var addr string
 	cmd := &cobra.Command{
 		Use:   "ui --job DIR",
 		Short: "A live page of a job, for a browser on this machine",
@@ -30,11 +31,11 @@ From elsewhere the page is reached through a tunnel: ssh -L 8080:127.0.0.1:8080 
   reseal ui --job ~/jobs/bucket --addr 127.0.0.1:8080`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			j, err := a.existingJob(cmd.Context(), dir)
+			j, err := a.existingJob(cmd.Context(), &place)
 			if err != nil {
 				return err
 			}
-			server, err := servePage("--addr", addr, j)
+			server, err := servePage("--addr", addr, j, place.reached)
 			if err != nil {
 				return err
 			}
@@ -46,14 +47,15 @@ From elsewhere the page is reached through a tunnel: ssh -L 8080:127.0.0.1:8080 
 			return nil
 		},
 	}
-	addJobDir(cmd.Flags(), &dir)
+	place.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:0", "where to serve it, on this machine; port 0 takes a free one")
 	return cmd
 }
 
-// servePage serves the live page of a job; flag is what named the address.
-func servePage(flag, addr string, j *job.Job) (*livepage.Server, error) {
-	p := &painter{dir: j.Dir, conn: j.Spec.Connection, source: j.Spec.Source.String(), target: j.Spec.Target.String()}
+// servePage serves the live page of a job; flag is what named the address, reached is how
+// the bucket is reached that the job lies in, if it does.
+func servePage(flag, addr string, j *job.Job, reached job.Connection) (*livepage.Server, error) {
+	p := &painter{dir: j.Dir, conn: reached, source: j.Spec.Source.String(), target: j.Spec.Target.String()}
 	server, err := livepage.Listen(livepage.Options{Addr: addr, Title: p.title(), Picture: p.picture, Set: p.set})
 	switch {
 	case errors.Is(err, livepage.ErrNotThisMachine):
@@ -174,7 +176,7 @@ func (a *app) serveFrom(addr string, j *job.Job) (end func(), err error) {
 	if addr == "" {
 		return func() {}, nil
 	}
-	server, err := servePage("--ui", addr, j)
+	server, err := servePage("--ui", addr, j, j.Spec.Connection)
 	if err != nil {
 		return nil, err
 	}

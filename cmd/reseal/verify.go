@@ -14,12 +14,13 @@ import (
 
 // verifyFlags are what verify takes besides the job.
 type verifyFlags struct {
-	dir, output string
-	shard       shardFlag
-	noVersions  bool
-	target      targetFlags // the places of customer keys only
-	how         howFlags
-	out         outputFlags
+	place      placeFlags
+	output     string
+	shard      shardFlag
+	noVersions bool
+	target     targetFlags // the places of customer keys only
+	how        howFlags
+	out        outputFlags
 }
 
 func newVerify(a *app) *cobra.Command {
@@ -39,7 +40,7 @@ was looked at. Exit code 1 tells what was verified, and what could not be looked
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.verify(cmd, &f) },
 	}
 	set := cmd.Flags()
-	addJobDir(set, &f.dir)
+	f.place.AddFlags(set)
 	f.shard.addOne(set)
 	set.StringVarP(&f.output, "output", "o", "", "write every difference, and every object and version under another key, to a CSV file")
 	set.BoolVar(&f.noVersions, "no-dependents", false, "do not look for objects and versions under other keys")
@@ -52,7 +53,7 @@ was looked at. Exit code 1 tells what was verified, and what could not be looked
 }
 
 func (a *app) verify(cmd *cobra.Command, f *verifyFlags) error {
-	j, err := a.shardOfJob(cmd.Context(), f.dir, &f.shard)
+	j, err := a.shardOfJob(cmd.Context(), &f.place, &f.shard)
 	if err != nil {
 		return err
 	}
