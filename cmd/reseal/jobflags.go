@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/resealhq/reseal/engine/job"
+	"github.com/resealhq/reseal/engine/object"
 )
 
 // jobFlags are what plan and run take: the whole of a job.
@@ -104,7 +105,7 @@ func asTyped(err error) error {
 	for _, d := range other.Differences {
 		diff = append(diff, fmt.Sprintf("%s: the job has %s, the command line %s", flagOf(d.Field), orNothing(d.Have), orNothing(d.Want)))
 	}
-	return unusablef(fmt.Sprintf("resume it with `reseal run --job %s`, or name another directory for a new job. They differ in\n  %s", other.Dir, strings.Join(diff, "\n  ")),
+	return unusablef(fmt.Sprintf("resume it with `reseal run --job %s`, or name another directory for a new job. They differ in\n  %s", object.ShellWord(other.Dir), strings.Join(diff, "\n  ")),
 		"the job in %s is another one than the command line asks for", other.Dir)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/resealhq/reseal/engine/job"
+	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/planner"
 )
 
@@ -94,7 +95,7 @@ func (a *app) plan(ctx context.Context, f *planFlags, j *job.Job, o job.PlanOpti
 	if err := est.WriteText(a.stdout); err != nil {
 		return fmt.Errorf("writing to standard output: %w", err)
 	}
-	_, err = fmt.Fprintf(a.stdout, "\nNothing was changed. `reseal run --job %s` does exactly this plan;\n`reseal report --job %s` lists it, a row for each object.\n", j.Dir, j.Dir)
+	_, err = fmt.Fprintf(a.stdout, "\nNothing was changed. `reseal run --job %s` does exactly this plan;\n`reseal report --job %s` lists it, a row for each object.\n", object.ShellWord(j.Dir), object.ShellWord(j.Dir))
 	return err
 }
 

@@ -138,7 +138,7 @@ func (f *pruneFlags) choose(cmd *cobra.Command, o *job.PruneOptions) error {
 type keptError struct{ *job.Pruned }
 
 func (e *keptError) Error() string {
-	return fmt.Sprintf("%s not touched, %d refused by the store; `reseal prune --job %s -o FILE` names them", plural(e.Kept, "old version"), e.Failed, e.Job)
+	return fmt.Sprintf("%s not touched, %d refused by the store; `reseal prune --job %s -o FILE` names them", plural(e.Kept, "old version"), e.Failed, object.ShellWord(e.Job))
 }
 
 func (a *app) printPruned(d *job.Pruned) error {
@@ -174,7 +174,7 @@ func (a *app) printPruned(d *job.Pruned) error {
 	if !d.Dry || d.WouldDelete == 0 || !d.Complete {
 		return nil
 	}
-	how := fmt.Sprintf("`reseal prune --job %s --yes`", d.Job)
+	how := fmt.Sprintf("`reseal prune --job %s --yes`", object.ShellWord(d.Job))
 	if d.Noncurrent {
 		how = "the same command with --yes"
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/resealhq/reseal/engine"
 	"github.com/resealhq/reseal/engine/job"
+	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/report"
 )
 
@@ -82,11 +83,11 @@ func (a *app) work(ctx context.Context, f *jobFlags, j *job.Job, limits job.Limi
 	}
 	switch {
 	case errors.Is(cause, engine.ErrMaxFailures), errors.Is(cause, job.ErrStopAfter):
-		return sum, &onPurposeError{what: cause.Error(), fix: fmt.Sprintf("`reseal run --job %s` goes on", j.Dir)}
+		return sum, &onPurposeError{what: cause.Error(), fix: fmt.Sprintf("`reseal run --job %s` goes on", object.ShellWord(j.Dir))}
 	case cause != nil:
 		return sum, cause
 	case sum.Left+sum.Failed > 0:
-		return sum, &someError{left: sum.Left, failed: sum.Failed, fix: fmt.Sprintf("`reseal report --job %s` names them", j.Dir)}
+		return sum, &someError{left: sum.Left, failed: sum.Failed, fix: fmt.Sprintf("`reseal report --job %s` names them", object.ShellWord(j.Dir))}
 	}
 	return sum, unreadOf(j)
 }
@@ -145,10 +146,10 @@ func (a *app) printSummary(f *jobFlags, sum *report.Summary, j *job.Job) error {
 // printNext says what a person does after a run that came to its end.
 func (a *app) printNext(j *job.Job, sum *report.Summary) error {
 	w := table(a.stdout)
-	fmt.Fprintf(w, "next:\treseal verify --job %s\tasks the store again, object by object\n", j.Dir)
-	fmt.Fprintf(w, "\treseal report --job %s\tsays what happened to every object\n", j.Dir)
+	fmt.Fprintf(w, "next:\treseal verify --job %s\tasks the store again, object by object\n", object.ShellWord(j.Dir))
+	fmt.Fprintf(w, "\treseal report --job %s\tsays what happened to every object\n", object.ShellWord(j.Dir))
 	if sum.OldVersions.Objects > 0 {
-		fmt.Fprintf(w, "\treseal prune --job %s\tsays which old versions may go, and deletes none without --yes\n", j.Dir)
+		fmt.Fprintf(w, "\treseal prune --job %s\tsays which old versions may go, and deletes none without --yes\n", object.ShellWord(j.Dir))
 	}
 	if b := j.Spec.Source.Bucket; b != "" && j.Spec.Target.DestBucket == "" {
 		fmt.Fprintf(w, "\treseal bucket-encryption get s3://%s\tshows what new objects are put under\n", b)

@@ -108,6 +108,6 @@ func (a *app) divide(ctx context.Context, f *planFlags, j *job.Job, o job.Option
 		return fmt.Errorf("writing to standard output: %w", err)
 	}
 	_, err = fmt.Fprintf(a.stdout, "\nNothing was changed, and nothing is listed to its end yet. `reseal run --job %s` works on all shards in turn, "+
-		"--shard N on one, --shard any on those that are free; `reseal plan --job %s` lists them and estimates.\n", j.Dir, j.Dir)
+		"--shard N on one, --shard any on those that are free; `reseal plan --job %s` lists them and estimates.\n", object.ShellWord(j.Dir), object.ShellWord(j.Dir))
 	return err
 }

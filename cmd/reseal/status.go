@@ -202,11 +202,11 @@ func (s *status) state() string {
 	case s.Running:
 		return "running"
 	case s.Cause != nil && s.Cause.Class == job.CauseSubmitted:
-		return fmt.Sprintf("submitted; `reseal submit --job %s` follows it", s.Job)
+		return fmt.Sprintf("submitted; `reseal submit --job %s` follows it", object.ShellWord(s.Job))
 	case s.State == report.StatePlanned:
-		return fmt.Sprintf("planned; `reseal run --job %s` does it", s.Job)
+		return fmt.Sprintf("planned; `reseal run --job %s` does it", object.ShellWord(s.Job))
 	case s.State == job.StateUntaken:
-		return fmt.Sprintf("nobody has taken it yet; `reseal run --job %s` does", s.Job)
+		return fmt.Sprintf("nobody has taken it yet; `reseal run --job %s` does", object.ShellWord(s.Job))
 	case s.Complete && s.Left+s.Failed == 0:
 		return "complete: every object is as wanted"
 	case s.Complete:
@@ -214,7 +214,7 @@ func (s *status) state() string {
 	case s.Planned == 0 && !s.Totals.PlanComplete:
 		return "begun, nothing planned yet"
 	}
-	return fmt.Sprintf("stopped; `reseal run --job %s` goes on", s.Job)
+	return fmt.Sprintf("stopped; `reseal run --job %s` goes on", object.ShellWord(s.Job))
 }
 
 // describe adds what a running process tells.

@@ -104,7 +104,7 @@ type notVerifiedError struct{ *job.Verdict }
 
 func (e *notVerifiedError) Error() string {
 	text := fmt.Sprintf("%d different, %d gone, %d never done; `reseal verify --job %s -o FILE` and `reseal report --job %s` name them",
-		e.Different, e.Gone, e.NotDone, e.Job, e.Job)
+		e.Different, e.Gone, e.NotDone, object.ShellWord(e.Job), object.ShellWord(e.Job))
 	if e.Unread != "" {
 		text += "; and there may be more: " + object.Printable(e.Unread)
 	}

@@ -110,7 +110,7 @@ func (t *teller) pace() report.Pace {
 		}
 	}
 	if set := t.w.setting.Load(); set.Paused {
-		p.Paused, p.Why = true, "paused since "+set.At.Local().Format("15:04:05")+"; `reseal set --job "+t.w.job.Dir+" --resume` goes on"
+		p.Paused, p.Why = true, "paused since "+set.At.Local().Format("15:04:05")+"; `reseal set --job "+object.ShellWord(t.w.job.Dir)+" --resume` goes on"
 		return p
 	}
 	if t.isOutside() {

@@ -18,6 +18,23 @@ func Printable(s string) string {
 	return escaped(s)
 }
 
+// ShellWord is a text as one word of a command line that is shown to be typed or
+// pasted: in quotes where a shell would take it apart or make something else of it.
+func ShellWord(s string) string {
+	switch {
+	case s != "" && strings.IndexFunc(s, special) < 0:
+		return s
+	case Printable(s) != s: // which bash and zsh read from such quotes
+		return "$'" + escaped(strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s)) + "'"
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// special is what a shell may read as more than itself.
+func special(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_@%+=:,./-", r)
+}
+
 func escaped(s string) string {
 	const hex = "0123456789abcdef"
 	var b strings.Builder

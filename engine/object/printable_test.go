@@ -1,6 +1,7 @@
 package object
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 	"unicode"
@@ -52,4 +53,34 @@ func FuzzPrintable(f *testing.F) {
 			t.Fatalf("%q becomes %q and then %q", s, got, again)
 		}
 	})
+}
+
+// A shell reads the word as it was, and nothing else happens.
+func TestShellWord(t *testing.T) {
+	for in, want := range map[string]string{
+		"/jobs/one":           "/jobs/one",
+		"s3://state/jobs/a=b": "s3://state/jobs/a=b",
+		"jobs/é漢":             "jobs/é漢",
+		"":                    "''",
+		"my jobs/one":         "'my jobs/one'",
+		"it's":                `'it'\''s'`,
+		"~me":                 "'~me'",
+		"$(reboot)`x`;*":      "'$(reboot)`x`;*'",
+		"a\nb'\\\x1b[31m":     `$'a\nb\'\\\x1b[31m'`,
+		"\u202ea\xff":         `$'\u202ea\xff'`,
+	} {
+		got := ShellWord(in)
+		if got != want {
+			t.Errorf("%q becomes %s", in, got)
+		}
+		bash, err := exec.LookPath("bash")
+		if err != nil {
+			continue // the words above were read by one
+		}
+		cmd := exec.Command(bash, "-c", "printf %s "+got)
+		cmd.Env = []string{"LC_ALL=C.UTF-8"}
+		if out, err := cmd.Output(); err != nil || string(out) != in {
+			t.Errorf("a shell reads %s as %q: %v", got, out, err)
+		}
+	}
 }
