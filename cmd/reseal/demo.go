@@ -171,7 +171,11 @@ func (d *demo) child(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, fmt.Errorf("this program does not find itself: %w", err)
 	}
-	d.say("   $ reseal %s", strings.Join(args, " "))
+	typed := "reseal"
+	for _, word := range args {
+		typed += " " + object.ShellWord(word)
+	}
+	d.say("   $ %s", typed)
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Args[0] = "reseal"
 	cmd.Stderr = d.stderr
