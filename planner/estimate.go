@@ -116,6 +116,8 @@ type EstimateOptions struct {
 // use.
 type Estimator struct {
 	opt      EstimateOptions
+	lines    lines
+	priced   priced
 	total    Amount
 	already  Amount
 	work     map[workKey]*Amount
@@ -156,6 +158,7 @@ func (e *Estimator) Under(opt EstimateOptions) {
 		e.regions[r] = true
 	}
 	e.opt = opt
+	e.lines, e.priced = lines{by: map[kindred]line{}}, priced{}
 }
 
 // Add takes one task of the plan.
@@ -171,11 +174,10 @@ func (e *Estimator) Add(t *object.Task) {
 		at(e.left, t.Reason).add(o.Size)
 		return
 	}
-	at(e.work, workKey{o.Encryption.Type, className(o.StorageClass), t.Operation}).add(o.Size)
-	if c := e.opt.Chooser; c != nil {
-		if g, is := c.Why(o, t.Operation, e.opt.Key); is {
-			at(e.grounds, g).add(o.Size)
-		}
+	l := e.line(o, t.Operation)
+	l.work.add(o.Size)
+	if l.ground != nil {
+		l.ground.add(o.Size)
 	}
 	if !o.Settled && t.Operation != object.OpRewrite { // reading it inspects it
 		e.get(object.ReqHead, o.StorageClass, 1)
@@ -272,9 +274,9 @@ func (e *Estimator) copied(o *object.Object, by object.Operation) {
 	}
 	if e.opt.VerifyRead {
 		e.get(object.ReqGet, class, 2)
-		e.cost.Retrieval += 2 * gigabytes(size) * e.opt.Prices.class(class).RetrievalGB
+		e.cost.Retrieval += 2 * gigabytes(size) * e.price(class).RetrievalGB
 	}
-	e.cost.Retrieval += gigabytes(size) * e.opt.Prices.class(o.StorageClass).RetrievalGB
+	e.cost.Retrieval += gigabytes(size) * e.price(o.StorageClass).RetrievalGB
 	e.leaveBehind(o, class, size)
 }
 
@@ -332,14 +334,14 @@ func (e *Estimator) leaveBehind(o *object.Object, class string, size int64) {
 	}
 	if !off || e.opt.Elsewhere {
 		e.growth += size
-		price := e.opt.Prices.class(o.StorageClass)
+		price := e.price(o.StorageClass)
 		if e.opt.Elsewhere {
-			price = e.opt.Prices.class(class)
+			price = e.price(class)
 		}
 		e.cost.StoragePerMonth += gigabytes(max(size, price.MinimumBytes)) * price.StorageGBMonth
 		return
 	}
-	price := e.opt.Prices.class(o.StorageClass)
+	price := e.price(o.StorageClass)
 	if price.MinimumDays == 0 || o.LastModified.IsZero() {
 		return
 	}

@@ -31,7 +31,7 @@ func (e *Estimator) put(k object.RequestKind, class string, n uint64) {
 		return
 	}
 	e.requests[k] += n
-	e.cost.Requests += float64(n) * e.opt.Prices.class(class).PutPer1000 / 1000
+	e.cost.Requests += float64(n) * e.price(class).PutPer1000 / 1000
 }
 
 func (e *Estimator) get(k object.RequestKind, class string, n uint64) {
@@ -39,5 +39,18 @@ func (e *Estimator) get(k object.RequestKind, class string, n uint64) {
 		return
 	}
 	e.requests[k] += n
-	e.cost.Requests += float64(n) * e.opt.Prices.class(class).GetPer1000 / 1000
+	e.cost.Requests += float64(n) * e.price(class).GetPer1000 / 1000
+}
+
+// priced is the price of a storage class, which most tasks share with the one before.
+type priced struct {
+	class string
+	price ClassPrice
+}
+
+func (e *Estimator) price(class string) ClassPrice {
+	if class = className(class); class != e.priced.class {
+		e.priced = priced{class, e.opt.Prices.class(class)}
+	}
+	return e.priced.price
 }

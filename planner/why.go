@@ -27,19 +27,39 @@ const (
 	KeyDenied KeyUnresolved = "denied"
 )
 
+// kindred is what Why looks at of an object and of what was chosen for it, so that
+// it need be asked only once for all objects that agree in it.
+type kindred struct {
+	operation object.Operation
+	source    object.SSE
+	class     string // never empty
+	locked    bool
+	large     bool // too large for CopyObject
+	long      bool // from --multipart-threshold on
+}
+
+func (c *Chooser) kindred(o *object.Object, op object.Operation) kindred {
+	return kindred{operation: op, source: o.Encryption.Type, class: className(o.StorageClass), locked: o.Locked(),
+		large: o.Size > MaxCopySize, long: c != nil && c.MultipartThreshold > 0 && o.Size >= c.MultipartThreshold}
+}
+
 // Why explains what Choose decided: op is its choice for the object. An operation that
 // nobody would wonder at has no ground.
 func (c *Chooser) Why(o *object.Object, op object.Operation, key KeyUnresolved) (g Ground, is bool) {
-	g.Operation = op.String()
+	return c.why(c.kindred(o, op), key)
+}
+
+func (c *Chooser) why(o kindred, key KeyUnresolved) (g Ground, is bool) {
+	g.Operation = o.operation.String()
 	switch {
-	case c.Operation == RewrapOnly, c.Reupload != nil, op == object.OpNone, op == object.OpUndecided:
+	case c.Operation == RewrapOnly, c.Reupload != nil, o.operation == object.OpNone, o.operation == object.OpUndecided:
 		return g, false
-	case op == object.OpUpdate:
+	case o.operation == object.OpUpdate:
 		g.Why = "UpdateObjectEncryption changes the key in place: no bytes move, and no old version is left"
 		return g, true
 	}
 	g.Why, g.Cheaper = c.whyNoUpdate(o, key)
-	if way, cheaper := c.whyThisWay(o, op); way != "" {
+	if way, cheaper := c.whyThisWay(o); way != "" {
 		g.Why = joined(g.Why, way)
 		g.Cheaper = joined(g.Cheaper, cheaper)
 	}
@@ -55,8 +75,8 @@ func joined(a, b string) string {
 
 // whyNoUpdate is why the object is not merely updated: first what nothing can change,
 // then what a flag or a permission would.
-func (c *Chooser) whyNoUpdate(o *object.Object, key KeyUnresolved) (why, cheaper string) {
-	t, e := &c.Target, &o.Encryption
+func (c *Chooser) whyNoUpdate(o kindred, key KeyUnresolved) (why, cheaper string) {
+	t := &c.Target
 	switch {
 	case c.Dest != nil:
 		return "--dest writes new objects", ""
@@ -66,15 +86,15 @@ func (c *Chooser) whyNoUpdate(o *object.Object, key KeyUnresolved) (why, cheaper
 		return "whether this store does UpdateObjectEncryption was not seen, and it is not tried on your objects", ""
 	case c.Caps.Update != object.Yes:
 		return "this store does not do UpdateObjectEncryption", ""
-	case e.Type == object.SSEUnknown:
+	case o.source == object.SSEUnknown:
 		return "--inspect never leaves it open what the object is under", "--inspect auto finds those that an update can take"
-	case e.Type != object.SSES3 && e.Type != object.SSEKMS:
+	case o.source != object.SSES3 && o.source != object.SSEKMS:
 		return "UpdateObjectEncryption takes objects under SSE-S3 and SSE-KMS only", ""
-	case o.Locked():
+	case o.locked:
 		return "UpdateObjectEncryption is refused while a retention or legal hold protects the object", ""
 	case t.Context != "":
 		return "UpdateObjectEncryption sets no encryption context", "without --sse-kms-context they are updated"
-	case t.StorageClass != "" && !object.SameClass(t.StorageClass, o.StorageClass):
+	case t.StorageClass != "" && !object.SameClass(t.StorageClass, o.class):
 		return "UpdateObjectEncryption changes no storage class", "without --storage-class they are updated"
 	case !fullKeyARN(t.KMSKeyID):
 		return keyNotTold(t.KMSKeyID, key)
@@ -101,21 +121,21 @@ func keyNotTold(name string, key KeyUnresolved) (why, cheaper string) {
 }
 
 // whyThisWay is why no plain copy does; empty for one.
-func (c *Chooser) whyThisWay(o *object.Object, op object.Operation) (why, cheaper string) {
+func (c *Chooser) whyThisWay(o kindred) (why, cheaper string) {
 	ignored := !c.Caps.Guarded(object.RouteSelfCopy) && c.mustGuard()
 	const plain = "--accept concurrent-writes allows the plain copy, which overwrites a write that somebody makes in its very moment"
 	switch {
-	case op == object.OpRewrite && c.Operation == RewriteOnly:
+	case o.operation == object.OpRewrite && c.Operation == RewriteOnly:
 		return "--operation rewrite sends the bytes through this machine", "with --operation auto the store copies them itself where it can"
-	case op == object.OpRewrite && ignored:
+	case o.operation == object.OpRewrite && ignored:
 		return "this store's CopyObject honours no condition on what it overwrites, so the bytes go through this machine and are put back on one", plain
-	case op == object.OpRewrite:
+	case o.operation == object.OpRewrite:
 		return "this store was not seen to re-encrypt such an object by any copy, so the bytes go through this machine", ""
-	case op != object.OpMultipart:
+	case o.operation != object.OpMultipart:
 		return "", ""
-	case o.Size > MaxCopySize:
+	case o.large:
 		return "above 5 GiB S3 copies only in parts", ""
-	case c.MultipartThreshold > 0 && o.Size >= c.MultipartThreshold:
+	case o.long:
 		return "from --multipart-threshold on objects are copied in parts", "a higher --multipart-threshold sends one request for each"
 	case ignored:
 		return "this store's CopyObject honours no condition on what it overwrites, so objects are copied in parts, which ends on one", plain

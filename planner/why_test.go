@@ -21,7 +21,7 @@ func TestWhyAgreesWithChoose(t *testing.T) {
 								c := &Chooser{Target: object.Target{SSE: sse, KMSKeyID: key, Context: context, StorageClass: class}, Caps: awsCaps(), Facts: plainFacts(), Operation: op}
 								c.Caps.Update = update
 								o := under(source, "")
-								why, cheaper := c.whyNoUpdate(&o, KeyDenied)
+								why, cheaper := c.whyNoUpdate(c.kindred(&o, object.OpCopy), KeyDenied)
 								if c.updatable(&o) == (why != "") {
 									t.Errorf("target %+v, source %s, %s, update %s: updatable %v, and why not: %q", c.Target, source, op, update, c.updatable(&o), why)
 								}
