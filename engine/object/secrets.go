@@ -254,3 +254,27 @@ func RepeatsSignature(text, signature string) bool {
 	}
 	return false
 }
+
+// RepeatsWhole is RepeatsSignature for long texts: it finds the signature as it was
+// sent, whole, and costs little. Of a text that repeats one, no stretch as long as the
+// signature is without one of its windows, so that one window of each is looked at.
+func RepeatsWhole[T string | []byte](text T, signature string) bool {
+	if len(signature) < secretRun {
+		return false
+	}
+	var bits [64]uint64
+	for at := 0; at+window <= len(signature); at++ {
+		word, bit := bitOf(windowAt(signature, at))
+		bits[word%64] |= bit
+	}
+	for at := 0; at+window <= len(text); at += len(signature) - window + 1 {
+		word, bit := bitOf(windowAt(text, at))
+		if bits[word%64]&bit == 0 {
+			continue
+		}
+		if strings.Contains(string(text[max(0, at-len(signature)):min(len(text), at+len(signature))]), signature) {
+			return true
+		}
+	}
+	return false
+}

@@ -133,3 +133,24 @@ func BenchmarkSecretsInAReply(b *testing.B) {
 		}
 	}
 }
+
+// TestRepeatsWholeFindsASignatureAnywhere: wherever it stands in a long text; and
+// nothing that differs from it in one place.
+func TestRepeatsWholeFindsASignatureAnywhere(t *testing.T) {
+	signature := "0f3c1a527f0e4f0a9d9c0b1f5f6f7a015d2b9c1e11114c3b8a7d3f2e1d0c9b8a"
+	around := strings.Repeat("<ETag>9b2cf535f27731c974343645a3985328</ETag>0f3c1a527f0e4f0a", 8)
+	for at := range len(around) + 1 {
+		if text := around[:at] + signature + around[at:]; !RepeatsWhole(text, signature) || !RepeatsWhole([]byte(text), signature) {
+			t.Fatalf("not found at %d", at)
+		}
+	}
+	for at := range len(signature) {
+		other := signature[:at] + "x" + signature[at+1:]
+		if RepeatsWhole(around+other+around, signature) {
+			t.Fatalf("found although byte %d differs", at)
+		}
+	}
+	if RepeatsWhole(around, signature) || RepeatsWhole(signature[:63], signature) || RepeatsWhole(around, "") || !RepeatsWhole(signature, signature) {
+		t.Error("found where it is not, or not found where it is all")
+	}
+}

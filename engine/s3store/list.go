@@ -154,6 +154,7 @@ type gathered struct {
 	q        object.ListRequest
 	versions bool
 	objects  []object.Object
+	stamps   stamps
 }
 
 func (g *gathered) add(w *row) {
@@ -161,9 +162,16 @@ func (g *gathered) add(w *row) {
 	if g.versions && !marker && w.XMLName.Local != "Version" {
 		return // Name, Prefix, MaxKeys … are elements of the same document
 	}
-	o := w.object(g.q.Bucket, w.Key, g.versions, g.q.Metadata)
-	o.DeleteMarker = marker
-	g.objects = append(g.objects, o)
+	g.objects = append(g.objects, object.Object{Ref: object.Ref{Bucket: g.q.Bucket, Key: w.Key}, Size: -1, DeleteMarker: marker})
+	o := &g.objects[len(g.objects)-1]
+	if g.versions {
+		o.VersionID, o.Noncurrent = w.VersionID, !w.IsLatest
+	}
+	o.LastModified = g.stamps.parse(w.LastModified)
+	w.describe(o)
+	if g.q.Metadata {
+		w.inspect(o)
+	}
 }
 
 // reply decodes the keys; only the end of the page tells whether they are encoded.
@@ -238,6 +246,9 @@ type codec struct {
 
 func (c *codec) decode(s string) string {
 	if c.on && !strings.ContainsRune(s, '\uFFFD') {
+		if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
+			return s
+		}
 		d, err := url.QueryUnescape(s)
 		if err != nil && c.err == nil {
 			c.err = fmt.Errorf("%w: key %q is not URL-encoded as the page says", ErrUnreadable, s)
@@ -250,28 +261,20 @@ func (c *codec) decode(s string) string {
 	return s
 }
 
-func (w *row) object(bucket, key string, versions, metadata bool) object.Object {
-	o := object.Object{Ref: object.Ref{Bucket: bucket, Key: key}, Size: -1, ETag: unquote(w.ETag), ChecksumType: w.ChecksumType}
+// describe takes over what the row tells in any listing.
+func (w *row) describe(o *object.Object) {
 	if w.Size != nil {
 		o.Size = *w.Size
-	}
-	if versions {
-		o.VersionID, o.Noncurrent = w.VersionID, !w.IsLatest
-	}
-	if t, err := time.Parse(time.RFC3339Nano, w.LastModified); err == nil {
-		o.LastModified = t.UTC()
 	}
 	if w.StorageClass != "STANDARD" {
 		o.StorageClass = w.StorageClass
 	}
+	o.ETag = unquote(w.ETag)
 	o.MultipartUploaded = strings.Contains(o.ETag, "-")
 	if len(w.ChecksumAlgorithm) > 0 {
 		o.ChecksumAlgorithm = w.ChecksumAlgorithm[0]
 	}
-	if metadata {
-		w.inspect(&o)
-	}
-	return o
+	o.ChecksumType = w.ChecksumType
 }
 
 // inspect takes over what metadata=true adds to a row. A row without it is left

@@ -23,6 +23,10 @@ func bothListings(used *page, body, root string, q object.ListRequest) (quickly 
 	var slow listing
 	used.reset()
 	byHand, quickly, errHand = used.quickReply(r, rep, q, root, nil)
+	for i := range rep.body {
+		rep.body[i] = '#' // as the next page does
+	}
+	rep.body = []byte(body)
 	if errXML = decode(r, rep, root, &slow); errXML == nil {
 		byXML, errXML = slow.reply(r, rep, q)
 	}

@@ -178,7 +178,7 @@ func leaks[T string | []byte](s *Store, resp *http.Response, text T) bool {
 	}
 	signature := signatureOf(resp)
 	if len(text) > maxErrorBody {
-		return signature != "" && bytes.Contains([]byte(text), []byte(signature))
+		return object.RepeatsWhole(text, signature)
 	}
 	return object.RepeatsSignature(string(text), signature)
 }
