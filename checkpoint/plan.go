@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -11,21 +12,18 @@ import (
 // are durable before Next does, and with PlanComplete or Flush. Safe for
 // concurrent use.
 func (s *Store) Append(tasks []object.Task, cursors []object.Cursor) error {
-	e := encoder{b: make([]byte, 0, 96*len(tasks)), d: s.dict}
-	ends := make([]int, len(tasks))
-	added := object.Tally{Objects: uint64(len(tasks))}
-	for i := range tasks {
-		e.task(&tasks[i])
-		ends[i] = len(e.b)
-		added.Bytes += max(0, tasks[i].Object.Size)
+	page, _ := s.pages.Get().(*encodedPage)
+	if page == nil {
+		page = new(encodedPage)
 	}
+	added := page.encode(s.dict, tasks)
 	var first uint64
 	err := s.submit(&request{fill: func(t *turn) error {
 		if t.complete {
 			return refused{ErrPlanComplete}
 		}
 		first = t.plan.Objects
-		t.tasks(first, e.b, ends)
+		t.tasks(first, page)
 		for i := range cursors {
 			t.cursor(&cursors[i])
 		}
@@ -35,19 +33,40 @@ func (s *Store) Append(tasks []object.Task, cursors []object.Cursor) error {
 		return nil
 	}})
 	if err != nil {
-		return err
+		return err // the writer may still read the page
 	}
+	s.pages.Put(page)
 	for i := range tasks {
 		tasks[i].Seq = first + uint64(i)
 	}
 	return nil
 }
 
-func (t *turn) tasks(first uint64, encoded []byte, ends []int) {
+// encodedPage is the values of a page of tasks, one after the other, and where each
+// ends. Its memory is used again.
+type encodedPage struct {
+	values []byte
+	ends   []int
+}
+
+func (p *encodedPage) encode(d *dict, tasks []object.Task) object.Tally {
+	e := encoder{b: p.values[:0], d: d}
+	p.ends = slices.Grow(p.ends[:0], len(tasks))
+	added := object.Tally{Objects: uint64(len(tasks))}
+	for i := range tasks {
+		e.task(&tasks[i])
+		p.ends = append(p.ends, len(e.b))
+		added.Bytes += max(0, tasks[i].Object.Size)
+	}
+	p.values = e.b
+	return added
+}
+
+func (t *turn) tasks(first uint64, page *encodedPage) {
 	begin := 0
 	var key [10]byte
-	for i, end := range ends {
-		_ = t.Set(appendSeqKey(key[:0], planPrefix, first+uint64(i)), encoded[begin:end], nil)
+	for i, end := range page.ends {
+		_ = t.Set(appendSeqKey(key[:0], planPrefix, first+uint64(i)), page.values[begin:end], nil)
 		begin = end
 	}
 }

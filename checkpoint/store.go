@@ -100,6 +100,7 @@ type Store struct {
 	floor   *floor   // the writer's
 	ship    *shipper // nil where nothing is kept away
 	dict    *dict
+	pages   sync.Pool // of *encodedPage
 	existed bool
 	earlier uint64 // tasks below it were planned by an earlier process
 	ro      bool

@@ -232,7 +232,8 @@ func (c *Chooser) chooseCopy(o *object.Object, a *object.Attributes) object.Choi
 	case o.Size > MaxSendSize && c.Operation == RewriteOnly:
 		return leave(object.ReasonTooLarge, "--operation rewrite takes objects of up to 2.4 TiB; use --operation auto or copy for the others")
 	}
-	routes := c.routes(o)
+	var some [4]object.Route
+	routes := c.routes(some[:0], o)
 	switch {
 	case len(routes) == 0 && c.Operation == RewriteOnly: // 11
 		return leave(object.ReasonUnsupported, "this store was not seen to write such an object on a condition; see `reseal doctor`")

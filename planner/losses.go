@@ -45,16 +45,16 @@ func (l *lossList) add(reason object.Reason, message string) { *l = append(*l, l
 // Resent and kept hold where the store was seen to do it, or where it can be
 // written again afterwards.
 func (c *Chooser) losses(o *object.Object, a *object.Attributes, r object.Route) (lost lossList, untold bool) {
-	for _, check := range lossChecks {
-		untold = check(c, o, a, r, &lost) || untold
-	}
+	untold = c.loseGrants(o, a, r, &lost)
+	untold = c.loseLock(o, a, r, &lost) || untold
+	untold = c.loseTags(o, a, r, &lost) || untold
+	untold = c.loseRedirect(o, a, r, &lost) || untold
+	untold = c.loseMetadata(o, a, r, &lost) || untold
+	untold = c.loseChecksum(o, a, r, &lost) || untold
+	untold = c.loseClass(o, a, r, &lost) || untold
+	untold = c.loseContext(o, a, r, &lost) || untold
+	untold = c.loseWrites(o, a, r, &lost) || untold
 	return lost, untold && a == nil
-}
-
-// lossChecks are the rows of the table above.
-var lossChecks = [...]func(*Chooser, *object.Object, *object.Attributes, object.Route, *lossList) (untold bool){
-	(*Chooser).loseGrants, (*Chooser).loseLock, (*Chooser).loseTags, (*Chooser).loseRedirect, (*Chooser).loseMetadata,
-	(*Chooser).loseChecksum, (*Chooser).loseClass, (*Chooser).loseContext, (*Chooser).loseWrites,
 }
 
 func (c *Chooser) loseGrants(_ *object.Object, a *object.Attributes, _ object.Route, lost *lossList) (untold bool) {

@@ -259,11 +259,11 @@ func (p *planning) tasks(ctx context.Context, rows []object.Object, memory *[]ob
 		if v == No {
 			continue
 		}
-		t := task(&rows[i], p.ch.Choose(&rows[i], nil))
-		if v == Inspect || p.opt.InspectAll && t.Operation == object.OpUndecided {
+		choice := p.ch.Choose(&rows[i], nil)
+		if v == Inspect || p.opt.InspectAll && choice.Operation == object.OpUndecided {
 			ask = append(ask, len(tasks))
 		}
-		tasks = append(tasks, t)
+		tasks = append(tasks, task(&rows[i], choice))
 	}
 	if len(ask) == 0 {
 		return tasks, c, nil

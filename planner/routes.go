@@ -8,10 +8,10 @@ import (
 )
 
 // routes are the ways in which the object could be re-encrypted here, in the order
-// of preference that the second table above Choose states.
-func (c *Chooser) routes(o *object.Object) []object.Route {
+// of preference that the second table above Choose states; they are appended to those
+// given.
+func (c *Chooser) routes(routes []object.Route, o *object.Object) []object.Route {
 	rewrites := c.mayRewrite(o)
-	routes := make([]object.Route, 0, 4)
 	add := func(r object.Route, is bool) {
 		if is && !slices.Contains(routes, r) {
 			routes = append(routes, r)
@@ -24,7 +24,8 @@ func (c *Chooser) routes(o *object.Object) []object.Route {
 		add(object.RouteSend, sends)
 		return routes
 	}
-	copies, inParts := c.copies(o)
+	var some [2]object.Route
+	copies, inParts := c.copies(some[:0], o)
 	if unguarded := !c.Caps.Guarded(object.RouteSelfCopy) && c.mustGuard(); unguarded {
 		add(object.RouteRewrite, rewrites && o.Size <= RewriteThreshold)
 		add(object.RouteMultipart, inParts)
@@ -43,12 +44,12 @@ func (c *Chooser) routes(o *object.Object) []object.Route {
 }
 
 // copies are the self-copies that re-encrypt the object, and whether a multipart
-// copy does. A dearer way than the cheapest that works is among them unless the
-// canary saw it fail.
-func (c *Chooser) copies(o *object.Object) (self []object.Route, inParts bool) {
+// copy does; they are appended to those given. A dearer way than the cheapest that
+// works is among them unless the canary saw it fail.
+func (c *Chooser) copies(self []object.Route, o *object.Object) (_ []object.Route, inParts bool) {
 	base := c.baseRoute(o)
 	if base == object.RouteNone {
-		return nil, false
+		return self, false
 	}
 	percent := strings.Contains(o.Key, "%") // in a key that the store may read in its own way
 	if o.Size <= MaxCopySize && !(percent && c.Caps.CopySourceEncoding == object.EncodingBroken) {

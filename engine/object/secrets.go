@@ -262,14 +262,14 @@ func RepeatsWhole[T string | []byte](text T, signature string) bool {
 	if len(signature) < secretRun {
 		return false
 	}
-	var bits [64]uint64
+	var bits [256]uint64
 	for at := 0; at+window <= len(signature); at++ {
 		word, bit := bitOf(windowAt(signature, at))
-		bits[word%64] |= bit
+		bits[word%256] |= bit
 	}
 	for at := 0; at+window <= len(text); at += len(signature) - window + 1 {
 		word, bit := bitOf(windowAt(text, at))
-		if bits[word%64]&bit == 0 {
+		if bits[word%256]&bit == 0 {
 			continue
 		}
 		if strings.Contains(string(text[max(0, at-len(signature)):min(len(text), at+len(signature))]), signature) {

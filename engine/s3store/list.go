@@ -1,6 +1,7 @@
 package s3store
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/xml"
@@ -94,12 +95,19 @@ func (s *Store) list(ctx context.Context, r *request, q object.ListRequest, root
 	if q.Metadata {
 		r.query.Set("metadata", "true")
 	}
-	p, _ := s.pages.Get().(*page)
-	if p == nil {
-		p = new(page)
+	var p *page
+	r.into = func() *bytes.Buffer {
+		if p, _ = s.pages.Get().(*page); p == nil {
+			p = new(page)
+		}
+		return &p.body
 	}
-	defer func() { p.reset(); s.pages.Put(p) }()
-	r.into = &p.body
+	defer func() {
+		if p != nil {
+			p.reset()
+			s.pages.Put(p)
+		}
+	}()
 	rep, err := s.call(ctx, r)
 	if err != nil {
 		return object.ListReply{}, err

@@ -55,9 +55,9 @@ type request struct {
 	customer object.CustomerKey
 	secret   bool
 	max      int64
-	// into receives the reply's body, where the caller has a buffer that is to be
-	// used again.
-	into *bytes.Buffer
+	// into, where set, gives the buffer that receives the reply's body. It is asked
+	// once there is one: a request waits for most of its time.
+	into func() *bytes.Buffer
 }
 
 // reply is one answer with success, read whole.
@@ -118,9 +118,12 @@ func (s *Store) call(ctx context.Context, r *request) (*reply, error) {
 	if limit == 0 {
 		limit = maxReply
 	}
-	into := r.into
-	if into == nil {
-		into = new(bytes.Buffer)
+	into := new(bytes.Buffer)
+	if r.into != nil {
+		into = r.into()
+	}
+	if n := resp.ContentLength; n > 0 && n <= min(limit, usualReply) {
+		into.Grow(int(n) + bytes.MinRead)
 	}
 	if err := s.readBody(resp.Body, into, limit); err != nil {
 		return nil, FailedToSend(r.op, r.ref, ctx, err)

@@ -110,7 +110,7 @@ func TestPiecesTile(t *testing.T) {
 					}
 					store.rows = rows
 				}
-				store.page, store.delay = 17, 50*time.Microsecond
+				store.page, store.delay = 17, 50*time.Millisecond
 				r := rand.New(rand.NewPCG(5, uint64(len(shape.name))))
 				src := store.source(8)
 				src.Versions = versions
@@ -145,7 +145,7 @@ func TestPiecesTile(t *testing.T) {
 func TestPiecesOfAStoreInAnotherOrder(t *testing.T) {
 	for _, border := range []string{"a/1", "a/2", "b/1", "b/2", "c/1"} {
 		store := newStore([]string{"a/1", "a/2", "b/1", "b/2", "c/1", "c/2"})
-		store.page, store.delay = 1, 50*time.Microsecond
+		store.page, store.delay = 1, 50*time.Millisecond
 		store.sort(func(a, b string) bool { return a[2:]+a[:1] < b[2:]+b[:1] })
 		refused := false
 		for _, p := range []Piece{{Through: border}, {After: border}} {

@@ -11,6 +11,10 @@
 // follows it, or half way in a space spanned by the characters seen. Wrong
 // guesses cost one request that returns nothing; every page corrects them.
 //
+// How many readers. Each has a page in memory. A store that answers at once is read by
+// a few: by as many as bring twice what can be planned meanwhile, as the quickest page
+// so far lets one expect. From 30 ms a page on that is all of them.
+//
 // Where further ranges do not pay. MinIO answers the second page of a listing from a
 // walk through everything below the prefix, which goes on to the end by itself;
 // so it walks once for every range. 100,000 keys in 100 folders take 150 s in ranges

@@ -31,7 +31,7 @@ func TestEveryShapeIsReadOnce(t *testing.T) {
 		for _, readers := range []int{1, 3, 64} {
 			t.Run(fmt.Sprint(shape.name, readers), func(t *testing.T) {
 				store := newStore(shape.keys(5000))
-				store.page, store.delay = 20, 100*time.Microsecond
+				store.page, store.delay = 20, 100*time.Millisecond
 				got := newSink()
 				if err := read(t, store.source(readers), nil, got.emit); err != nil {
 					t.Fatal(err)
@@ -77,7 +77,7 @@ func TestOddKeysAndStores(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, readers := range []int{1, 16} {
 				store := newStore(oddKeys())
-				store.page, store.delay = 7, 50*time.Microsecond
+				store.page, store.delay = 7, 50*time.Millisecond
 				spoil(store)
 				got := newSink()
 				if err := read(t, store.source(readers), nil, got.emit); err != nil {
@@ -96,7 +96,7 @@ func TestEmptyBucketAndPrefix(t *testing.T) {
 		t.Fatalf("%d rows, %v", len(got.rows), err)
 	}
 	store = newStore(shapes[1].keys(3000))
-	store.page, store.delay = 10, 50*time.Microsecond
+	store.page, store.delay = 10, 50*time.Millisecond
 	src := store.source(16)
 	src.Prefix = "logs/2016/"
 	got = newSink()
@@ -113,7 +113,7 @@ func TestDyingAtRandomMoments(t *testing.T) {
 		for seed := range uint64(12) {
 			r := rand.New(rand.NewPCG(seed, 3))
 			store := newStore(shape.keys(1500))
-			store.page, store.delay = 1+r.IntN(30), time.Duration(r.IntN(60))*time.Microsecond
+			store.page, store.delay = 1+r.IntN(30), time.Duration(r.IntN(60))*time.Millisecond
 			got := newSink()
 			src := store.source(1 + r.IntN(40))
 			synctest.Test(t, func(t *testing.T) { dieMany(t, src, got, r) })
@@ -203,7 +203,7 @@ func TestStoresThatCannotBeTrustedStopByName(t *testing.T) {
 			for _, readers := range []int{1, 2, 32} {
 				for _, page := range []int{3, 11, 100} {
 					store := newStore(c.keys)
-					store.page, store.delay = page, 20*time.Microsecond
+					store.page, store.delay = page, 20*time.Millisecond
 					c.spoil(store)
 					got := newSink()
 					err := read(t, store.source(readers), nil, got.emit)
@@ -331,7 +331,7 @@ func TestBucketInUse(t *testing.T) {
 	for seed := range uint64(5) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		store := newStore(base)
-		store.page, store.delay = 10, 50*time.Microsecond
+		store.page, store.delay = 10, 50*time.Millisecond
 		busy := &busyStore{fakeStore: store, r: r}
 		src := store.source(24)
 		src.Lister = busy

@@ -3,7 +3,9 @@ package listing
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -31,6 +33,8 @@ type ranges struct {
 		credit float64
 		// oneWalk: a further range would cost the store as much as the whole listing.
 		oneWalk bool
+		// soonest is how long the quickest page has taken; 0 before the first.
+		soonest time.Duration
 		ended   bool // no more work is given out
 	}
 }
@@ -106,7 +110,10 @@ func (r *ranges) take() (*span, error) {
 		switch {
 		case r.mu.ended:
 			return nil, nil
-		case len(r.mu.unread) > 0 && !(r.mu.oneWalk && r.reading() > 0):
+		case r.reading() >= r.enough() && len(r.mu.open) > 0: // until one ends, or pages come later
+			r.mu.changed.Wait()
+			continue
+		case len(r.mu.unread) > 0:
 			s := r.mu.unread[0]
 			r.mu.unread = r.mu.unread[1:]
 			r.mu.changed.Signal()
@@ -133,6 +140,32 @@ func (r *ranges) take() (*span, error) {
 
 // reading is how many ranges have a reader. Under the mutex.
 func (r *ranges) reading() int { return len(r.mu.open) - len(r.mu.unread) }
+
+// What bounds the readers of a store that answers at once. Every reader has a page in
+// memory, and more than these bring pages no sooner than they can be planned.
+const (
+	rowCost    = 2500 * time.Nanosecond // of one CPU, from page to durable task: bench/README.md
+	fewReaders = 4
+)
+
+// enough is how many readers bring twice what can be planned meanwhile. Under the
+// mutex.
+func (r *ranges) enough() int {
+	if r.mu.oneWalk {
+		return 1
+	}
+	page := rowCost * time.Duration(r.src.pageSize()) / time.Duration(runtime.GOMAXPROCS(0))
+	return fewReaders + int(2*r.mu.soonest/page)
+}
+
+// took notes how long a page has taken.
+func (r *ranges) took(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mu.soonest == 0 || d < r.mu.soonest {
+		r.mu.soonest = d
+	}
+}
 
 // cutsPerPage is how many cuts a full page pays for, after the first freePages.
 // It bounds the requests that guesses may waste: a small bucket is read page

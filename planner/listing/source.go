@@ -34,7 +34,8 @@ type Source struct {
 	// Metadata asks for rows with their encryption, where the store was seen to
 	// carry it.
 	Metadata bool
-	// Readers is how many ranges are read at the same time at most; 0 means 48.
+	// Readers is how many ranges are read at the same time at most; 0 means 48. A store
+	// that answers at once is read by fewer.
 	Readers int
 	// PageSize is the number of rows asked for at a time; 0 means 1,000.
 	PageSize int
@@ -100,6 +101,14 @@ func (s *Source) list(ctx context.Context, q object.ListRequest) (reply object.L
 	}
 	err = s.Send(ctx, object.Call{Kind: object.ReqList, Key: q.StartAfter + q.KeyMarker}, send)
 	return reply, err
+}
+
+// takeBack gives the memory of rows that nobody looks at any more to whoever uses it
+// again.
+func (s *Source) takeBack(rows []object.Object) {
+	if l, ok := s.Lister.(takesBack); ok {
+		l.TakeBack(rows)
+	}
 }
 
 // after is the request for what follows a key that is passed as a whole.

@@ -46,6 +46,35 @@ func TestManyRangesAreFast(t *testing.T) {
 	}
 }
 
+// TestReadersByTheStore: one that answers at once is read by a few, each of whom has a
+// page in memory that waits to be planned; one that is far away by all.
+func TestReadersByTheStore(t *testing.T) {
+	for _, tc := range []struct {
+		delay    time.Duration
+		few, all int
+	}{{0, 2, 2 * fewReaders}, {50 * time.Millisecond, 3 * fewReaders, 48}} {
+		store := newStore(shapes[0].keys(15_000))
+		store.page, store.delay = 100, tc.delay
+		got := newSink()
+		var now, most atomic.Int64
+		err := store.source(0).Read(t.Context(), nil, func(p object.Page) error {
+			if len(p.Objects) > 0 {
+				most.Store(max(most.Load(), now.Add(1)))
+				defer now.Add(-1)
+			}
+			time.Sleep(5 * time.Millisecond) // which virtual time cannot: cuts wait for it
+			return got.emit(p)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.check(t, store.rows)
+		if n := int(most.Load()); n < tc.few || n > tc.all {
+			t.Errorf("a page in %v: %d of them at a time, want %d to %d", tc.delay, n, tc.few, tc.all)
+		}
+	}
+}
+
 // A small bucket does not pay for its readers: a few requests for a few pages.
 func TestSmallBucketsTakeFewRequests(t *testing.T) {
 	for _, shape := range shapes {

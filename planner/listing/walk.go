@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -141,8 +142,8 @@ func (w *walker) settle(b batch, within int, end border, crossing head) (again b
 	}
 	w.move(&b)
 	w.r.advance(s, p, rows)
-	if l, ok := w.src.Lister.(takesBack); ok && !w.src.Versions { // of versions some may be pending
-		l.TakeBack(b.rows)
+	if !w.src.Versions { // of versions some may be pending
+		w.src.takeBack(b.rows)
 	}
 	return false, nil
 }
@@ -192,6 +193,7 @@ func (s *Source) head(ctx context.Context, border string) (head, error) {
 		}
 		for i := range reply.Objects {
 			if key := reply.Objects[i].Key; key != border {
+				s.takeBack(reply.Objects)
 				return head{key: key}, nil
 			}
 		}
@@ -223,6 +225,7 @@ func (w *walker) move(b *batch) {
 func (w *walker) next(ctx context.Context) (batch, error) {
 	for empty, doubts := 0, 0; ; {
 		q, cold := w.request()
+		began := time.Now()
 		reply, err := w.src.list(ctx, q)
 		if err != nil {
 			if w.token != (object.ListRequest{}) && object.ClassOf(err) == object.ClassInvalid && !w.careful {
@@ -230,6 +233,9 @@ func (w *walker) next(ctx context.Context) (batch, error) {
 				continue
 			}
 			return batch{}, err
+		}
+		if !w.careful {
+			w.r.took(time.Since(began))
 		}
 		rows, err := w.fresh(&reply)
 		if err != nil {
