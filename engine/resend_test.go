@@ -30,10 +30,16 @@ func (c inSentParts) Choose(o *object.Object, a *object.Attributes) object.Choic
 	return choice
 }
 
-// sentText is what object i holds: four parts and a little.
+// sentText is what object i holds: four parts and a little, made once for all tests.
 func sentText(i int) []byte {
-	return bytes.Repeat([]byte(fmt.Sprintf("%16d", i)), (4*carry.MinPartSize+16)/16)
+	text, ok := sentTexts.Load(i)
+	if !ok {
+		text, _ = sentTexts.LoadOrStore(i, bytes.Repeat([]byte(fmt.Sprintf("%16d", i)), (4*carry.MinPartSize+16)/16))
+	}
+	return text.([]byte)
 }
+
+var sentTexts sync.Map
 
 // resends is a store of n large objects, and a run that rewrites them in parts.
 func resends(n int) (*memStore, *memJournal, Config) {

@@ -128,8 +128,11 @@ func TestFolderThatBecomesALink(t *testing.T) {
 			_ = os.Rename(aside, way)
 		}
 	})
-	written := 0
-	for i := range 3000 {
+	written, tried := 0, 3000
+	if testing.Short() { // the two get in each other's way, the more so under -race
+		tried = 300
+	}
+	for i := range tried {
 		if d.write(fmt.Sprintf("way/%d", i), "x") == nil {
 			written++
 		}
@@ -142,7 +145,7 @@ func TestFolderThatBecomesALink(t *testing.T) {
 	if written == 0 {
 		t.Error("not one was written, so that nothing was tried")
 	}
-	t.Logf("%d of 3000 were written", written)
+	t.Logf("%d of %d were written", written, tried)
 }
 
 // TestNothingIsOverwritten: of many that write one name at the same time one succeeds, and
