@@ -6,7 +6,8 @@
 // Four calculators, each a pure function of its state and of what was seen:
 //
 //	rate         requests a second against one limit of the store: S3 by key
-//	             prefix, KMS by key. Unbounded until the store throttles.
+//	             prefix, changes and reads apart, KMS by key. Unbounded until the
+//	             store throttles.
 //	concurrency  requests in flight, by throughput and latency.
 //	floor        which refusals come at any rate, and are no reason to slow down.
 //	split        which prefixes have a limit of their own.

@@ -39,6 +39,8 @@ type floor struct {
 	// doubt is how long there is between two checks of the floor.
 	doubt   time.Duration
 	settled time.Duration // after the cut of this look
+	// longer is how long this look had taken when it began anew, 0 if it did not; see unclear.
+	longer time.Duration
 	// waiting: enough looks of its own were in vain; the next is at the turn of a window
 	// of the wall clock, of whose lastDoubt phase has passed at 0, and window runs now.
 	waiting bool
@@ -76,6 +78,9 @@ const (
 	convincing = 2
 	// sigmas is how far beyond chance something has to be.
 	sigmas = 3
+	// telltale is how many refusals a second there have to be so that small shares of
+	// them can be told from chance before long.
+	telltale = 1.6
 	// memory bounds the replies that a floor is averaged over.
 	memory = 5000
 	// A floor is checked every firstDoubt, then ever more seldom.
@@ -126,7 +131,7 @@ func (f *floor) begin(before tally, limit, peak, rate float64) {
 	if f.vain == 0 {
 		f.limit, f.peak = limit, peak
 	}
-	f.looking, f.before, f.after, f.waiting = true, before, tally{}, false
+	f.looking, f.before, f.after, f.waiting, f.longer = true, before, tally{}, false, 0
 	saved := time.Duration(float64(time.Second) / (rate * (1 - decrease)))
 	f.settled = min(max(settling, saved), longLook)
 }
@@ -154,9 +159,16 @@ func (f *floor) look(now, sinceCut time.Duration, t tally) verdict {
 	if f.aligned && float64(n)*share(f.before) < 2*evidence && a.dt < longLook {
 		return undecided // it is seldom, and has to tell
 	}
+	few := math.Max(1, tolerated*float64(n))
+	if expected := float64(n) * share(f.before); f.before.ok+f.before.throttled >= fewest && expected >= a.dt.Seconds()*telltale {
+		if f.unclear(*a, expected, few) {
+			return undecided
+		}
+		few = math.Max(1, expected/4)
+	}
 	f.end()
 	switch {
-	case n < fewest, float64(a.throttled) <= math.Max(1, tolerated*float64(n)), !alike(f.before, *a):
+	case n < fewest, float64(a.throttled) <= few, !alike(f.before, *a):
 		f.vain = 0
 		if n >= fewest && share(*a) < f.share {
 			f.share, f.known, f.doubt = share(*a), float64(n), firstDoubt
@@ -176,6 +188,22 @@ func (f *floor) look(now, sinceCut time.Duration, t tally) verdict {
 	}
 	f.raise()
 	return proved
+}
+
+// unclear says whether a look goes on although it took as long as it has to: a few refusals
+// are as likely by chance where the share is small. What came first is put aside, since a limit
+// refuses some for a moment, and then none.
+func (f *floor) unclear(a tally, expected, few float64) bool {
+	switch {
+	case f.aligned || expected >= evidence || f.longer+a.dt >= longLook:
+		return false
+	case f.longer > 0:
+		return a.throttled > 0 || expected < evidence/2
+	case a.throttled > 0 && float64(a.throttled) <= few:
+		f.longer, f.after = a.dt, tally{}
+		return true
+	}
+	return false
 }
 
 // worse says whether far more is refused than before the last look.

@@ -134,7 +134,7 @@ func (l *limiter) saw(now time.Duration, c *object.Call, r object.Result, blamed
 			l.now.ok++
 		}
 	}
-	if l.reason == S3Throttling {
+	if l.reason == S3Throttling || l.reason == S3ReadThrottling {
 		l.split.count(c.Key, blamed)
 	}
 }

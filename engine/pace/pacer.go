@@ -40,6 +40,7 @@ type Pacer struct {
 	inFlight atomic.Int64
 	_        [64]byte
 	done     atomic.Uint64
+	changes  atomic.Uint64 // of those done, what changes something
 	work     atomic.Uint64 // bytes, beside done
 	broken   atomic.Uint64
 
@@ -51,8 +52,7 @@ type Pacer struct {
 		requests    *limiter
 		kmsRequests *limiter
 		bandwidth   *limiter
-		everything  *limiter            // S3's limit for what has none of its own
-		prefixes    map[string]*limiter // by prefix
+		s3          [2]family           // S3's limits of what changes something, and of what reads
 		keys        map[string]*limiter // by KMS key
 		all         []*limiter
 		draining    bool // nothing waits that begins something
@@ -64,6 +64,8 @@ type Pacer struct {
 		held        struct{ bySlots, byLimits int } // how often a call was, in this step
 		throttled   time.Duration
 		achieved    meter
+		changed     meter // of achieved
+		read        meter
 	}
 }
 
@@ -72,13 +74,14 @@ func New(l Limits) *Pacer {
 	p := &Pacer{start: time.Now()}
 	p.waiters.New = func() any { return &waiter{ready: make(chan struct{}, 1)} }
 	m := &p.mu
-	m.prefixes = make(map[string]*limiter)
 	m.keys = make(map[string]*limiter)
 	m.slot = &limiter{reason: Concurrency, bucket: bucket{rate: math.Inf(1)}}
 	m.requests = p.add(&limiter{reason: RequestCeiling})
 	m.kmsRequests = p.add(&limiter{reason: KMSCeiling})
 	m.bandwidth = p.add(&limiter{reason: BandwidthCeiling})
-	m.everything = p.add(&limiter{reason: S3Throttling, adaptive: true, rate: newRate(p.phase())})
+	for i, reason := range []Reason{S3Throttling, S3ReadThrottling} {
+		m.s3[i] = family{p.add(&limiter{reason: reason, adaptive: true, rate: newRate(p.phase())}), map[string]*limiter{}}
+	}
 	p.SetLimits(l)
 	return p
 }
@@ -245,7 +248,7 @@ func (p *Pacer) limitsOf(c *object.Call) (ls [5]*limiter, n int) {
 		add(m.bandwidth)
 	}
 	if toStore {
-		add(p.limitOf(c.Key))
+		add(p.familyOf(c.Kind).limitOf(c.Key))
 	}
 	if c.KMSKey != "" {
 		add(m.keys[c.KMSKey])
@@ -253,26 +256,12 @@ func (p *Pacer) limitsOf(c *object.Call) (ls [5]*limiter, n int) {
 	return ls, n
 }
 
-// limitOf is S3's limit for a key: that of the longest prefix with its own.
-// REQUIRES: mu.
-func (p *Pacer) limitOf(key string) *limiter {
-	l := p.mu.everything
-	if len(p.mu.prefixes) == 0 {
-		return l
-	}
-	for i := range len(key) {
-		if key[i] == '/' {
-			if own := p.mu.prefixes[key[:i+1]]; own != nil {
-				l = own
-			}
-		}
-	}
-	return l
-}
-
 // Leave tells how a call that entered has ended.
 func (p *Pacer) Leave(c *object.Call, r object.Result) {
 	n := p.done.Add(1)
+	if c.Kind.Mutates() {
+		p.changes.Add(1)
+	}
 	if c.Bytes > 0 && r.OK {
 		p.work.Add(uint64(c.Bytes))
 	}
@@ -308,7 +297,9 @@ func (p *Pacer) attribute(now time.Duration, c *object.Call, r object.Result) {
 		m.throttled = now
 		if !m.armed {
 			m.armed = true
-			m.everything.begin(now, m.achieved.rate(now, p.done.Load()))
+			changes, done := p.changes.Load(), p.done.Load()
+			m.s3[0].everything.begin(now, m.changed.rate(now, changes))
+			m.s3[1].everything.begin(now, m.read.rate(now, done-min(done, changes)))
 			p.regate()
 		}
 	}
@@ -317,7 +308,7 @@ func (p *Pacer) attribute(now time.Duration, c *object.Call, r object.Result) {
 	}
 	p.stepSoon()
 	if c.Kind != object.ReqKMS {
-		p.limitOf(c.Key).saw(now, c, r, byS3)
+		p.familyOf(c.Kind).limitOf(c.Key).saw(now, c, r, byS3)
 	}
 	if byS3 {
 		return // KMS was not asked

@@ -20,6 +20,7 @@ const (
 	KMSCeiling       Reason = "max-kms-requests-per-second"
 	BandwidthCeiling Reason = "max-bandwidth"
 	S3Throttling     Reason = "s3-throttling"
+	S3ReadThrottling Reason = "s3-read-throttling"
 	KMSThrottling    Reason = "kms-throttling"
 	Concurrency      Reason = "concurrency"
 )
@@ -46,7 +47,8 @@ type State struct {
 
 // Controller is one adaptive limit.
 type Controller struct {
-	// Reason is S3Throttling or KMSThrottling; Name the key prefix (empty for the
+	// Reason is S3Throttling, of requests that change something, S3ReadThrottling or
+	// KMSThrottling; Name the key prefix (empty for the
 	// whole bucket) or the KMS key.
 	Reason Reason `json:"reason"`
 	Name   string `json:"name"`
@@ -121,7 +123,7 @@ func (p *Pacer) explain(now time.Duration, s *State) {
 				s.Detail = flying + ", the most that is tried"
 			}
 		}
-	case S3Throttling, KMSThrottling:
+	case S3Throttling, S3ReadThrottling, KMSThrottling:
 		s.Allowed = finite(worst.rate.limit)
 		s.Detail = throttleDetail(worst, now)
 	default:
@@ -133,6 +135,10 @@ func (p *Pacer) explain(now time.Duration, s *State) {
 func throttleDetail(l *limiter, now time.Duration) string {
 	who := "S3 asked for fewer requests"
 	switch {
+	case l.reason == S3ReadThrottling && l.name == "":
+		who = "S3 asked for fewer reads"
+	case l.reason == S3ReadThrottling:
+		who = fmt.Sprintf("S3 asked for fewer reads under %q", l.name)
 	case l.reason == KMSThrottling && l.name == "":
 		who = "KMS asked for fewer requests"
 	case l.reason == KMSThrottling:

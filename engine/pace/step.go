@@ -49,7 +49,10 @@ func (p *Pacer) stepSoon() {
 func (p *Pacer) stepConcurrency(now, dt time.Duration) {
 	m := &p.mu
 	done, work, broken := p.done.Load(), p.work.Load(), p.broken.Load()
+	changes := p.changes.Load()
 	m.achieved.mark(now, done)
+	m.changed.mark(now, changes)
+	m.read.mark(now, done-min(done, changes))
 	f := flow{dt: dt, done: int(done - m.seen.done), broken: int(broken - m.seen.broken)}
 	f.work = float64(f.done-f.broken) + float64(work-m.seen.work)/workUnit
 	m.seen.done, m.seen.work, m.seen.broken = done, work, broken
@@ -62,20 +65,25 @@ func (p *Pacer) stepConcurrency(now, dt time.Duration) {
 
 // divide gives prefixes that are throttled while others are not their own limit.
 func (p *Pacer) divide(now time.Duration) {
-	m := &p.mu
-	for _, l := range m.all {
-		if l.reason != S3Throttling {
+	for i := range p.mu.s3 {
+		p.divideFamily(now, &p.mu.s3[i])
+	}
+}
+
+func (p *Pacer) divideFamily(now time.Duration, f *family) {
+	for _, l := range p.mu.all {
+		if l.reason != f.everything.reason {
 			continue
 		}
 		for _, seg := range l.split.hit() {
-			if len(m.prefixes) >= maxPrefixes {
+			if len(f.prefixes) >= maxPrefixes {
 				return
 			}
-			own := p.add(&limiter{reason: S3Throttling, name: l.name + seg, adaptive: true, rate: newRate(p.phase()), born: now})
+			own := p.add(&limiter{reason: l.reason, name: l.name + seg, adaptive: true, rate: newRate(p.phase()), born: now})
 			own.split.depth = len(own.name)
 			own.lastThrottle = now
 			own.rate.cutAt = now
-			m.prefixes[own.name] = own
+			f.prefixes[own.name] = own
 			l.split.drop(seg)
 			// The rest was spared, so what is known is known of the others only.
 			l.rate = newRate(p.phase())
@@ -168,8 +176,10 @@ func (p *Pacer) ring(l *limiter) {
 // REQUIRES: mu.
 func (p *Pacer) bound() float64 {
 	b := p.mu.requests.bucket.rate
-	if len(p.mu.prefixes) == 0 {
-		b = math.Min(b, p.mu.everything.bucket.rate)
+	for _, f := range p.mu.s3 {
+		if len(f.prefixes) == 0 {
+			b = math.Min(b, f.everything.bucket.rate)
+		}
 	}
 	return b
 }

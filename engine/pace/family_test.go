@@ -1,0 +1,51 @@
+package pace
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// pairs looks at each object before it copies it, as the engine does.
+func pairs(worker, i int) *object.Call {
+	if i%2 == 0 {
+		return &object.Call{Kind: object.ReqHead, Key: "k"}
+	}
+	return copies(worker, i)
+}
+
+// TestReadsAreLimitedApart: a limit on copies alone is found although every copy comes with
+// a look, and follows them down and up; one limit on both together is found by both.
+func TestReadsAreLimitedApart(t *testing.T) {
+	changes := func(c *object.Call) bool { return c.Kind.Mutates() }
+	halved := func(t time.Duration) float64 {
+		if t >= 30*time.Second && t < time.Minute {
+			return 150
+		}
+		return 300
+	}
+	synctest.Test(t, func(t *testing.T) {
+		l := &limit{concerns: changes, class: object.ClassThrottled, rate: halved, depth: 0.1}
+		s := newStore(20*time.Millisecond, l)
+		p := New(Limits{})
+		s.load(p, 256, 90*time.Second, pairs)
+		curve(t, "copies accepted a second", l, 400)
+		settled(t, l.ok, l.no, 5, 30, 300)
+		settled(t, l.ok, l.no, 35, 60, 150)
+		settled(t, l.ok, l.no, 75, 90, 300)
+		for _, c := range p.State().Controllers {
+			if c.Reason != S3Throttling {
+				t.Errorf("%+v: nobody refused a read", c)
+			}
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		l := throttling(always(600), 0.1)
+		s := newStore(20*time.Millisecond, l)
+		s.load(New(Limits{}), 256, 90*time.Second, pairs)
+		curve(t, "accepted a second of both", l, 800)
+		settled(t, l.ok, l.no, 15, 90, 600)
+	})
+}
