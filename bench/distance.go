@@ -1,12 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"time"
 )
@@ -68,22 +67,15 @@ func (c *DistanceConfig) one(ctx context.Context, p found, server *nullProcess, 
 	defer os.RemoveAll(dir)
 	w := server.secureTask(fmt.Sprintf("n%d", n), dir)
 	w.other, w.objects, w.concurrency, w.sse = "n0", n, c.Concurrency, "AES256"
-	far := url.Values{"delay": {c.Delay.String()}, "mutations": {fmt.Sprint(c.Mutations)}, "reads": {fmt.Sprint(c.Reads)}}
-	if _, err := get(server.URL + "/-far?" + far.Encode()); err != nil {
+	if err := server.becomes(Far{Delay: c.Delay, Mutations: c.Mutations, Reads: c.Reads}); err != nil {
 		return err
 	}
 	cost, err := run(p.command(ctx, p.path, w), nil)
-	body, gone := get(server.URL + "/-far")
-	if err != nil {
+	seen, gone := server.seen()
+	if err := cmp.Or(err, gone); err != nil {
 		return err
 	}
-	if gone != nil {
-		return gone
-	}
-	var seconds []FarSecond
-	if err := json.Unmarshal(body, &seconds); err != nil {
-		return err
-	}
+	seconds := seen.Seconds
 	f := c.figures(seconds)
 	f["copies/s"], f["CPU µs/object"] = float64(n)/cost.Seconds, cost.CPUSeconds*1e6/float64(n)
 	t.add(p.name, p.version, n, f)

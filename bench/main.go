@@ -61,6 +61,7 @@ func workloads() map[string]workload {
 		"memory":     one("peak memory of jobs of 100,000 to 10,000,000 objects", (*MemoryConfig).flags, RunMemory),
 		"pace":       one("the rate found against a store that limits it, with its curve", (*PaceConfig).flags, RunPace),
 		"distance":   one("the rate against a store behind TLS that is far away and limited", (*DistanceConfig).flags, RunDistance),
+		"refusals":   one("the rate against stores that refuse copies, at random, beyond a limit, or both", (*RefusalsConfig).flags, RunRefusals),
 		"scale":      one("processes in network namespaces that share a job, on a store that limits each prefix (root)", (*ScaleConfig).flags, RunScale),
 		"start":      one("time from the start of the process to the first object, on stores that are far away", (*StartConfig).flags, RunStart),
 		"rewrite":    {"CPU of the ways to guard a copy, by size, against a real MinIO in memory", runFlags((*RewriteConfig).flags, RunRewrite)},

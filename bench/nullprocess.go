@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 )
@@ -85,6 +86,25 @@ func (p *nullProcess) Stats() (NullStats, error) {
 		return s, err
 	}
 	return s, json.Unmarshal(body, &s)
+}
+
+// becomes makes it a Far, from now on.
+func (p *nullProcess) becomes(f Far) error {
+	setting, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	_, err = get(p.URL + "/-far?set=" + url.QueryEscape(string(setting)))
+	return err
+}
+
+// seen is what it counted as a Far, which it no longer is.
+func (p *nullProcess) seen() (seen FarSeen, err error) {
+	body, err := get(p.URL + "/-far")
+	if err != nil {
+		return seen, err
+	}
+	return seen, json.Unmarshal(body, &seen)
 }
 
 // minus is what happened between two looks.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,16 +22,19 @@ import (
 // left to measure is the client. It keeps nothing: bucket nN holds N objects of
 // 1 KiB, o/000000000 and so on; a HEAD says that they are not encrypted, a copy
 // that it was done. Bucket wN is the same, but that a HEAD says SSE-S3: its objects
-// are as wanted already. Bucket lN is a legacy one, whose objects have ACLs. It checks no signature.
+// are as wanted already. Bucket lN is a legacy one, whose objects have ACLs. The objects of bucket pN lie in prefixes
+// of their own: see nullNames. It checks no signature.
 //
 // Everything else, such as a canary, goes to an embedded S3 that does keep things.
 //
-// Under /-far it becomes a store that is far away and limited, until that is asked
-// for without numbers: see nullFar.
+// Under /-far it becomes a store that is far away, limited or ill, until that is asked
+// for without a setting: see nullFar.
 type nullServer struct {
 	counts nullCounts
 	others *s3test.Server
 	far    atomic.Pointer[nullFar]
+	// copyKMS is the reply to a copy under nullKMSKey.
+	copyKMS []byte
 }
 
 // nullCounts is what the server was asked for.
@@ -79,7 +81,8 @@ func runNullServer(args []string, stdin io.Reader, stdout io.Writer) error {
 	}
 	defer others.Close()
 	fmt.Fprintln(stdout, addrs...)
-	s := &nullServer{others: others}
+	s := &nullServer{others: others, copyKMS: nullCopyReply("aws:kms\r\n" + "x-amz-server-side-encryption-aws-kms-key-id: " +
+		others.KMS.CreateNamedKey(nullKMSKey))}
 	go func() {
 		io.Copy(io.Discard, stdin)
 		for _, l := range listeners {
@@ -111,10 +114,17 @@ var (
 	nullHead = []byte("HTTP/1.1 200 OK\r\nContent-Length: 1024\r\nETag: \"" + nullETag + "\"\r\nLast-Modified: Mon, 23 Nov 2026 19:10:05 GMT\r\n" +
 		"Content-Type: application/octet-stream\r\nAccept-Ranges: bytes\r\nServer: null\r\nx-amz-request-id: 17D6B4A1C2E3F405\r\n\r\n")
 	wantedHead = append(bytes.TrimSuffix(nullHead, []byte("\r\n")), "x-amz-server-side-encryption: AES256\r\n\r\n"...)
-	nullCopy   = nullReply("200 OK", "x-amz-server-side-encryption: AES256\r\n",
+	nullCopy   = nullCopyReply("AES256")
+)
+
+// nullKMSKey is the one KMS key.
+const nullKMSKey = "bbbbbbbb-0000-4000-8000-0000000000ff"
+
+func nullCopyReply(sse string) []byte {
+	return nullReply("200 OK", "x-amz-server-side-encryption: "+sse+"\r\n",
 		`<?xml version="1.0" encoding="UTF-8"?>`+"\n"+`<CopyObjectResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">`+
 			`<LastModified>2026-11-23T19:10:05.000Z</LastModified><ETag>&quot;`+nullETag+`&quot;</ETag></CopyObjectResult>`)
-)
+}
 
 func nullReply(status, header, body string) []byte {
 	return []byte("HTTP/1.1 " + status + "\r\nContent-Type: application/xml\r\nServer: null\r\nx-amz-request-id: 17D6B4A1C2E3F405\r\n" +
@@ -124,6 +134,7 @@ func nullReply(status, header, body string) []byte {
 var (
 	headerEnd  = []byte("\r\n\r\n")
 	copySource = []byte("\r\nx-amz-copy-source: ")
+	underKMS   = []byte("\r\nx-amz-server-side-encryption: aws:kms\r\n")
 )
 
 // serve answers one connection's requests, one after the other.
@@ -186,16 +197,12 @@ func (s *nullServer) answer(head []byte) []byte {
 		return nullHead
 	case string(method) == "PUT" && indexFold(head, copySource) >= 0:
 		s.counts.Copy.Add(1)
+		if indexFold(head, underKMS) >= 0 {
+			return s.copyKMS
+		}
 		return nullCopy
 	}
 	return nil
-}
-
-// isNullObject knows /nN/o/012345678, with no query but the SDKs' own label.
-func isNullObject(target []byte) bool {
-	target, _, _ = bytes.Cut(target, []byte("?x-id="))
-	i := bytes.Index(target, []byte("/"+nullPrefix))
-	return i > 0 && len(target) == i+1+len(nullPrefix)+9 && target[len(target)-9] >= '0' && target[len(target)-9] <= '9'
 }
 
 // indexFold finds a header line whatever its case.
@@ -250,129 +257,6 @@ func (s *nullServer) forward(c net.Conn, data []byte) (rest []byte, err error) {
 	}
 	rest, err = r.Peek(r.Buffered())
 	return rest, err
-}
-
-func isNullBucket(name string) bool {
-	if name == "" || name[0] != 'n' && name[0] != 'w' && name[0] != 'l' {
-		return false
-	}
-	_, err := strconv.ParseUint(name[1:], 10, 40)
-	return err == nil
-}
-
-func (s *nullServer) get(target string) []byte {
-	path, rawQuery, _ := strings.Cut(target, "?")
-	query, err := url.ParseQuery(rawQuery)
-	if err != nil {
-		return nil
-	}
-	bucket, key, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	switch {
-	case path == "/-stats":
-		return s.stats()
-	case path == "/-far":
-		return s.setFar(query)
-	case path == "/-mark":
-		s.counts.first.Store(0)
-		s.counts.marked.Store(true)
-		return s.stats()
-	case key != "" || !isNullBucket(bucket) || !isListing(query):
-		return nil
-	}
-	s.counts.List.Add(1)
-	count, _ := strconv.Atoi(bucket[1:])
-	return nullPage(bucket, count, query)
-}
-
-// isListing tells a listing from the questions about a bucket's settings.
-func isListing(query url.Values) bool {
-	for name := range query {
-		switch name {
-		case "list-type", "prefix", "delimiter", "max-keys", "start-after", "continuation-token", "marker", "encoding-type",
-			"fetch-owner", "metadata", "allow-unordered":
-		default:
-			return false
-		}
-	}
-	return !strings.Contains(query.Get("prefix"), ".reseal") // a canary's
-}
-
-const nullPrefix = "o/"
-
-func nullKey(i int) string { return fmt.Sprintf("%s%09d", nullPrefix, i) }
-
-// nullIndex is the first object whose key is greater than after.
-func nullIndex(after string, count int) int {
-	lo, hi := 0, count
-	for lo < hi {
-		mid := (lo + hi) / 2
-		if nullKey(mid) > after {
-			hi = mid
-		} else {
-			lo = mid + 1
-		}
-	}
-	return lo
-}
-
-// nullPage is one page of a listing, of either version.
-func nullPage(bucket string, count int, query url.Values) []byte {
-	prefix, v2 := query.Get("prefix"), query.Get("list-type") == "2"
-	most, err := strconv.Atoi(query.Get("max-keys"))
-	if err != nil || most > 1000 {
-		most = 1000
-	}
-	after := max(query.Get("start-after"), query.Get("marker"), query.Get("continuation-token"))
-	b := make([]byte, 0, 200*most+500)
-	b = append(b, `<?xml version="1.0" encoding="UTF-8"?>`+"\n"+`<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>`...)
-	b = append(b, bucket...)
-	b = append(b, "</Name><Prefix>"...)
-	b = append(b, prefix...)
-	b = append(b, "</Prefix><MaxKeys>"...)
-	b = strconv.AppendInt(b, int64(most), 10)
-	b = append(b, "</MaxKeys>"...)
-	if query.Get("encoding-type") == "url" {
-		b = append(b, "<EncodingType>url</EncodingType>"...)
-	}
-	i, n := nullIndex(after, count), 0
-	if prefix > after && prefix != "" {
-		i = max(i, nullIndex(prefix[:len(prefix)-1]+string(prefix[len(prefix)-1]-1)+"\xff", count))
-	}
-	if query.Get("delimiter") == "/" && strings.HasPrefix(nullPrefix, prefix) && prefix != nullPrefix {
-		if i < count && after < nullPrefix {
-			b = append(b, "<CommonPrefixes><Prefix>"+nullPrefix+"</Prefix></CommonPrefixes>"...)
-			n++
-		}
-		i = count
-	}
-	last := ""
-	for ; i < count && n < most; i, n = i+1, n+1 {
-		key := nullKey(i)
-		if !strings.HasPrefix(key, prefix) {
-			i = count
-			break
-		}
-		last = key
-		b = append(b, "<Contents><Key>"...)
-		b = append(b, key...)
-		b = append(b, "</Key><LastModified>2026-11-23T19:10:05.000Z</LastModified><ETag>&quot;"+nullETag+
-			"&quot;</ETag><Size>1024</Size><StorageClass>STANDARD</StorageClass></Contents>"...)
-	}
-	more := i < count && strings.HasPrefix(nullKey(i), prefix)
-	if v2 {
-		b = append(b, "<KeyCount>"...)
-		b = strconv.AppendInt(b, int64(n), 10)
-		b = append(b, "</KeyCount>"...)
-		if more {
-			b = append(b, "<NextContinuationToken>"+last+"</NextContinuationToken>"...)
-		}
-	} else if more {
-		b = append(b, "<NextMarker>"+last+"</NextMarker>"...)
-	}
-	b = append(b, "<IsTruncated>"...)
-	b = strconv.AppendBool(b, more)
-	b = append(b, "</IsTruncated></ListBucketResult>"...)
-	return nullReply("200 OK", "", string(b))
 }
 
 func (s *nullServer) stats() []byte {
