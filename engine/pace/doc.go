@@ -6,11 +6,10 @@
 // Four calculators, each a pure function of its state and of what was seen:
 //
 //	rate         requests a second against one limit of the store: S3 by key
-//	             prefix, changes and reads apart, KMS by key. Unbounded until the
-//	             store throttles.
+//	             prefix, KMS by key. Unbounded until the store throttles.
 //	concurrency  requests in flight, by throughput and latency.
 //	floor        which refusals come at any rate, and are no reason to slow down.
-//	split        which prefixes have a limit of their own.
+//	split        which prefixes have a limit of their own, and whether changes have.
 //
 // Pacer is the thin shell that waits: it counts replies, steps the calculators
 // ten times a second on the goroutine of whoever comes by, and lets calls

@@ -1,20 +1,60 @@
 package pace
 
-import "github.com/resealhq/reseal/engine/object"
+import (
+	"time"
 
-// family are the limits of one kind of request to S3, which limits what changes something
-// apart from what reads. Where a store limits both together, each finds its part.
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// family are S3's limits of one kind of request. It begins with one for all; what changes
+// something gets its own once only the one kind is seen to be throttled, as split finds
+// prefixes. AWS limits reads and changes apart.
 type family struct {
 	everything *limiter            // the limit for what has none of its own
 	prefixes   map[string]*limiter // by prefix
 }
 
+func (p *Pacer) newFamily() *family {
+	return &family{p.add(&limiter{reason: S3Throttling, adaptive: true, rate: newRate(p.phase())}), map[string]*limiter{}}
+}
+
+// kindOf is the request's kind, in the form of a path segment, for split.
+func kindOf(c *object.Call) string {
+	if c.Kind.Mutates() {
+		return "changes/"
+	}
+	return "reads/"
+}
+
 // familyOf is the one that a request belongs to. REQUIRES: mu.
 func (p *Pacer) familyOf(k object.RequestKind) *family {
-	if k.Mutates() {
-		return &p.mu.s3[0]
+	if p.mu.changes != nil && k.Mutates() {
+		return p.mu.changes
 	}
-	return &p.mu.s3[1]
+	return p.mu.s3
+}
+
+// part gives changes their own limits where these or reads alone are throttled. What was
+// found of both together is true of neither. REQUIRES: mu.
+func (p *Pacer) part(now time.Duration) {
+	m := &p.mu
+	if m.changes != nil || len(m.kinds.hit()) != 1 {
+		return
+	}
+	m.changes = p.newFamily()
+	own, old := m.changes.everything, m.s3.everything
+	own.throttled, old.throttled = old.throttled, 0
+	for _, l := range m.all {
+		if l.reason == S3Throttling && l != own {
+			l.reason = S3ReadThrottling
+		}
+	}
+	for _, l := range []*limiter{own, old} {
+		l.born, l.lastThrottle, l.now = now, now, tally{}
+		l.rate = newRate(p.phase())
+		l.rate.cutAt = now
+		l.bucket.set(now, l.rate.limit)
+	}
 }
 
 // limitOf is S3's limit for a key: that of the longest prefix with its own.

@@ -40,7 +40,6 @@ type Pacer struct {
 	inFlight atomic.Int64
 	_        [64]byte
 	done     atomic.Uint64
-	changes  atomic.Uint64 // of those done, what changes something
 	work     atomic.Uint64 // bytes, beside done
 	broken   atomic.Uint64
 
@@ -52,7 +51,8 @@ type Pacer struct {
 		requests    *limiter
 		kmsRequests *limiter
 		bandwidth   *limiter
-		s3          [2]family           // S3's limits of what changes something, and of what reads
+		s3          *family             // S3's limits: of all, or, once changes are known to have their own, of reads
+		changes     *family             // nil until then
 		keys        map[string]*limiter // by KMS key
 		all         []*limiter
 		draining    bool // nothing waits that begins something
@@ -64,8 +64,7 @@ type Pacer struct {
 		held        struct{ bySlots, byLimits int } // how often a call was, in this step
 		throttled   time.Duration
 		achieved    meter
-		changed     meter // of achieved
-		read        meter
+		kinds       split // which kind of request is throttled
 	}
 }
 
@@ -79,9 +78,7 @@ func New(l Limits) *Pacer {
 	m.requests = p.add(&limiter{reason: RequestCeiling})
 	m.kmsRequests = p.add(&limiter{reason: KMSCeiling})
 	m.bandwidth = p.add(&limiter{reason: BandwidthCeiling})
-	for i, reason := range []Reason{S3Throttling, S3ReadThrottling} {
-		m.s3[i] = family{p.add(&limiter{reason: reason, adaptive: true, rate: newRate(p.phase())}), map[string]*limiter{}}
-	}
+	m.s3 = p.newFamily()
 	p.SetLimits(l)
 	return p
 }
@@ -259,9 +256,6 @@ func (p *Pacer) limitsOf(c *object.Call) (ls [5]*limiter, n int) {
 // Leave tells how a call that entered has ended.
 func (p *Pacer) Leave(c *object.Call, r object.Result) {
 	n := p.done.Add(1)
-	if c.Kind.Mutates() {
-		p.changes.Add(1)
-	}
 	if c.Bytes > 0 && r.OK {
 		p.work.Add(uint64(c.Bytes))
 	}
@@ -297,9 +291,7 @@ func (p *Pacer) attribute(now time.Duration, c *object.Call, r object.Result) {
 		m.throttled = now
 		if !m.armed {
 			m.armed = true
-			changes, done := p.changes.Load(), p.done.Load()
-			m.s3[0].everything.begin(now, m.changed.rate(now, changes))
-			m.s3[1].everything.begin(now, m.read.rate(now, done-min(done, changes)))
+			m.s3.everything.begin(now, m.achieved.rate(now, p.done.Load()))
 			p.regate()
 		}
 	}
@@ -308,7 +300,11 @@ func (p *Pacer) attribute(now time.Duration, c *object.Call, r object.Result) {
 	}
 	p.stepSoon()
 	if c.Kind != object.ReqKMS {
-		p.familyOf(c.Kind).limitOf(c.Key).saw(now, c, r, byS3)
+		l := p.familyOf(c.Kind).limitOf(c.Key)
+		l.saw(now, c, r, byS3)
+		if m.changes == nil {
+			m.kinds.count(kindOf(c), byS3)
+		}
 	}
 	if byS3 {
 		return // KMS was not asked

@@ -49,10 +49,7 @@ func (p *Pacer) stepSoon() {
 func (p *Pacer) stepConcurrency(now, dt time.Duration) {
 	m := &p.mu
 	done, work, broken := p.done.Load(), p.work.Load(), p.broken.Load()
-	changes := p.changes.Load()
 	m.achieved.mark(now, done)
-	m.changed.mark(now, changes)
-	m.read.mark(now, done-min(done, changes))
 	f := flow{dt: dt, done: int(done - m.seen.done), broken: int(broken - m.seen.broken)}
 	f.work = float64(f.done-f.broken) + float64(work-m.seen.work)/workUnit
 	m.seen.done, m.seen.work, m.seen.broken = done, work, broken
@@ -65,8 +62,10 @@ func (p *Pacer) stepConcurrency(now, dt time.Duration) {
 
 // divide gives prefixes that are throttled while others are not their own limit.
 func (p *Pacer) divide(now time.Duration) {
-	for i := range p.mu.s3 {
-		p.divideFamily(now, &p.mu.s3[i])
+	p.part(now)
+	p.divideFamily(now, p.mu.s3)
+	if p.mu.changes != nil {
+		p.divideFamily(now, p.mu.changes)
 	}
 }
 
@@ -176,8 +175,8 @@ func (p *Pacer) ring(l *limiter) {
 // REQUIRES: mu.
 func (p *Pacer) bound() float64 {
 	b := p.mu.requests.bucket.rate
-	for _, f := range p.mu.s3 {
-		if len(f.prefixes) == 0 {
+	for _, f := range []*family{p.mu.s3, p.mu.changes} {
+		if f != nil && len(f.prefixes) == 0 {
 			b = math.Min(b, f.everything.bucket.rate)
 		}
 	}
