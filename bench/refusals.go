@@ -149,8 +149,7 @@ func (c *RefusalsConfig) one(ctx context.Context, path string, server *nullProce
 		return nil, fmt.Errorf("%d copies of %d", taken, n)
 	}
 	all := float64(taken + refused + stray)
-	f := Figures{"copies/s": float64(taken) / seen.Took.Seconds(), "refused beyond it %": 100 * float64(refused) / all,
-		"refused at any rate %": 100 * float64(stray) / all, "whole run s": cost.Seconds}
+	f := Figures{"copies/s": float64(taken) / seen.Took.Seconds(), "refused at any rate %": 100 * float64(stray) / all, "whole run s": cost.Seconds}
 	if s.far.Servers > 0 {
 		if s.far.Stray == 0 {
 			undisturbed[s.kms] = f["copies/s"]
@@ -185,8 +184,11 @@ func (s *refusing) found(f Figures, seconds []FarSecond) {
 	}
 	from += 5
 	end := len(seconds) - 2
+	all, beyond := 0, 0
 	share := func(from, to int, of float64) float64 {
-		taken, _, _ := total(seconds[min(from, to):to])
+		taken, refused, stray := total(seconds[min(from, to):to])
+		all, beyond = all+taken+refused+stray, beyond+refused
+		f["refused beyond it %"] = 100 * float64(beyond) / float64(max(1, all))
 		return float64(taken) / of / float64(max(1, to-from))
 	}
 	if s.far.Halve == 0 {
