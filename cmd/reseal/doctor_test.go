@@ -75,6 +75,9 @@ func traps() []trap {
 		{name: "requester-pays", config: s3test.BucketConfig{RequesterPays: true}, finds: []string{"note requester-pays: Requester Pays"}},
 		{name: "default-sse-s3", config: s3test.BucketConfig{DefaultEncryption: object.Encryption{Type: object.SSES3}},
 			finds: []string{"warning default-encryption: sse-s3"}},
+		{name: "default-by-alias", config: s3test.BucketConfig{DefaultEncryption: object.Encryption{Type: object.SSEKMS, KMSKeyID: "alias/default-by-alias", BucketKey: true}}},
+		{name: "default-by-another-alias", config: s3test.BucketConfig{DefaultEncryption: object.Encryption{Type: object.SSEKMS, KMSKeyID: "alias/aws/s3", BucketKey: true}},
+			finds: []string{"warning default-encryption: alias/aws/s3"}},
 	}
 }
 

@@ -185,7 +185,7 @@ func (s *session) readAround(ctx context.Context, f *doctor.Facts) error {
 	ask(func() (err error) { f.RequesterPays, err = s.store.RequesterPays(ctx, f.Bucket); return err })
 	ask(func() (err error) { return s.checkPermissions(ctx, f) })
 	err := g.Wait()
-	f.Default, f.DefaultKnown, f.LockMode = enc.Default, enc.Known, lock.Mode
+	f.Default, f.DefaultKnown, f.LockMode = s.byItsARN(ctx, bucket, enc.Default), enc.Known, lock.Mode
 	for _, r := range lifecycle {
 		if r.Enabled {
 			f.Lifecycle = append(f.Lifecycle, doctor.LifecycleRule{ID: r.ID, Prefix: r.Prefix, ExpireDays: r.ExpireDays, TransitionDays: r.TransitionDays,
@@ -209,6 +209,18 @@ func (s *session) readAround(ctx context.Context, f *doctor.Facts) error {
 		}
 	}
 	return err
+}
+
+// byItsARN is a bucket's default under the ARN of its key where it names the target's by an
+// alias or a bare ID; any other stays as the bucket tells it.
+func (s *session) byItsARN(ctx context.Context, bucket string, e object.Encryption) object.Encryption {
+	if !e.Type.KMS() || e.KMSKeyID == "" || strings.HasPrefix(e.KMSKeyID, "arn:") && !strings.Contains(e.KMSKeyID, ":alias/") {
+		return e
+	}
+	if k, err := s.to.ResolveKeyFor(ctx, bucket, e.KMSKeyID); err == nil && k.ARN == s.learnt.KMSKeyID {
+		e.KMSKeyID = k.ARN
+	}
+	return e
 }
 
 // checkPermissions asks for them on the first object, where there is one.

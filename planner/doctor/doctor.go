@@ -290,16 +290,16 @@ func key(f *Facts, fs *findings) {
 			Paste = f.allowKey("kms:DescribeKey", "kms:GenerateDataKey", "kms:Decrypt")
 	case !k.Enabled:
 		x := fs.add(Serious, "key", "The KMS key "+k.ARN+" is "+k.State, "enable it (or cancel its deletion), or name another key")
-		x.Paste = "aws kms enable-key --key-id " + Quoted(k.ARN)
+		x.Paste = "aws kms enable-key --key-id " + object.ShellWord(k.ARN)
 		if k.State == "PendingDeletion" {
-			x.Paste = "aws kms cancel-key-deletion --key-id " + Quoted(k.ARN) + " && " + x.Paste
+			x.Paste = "aws kms cancel-key-deletion --key-id " + object.ShellWord(k.ARN) + " && " + x.Paste
 		}
 	case !k.Symmetric:
 		fs.add(Serious, "key", "The KMS key "+k.ARN+" is not a symmetric encryption key", "name one that is; S3 takes no other").
-			Paste = "aws kms list-aliases --region " + Quoted(k.Region)
+			Paste = "aws kms list-aliases --region " + object.ShellWord(k.Region)
 	case k.Region != "" && f.written().Region != "" && k.Region != f.written().Region:
 		fs.add(Serious, "key", "The KMS key is in "+k.Region+", and the objects are written in "+f.written().Region, "name a key in the bucket's region").
-			Paste = "aws kms list-aliases --region " + Quoted(f.written().Region)
+			Paste = "aws kms list-aliases --region " + object.ShellWord(f.written().Region)
 	}
 }
 

@@ -104,7 +104,7 @@ func line(s Statement) string {
 
 // aws is a command of the AWS CLI about the bucket that is written.
 func (f *Facts) aws(command string) string {
-	return f.at("aws s3api " + command + " --bucket " + Quoted(f.writeName()))
+	return f.at("aws s3api " + command + " --bucket " + object.ShellWord(f.writeName()))
 }
 
 // writeName is the bucket that the job writes to.
@@ -118,7 +118,7 @@ func (f *Facts) writeName() string {
 // at adds the endpoint, where it is not AWS's.
 func (f *Facts) at(command string) string {
 	if f.Endpoint != "" {
-		command += " --endpoint-url " + Quoted(f.Endpoint)
+		command += " --endpoint-url " + object.ShellWord(f.Endpoint)
 	}
 	return command
 }
@@ -126,25 +126,14 @@ func (f *Facts) at(command string) string {
 // arrive is the command that makes new objects arrive as the job leaves the old ones.
 func (f *Facts) arrive() string {
 	t := &f.Target
-	command := "reseal bucket-encryption set s3://" + Quoted(f.writeName()) + " --sse " + t.SSE.Header()
+	command := "reseal bucket-encryption set s3://" + object.ShellWord(f.writeName()) + " --sse " + t.SSE.Header()
 	if t.SSE.KMS() && t.KMSKeyID != "" {
-		command += " --sse-kms-key-id " + Quoted(t.KMSKeyID)
+		command += " --sse-kms-key-id " + object.ShellWord(t.KMSKeyID)
 	}
 	if t.SSE == object.SSEKMS && t.BucketKey == object.On {
 		command += " --bucket-key on"
 	}
 	return f.at(command)
-}
-
-// Quoted is a word as a POSIX shell takes it.
-func Quoted(word string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@=+,", r)
-	}
-	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // looks are commands that show what a finding is about, for those that have no other

@@ -14,7 +14,7 @@ import (
 func encryption(f *Facts, fs *findings) {
 	if f.Target.SSE == object.SSEC && f.written().BlocksSSEC == object.Yes {
 		fs.add(Serious, "default-encryption", f.writeBucket()+" refuses SSE-C writes", "use a KMS key, or `reseal bucket-encryption set --block none`").
-			Paste = f.at("reseal bucket-encryption set s3://" + Quoted(f.writeName()) + " --block none")
+			Paste = f.at("reseal bucket-encryption set s3://" + object.ShellWord(f.writeName()) + " --block none")
 	}
 	if !f.DefaultKnown {
 		if len(f.Unread) == 0 && f.Caps.Source != "aws" {

@@ -59,7 +59,7 @@ func TestPasted(t *testing.T) {
 		}
 	}
 	for word, want := range map[string]string{"b": "b", "": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$(id)": "'$(id)'"} {
-		if got := Quoted(word); got != want {
+		if got := object.ShellWord(word); got != want {
 			t.Errorf("%q is quoted as %s", word, got)
 		}
 	}
