@@ -193,6 +193,9 @@ func TestRefusalsAtAnyRate(t *testing.T) {
 		{0.01, object.ClassThrottled, 8}, {0.03, object.ClassThrottled, 8}, {0.1, object.ClassThrottled, 8}, {0.3, object.ClassThrottled, 8},
 		{0.1, object.ClassKMSThrottled, 8}, {0.3, object.ClassKMSThrottled, 8}, {0.1, object.ClassThrottled, 0},
 	} {
+		if testing.Short() && tc.share != 0.3 {
+			continue
+		}
 		t.Run(fmt.Sprintf("%v of class %v, %d servers", tc.share, tc.class, tc.servers), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				undisturbed := 1000.0 * (1 - tc.share) // what is left of it

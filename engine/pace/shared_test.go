@@ -59,7 +59,11 @@ func TestManyProcessesShareOneLimit(t *testing.T) {
 		}
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				const rate, a, b = 3500, 250, 400
+				const a, b = 250, 400
+				rate := 3500.0
+				if testing.Short() {
+					rate = 350 // a tenth of the requests
+				}
 				s := newStore(40*time.Millisecond, &limit{concerns: anyCall, class: object.ClassThrottled, rate: always(rate), depth: 1})
 				got := shared(s, c.processes, 256/c.processes+64, c.starts, b*time.Second, a, b)
 				all, refused := between(s.ok, a, b), between(s.no, a, b)
