@@ -58,6 +58,7 @@ func workloads() map[string]workload {
 		"inventory":  one("planning from an inventory or a list", (*InventoryConfig).flags, RunInventory),
 		"checkpoint": one("what remembering a job costs", (*CheckpointConfig).flags, RunCheckpoint),
 		"resume":     one("time from start to the first request of a job that is nearly done", (*ResumeConfig).flags, RunResume),
+		"growth":     one("what all workers of a run share, and how much of a core it takes", (*GrowthConfig).flags, RunGrowth),
 		"memory":     one("peak memory of jobs of 100,000 to 10,000,000 objects", (*MemoryConfig).flags, RunMemory),
 		"pace":       one("the rate found against a store that limits it, with its curve", (*PaceConfig).flags, RunPace),
 		"distance":   one("the rate against a store behind TLS that is far away and limited", (*DistanceConfig).flags, RunDistance),
