@@ -18,12 +18,17 @@ func (p *Pacer) newFamily() *family {
 	return &family{p.add(&limiter{reason: S3Throttling, adaptive: true, rate: newRate(p.phase())}), map[string]*limiter{}}
 }
 
-// kindOf is the request's kind, in the form of a path segment, for split.
+// The kinds of requests in the form of path segments, for split.
+const (
+	changing = "changes/"
+	reading  = "reads/"
+)
+
 func kindOf(c *object.Call) string {
 	if c.Kind.Mutates() {
-		return "changes/"
+		return changing
 	}
-	return "reads/"
+	return reading
 }
 
 // familyOf is the one that a request belongs to. REQUIRES: mu.
@@ -38,7 +43,11 @@ func (p *Pacer) familyOf(k object.RequestKind) *family {
 // found of both together is true of neither. REQUIRES: mu.
 func (p *Pacer) part(now time.Duration) {
 	m := &p.mu
-	if m.changes != nil || len(m.kinds.hit()) != 1 {
+	if m.changes != nil {
+		return
+	}
+	ofChanges := m.kinds.share(changing)
+	if len(m.kinds.hit()) != 1 {
 		return
 	}
 	m.changes = p.newFamily()
@@ -49,10 +58,12 @@ func (p *Pacer) part(now time.Duration) {
 			l.reason = S3ReadThrottling
 		}
 	}
-	for _, l := range []*limiter{own, old} {
-		l.born, l.lastThrottle, l.now = now, now, tally{}
+	achieved := m.achieved.rate(now, p.done.Load())
+	for l, rate := range map[*limiter]float64{own: achieved * ofChanges, old: achieved * (1 - ofChanges)} {
+		l.lastThrottle = now
 		l.rate = newRate(p.phase())
 		l.rate.cutAt = now
+		l.begin(now, rate)
 		l.bucket.set(now, l.rate.limit)
 	}
 }

@@ -80,7 +80,7 @@ const (
 	sigmas = 3
 	// telltale is how many refusals a second there have to be so that small shares of
 	// them can be told from chance before long.
-	telltale = 1.6
+	telltale = 2.5
 	// memory bounds the replies that a floor is averaged over.
 	memory = 5000
 	// A floor is checked every firstDoubt, then ever more seldom.

@@ -100,6 +100,15 @@ func (s *split) hit() (segments []string) {
 	return segments
 }
 
+// share is the part of the replies that a segment has.
+func (s *split) share(segment string) float64 {
+	g := s.groups[segment]
+	if g == nil {
+		return 0
+	}
+	return float64(g.replies) / float64(s.replies)
+}
+
 func (s *split) fade() {
 	s.replies, s.throttled = 0, 0
 	for seg, g := range s.groups {
