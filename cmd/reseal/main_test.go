@@ -40,6 +40,9 @@ func (s suite) Run() int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400) // the embedded stores are small, and many
 	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(4 << 30) // which they would take eight of, on a machine that may have less
+	}
 	code := s.m.Run()
 	if err := free(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
