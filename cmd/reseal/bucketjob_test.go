@@ -154,11 +154,15 @@ func TestAJobInABucketIsKilled(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// From its first request about an object, since it waits for the lease before.
+		// From its first request to the bucket, since it waits for the lease before; of a job
+		// that is there, since one that is being begun has a lease of the usual minute.
 		at := time.Duration(r.IntN(700)) * time.Millisecond
 		var begun atomic.Bool
 		st.server.OnRequest(func(q s3test.Request) {
-			if q.Bucket == "b" && begun.CompareAndSwap(false, true) {
+			if q.Bucket != "b" {
+				return
+			}
+			if _, there := st.server.Get("state", "jobs/one/job.json", ""); there && begun.CompareAndSwap(false, true) {
 				time.AfterFunc(at, func() { _ = cmd.Process.Kill() })
 			}
 		})

@@ -76,14 +76,14 @@ func TestShardsByManyProcesses(t *testing.T) {
 	st.until(t, dir, func(s *dividedStatus) bool { return s.Done > 20 })
 	second, secondSaid := work()
 	third, thirdSaid := work()
-	taken := st.until(t, dir, func(s *dividedStatus) bool { return atWork(s) == 3 })
+	at := func(s *dividedStatus, pid int) int { // a shard is taken before it is known by whom
+		return slices.IndexFunc(s.Shards, func(s job.ShardStatus) bool { return s.PID == pid })
+	}
+	taken := st.until(t, dir, func(s *dividedStatus) bool { return atWork(s) == 3 && at(s, third.Process.Pid) >= 0 })
 	if s := st.reseal(t, "run", "--job", dir); s.code != 2 || !strings.Contains(s.stderr, "--shard any") {
 		t.Errorf("a run of all shards beside the others: exit code %d: %s", s.code, s.stderr)
 	}
-	mine := slices.IndexFunc(taken.Shards, func(s job.ShardStatus) bool { return s.PID == third.Process.Pid })
-	if mine < 0 {
-		t.Fatalf("process %d is at work on no shard: %+v", third.Process.Pid, taken.Shards)
-	}
+	mine := at(&taken, third.Process.Pid)
 	if s := st.reseal(t, "run", "--job", dir, "--shard", fmt.Sprint(mine)); s.code != 2 || !strings.Contains(s.stderr, "in use by process") {
 		t.Errorf("a second process on shard %d: exit code %d: %s", mine, s.code, s.stderr)
 	}
