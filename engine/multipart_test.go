@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -168,6 +169,51 @@ func TestCopyNamesLateUploads(t *testing.T) {
 				}
 				if len(s.mu.uploads) != 1 || len(j.mu.uploads) != 0 {
 					t.Errorf("%d uploads open in the store, %d in the journal", len(s.mu.uploads), len(j.mu.uploads))
+				}
+			})
+		})
+	}
+}
+
+// TestDrainWhileALongCopyMayNotGoOn: the window closes, or the run is paused, between two
+// parts. A run that is asked to stop ends all the same, and the next one goes on with the
+// parts that there are.
+func TestDrainWhileALongCopyMayNotGoOn(t *testing.T) {
+	for name, of := range map[string]func(int) (*memStore, *memJournal, Config){"copied": inParts, "sent": resends} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, j, cfg := of(2)
+				var closed atomic.Bool
+				s.fault = func(k object.RequestKind, _ string) (error, bool) {
+					if k == object.ReqCopyPart {
+						closed.Store(true)
+					}
+					return nil, true
+				}
+				cfg.PartsInFlight = 1
+				cfg.Gate = func(ctx context.Context) error {
+					for closed.Load() && ctx.Err() == nil {
+						time.Sleep(100 * time.Millisecond)
+					}
+					return ctx.Err()
+				}
+				drain := make(chan struct{})
+				cfg.Drain = drain
+				time.AfterFunc(time.Minute, func() { close(drain) })
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				began := time.Now()
+				if err := Run(ctx, cfg); !errors.Is(err, ErrDrained) || time.Since(began) > 2*time.Minute {
+					t.Fatalf("after %v: %v", time.Since(began), err)
+				}
+				j.reopen()
+				s.fault = nil
+				cfg.Gate, cfg.Drain = nil, nil
+				if err := Run(t.Context(), cfg); err != nil {
+					t.Fatal(err)
+				}
+				if n := len(s.mu.uploads); n != 0 || j.states()[object.Done] != 2 {
+					t.Errorf("%d uploads are open, states %v", n, j.states())
 				}
 			})
 		})

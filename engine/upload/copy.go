@@ -204,15 +204,25 @@ func (m *Copy) part(ctx context.Context, src Source, req *object.PartRequest, si
 }
 
 // mayGoOn waits for the window between two parts of a long upload, and ends it
-// when the run drains.
+// when the run drains, also while it waits.
 func (c *Copier) mayGoOn(ctx context.Context) error {
 	if c.Loop.IsStopping() {
 		return retry.ErrStopping
 	}
-	if c.Gate != nil {
-		if err := c.Gate(ctx); err != nil {
-			return retry.ErrStopping
+	if c.Gate == nil {
+		return nil
+	}
+	waiting, end := context.WithCancel(ctx)
+	defer end()
+	go func() {
+		select {
+		case <-c.Loop.Stopping:
+			end()
+		case <-waiting.Done():
 		}
+	}()
+	if err := c.Gate(waiting); err != nil {
+		return retry.ErrStopping
 	}
 	return nil
 }
