@@ -136,7 +136,7 @@ func Run(ctx context.Context, cfg Config) error {
 // says whether every task of the journal has its outcome now.
 func (r *run) work(ctx context.Context) (everything bool) {
 	tasks := make(chan object.Task, r.cfg.Workers)
-	starting, end := r.untilDraining(ctx)
+	starting, end := r.loop.UntilStopping(ctx)
 	defer end()
 	var workers sync.WaitGroup
 	r.prover.start(ctx)
@@ -166,20 +166,6 @@ func (r *run) work(ctx context.Context) (everything bool) {
 	workers.Wait()
 	r.prover.close()
 	return all && r.unfinished.Load() == 0
-}
-
-// untilDraining is the context of what begins something.
-func (r *run) untilDraining(ctx context.Context) (starting context.Context, end func()) {
-	starting, cancel := context.WithCancel(ctx)
-	stop := make(chan struct{})
-	go func() {
-		select {
-		case <-r.draining:
-			cancel()
-		case <-stop:
-		}
-	}()
-	return starting, func() { close(stop); cancel() }
 }
 
 // dispatch feeds the workers in the plan's order; all is true once the plan was

@@ -143,6 +143,19 @@ func (l *Loop) attempt(ctx context.Context, call *object.Call, f func(context.Co
 	return err
 }
 
+// UntilStopping is ctx for what may wait no longer once the run is stopping; end ends it.
+func (l *Loop) UntilStopping(ctx context.Context) (waiting context.Context, end context.CancelFunc) {
+	waiting, end = context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-l.Stopping:
+			end()
+		case <-waiting.Done():
+		}
+	}()
+	return waiting, end
+}
+
 // still waits until this process may send the call.
 func (l *Loop) still(ctx context.Context, call *object.Call) error {
 	if l.Still == nil {

@@ -212,15 +212,8 @@ func (c *Copier) mayGoOn(ctx context.Context) error {
 	if c.Gate == nil {
 		return nil
 	}
-	waiting, end := context.WithCancel(ctx)
+	waiting, end := c.Loop.UntilStopping(ctx)
 	defer end()
-	go func() {
-		select {
-		case <-c.Loop.Stopping:
-			end()
-		case <-waiting.Done():
-		}
-	}()
 	if err := c.Gate(waiting); err != nil {
 		return retry.ErrStopping
 	}
