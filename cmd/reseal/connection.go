@@ -12,15 +12,20 @@ import (
 type connection struct{ job.Connection }
 
 func (c *connection) AddFlags(f *pflag.FlagSet) {
-	f.StringVar(&c.EndpointURL, "endpoint-url", "", "the S3 endpoint, where it is not AWS")
-	f.StringVar(&c.Region, "region", "", "the region of the bucket")
-	f.StringVar(&c.Profile, "profile", "", "the profile of the shared configuration files")
-	f.Var(&boolWord{&c.PathStyle}, "path-style", "address the bucket in the path, not in the host name; default where the endpoint is not AWS")
-	f.Lookup("path-style").NoOptDefVal = "true"
-	f.StringVar(&c.CABundle, "ca-bundle", "", "a file of CA certificates to trust")
-	f.BoolVar(&c.NoVerifySSL, "no-verify-ssl", false, "do not verify the server's certificate")
+	addReach(f, &c.Connection, "")
 	f.StringVar(&c.RequestPayer, "request-payer", "", "\"requester\" confirms that you pay for the requests")
 	f.StringVar(&c.ExpectedBucketOwner, "expected-bucket-owner", "", "the account that the bucket must belong to")
+}
+
+// addReach adds the flags by which a bucket is found; whose stands before what each says.
+func addReach(f *pflag.FlagSet, c *job.Connection, whose string) {
+	f.StringVar(&c.EndpointURL, "endpoint-url", "", whose+"the S3 endpoint, where it is not AWS")
+	f.StringVar(&c.Region, "region", "", whose+"the region of the bucket")
+	f.StringVar(&c.Profile, "profile", "", whose+"the profile of the shared configuration files")
+	f.Var(&boolWord{&c.PathStyle}, "path-style", whose+"address the bucket in the path, not in the host name; default where the endpoint is not AWS")
+	f.Lookup("path-style").NoOptDefVal = "true"
+	f.StringVar(&c.CABundle, "ca-bundle", "", whose+"a file of CA certificates to trust")
+	f.BoolVar(&c.NoVerifySSL, "no-verify-ssl", false, whose+"do not verify the server's certificate")
 }
 
 // destConnection reads how the store of --dest is reached.
@@ -95,14 +100,7 @@ func (p *placeFlags) AddFlags(f *pflag.FlagSet) {
 
 // addReached adds the flags that say how the bucket of a job is reached.
 func (p *placeFlags) addReached(f *pflag.FlagSet) {
-	c := &p.reached
-	f.StringVar(&c.EndpointURL, "endpoint-url", "", "of a job in a bucket: the S3 endpoint, where it is not AWS")
-	f.StringVar(&c.Region, "region", "", "of a job in a bucket: the region")
-	f.StringVar(&c.Profile, "profile", "", "of a job in a bucket: the profile of the shared configuration files")
-	f.Var(&boolWord{&c.PathStyle}, "path-style", "of a job in a bucket: address it in the path, not in the host name")
-	f.Lookup("path-style").NoOptDefVal = "true"
-	f.StringVar(&c.CABundle, "ca-bundle", "", "of a job in a bucket: a file of CA certificates to trust")
-	f.BoolVar(&c.NoVerifySSL, "no-verify-ssl", false, "of a job in a bucket: do not verify the server's certificate")
+	addReach(f, &p.reached, "of a job in a bucket: ")
 }
 
 // connection is how the place is reached; refused where it is a directory.
