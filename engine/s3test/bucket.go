@@ -55,7 +55,7 @@ func (s *Server) guard(q *request, action string) *s3Error {
 // allowed says whether no Deny refuses the action.
 func (s *Server) allowed(b *bucket, action, key string) bool {
 	for _, d := range b.cfg.Deny {
-		if d.Action == action && (d.Keys == "" || fault.Match(d.Keys, key)) {
+		if d.Action == action && (d.Keys == "" || fault.MatchGlob(d.Keys, key)) {
 			return false
 		}
 	}

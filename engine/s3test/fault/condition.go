@@ -51,11 +51,11 @@ func anyOf(cs []condition) condition {
 func not(c condition) condition { return func(q Request) bool { return !c(q) } }
 
 func glob(get func(Request) string, pattern string) condition {
-	return func(q Request) bool { return Match(pattern, get(q)) }
+	return func(q Request) bool { return MatchGlob(pattern, get(q)) }
 }
 
-// Match is path.Match in which * also crosses slashes.
-func Match(pattern, s string) bool {
+// MatchGlob is path.Match in which * also crosses slashes.
+func MatchGlob(pattern, s string) bool {
 	const slash = "\x00"
 	ok, err := path.Match(strings.ReplaceAll(pattern, "/", slash), strings.ReplaceAll(s, "/", slash))
 	return err == nil && ok
