@@ -53,8 +53,10 @@ func TestReadersByTheStore(t *testing.T) {
 		delay    time.Duration
 		few, all int
 	}{{0, 2, 2 * fewReaders}, {50 * time.Millisecond, 3 * fewReaders, 48}} {
-		store := newStore(shapes[0].keys(15_000))
-		store.page, store.delay = 100, tc.delay
+		// Pages as large as S3's: a machine with other work is late by microseconds, which
+		// is as long as a small page takes to be planned.
+		store := newStore(shapes[0].keys(150_000))
+		store.page, store.delay = 1000, tc.delay
 		got := newSink()
 		var now, most atomic.Int64
 		err := store.source(0).Read(t.Context(), nil, func(p object.Page) error {
