@@ -217,12 +217,17 @@ func (it *item) multipart(ctx context.Context, c object.Choice) (*object.Outcome
 
 // parts is the item's multipart copy, one for all its rounds.
 func (it *item) parts() *upload.Copy {
-	switch {
-	case it.inParts != nil:
-	case it.run.makesAnew():
-		it.inParts = it.ownCopier().For(&it.task)
-	default:
-		it.inParts = it.run.uploads.For(&it.task)
+	if it.inParts != nil {
+		return it.inParts
+	}
+	c := it.run.uploads
+	if it.run.makesAnew() {
+		c = it.ownCopier()
+	}
+	it.inParts = c.For(&it.task)
+	chooser := it.run.cfg.Chooser
+	it.inParts.Leaves = func(now *object.Head) bool {
+		return chooser.Choose(&now.Object, &now.Attributes).Operation == object.OpNone
 	}
 	return it.inParts
 }

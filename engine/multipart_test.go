@@ -107,6 +107,54 @@ func TestChangesBetweenTwoRunsSurvive(t *testing.T) {
 	}
 }
 
+// leavesTags is the chooser for a store that shows how many tags an object has, and
+// not which.
+type leavesTags struct{ Chooser }
+
+func (c leavesTags) Choose(o *object.Object, a *object.Attributes) object.Choice {
+	if a != nil && a.TagCount > 0 && a.Tags == nil {
+		return object.Choice{Operation: object.OpNone, Reason: object.ReasonTags}
+	}
+	return c.Chooser.Choose(o, a)
+}
+
+// TestTagsThatCannotBeReadComeDuringALongCopy: another client writes the same bytes again
+// with tags, which nobody can read here, so that no request could carry them. The copy is
+// given up, and the object is left with its tags.
+func TestTagsThatCannotBeReadComeDuringALongCopy(t *testing.T) {
+	for name, between := range map[string]bool{"in a run": false, "between two": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, j, cfg := inParts(1)
+				cfg.Caps.GetTagging, cfg.Chooser = object.No, leavesTags{cfg.Chooser}
+				s.delay = time.Second
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				s.fault = func(k object.RequestKind, key string) (error, bool) {
+					if k == object.ReqCopyPart {
+						s.alter(key, func(o *memObject) { o.attrs.TagCount = 1 })
+						if between {
+							cancel()
+						}
+					}
+					return nil, true
+				}
+				if err := Run(ctx, cfg); (err != nil) != between {
+					t.Fatal(err)
+				}
+				j.reopen()
+				if err := Run(t.Context(), cfg); err != nil {
+					t.Fatal(err)
+				}
+				out := j.mu.outcomes[0]
+				if out.State != object.Left || out.Reason != object.ReasonTags || s.mu.objects["k000000"].writes > 0 || len(s.mu.uploads)+len(j.mu.uploads) > 0 {
+					t.Errorf("%v %v; %d uploads open", out.State, out.Reason, len(s.mu.uploads))
+				}
+			})
+		})
+	}
+}
+
 func checkKept(t *testing.T, s *memStore, j *memJournal, n int, kept func(*memObject) bool) {
 	t.Helper()
 	if got := j.states(); got[object.Done] != n || len(s.mu.uploads) > 0 || len(j.mu.uploads) > 0 {

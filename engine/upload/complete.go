@@ -67,7 +67,9 @@ func (m *Copy) lookAgain(ctx context.Context, src Source, u *object.Upload) erro
 }
 
 // unchanged is an error of ClassChanged where the object, inspected just now, is
-// another one than the upload was begun for, or carries something else.
+// another one than the upload was begun for, or carries something else. The request
+// tells only what can be carried: tags that this store shows the number of, and not
+// the text, are no part of it, so that the object is decided on again as well.
 func (m *Copy) unchanged(ctx context.Context, now *object.Head, u *object.Upload) error {
 	if now.ETag == u.ETag && now.Size == u.Size {
 		if err := m.c.Look.ReadTags(ctx, now.Ref, &now.Attributes); err != nil {
@@ -77,7 +79,7 @@ func (m *Copy) unchanged(ctx context.Context, now *object.Head, u *object.Upload
 			return err
 		}
 		req := m.c.Rules.Copy(&now.Object, &now.Attributes, object.Choice{Operation: object.OpMultipart}, time.Now())
-		if bytes.Equal(req.Carries(), u.Carries) {
+		if bytes.Equal(req.Carries(), u.Carries) && (m.Leaves == nil || !m.Leaves(now)) {
 			return nil
 		}
 	}

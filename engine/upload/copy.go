@@ -46,6 +46,10 @@ type Copy struct {
 	// made says, of an upload whose parts were sent, whether an object that was found is
 	// what it makes; nil where size and encryption tell.
 	made func(ctx context.Context, h *object.Head) (bool, error)
+	// Leaves says whether the object, as it is now, would not be copied any more: it has
+	// something that was not seen before and cannot be carried, or is as wanted. Nil for
+	// never.
+	Leaves func(now *object.Head) bool
 	// CreateLost is set once a CreateMultipartUpload got no answer, so that an upload
 	// may be open whose ID nobody knows.
 	CreateLost bool
