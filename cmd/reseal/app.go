@@ -26,6 +26,8 @@ type app struct {
 	// printed: a result stands on standard output, and takes no second object.
 	printed bool
 	opened  []*job.Job // by a verb that only reads
+	// reached is how the bucket is reached that the job lies in, as the command line says it.
+	reached job.Connection
 	// drain is closed by the first signal when a verb has asked to drain.
 	drain *drainer
 }

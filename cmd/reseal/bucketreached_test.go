@@ -19,8 +19,31 @@ func TestHowAJobInABucketIsReached(t *testing.T) {
 	if s.code != 0 {
 		t.Fatalf("plan: exit code %d: %s", s.code, s.stderr)
 	}
-	if s := listen(t, st.elsewhere(t, slices.Concat([]string{"run", "--job", bucketPlace, "--no-progress", "--lease-duration", "1s"}, there)...)); s.code != 0 {
+	hinted := func(after, text string) {
+		t.Helper()
+		_, hint, found := strings.Cut(text, after)
+		if hint, _, _ = strings.Cut(hint, "`"); !found {
+			t.Fatalf("no hint after %q: %s", after, text)
+		}
+		hint, _, _ = strings.Cut(hint, "  ") // what it does follows
+		args := strings.Fields(strings.TrimPrefix(strings.TrimSpace(hint), "reseal "))
+		if s := listen(t, st.elsewhere(t, args...)); s.code != 0 {
+			t.Errorf("%v: exit code %d: %s", args, s.code, s.stderr)
+		}
+	}
+	hinted("listed to its end yet. `", s.stdout)
+	s = listen(t, st.elsewhere(t, slices.Concat([]string{"run", "--job", bucketPlace, "--no-progress", "--lease-duration", "1s"}, there)...))
+	if s.code != 0 {
 		t.Fatalf("run: exit code %d: %s", s.code, s.stderr)
+	}
+	_, next, _ := strings.Cut(s.stdout, "next:")
+	for _, verb := range []string{"verify", "report", "bucket-encryption"} {
+		at := strings.Index(next, "reseal "+verb)
+		if at < 0 {
+			t.Fatalf("no hint at %s: %s", verb, s.stdout)
+		}
+		line, _, _ := strings.Cut(next[at:], "\n")
+		hinted("", line)
 	}
 	for _, args := range [][]string{{"status"}, {"report"}, {"explain", "s3://b/000/00000"}, {"verify", "--no-dependents"}, {"prune"}, {"kubernetes"}} {
 		if s := listen(t, st.elsewhere(t, slices.Concat(args, []string{"--job", bucketPlace}, there)...)); s.code != 0 {

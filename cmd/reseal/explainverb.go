@@ -37,7 +37,7 @@ func newExplain(a *app) *cobra.Command {
 				return err
 			}
 			if len(rows) == 0 {
-				return unusablef("compare how the key is written with `reseal report --job "+object.ShellWord(j.Dir)+" --key PREFIX`",
+				return unusablef("compare how the key is written with `reseal report "+a.again(j.Dir)+" --key PREFIX`",
 					"the job in %s has no object %s", j.Dir, object.Printable(object.Ref{Bucket: bucket, Key: key}.String()))
 			}
 			if asJSON {

@@ -9,12 +9,12 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/resealhq/reseal/engine/job"
-	"github.com/resealhq/reseal/engine/object"
 )
 
 // jobFlags are what plan and run take: the whole of a job.
 type jobFlags struct {
 	dir       string
+	reached   job.Connection // how the bucket is reached that the job lies in
 	source    sourceFlags
 	target    targetFlags
 	selection selectionFlags
@@ -49,6 +49,7 @@ func (f *jobFlags) Validate(cmd *cobra.Command, args []string) (*job.Job, job.Li
 	if f.dir == "" {
 		return nil, job.Limits{}, f.missing(cmd, args)
 	}
+	f.reached = f.conn.Connection
 	existing, err := job.OpenContext(cmd.Context(), f.dir, f.conn.Connection)
 	if err != nil && !errors.Is(err, job.ErrNone) {
 		return nil, job.Limits{}, err
@@ -75,7 +76,7 @@ func (f *jobFlags) Validate(cmd *cobra.Command, args []string) (*job.Job, job.Li
 		return nil, limits, err
 	}
 	j, err := job.CreateContext(cmd.Context(), f.dir, spec, f.how.Policy(recorded))
-	return j, limits, asTyped(err)
+	return j, limits, asTyped(err, f.reached)
 }
 
 // missing tells all that a new job lacks at once.
@@ -96,7 +97,7 @@ func (f *jobFlags) missing(cmd *cobra.Command, args []string) error {
 }
 
 // asTyped makes another job's refusal speak of the command line.
-func asTyped(err error) error {
+func asTyped(err error, reached job.Connection) error {
 	var other *job.DifferentError
 	if !errors.As(err, &other) {
 		return err
@@ -105,7 +106,7 @@ func asTyped(err error) error {
 	for _, d := range other.Differences {
 		diff = append(diff, fmt.Sprintf("%s: the job has %s, the command line %s", flagOf(d.Field), orNothing(d.Have), orNothing(d.Want)))
 	}
-	return unusablef(fmt.Sprintf("resume it with `reseal run --job %s`, or name another directory for a new job. They differ in\n  %s", object.ShellWord(other.Dir), strings.Join(diff, "\n  ")),
+	return unusablef(fmt.Sprintf("resume it with `reseal run %s`, or name another directory for a new job. They differ in\n  %s", jobWords(other.Dir, reached), strings.Join(diff, "\n  ")),
 		"the job in %s is another one than the command line asks for", other.Dir)
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/resealhq/reseal/engine/job"
-	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/planner"
 )
 
@@ -52,6 +51,7 @@ then lists every shard, or the one of --shard.`,
 			if err != nil {
 				return err
 			}
+			a.reached = f.reached
 			shard, err := f.shard.of(j)
 			if err != nil {
 				return errors.Join(err, j.Close())
@@ -95,7 +95,8 @@ func (a *app) plan(ctx context.Context, f *planFlags, j *job.Job, o job.PlanOpti
 	if err := est.WriteText(a.stdout); err != nil {
 		return fmt.Errorf("writing to standard output: %w", err)
 	}
-	_, err = fmt.Fprintf(a.stdout, "\nNothing was changed. `reseal run --job %s` does exactly this plan;\n`reseal report --job %s` lists it, a row for each object.\n", object.ShellWord(j.Dir), object.ShellWord(j.Dir))
+	again := a.again(j.Dir)
+	_, err = fmt.Fprintf(a.stdout, "\nNothing was changed. `reseal run %s` does exactly this plan;\n`reseal report %s` lists it, a row for each object.\n", again, again)
 	return err
 }
 

@@ -110,7 +110,7 @@ func (a *app) prune(cmd *cobra.Command, f *pruneFlags) error {
 	case err != nil:
 		return err
 	case done.Kept+done.Failed > 0:
-		return &keptError{done}
+		return &keptError{done, a.again(done.Job)}
 	}
 	return nil
 }
@@ -135,10 +135,13 @@ func (f *pruneFlags) choose(cmd *cobra.Command, o *job.PruneOptions) error {
 }
 
 // keptError ends a prune that left versions where they are: exit code 3.
-type keptError struct{ *job.Pruned }
+type keptError struct {
+	*job.Pruned
+	again string // names the job on a further command line
+}
 
 func (e *keptError) Error() string {
-	return fmt.Sprintf("%s not touched, %d refused by the store; `reseal prune --job %s -o FILE` names them", plural(e.Kept, "old version"), e.Failed, object.ShellWord(e.Job))
+	return fmt.Sprintf("%s not touched, %d refused by the store; `reseal prune %s -o FILE` names them", plural(e.Kept, "old version"), e.Failed, e.again)
 }
 
 func (a *app) printPruned(d *job.Pruned) error {
@@ -174,7 +177,7 @@ func (a *app) printPruned(d *job.Pruned) error {
 	if !d.Dry || d.WouldDelete == 0 || !d.Complete {
 		return nil
 	}
-	how := fmt.Sprintf("`reseal prune --job %s --yes`", object.ShellWord(d.Job))
+	how := fmt.Sprintf("`reseal prune %s --yes`", a.again(d.Job))
 	if d.Noncurrent {
 		how = "the same command with --yes"
 	}

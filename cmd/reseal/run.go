@@ -11,7 +11,6 @@ import (
 
 	"github.com/resealhq/reseal/engine"
 	"github.com/resealhq/reseal/engine/job"
-	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/report"
 )
 
@@ -38,6 +37,7 @@ uploaded to --dest; and --dest may be one, which SOURCE is downloaded to.`,
 			if j, err = shard.of(whole); err != nil {
 				return errors.Join(err, whole.Close())
 			}
+			a.reached = f.reached
 			return a.run(cmd.Context(), &f, j, limits, &shard)
 		},
 	}
@@ -83,11 +83,11 @@ func (a *app) work(ctx context.Context, f *jobFlags, j *job.Job, limits job.Limi
 	}
 	switch {
 	case errors.Is(cause, engine.ErrMaxFailures), errors.Is(cause, job.ErrStopAfter):
-		return sum, &onPurposeError{what: cause.Error(), fix: fmt.Sprintf("`reseal run --job %s` goes on", object.ShellWord(j.Dir))}
+		return sum, &onPurposeError{what: cause.Error(), fix: fmt.Sprintf("`reseal run %s` goes on", a.again(j.Dir))}
 	case cause != nil:
 		return sum, cause
 	case sum.Left+sum.Failed > 0:
-		return sum, &someError{left: sum.Left, failed: sum.Failed, fix: fmt.Sprintf("`reseal report --job %s` names them", object.ShellWord(j.Dir))}
+		return sum, &someError{left: sum.Left, failed: sum.Failed, fix: fmt.Sprintf("`reseal report %s` names them", a.again(j.Dir))}
 	}
 	return sum, unreadOf(j)
 }
@@ -145,14 +145,14 @@ func (a *app) printSummary(f *jobFlags, sum *report.Summary, j *job.Job) error {
 
 // printNext says what a person does after a run that came to its end.
 func (a *app) printNext(j *job.Job, sum *report.Summary) error {
-	w := table(a.stdout)
-	fmt.Fprintf(w, "next:\treseal verify --job %s\tasks the store again, object by object\n", object.ShellWord(j.Dir))
-	fmt.Fprintf(w, "\treseal report --job %s\tsays what happened to every object\n", object.ShellWord(j.Dir))
+	w, again := table(a.stdout), a.again(j.Dir)
+	fmt.Fprintf(w, "next:\treseal verify %s\tasks the store again, object by object\n", again)
+	fmt.Fprintf(w, "\treseal report %s\tsays what happened to every object\n", again)
 	if sum.OldVersions.Objects > 0 {
-		fmt.Fprintf(w, "\treseal prune --job %s\tsays which old versions may go, and deletes none without --yes\n", object.ShellWord(j.Dir))
+		fmt.Fprintf(w, "\treseal prune %s\tsays which old versions may go, and deletes none without --yes\n", again)
 	}
 	if b := j.Spec.Source.Bucket; b != "" && j.Spec.Target.DestBucket == "" {
-		fmt.Fprintf(w, "\treseal bucket-encryption get s3://%s\tshows what new objects are put under\n", b)
+		fmt.Fprintf(w, "\treseal bucket-encryption get s3://%s%s\tshows what new objects are put under\n", b, reachWords(j.Spec.Connection))
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("writing to standard output: %w", err)

@@ -107,7 +107,8 @@ func (a *app) divide(ctx context.Context, f *planFlags, j *job.Job, o job.Option
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("writing to standard output: %w", err)
 	}
-	_, err = fmt.Fprintf(a.stdout, "\nNothing was changed, and nothing is listed to its end yet. `reseal run --job %s` works on all shards in turn, "+
-		"--shard N on one, --shard any on those that are free; `reseal plan --job %s` lists them and estimates.\n", object.ShellWord(j.Dir), object.ShellWord(j.Dir))
+	again := a.again(j.Dir)
+	_, err = fmt.Fprintf(a.stdout, "\nNothing was changed, and nothing is listed to its end yet. `reseal run %s` works on all shards in turn, "+
+		"--shard N on one, --shard any on those that are free; `reseal plan %s` lists them and estimates.\n", again, again)
 	return err
 }

@@ -55,6 +55,8 @@ type status struct {
 	of *job.Job
 	// unasked is why the jobs of S3 Batch Operations are shown as they were.
 	unasked error
+	// again names the job on a further command line.
+	again string
 }
 
 // existingJob is the job of a verb that only reads. It is closed when the verb ends.
@@ -66,6 +68,7 @@ func (a *app) existingJob(ctx context.Context, place *placeFlags) (*job.Job, err
 	if err != nil {
 		return nil, err
 	}
+	a.reached = c
 	j, err := job.OpenContext(ctx, place.dir, c)
 	if err == nil {
 		a.opened = append(a.opened, j)
@@ -85,7 +88,7 @@ func (a *app) showStatus(ctx context.Context, w io.Writer, j *job.Job, asJSON bo
 		a.printed = true
 		return s, writeJSON(w, s)
 	}
-	return s, (&status{s, j, unasked}).print(w)
+	return s, (&status{s, j, unasked, a.again(s.Job)}).print(w)
 }
 
 // askWithin is how long S3 Batch Operations may take to tell where its jobs stand. What is
@@ -202,11 +205,11 @@ func (s *status) state() string {
 	case s.Running:
 		return "running"
 	case s.Cause != nil && s.Cause.Class == job.CauseSubmitted:
-		return fmt.Sprintf("submitted; `reseal submit --job %s` follows it", object.ShellWord(s.Job))
+		return fmt.Sprintf("submitted; `reseal submit %s` follows it", s.again)
 	case s.State == report.StatePlanned:
-		return fmt.Sprintf("planned; `reseal run --job %s` does it", object.ShellWord(s.Job))
+		return fmt.Sprintf("planned; `reseal run %s` does it", s.again)
 	case s.State == job.StateUntaken:
-		return fmt.Sprintf("nobody has taken it yet; `reseal run --job %s` does", object.ShellWord(s.Job))
+		return fmt.Sprintf("nobody has taken it yet; `reseal run %s` does", s.again)
 	case s.Complete && s.Left+s.Failed == 0:
 		return "complete: every object is as wanted"
 	case s.Complete:
@@ -214,7 +217,7 @@ func (s *status) state() string {
 	case s.Planned == 0 && !s.Totals.PlanComplete:
 		return "begun, nothing planned yet"
 	}
-	return fmt.Sprintf("stopped; `reseal run --job %s` goes on", object.ShellWord(s.Job))
+	return fmt.Sprintf("stopped; `reseal run %s` goes on", s.again)
 }
 
 // describe adds what a running process tells.

@@ -96,15 +96,18 @@ func (a *app) conclude(f *verifyFlags, d *job.Verdict) error {
 	case d.Different+d.Gone+d.NotDone == 0:
 		return &unreadError{"the verification is not complete", d.Unread}
 	}
-	return &notVerifiedError{d}
+	return &notVerifiedError{d, a.again(d.Job)}
 }
 
 // notVerifiedError ends a verification that found something: exit code 3.
-type notVerifiedError struct{ *job.Verdict }
+type notVerifiedError struct {
+	*job.Verdict
+	again string // names the job on a further command line
+}
 
 func (e *notVerifiedError) Error() string {
-	text := fmt.Sprintf("%d different, %d gone, %d never done; `reseal verify --job %s -o FILE` and `reseal report --job %s` name them",
-		e.Different, e.Gone, e.NotDone, object.ShellWord(e.Job), object.ShellWord(e.Job))
+	text := fmt.Sprintf("%d different, %d gone, %d never done; `reseal verify %s -o FILE` and `reseal report %s` name them",
+		e.Different, e.Gone, e.NotDone, e.again, e.again)
 	if e.Unread != "" {
 		text += "; and there may be more: " + object.Printable(e.Unread)
 	}
