@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/resealhq/reseal/engine/carry"
@@ -241,7 +242,7 @@ func (it *item) completed(ctx context.Context, reply object.CopyReply, err error
 	it.out.Attempts += it.inParts.Attempts
 	it.inParts.Attempts = 0
 	if it.inParts.CreateLost {
-		it.out.Message = "an upload of it may be left open, since the answer to a CreateMultipartUpload was lost; the log names it where there is one"
+		it.out.Message = openUploads(it.inParts.Strays)
 	}
 	if reply.ETag != "" {
 		it.out.RequestID, it.out.NewVersionID, it.out.Inferred = reply.RequestID, reply.VersionID, reply.Inferred
@@ -251,6 +252,22 @@ func (it *item) completed(ctx context.Context, reply object.CopyReply, err error
 		return nil, err
 	}
 	return it.prove(ctx, "CompleteMultipartUpload", reply)
+}
+
+// endIntent names the uploads that may be the one that a process which died asked for.
+func (it *item) endIntent(ctx context.Context, u *object.Upload) (err error) {
+	it.strays, err = it.run.uploads.EndIntent(ctx, u)
+	return err
+}
+
+// openUploads tells of uploads that may be left open. One that comes late is named in
+// the log alone.
+func openUploads(strays []string) string {
+	which := "the log names it where there is one"
+	if len(strays) > 0 {
+		which = "look at upload " + object.Cut(strings.Join(strays, ", "), 512)
+	}
+	return "an upload of it may be left open, since the answer to a CreateMultipartUpload was lost; " + which
 }
 
 // partSizes are the boundaries to copy at: the source's own where its composite

@@ -116,6 +116,56 @@ func TestL9OthersUploadsAreLeft(t *testing.T) {
 	})
 }
 
+// TestUploadsOfADeadProcessAreFoundWhateverTheClocksSay: a process dies when the upload
+// was created and before it heard the ID. The next one finds it, wherever the store's
+// clock was then, and names it in log and report; another client's, which has a part,
+// is none of its business.
+func TestUploadsOfADeadProcessAreFoundWhateverTheClocksSay(t *testing.T) {
+	for name, off := range map[string]time.Duration{"alike": 0, "hours behind": -26 * time.Hour, "hours ahead": 26 * time.Hour, "no date": -200 * 365 * 24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newMemStore(1)
+				j := planOf(s, false)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				s.mu.uploads["theirs"] = &memUpload{ref: object.Ref{Bucket: "b", Key: "k000000"}, parts: map[int][]byte{1: {}}, began: time.Now().Add(off)}
+				s.fault = func(k object.RequestKind, _ string) (error, bool) {
+					if k != object.ReqCreateUpload {
+						return nil, true
+					}
+					cancel()
+					return &object.Error{Class: object.ClassCanceled, Op: "CreateMultipartUpload", Err: context.Canceled}, true
+				}
+				if err := Run(ctx, memConfig(s, j, object.OpMultipart)); err == nil {
+					t.Fatal("it ended in time")
+				}
+				var ours string
+				for id, u := range s.mu.uploads {
+					if id != "theirs" {
+						u.began, ours = time.Now().Add(off), id
+					}
+				}
+				j.reopen()
+				s.fault = nil
+				cfg, log := memConfig(s, j, object.OpMultipart), new(told)
+				log.into(&cfg)
+				if err := Run(t.Context(), cfg); err != nil {
+					t.Fatal(err)
+				}
+				if got := log.b.String(); ours == "" || !strings.Contains(got, "upload="+ours) || strings.Contains(got, "theirs") {
+					t.Errorf("of %q the log says %s", ours, got)
+				}
+				if out := j.mu.outcomes[0]; out.State != object.Done || !strings.Contains(out.Message, ours) {
+					t.Errorf("%v %q", out.State, out.Message)
+				}
+				if len(s.mu.uploads) != 2 || len(j.mu.uploads) > 0 || s.count(object.ReqAbort) > 0 {
+					t.Errorf("%d uploads in the store, %d in the journal, %d aborted", len(s.mu.uploads), len(j.mu.uploads), s.count(object.ReqAbort))
+				}
+			})
+		})
+	}
+}
+
 // lateUploads lets the first CreateUpload of every key fail and take effect two
 // seconds after its answer.
 type lateUploads struct {

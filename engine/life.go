@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"strings"
 
 	"github.com/resealhq/reseal/engine/carry"
 	"github.com/resealhq/reseal/engine/object"
@@ -34,6 +35,8 @@ type item struct {
 	found *object.Head
 	// inParts is the multipart copy; nil before the first.
 	inParts *upload.Copy
+	// strays are the IDs of uploads that a process which died may have begun.
+	strays []string
 	// anew is the envelope that a rewrap writes; nil for every other operation.
 	anew *anew
 	// own are the rules that a rewrap goes by.
@@ -55,9 +58,14 @@ func (r *run) do(ctx context.Context, it *item, t *object.Task, anew bool) (*obj
 	}
 	out, err := it.rounds(ctx)
 	if err != nil {
-		return it.orOutcome(ctx, err)
+		out, err = it.orOutcome(ctx, err)
+	} else {
+		out = it.acknowledged(out)
 	}
-	return it.acknowledged(out), nil
+	if out != nil && len(it.strays) > 0 {
+		out.Message = strings.TrimPrefix(out.Message+"; "+openUploads(it.strays), "; ")
+	}
+	return out, err
 }
 
 // planned is the outcome of what the plan has decided already. An object that is
@@ -120,7 +128,7 @@ func (it *item) clearUp(ctx context.Context) (*object.Outcome, error) {
 	case u.ID != "":
 		return it.resumeUpload(ctx, &u, parts)
 	case !u.Begun.IsZero():
-		if err := it.run.uploads.EndIntent(ctx, &u); err != nil {
+		if err := it.endIntent(ctx, &u); err != nil {
 			return nil, err
 		}
 	default:

@@ -100,7 +100,7 @@ func (it *item) endSent(ctx context.Context, u *object.Upload) error {
 		}
 	}
 	if u.CreateLost { // the answer to an earlier creation may have been lost, which no record tells any more
-		return it.run.uploads.EndIntent(ctx, u)
+		return it.endIntent(ctx, u)
 	}
 	return it.run.uploads.Forget(it.task.Seq)
 }

@@ -207,7 +207,7 @@ func (it *item) beginAnew(ctx context.Context, u *object.Upload) error {
 			return err
 		}
 	case !completed:
-		return it.run.uploads.EndIntent(ctx, u)
+		return it.endIntent(ctx, u)
 	}
 	if completed && !u.Reapply.IsZero() {
 		if err := it.reapplyMissing(ctx, u); err != nil {

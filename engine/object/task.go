@@ -245,13 +245,7 @@ type Part struct {
 // PendingUpload is one open multipart upload, as the store lists it.
 type PendingUpload struct {
 	Key, ID string
-	// Initiated is when it was begun, by this machine's clock as far as the two clocks
-	// differ now. Stamp is the same as the store wrote it down, by its own clock of
-	// then, which may have been set since.
-	Initiated, Stamp time.Time
-}
-
-// BegunSince says whether the upload may have been begun after t.
-func (u *PendingUpload) BegunSince(t time.Time) bool {
-	return !u.Initiated.Before(t) || !u.Stamp.Before(t)
+	// Initiated is when it was begun, by this machine's clock if neither clock was set
+	// since. It is for people: nothing may be concluded from it.
+	Initiated time.Time
 }

@@ -324,8 +324,7 @@ func (s *Store) ListInspected(ctx context.Context, bucket, prefix, startAfter st
 }
 
 // ListUploads lists the open multipart uploads of one key. When each was initiated
-// is told by this machine's clock, which the caller compares with, also where the
-// store's own is another.
+// is told by this machine's clock, also where the store's own is another.
 func (s *Store) ListUploads(ctx context.Context, dest object.Ref) ([]object.PendingUpload, error) {
 	var out []object.PendingUpload
 	_, err := s.eachUpload(ctx, dest, func(u object.PendingUpload) {
@@ -374,7 +373,7 @@ func (s *Store) eachUpload(ctx context.Context, from object.Ref, visit func(obje
 		c := codec{on: doc.EncodingType == "url"}
 		for _, u := range doc.Upload {
 			t, _ := time.Parse(time.RFC3339Nano, u.Initiated)
-			visit(object.PendingUpload{Key: c.decode(u.Key), ID: u.UploadId, Initiated: t.Add(-ahead).UTC(), Stamp: t.UTC()})
+			visit(object.PendingUpload{Key: c.decode(u.Key), ID: u.UploadId, Initiated: t.Add(-ahead).UTC()})
 		}
 		next := c.decode(doc.NextKeyMarker)
 		if !doc.IsTruncated || next == keyMarker && doc.NextUploadIDMarker == idMarker {

@@ -8,7 +8,7 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 )
 
-// TestUploadsAreDatedByThisClock: whoever looks for the upload of a moment ago
+// TestUploadsAreDatedByThisClock: whoever reads of the upload of a moment ago
 // compares with this machine's clock.
 func TestUploadsAreDatedByThisClock(t *testing.T) {
 	clean(t)
@@ -18,25 +18,7 @@ func TestUploadsAreDatedByThisClock(t *testing.T) {
 			`</Initiated></Upload></ListMultipartUploadsResult>`, "Date", stores.Format(http.TimeFormat))
 	})
 	open, err := s.ListUploads(t.Context(), object.Ref{Bucket: "b", Key: "k"})
-	if len(open) == 1 && !open[0].BegunSince(time.Now().Add(-2*time.Minute)) {
-		t.Errorf("begun a minute ago, and not since two: %v", open[0])
-	}
 	if err != nil || len(open) != 1 || (time.Since(open[0].Initiated)-time.Minute).Abs() > 3*time.Second {
-		t.Errorf("%v, %v", open, err)
-	}
-}
-
-// TestUploadsOfBeforeTheClockWasSet: the store's clock was set an hour ahead since the
-// upload was begun, a minute ago.
-func TestUploadsOfBeforeTheClockWasSet(t *testing.T) {
-	clean(t)
-	began := time.Now().Add(-time.Minute).UTC()
-	s, _ := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(*http.Request) *http.Response {
-		return answered(200, `<ListMultipartUploadsResult><Upload><Key>k</Key><UploadId>u</UploadId><Initiated>`+began.Format(time.RFC3339Nano)+
-			`</Initiated></Upload></ListMultipartUploadsResult>`, "Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
-	})
-	open, err := s.ListUploads(t.Context(), object.Ref{Bucket: "b", Key: "k"})
-	if err != nil || len(open) != 1 || !open[0].BegunSince(began) || open[0].BegunSince(began.Add(time.Second)) {
 		t.Errorf("%v, %v", open, err)
 	}
 }

@@ -53,6 +53,8 @@ type Copy struct {
 	// CreateLost is set once a CreateMultipartUpload got no answer, so that an upload
 	// may be open whose ID nobody knows.
 	CreateLost bool
+	// Strays are the IDs of uploads that may be that one.
+	Strays []string
 	// begun is when the first upload was asked for.
 	begun time.Time
 }
@@ -128,9 +130,11 @@ func (m *Copy) create(ctx context.Context, src Source, req *object.CopyRequest, 
 	// Whether an upload that is open is ours cannot be told. It is named now, since the
 	// next one's ID takes the place of the intent; CleanUp names what comes late.
 	name := retry.AskFunc(func(ctx context.Context, _ error) (bool, error) {
-		if err := m.c.nameStrays(ctx, req.Dest, u.Begun); errors.Is(err, retry.ErrStopping) {
+		named, err := m.c.nameStrays(ctx, req.Dest, u.Begun)
+		if errors.Is(err, retry.ErrStopping) {
 			return false, err
 		}
+		m.Strays = named
 		return false, nil
 	})
 	lost, err := m.c.Loop.Certain(ctx, call, send, name)

@@ -2,6 +2,7 @@ package upload
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -26,8 +27,8 @@ func (c *Copier) CleanUp(ctx context.Context) error {
 		if u.ID != "" && (!c.ended(ctx, &u) || !u.CreateLost) || u.Begun.IsZero() {
 			continue
 		}
-		if err := c.EndIntent(ctx, &u); err != nil {
-			c.Log.Warn("an upload may be left open that nobody could look for yet", "bucket", u.Target.Bucket, "key", u.Target.Key, "error", err)
+		if _, err := c.EndIntent(ctx, &u); err != nil {
+			c.Log.Warn("an upload may be left open that nobody could look for yet", "bucket", u.Target.Bucket, "key", u.Target.Key, "asked", u.Begun, "error", err)
 		}
 	}
 	return nil
@@ -46,48 +47,66 @@ func (c *Copier) ended(ctx context.Context, u *object.Upload) bool {
 }
 
 // EndIntent names the uploads that may be the one whose ID nobody heard, and forgets
-// the intent. None of them is aborted: a listing tells when an upload was begun, and
-// nothing by which ours could be told from one that another client began for the same
-// key at the same time.
-func (c *Copier) EndIntent(ctx context.Context, u *object.Upload) error {
+// the intent. None of them is aborted: see nameStrays. named are their IDs.
+func (c *Copier) EndIntent(ctx context.Context, u *object.Upload) (named []string, err error) {
 	if wait := time.Until(u.Begun.Add(lateRequest)); wait > 0 {
 		if err := c.Loop.Wait(ctx, min(wait, lateRequest)); err != nil { // the clock may have been set back
-			return err
+			return nil, err
 		}
 	}
-	if err := c.nameStrays(ctx, u.Target, u.Begun); err != nil {
-		return err
+	if named, err = c.nameStrays(ctx, u.Target, u.Begun); err != nil {
+		return nil, err
 	}
-	return c.Forget(u.Seq)
+	return named, c.Forget(u.Seq)
 }
 
 // lateRequest is how long after a process has died its last requests may still be
 // on their way to the store. Who asks earlier sees no upload and names none.
 const lateRequest = 3 * time.Second
 
-// strayAge bounds how far before the intent an upload may have been initiated, by
-// the store's clock, to be taken for the one whose ID nobody heard.
-const strayAge = 5 * time.Minute
-
-// nameStrays logs the open uploads of a key that were begun since.
-func (c *Copier) nameStrays(ctx context.Context, dest object.Ref, since time.Time) error {
+// nameStrays logs the open uploads of a key that may be the one that was asked for
+// then, and returns their IDs. What a listing tells of an upload is its key, its ID and
+// a date, and the date is by the store's clock, which need not be this machine's, nor
+// where it was when the upload was begun: so it rules nothing out, and stands in the
+// log for whoever reads it. Parts do: nobody sends any to an upload whose ID he did
+// not hear. Nothing tells an upload without parts that another client has just begun for
+// the same key, so none is aborted.
+func (c *Copier) nameStrays(ctx context.Context, dest object.Ref, asked time.Time) (named []string, err error) {
 	l, ok := c.Store.Uploads.(store.UploadLister)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	var open []object.PendingUpload
-	err := c.Loop.Do(ctx, object.Call{Kind: object.ReqListParts, Key: dest.Key}, func(ctx context.Context) (err error) {
+	err = c.Loop.Do(ctx, object.Call{Kind: object.ReqListParts, Key: dest.Key}, func(ctx context.Context) (err error) {
 		open, err = l.ListUploads(ctx, dest)
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, p := range open {
-		if p.BegunSince(since.Add(-strayAge)) {
-			c.Log.Warn("an upload is open that may be this job's, since the answer to a CreateMultipartUpload was lost; abort it if nobody needs it",
-				"bucket", dest.Bucket, "key", dest.Key, "upload", p.ID, "initiated", p.Initiated)
+		switch may, err := c.mayBeUnheard(ctx, dest, p.ID); {
+		case err != nil:
+			return nil, err
+		case !may:
+			continue
 		}
+		c.Log.Warn("an upload is open that may be this job's, since the answer to a CreateMultipartUpload was lost; abort it if nobody needs it",
+			"bucket", dest.Bucket, "key", dest.Key, "upload", p.ID, "initiated", p.Initiated, "asked", asked)
+		named = append(named, p.ID)
 	}
-	return nil
+	return named, nil
+}
+
+// mayBeUnheard says whether an upload that was listed may be one whose ID nobody heard:
+// it is there, and was not seen to have parts.
+func (c *Copier) mayBeUnheard(ctx context.Context, dest object.Ref, id string) (bool, error) {
+	parts, err := c.listParts(ctx, &object.Upload{Target: dest, ID: id})
+	switch {
+	case object.ClassOf(err) == object.ClassNoUpload:
+		return false, nil
+	case errors.Is(err, retry.ErrStopping), ctx.Err() != nil:
+		return false, err
+	}
+	return len(parts) == 0, nil // also where they may not be listed, or are under a customer key of others
 }
