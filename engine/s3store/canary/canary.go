@@ -45,8 +45,11 @@ type canary struct {
 	// lock is set on a bucket that can hold locks, lockAll on one that would lock
 	// every new object for longer than the probe lasts.
 	lock, lockAll bool
-	skew          time.Duration // the store's clock minus ours
-	litter        *litter       // of all copies
+	// unshown: the store does not know the sub-resource that shows a lock, so that
+	// whether an object of a dead probe is locked by somebody is not known.
+	unshown bool
+	skew    time.Duration // the store's clock minus ours
+	litter  *litter       // of all copies
 	// wanted is an error once nothing more shall be sent.
 	wanted func() error
 }

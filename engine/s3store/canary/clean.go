@@ -130,7 +130,7 @@ func (c *canary) removeAll(ctx context.Context, refs []object.Ref, together bool
 
 // bulk says whether the store has answered to a DeleteObjects with success.
 func (c *canary) bulk(ctx context.Context, refs []object.Ref) bool {
-	return c.try(ctx, func() error { return c.s.RemoveAll(ctx, c.o.Bucket, refs, c.lock) }) == nil
+	return c.try(ctx, func() error { return c.s.RemoveAll(ctx, c.o.Bucket, refs, c.lock && !c.unshown) }) == nil
 }
 
 // removers is how many objects go at a time: all that a canary makes, so that
@@ -159,7 +159,7 @@ func atOnce(each []func() error) []error {
 
 // removeOne does without the bypass of governance where that may not be asked for.
 func (c *canary) removeOne(ctx context.Context, ref object.Ref) error {
-	err := c.remove(ctx, ref, c.lock)
+	err := c.remove(ctx, ref, c.lock && !c.unshown)
 	if !c.lock || !denied(err) {
 		return err
 	}

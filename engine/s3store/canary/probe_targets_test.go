@@ -246,3 +246,54 @@ func TestL1Sweep(t *testing.T) {
 		}
 	}
 }
+
+// TestSweepWithoutShownLocks: a store that takes the sub-resource of the retention for
+// the object itself, or refuses it, shows a lock in a HEAD at most. What a dead probe
+// left there goes, no governance is bypassed for it, and a lock that the HEAD shows is
+// respected.
+func TestSweepWithoutShownLocks(t *testing.T) {
+	const name = ".reseal-canary-0123456789abcdef01234567-"
+	overwrites := s3test.Profile{ForeignObject: []string{"retention", "legal-hold"}, OverwritesUnknown: true}
+	refuses := s3test.Profile{RefusedObject: []string{"retention", "legal-hold"}}
+	type trial struct {
+		say  string
+		at   s3test.Profile
+		lock time.Duration
+		with []s3test.PutOption
+		srv  *s3test.Server
+		err  error
+	}
+	trials := []*trial{
+		{say: "overwrites", at: overwrites},
+		{say: "refuses", at: refuses},
+		{say: "overwrites, under a customer key", at: overwrites, with: []s3test.PutOption{s3test.CustomerKey(customerKey(t))}},
+		{say: "overwrites, locked", at: overwrites, lock: time.Hour},
+		{say: "refuses, locked", at: refuses, lock: time.Hour},
+	}
+	var sweeps sync.WaitGroup
+	for _, tc := range trials {
+		tc.srv = s3test.New(s3test.Config{Profile: tc.at})
+		defer tc.srv.Close()
+		tc.srv.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true})
+		o := s3test.Object{Key: name + "01-direct", Body: s3test.Bytes("ours")}
+		if tc.lock > 0 {
+			o.LockMode, o.RetainUntil = "GOVERNANCE", time.Now().Add(tc.lock)
+		}
+		tc.srv.Put("b", o, tc.with...)
+		s := openFake(t, tc.srv, s3store.Options{})
+		sweeps.Go(func() {
+			tc.err = s.Sweep(t.Context(), "b", "", name, object.BucketFacts{Versioning: object.VersioningEnabled, ObjectLock: object.Yes})
+		})
+	}
+	sweeps.Wait()
+	for _, tc := range trials {
+		if gone := len(tc.srv.Snapshot("b").Objects) == 0; (tc.err == nil) != gone || gone == (tc.lock > 0) {
+			t.Errorf("%s: gone: %v, %v", tc.say, gone, tc.err)
+		}
+		for _, r := range tc.srv.Requests() {
+			if r.Op == "PutObject" || r.Op == "PutObjectLegalHold" || r.Header.Get("X-Amz-Bypass-Governance-Retention") != "" {
+				t.Errorf("%s: sent %s, %v", tc.say, r.Op, r.Header)
+			}
+		}
+	}
+}

@@ -47,7 +47,9 @@ func Sweep(ctx context.Context, s Store, bucket, prefix, name string, facts obje
 			return err
 		}
 		c.litter.object(ref, ref.VersionID)
-		if c.lock {
+	}
+	if c.lock && !c.unshown {
+		for _, ref := range refs {
 			c.litter.hold(ref, true)
 		}
 	}
@@ -61,21 +63,32 @@ func (c *canary) shortlyLocked(ctx context.Context, ref object.Ref) error {
 	if !c.lock {
 		return nil
 	}
-	var mode string
-	var until time.Time
-	err := c.try(ctx, func() (err error) { mode, until, _, err = c.s.Lock(ctx, ref); return err })
-	switch object.ClassOf(err) {
-	case object.ClassGone:
+	mode, until, err := c.lockOf(ctx, ref)
+	switch {
+	case object.ClassOf(err) == object.ClassGone:
 		return nil // a delete marker, or removed meanwhile
-	default:
-		if err != nil {
-			return err
-		}
-	}
-	if mode == "" || mode == "GOVERNANCE" && until.Sub(time.Now().Add(c.skew)) <= 2*lockFor {
+	case err != nil:
+		return err
+	case mode == "" || mode == "GOVERNANCE" && until.Sub(time.Now().Add(c.skew)) <= 2*lockFor:
 		return nil
 	}
 	return &object.Error{Class: object.ClassOther, Op: "Sweep", Ref: ref,
 		Message: fmt.Sprintf("it is named like a throwaway object of reseal and locked (%s until %s) as reseal locks none", mode, until.UTC().Format(time.RFC3339)),
 		Hint:    "nothing was deleted; look at the object, and delete it yourself if it may go"}
+}
+
+// lockOf is how an object is locked. A store that does not know the sub-resource of
+// the retention may still show one in a HEAD, and where it does not, the deletion
+// itself asks: it bypasses nothing there, so that a lock that nobody shows refuses it.
+func (c *canary) lockOf(ctx context.Context, ref object.Ref) (mode string, until time.Time, err error) {
+	err = c.try(ctx, func() (err error) { mode, until, _, err = c.s.Lock(ctx, ref); return err })
+	if object.ClassOf(err) != object.ClassUnsupported && !object.WantsCustomerKey(err) {
+		return mode, until, err
+	}
+	c.unshown = true
+	h, err := c.head(ctx, ref, object.CustomerKey{})
+	if err != nil && !undecided(err) && object.ClassOf(err) != object.ClassGone {
+		return "", time.Time{}, nil // under a customer key
+	}
+	return h.LockMode, h.RetainUntil, err
 }
