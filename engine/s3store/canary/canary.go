@@ -54,10 +54,6 @@ type canary struct {
 	wanted func() error
 }
 
-// lockFor is how long a canary may be locked: long enough for the store to accept
-// the date, short enough to wait for where governance may not be bypassed.
-const lockFor = 20 * time.Second
-
 func newCanary(s Store, o Options, name string) *canary {
 	return &canary{s: s, o: o, caps: &object.Capabilities{Source: "canary"}, target: o.Target,
 		name: name, lock: o.Facts.ObjectLock == object.Yes, litter: newLitter(), wanted: always}
@@ -159,52 +155,4 @@ func both(a, b object.Finding) object.Finding {
 		return a
 	}
 	return object.Yes
-}
-
-// until is a date that is in the future for the store, and soon.
-func (c *canary) until() time.Time {
-	return time.Now().Add(c.skew + lockFor).UTC().Truncate(time.Second)
-}
-
-// prepare looks, where locks are possible, at the store's clock and at a default
-// retention, which would lock every throwaway object for its whole length: they are
-// then put under a short governance retention of their own, and the first one is read
-// back before any other is made.
-func (c *canary) prepare(ctx context.Context) error {
-	if !c.lock {
-		return nil
-	}
-	mode := ""
-	err := c.together(ctx,
-		func(q *canary, ctx context.Context) error {
-			return q.try(ctx, func() (err error) { c.skew, err = q.s.Ahead(ctx, c.o.Bucket); return err })
-		},
-		func(q *canary, ctx context.Context) (err error) {
-			mode, err = q.s.DefaultLock(ctx, c.o.Bucket)
-			return err
-		})
-	if err != nil || mode == "" {
-		return err
-	}
-	c.lockAll = true
-	first, _, err := c.put(ctx, "lock", nil)
-	if err != nil {
-		return err
-	}
-	mode, until, _, err := c.s.Lock(ctx, first.ref)
-	switch class := object.ClassOf(err); {
-	case err != nil && (class == object.ClassUnsupported || class == object.ClassInvalid):
-		return untried(first.ref, "the bucket locks every new object, and the store does not show how one that asked for a short lock is locked")
-	case err != nil:
-		return err
-	case mode != "GOVERNANCE" || until.Sub(time.Now().Add(c.skew)) > 2*lockFor:
-		return untried(first.ref, fmt.Sprintf("the bucket locks every new object (%s until %s), also one that asked for a short lock", mode, until.Format(time.RFC3339)))
-	}
-	return nil
-}
-
-// untried is the end of a probe that would leave locked objects behind.
-func untried(first object.Ref, what string) error {
-	return &object.Error{Class: object.ClassUnsupported, Op: "Probe", Ref: first, Message: what,
-		Hint: "what this store can do cannot be tried out here without leaving locked objects: try in a bucket without a default retention"}
 }

@@ -1,6 +1,7 @@
 package canary_test
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -162,6 +163,55 @@ func TestProbeDefaultLock(t *testing.T) {
 		if left := srv.Snapshot("b"); len(left.Objects) > 0 {
 			t.Errorf("%s: left behind: %+v", p.Name, left.Objects)
 		}
+	}
+}
+
+// TestProbeUntoldLock: whether the bucket locks new objects cannot be read. Nothing that
+// was tried is left for longer than a moment, or one object, which is named, where it
+// cannot be told by an object either; a bucket that locks nothing loses no answer.
+func TestProbeUntoldLock(t *testing.T) {
+	unlocked := s3test.BucketConfig{Versioning: "Enabled"}
+	may := s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true}
+	locks, governs := may, may
+	locks.DefaultLockMode, locks.DefaultLockDays = "COMPLIANCE", 3650
+	governs.DefaultLockMode, governs.DefaultLockDays, governs.Deny = "GOVERNANCE", 3650, []s3test.Deny{{Action: "s3:GetObjectRetention"}, {Action: "s3:BypassGovernanceRetention"}}
+	for _, tc := range []struct {
+		say     string
+		profile s3test.Profile
+		cfg     s3test.BucketConfig
+		denied  bool // a lock may not be asked for
+		refused bool
+		left    int
+		tagging object.Finding
+	}{
+		{say: "locks nothing", cfg: unlocked, tagging: object.Yes},
+		{say: "knows no locks", profile: s3test.Profile{AcceptsLockHeaders: true}, cfg: unlocked, tagging: object.Yes},
+		{say: "may lock, and does not", cfg: may},
+		{say: "locks", cfg: locks},
+		{say: "locks, and shows nothing", cfg: governs, refused: true},
+		{say: "locks nothing, and a lock may not be asked for", cfg: unlocked, denied: true, tagging: object.Yes},
+		{say: "locks, and a lock may not be asked for", cfg: locks, denied: true, refused: true, left: 1},
+	} {
+		t.Run(tc.say, func(t *testing.T) {
+			srv, s := liar(t, tc.profile, func(r *http.Request) {
+				if tc.denied && r.Header.Get("X-Amz-Object-Lock-Mode") != "" {
+					r.URL.Path, r.URL.RawPath = strings.Replace(r.URL.Path, "/b/", "/denied/", 1), ""
+				}
+			}, replied)
+			srv.CreateBucket("b", tc.cfg)
+			srv.CreateBucket("denied", s3test.BucketConfig{Deny: []s3test.Deny{{Action: "s3:PutObject"}}})
+			facts := object.BucketFacts{Versioning: object.VersioningEnabled, ACLsDisabled: object.Yes}
+			got, err := s.Probe(t.Context(), s3store.ProbeOptions{Bucket: "b", Facts: facts, Target: object.Target{SSE: object.SSES3}})
+			left := srv.Snapshot("b").Objects
+			if (err != nil) != tc.refused || len(left) != tc.left || got.PutTagging != tc.tagging || err == nil && got.Route != object.RouteSelfCopy {
+				t.Errorf("%d left, %+v, %v", len(left), got, err)
+			}
+			for _, o := range left {
+				if !strings.Contains(err.Error(), o.Key) {
+					t.Errorf("the error does not name %s: %v", o.Key, err)
+				}
+			}
+		})
 	}
 }
 

@@ -91,8 +91,10 @@ func expected(p *s3test.Profile, full bool, shown string) object.Capabilities {
 		KeepsLock: where(full, on(!p.CopyDropsLock)), VersionsInReplies: where(full && !p.EmptyCopyReply && (copies || !p.EmptyCompleteETag), on(!(copies && p.NoVersionsInReply))),
 	}
 	if slices.Contains(p.ForeignBucket, "ownershipControls") { // nothing is known of the bucket
-		c.GetACL, c.PutACL = object.Yes, on(full)
-		c.KeepsLock, c.PutRetention, c.GetRetention = object.Unknown, object.Unknown, object.Unknown
+		c.GetACL, c.PutACL = object.Yes, object.No
+		if full { // it takes a lock, so that it may lock every new object: nothing is overwritten there
+			c.Update, c.PutTagging, c.PutACL = object.No, object.Unknown, object.Unknown
+		}
 	}
 	return c
 }

@@ -29,7 +29,7 @@ type write struct {
 //
 // On a bucket that locks every new object for long, a store that takes such a
 // write for a PutObject would leave a locked object behind: only the lock itself
-// is tried there, which the first throwaway object has proved.
+// is tried there, which the first throwaway object has proved, and what can be read.
 func (c *canary) details(ctx context.Context) error {
 	on := c.direct
 	if on == nil {
@@ -46,11 +46,11 @@ func (c *canary) details(ctx context.Context) error {
 			c.caps.Update = object.No
 			c.note("UpdateObjectEncryption was not tried: it refuses locked objects, and this bucket locks all")
 		}
-		_, err := c.tags(ctx, on.ref)
-		if err != nil && undecided(err) {
+		if _, err := c.tags(ctx, on.ref); err != nil && undecided(err) {
 			return err
 		}
-		return nil
+		_, err := c.acl(ctx, on)
+		return err
 	}
 	var writes []*write
 	update := &write{name: "UpdateObjectEncryption", marks: "<ObjectEncryption", found: new(object.Finding),

@@ -33,6 +33,7 @@ func Sweep(ctx context.Context, s Store, bucket, prefix, name string, facts obje
 	case <-timer.C:
 	}
 	c := newCanary(s, Options{Bucket: bucket, Prefix: prefix, Facts: facts}, name)
+	c.lock = mayLock(&facts)
 	refs, err := c.list(ctx)
 	if err != nil {
 		return err
@@ -48,11 +49,6 @@ func Sweep(ctx context.Context, s Store, bucket, prefix, name string, facts obje
 		}
 		c.litter.object(ref, ref.VersionID)
 	}
-	if c.lock && !c.unshown {
-		for _, ref := range refs {
-			c.litter.hold(ref, true)
-		}
-	}
 	c.litter.uploadLost() // whether an upload was open nobody knows any more
 	return c.clean(ctx)
 }
@@ -63,7 +59,10 @@ func (c *canary) shortlyLocked(ctx context.Context, ref object.Ref) error {
 	if !c.lock {
 		return nil
 	}
-	mode, until, err := c.lockOf(ctx, ref)
+	mode, until, hold, err := c.lockOf(ctx, ref)
+	if hold {
+		c.litter.hold(ref, true)
+	}
 	switch {
 	case object.ClassOf(err) == object.ClassGone:
 		return nil // a delete marker, or removed meanwhile
@@ -77,18 +76,21 @@ func (c *canary) shortlyLocked(ctx context.Context, ref object.Ref) error {
 		Hint:    "nothing was deleted; look at the object, and delete it yourself if it may go"}
 }
 
-// lockOf is how an object is locked. A store that does not know the sub-resource of
-// the retention may still show one in a HEAD, and where it does not, the deletion
-// itself asks: it bypasses nothing there, so that a lock that nobody shows refuses it.
-func (c *canary) lockOf(ctx context.Context, ref object.Ref) (mode string, until time.Time, err error) {
-	err = c.try(ctx, func() (err error) { mode, until, _, err = c.s.Lock(ctx, ref); return err })
-	if object.ClassOf(err) != object.ClassUnsupported && !object.WantsCustomerKey(err) {
-		return mode, until, err
+// lockOf is how an object is locked, and whether it is under a hold that can be taken
+// off. A store that does not know the sub-resources of locks may still show a
+// retention in a HEAD, and where it does not, the deletion itself asks: it bypasses
+// nothing there, so that a lock that nobody shows refuses it.
+func (c *canary) lockOf(ctx context.Context, ref object.Ref) (mode string, until time.Time, hold bool, err error) {
+	err = c.try(ctx, func() (err error) { mode, until, hold, err = c.s.Lock(ctx, ref); return err })
+	switch {
+	case object.ClassOf(err) == object.ClassUnsupported, object.WantsCustomerKey(err), denied(err) && c.o.Facts.ObjectLock != object.Yes:
+	default:
+		return mode, until, hold, err
 	}
 	c.unshown = true
 	h, err := c.head(ctx, ref, object.CustomerKey{})
 	if err != nil && !undecided(err) && object.ClassOf(err) != object.ClassGone {
-		return "", time.Time{}, nil // under a customer key
+		return "", time.Time{}, false, nil // under a customer key
 	}
-	return h.LockMode, h.RetainUntil, err
+	return h.LockMode, h.RetainUntil, false, err
 }
