@@ -200,6 +200,25 @@ func (s *Server) Modify(bucketName, key, versionID string, change func(a *Attrs)
 	}
 }
 
+// BeginUpload begins a multipart upload under that ID, as another client would, with
+// one part where there is a body. Nobody heard of it by a request.
+func (s *Server) BeginUpload(bucketName, key, id string, part *Content) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.buckets[bucketName]
+	if b == nil {
+		return
+	}
+	if b.uploads == nil {
+		b.uploads = map[string]*upload{}
+	}
+	u := &upload{id: id, key: key, initiated: s.now(), attrs: &Attrs{}, parts: map[int]*uploadedPart{}}
+	b.uploads[id] = u
+	if part != nil {
+		s.keep(u, 1, part)
+	}
+}
+
 // Get gives one version (the current one for an empty ID) with everything.
 func (s *Server) Get(bucketName, key, versionID string) (Object, bool) {
 	s.mu.RLock()

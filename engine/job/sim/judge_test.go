@@ -23,6 +23,9 @@ func (n *night) untouched(cause error) {
 	}
 	got := check.Bucket(n.server, n.before, check.Expectation{Target: n.wanted(), Intent: func(s3test.Object) check.Intent { return check.Keep }})
 	for _, d := range got.Differences {
+		if d.Field == "upload" && n.mu.theirs[uploadOf(d)] != "" {
+			continue
+		}
 		n.Errorf("refused with %v, and yet %v", cause, d)
 	}
 }
@@ -42,6 +45,7 @@ func (n *night) judge(sum *report.Summary, out *tally) {
 	n.counters(sum, rows, out)
 	n.bucket(rows)
 	n.foreigners(rows)
+	n.theirUploads()
 	n.again(sum)
 }
 
@@ -129,7 +133,7 @@ func (n *night) bucket(rows map[at]report.Row) {
 		if d.Field == "LastModified" && n.plan.skewed() {
 			continue // by the store's own clock, which went back
 		}
-		if d.Field == "upload" && n.logNames(d) {
+		if d.Field == "upload" && (n.mu.theirs[uploadOf(d)] != "" || n.said.contains(uploadOf(d))) {
 			continue // the answer to its creation was lost: nobody can tell it from another client's
 		}
 		if n.crashes > 0 && n.plan.profile.CopyKeepsKMSKey && anyCopyMakes(d) {
@@ -223,9 +227,26 @@ func (n *night) answersFor(rows map[at]report.Row, id at) report.Row {
 	return report.Row{}
 }
 
-// logNames says whether the job's log names the upload that a difference is about.
-func (n *night) logNames(d check.Difference) bool {
-	return n.said.contains(d.After[strings.LastIndex(d.After, " ")+1:])
+// uploadOf is the ID of the upload that a difference is about.
+func uploadOf(d check.Difference) string { return d.After[strings.LastIndex(d.After, " ")+1:] }
+
+// theirUploads wants the uploads of other clients to be open still, and none to be taken
+// for the job's that has a part.
+func (n *night) theirUploads() {
+	open := map[string]bool{}
+	for _, u := range n.server.Snapshot(bucketName).Uploads {
+		open[u.ID] = true
+	}
+	for id, key := range n.mu.theirs {
+		if !open[id] {
+			n.Errorf("the upload %s of %q is another client's, and was aborted", id, key)
+		}
+	}
+	for _, id := range n.mu.withPart {
+		if n.said.contains(id) {
+			n.Errorf("the upload %s of %q is another client's and has a part, and the log calls it the job's", id, n.mu.theirs[id])
+		}
+	}
 }
 
 // alreadyMeets wants what is called already to have been so.

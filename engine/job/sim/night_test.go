@@ -45,10 +45,12 @@ type night struct {
 
 	mu struct {
 		sync.Mutex
-		seen    map[string]int      // requests by operation and key
-		touched map[string]*foreign // what other clients did last
-		acts    int
-		told    []string // what they did, for the trace
+		seen     map[string]int      // requests by operation and key
+		touched  map[string]*foreign // what other clients did last
+		acts     int
+		theirs   map[string]string // uploads that they have begun, by ID
+		withPart []string          // and those of them that have a part
+		told     []string          // what they did, for the trace
 	}
 }
 
@@ -97,6 +99,7 @@ func play(t *testing.T, p *plan, dir string, out *tally) {
 	}
 	n.began = began
 	n.mu.seen, n.mu.touched = map[string]int{}, map[string]*foreign{}
+	n.mu.theirs = map[string]string{}
 	n.server = s3test.New(s3test.Config{Profile: p.profile, Listener: n.exchange, Seed: p.seed, Now: n.storeTime, MaxPage: 100})
 	defer time.Sleep(p.latency + time.Second) // requests that nobody waits for have their moment
 	defer n.server.Close()
@@ -150,6 +153,7 @@ func (n *night) fill() {
 func (n *night) onRequest(r s3test.Request) {
 	n.apart(r)
 	n.interfere(r)
+	n.uploadBeside(r)
 	if p := n.current.Load(); p != nil {
 		p.request(r)
 	}
@@ -222,6 +226,30 @@ func (n *night) interfere(r s3test.Request) {
 	one := n.plan.versions != "all"
 	n.act(r.Key, x/10000, one && r.Op == "HeadObject", one && (r.Op == "HeadObject" || r.Op == "GetObjectTagging"))
 	n.mu.told = append(n.mu.told, fmt.Sprintf("%15.9f before %s %q, of what others did the last is %v", time.Since(n.began).Seconds(), r.Op, r.Key, n.mu.touched[r.Key]))
+}
+
+// uploadBeside lets another client begin an upload of a key just when the job does, with
+// a part or, as yet, without one. It is drawn by the key, so that it changes no other draw.
+func (n *night) uploadBeside(r s3test.Request) {
+	if n.plan.others == 0 || r.Op != "CreateMultipartUpload" || n.before.Find(r.Key) == nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	x := drawn(n.plan.seed, "upload beside", r.Key)
+	id := fmt.Sprintf("theirs-%x", x)
+	if _, begun := n.mu.theirs[id]; begun || float64(x%10000)/10000 >= 5*n.plan.others {
+		return
+	}
+	n.mu.theirs[id] = r.Key
+	var part *s3test.Content
+	if x/10000%2 == 0 {
+		part = s3test.Bytes("a part of another client's upload")
+		n.mu.withPart = append(n.mu.withPart, id)
+	}
+	n.server.BeginUpload(bucketName, r.Key, id, part)
+	n.mu.acts++
+	n.mu.told = append(n.mu.told, fmt.Sprintf("%15.9f before %s %q, another client begins the upload %s, with a part: %t", time.Since(n.began).Seconds(), r.Op, r.Key, id, part != nil))
 }
 
 var worst = []string{"HeadObject", "CopyObject", "CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload", "UpdateObjectEncryption", "GetObjectTagging",
