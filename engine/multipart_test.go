@@ -59,21 +59,26 @@ var alterations = map[string]struct {
 		func(o *memObject) bool { return o.attrs.Expires == "never" }},
 }
 
+// alterAtFirstPart changes each object when the first of its parts is copied or sent.
+func (s *memStore) alterAtFirstPart(change func(*memObject)) {
+	var hit sync.Map
+	s.fault = func(k object.RequestKind, key string) (error, bool) {
+		if k == object.ReqCopyPart {
+			if _, seen := hit.LoadOrStore(key, true); !seen {
+				s.alter(key, change)
+			}
+		}
+		return nil, true
+	}
+}
+
 // What others change while the parts are copied survives, although no condition of
 // S3 notices it, since the bytes are the same.
 func TestChangesDuringALongCopySurvive(t *testing.T) {
 	for name, a := range alterations {
 		t.Run(name, func(t *testing.T) {
 			s, j, cfg := inParts(5)
-			var hit sync.Map
-			s.fault = func(k object.RequestKind, key string) (error, bool) {
-				if k == object.ReqCopyPart {
-					if _, seen := hit.LoadOrStore(key, true); !seen {
-						s.alter(key, a.change)
-					}
-				}
-				return nil, true
-			}
+			s.alterAtFirstPart(a.change)
 			if err := Run(t.Context(), cfg); err != nil {
 				t.Fatal(err)
 			}

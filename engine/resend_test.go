@@ -195,15 +195,7 @@ func TestResendKeepsOthersDetails(t *testing.T) {
 	for name, a := range alterations {
 		t.Run(name, func(t *testing.T) {
 			s, j, cfg := resends(3)
-			var hit sync.Map
-			s.fault = func(k object.RequestKind, key string) (error, bool) {
-				if k == object.ReqCopyPart {
-					if _, seen := hit.LoadOrStore(key, true); !seen {
-						s.alter(key, a.change)
-					}
-				}
-				return nil, true
-			}
+			s.alterAtFirstPart(a.change)
 			if err := Run(t.Context(), cfg); err != nil {
 				t.Fatal(err)
 			}
