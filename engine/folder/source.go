@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/store"
@@ -118,8 +119,37 @@ func (s *Source) head(key string, info fs.FileInfo) object.Head {
 	return object.Head{Object: s.row(key, info), Attributes: attributes(key, info)}
 }
 
-// file opens a file that is one, and tells what it is.
-func (s *Source) file(op string, ref object.Ref) (*os.File, fs.FileInfo, error) {
+// atRest is how long nobody may have written a file before it is read. Its times tell when
+// a write began and nothing of its end: a file in the middle of one has them already, and
+// keeps them.
+const atRest = time.Second
+
+// rested waits until the file has been at rest, and is an error where it was changed
+// meanwhile.
+func rested(ctx context.Context, op string, ref object.Ref, f *os.File, info fs.FileInfo) error {
+	age := time.Since(lastChange(info))
+	if age >= atRest {
+		return nil
+	}
+	select {
+	case <-time.After(atRest - max(age, 0)): // a clock that was set back says nothing
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return unchanged(op, ref, f, stamp(info))
+}
+
+// lastChange is when the file was written last, or had another attribute changed. Its
+// owner can set the one time to any, and not the other, where the system has two.
+func lastChange(info fs.FileInfo) time.Time {
+	if _, changed := identity(info); changed != 0 {
+		return time.Unix(0, changed)
+	}
+	return info.ModTime()
+}
+
+// file opens a file that is one and is at rest, and tells what it is.
+func (s *Source) file(ctx context.Context, op string, ref object.Ref) (*os.File, fs.FileInfo, error) {
 	dir, name, err := s.parent(ref.Key, false)
 	if err != nil {
 		return nil, nil, failure(op, ref, err)
@@ -140,6 +170,9 @@ func (s *Source) file(op string, ref object.Ref) (*os.File, fs.FileInfo, error) 
 	if err == nil && !os.SameFile(there, info) {
 		err = changed(op, ref)
 	}
+	if err == nil {
+		err = rested(ctx, op, ref, f, info)
+	}
 	if err != nil {
 		_ = f.Close()
 		return nil, nil, failure(op, ref, err)
@@ -152,7 +185,7 @@ func changed(op string, ref object.Ref) error {
 }
 
 // unchanged looks again at a file that was read, and at what has its name now.
-func (s *Source) unchanged(op string, ref object.Ref, f *os.File, etag string) error {
+func unchanged(op string, ref object.Ref, f *os.File, etag string) error {
 	info, err := f.Stat()
 	if err != nil {
 		return failure(op, ref, err)
@@ -164,9 +197,9 @@ func (s *Source) unchanged(op string, ref object.Ref, f *os.File, etag string) e
 }
 
 // Get reads a whole file.
-func (s *Source) Get(_ context.Context, g *object.GetRequest) (object.GetReply, error) {
+func (s *Source) Get(ctx context.Context, g *object.GetRequest) (object.GetReply, error) {
 	const op = "GetObject"
-	f, info, err := s.file(op, g.Ref)
+	f, info, err := s.file(ctx, op, g.Ref)
 	if err != nil {
 		return object.GetReply{}, err
 	}
@@ -186,7 +219,7 @@ func (s *Source) Get(_ context.Context, g *object.GetRequest) (object.GetReply, 
 	if err := fill(op, g.Ref, f, 0, out.Body); err != nil {
 		return object.GetReply{}, err
 	}
-	if err := s.unchanged(op, g.Ref, f, out.ETag); err != nil {
+	if err := unchanged(op, g.Ref, f, out.ETag); err != nil {
 		return object.GetReply{}, err
 	}
 	if s.checksum != "" {
@@ -209,9 +242,9 @@ func fill(op string, ref object.Ref, f *os.File, from int64, into []byte) error 
 
 // ReadRange reads a stretch of a file, on the condition that it is the one with that ETag
 // before and after.
-func (s *Source) ReadRange(_ context.Context, g *object.RangeRequest) error {
+func (s *Source) ReadRange(ctx context.Context, g *object.RangeRequest) error {
 	const op = "GetObject"
-	f, info, err := s.file(op, g.Ref)
+	f, info, err := s.file(ctx, op, g.Ref)
 	if err != nil {
 		return err
 	}
@@ -222,13 +255,13 @@ func (s *Source) ReadRange(_ context.Context, g *object.RangeRequest) error {
 	if err := fill(op, g.Ref, f, g.First, g.Into); err != nil {
 		return err
 	}
-	return s.unchanged(op, g.Ref, f, g.ETag)
+	return unchanged(op, g.Ref, f, g.ETag)
 }
 
 // Open reads a file as a stream. Its end is an error where the file was changed since.
-func (s *Source) Open(_ context.Context, ref object.Ref, _ object.CustomerKey, etag string) (io.ReadCloser, error) {
+func (s *Source) Open(ctx context.Context, ref object.Ref, _ object.CustomerKey, etag string) (io.ReadCloser, error) {
 	const op = "GetObject"
-	f, info, err := s.file(op, ref)
+	f, info, err := s.file(ctx, op, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -236,13 +269,12 @@ func (s *Source) Open(_ context.Context, ref object.Ref, _ object.CustomerKey, e
 		_ = f.Close()
 		return nil, changed(op, ref)
 	}
-	return &steady{File: f, s: s, ref: ref, etag: stamp(info)}, nil
+	return &steady{File: f, ref: ref, etag: stamp(info)}, nil
 }
 
 // steady is a file that has to stay as it is until it was read.
 type steady struct {
 	*os.File
-	s    *Source
 	ref  object.Ref
 	etag string
 }
@@ -250,7 +282,7 @@ type steady struct {
 func (r *steady) Read(b []byte) (int, error) {
 	n, err := r.File.Read(b)
 	if err == io.EOF {
-		if cerr := r.s.unchanged("GetObject", r.ref, r.File, r.etag); cerr != nil {
+		if cerr := unchanged("GetObject", r.ref, r.File, r.etag); cerr != nil {
 			err = cerr
 		}
 	}
