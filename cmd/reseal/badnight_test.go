@@ -21,7 +21,7 @@ import (
 )
 
 // badNight is how many objects a real server behind a misbehaving proxy has.
-const badNight = 5000
+const badNight = 2000
 
 // TestRealServerBehindBadProxy runs a job on a real MinIO through a proxy that
 // does whatever a network and an overloaded store do, kills the process with
@@ -30,7 +30,7 @@ func TestRealServerBehindBadProxy(t *testing.T) {
 	t.Parallel()
 	b, keys, before := newSeededBed(t, badNight)
 	server := b.server
-	bad := badproxy.Config{Server: server.Endpoint, Seed: 7, Share: 0.04, BurstEvery: 1500, Burst: 120 * time.Millisecond,
+	bad := badproxy.Config{Server: server.Endpoint, Seed: 7, Share: 0.04, BurstEvery: 600, Burst: 120 * time.Millisecond,
 		Faults: []badproxy.Fault{badproxy.ResetBefore, badproxy.ResetAfter, badproxy.StallBefore,
 			badproxy.StallAfter, badproxy.Truncated, badproxy.Empty, badproxy.ErrorIn200}}
 	proxy := startProxy(t, bad)
@@ -39,7 +39,7 @@ func TestRealServerBehindBadProxy(t *testing.T) {
 	args := []string{"run", "s3://" + b.bucket, "--sse", "aws:kms", "--sse-kms-key-id", server.Keys[0], "--job", job, "--json",
 		"--no-progress", "--concurrency", fmt.Sprint(inFlight), "--request-timeout", "1s"}
 	for n := range kills {
-		b.killAfter(proxy, 300+100*n, args)
+		b.killAfter(proxy, 150+75*n, args)
 	}
 	stdout, stderr, code := b.through(proxy, args)
 	if code != 0 {
