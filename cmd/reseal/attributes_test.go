@@ -104,7 +104,7 @@ func (st *stage) attributeRun(t *testing.T, target attributeTarget, way attribut
 	}
 	before := st.server.Snapshot(bucket)
 	job := filepath.Join(t.TempDir(), "job")
-	args := append([]string{"run", "s3://" + bucket, "--job", job, "--no-progress", "--source-sse-c-key-file", st.oldFile}, target.args...)
+	args := append([]string{"run", "s3://" + bucket, "--job", job, "--no-progress", "--concurrency", "8", "--source-sse-c-key-file", st.oldFile}, target.args...)
 	end := st.reseal(t, append(args, way.args...)...)
 	if !way.copies && target.is.SSE != object.SSEKMS {
 		if end.code != 2 {

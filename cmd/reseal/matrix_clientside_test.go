@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/resealhq/reseal/engine/cse"
@@ -35,7 +36,7 @@ type sealedCell struct {
 	out      bool
 }
 
-func newSealedCell(t *testing.T, binary string, out bool, args []string) *sealedCell {
+func newSealedCell(t *testing.T, binary string, out bool, args []string, dies bool) *sealedCell {
 	s := s3test.New(s3test.Config{Seed: 1})
 	t.Cleanup(s.Close)
 	sse := s.KMS.CreateKey()
@@ -56,9 +57,7 @@ func newSealedCell(t *testing.T, binary string, out bool, args []string) *sealed
 	s.CreateBucket(matrixBucket, s3test.BucketConfig{Versioning: "Enabled"})
 	for i := range matrixObjects {
 		o := matrixObject(i, sse)
-		if i > 2 {
-			o.Body = s3test.Synthetic(uint64(i), int64(i))
-		}
+		o.Body = sentBody(i, slices.Contains(args, "--part-size"), dies)
 		c.texts[o.Key] = o.Body.ReadAll()
 		o.Body, o.Metadata = c.seal(c.texts[o.Key], o.Metadata)
 		if i%3 > 0 {
@@ -226,7 +225,7 @@ func TestFaultMatrixThroughClient(t *testing.T) {
 						continue
 					}
 					atOnce.run(fmt.Sprintf("%s/%s/%s/out=%v", m.name, cell(fault), cell(death), out), func(t *testing.T) {
-						c := newSealedCell(t, binary, out, m.args)
+						c := newSealedCell(t, binary, out, m.args, death != "")
 						c.fault(m.commit, fault)
 						if death != "" {
 							c.dieAt(m.commit, death)

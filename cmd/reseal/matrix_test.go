@@ -77,7 +77,7 @@ func TestFaultMatrix(t *testing.T) {
 					continue
 				}
 				atOnce.run(fmt.Sprintf("%s/%s/%s", m.name, cell(fault), cell(death)), func(t *testing.T) {
-					c := newCell(t, binary, matrixObjects, m.args)
+					c := newCell(t, binary, matrixObjects, m.args, death != "")
 					if m.rewrap {
 						c = newRewrapCell(t, binary, m.commit == "Put", m.args)
 					}
@@ -100,25 +100,6 @@ func TestFaultMatrix(t *testing.T) {
 	t.Logf("%d cells of %d objects; %d versions more than objects, each of a request whose answer died with its process",
 		cells.Load(), matrixObjects, extra.Load())
 }
-
-// pool runs subtests several at a time, whatever -parallel says.
-type pool struct {
-	t     *testing.T
-	slots chan struct{}
-	wg    sync.WaitGroup
-}
-
-func newPool(t *testing.T, n int) *pool { return &pool{t: t, slots: make(chan struct{}, n)} }
-
-func (p *pool) run(name string, f func(*testing.T)) {
-	p.slots <- struct{}{}
-	p.wg.Go(func() {
-		defer func() { <-p.slots }()
-		p.t.Run(name, f)
-	})
-}
-
-func (p *pool) wait() { p.wg.Wait() }
 
 func cell(s string) string {
 	if s == "" {
@@ -146,16 +127,15 @@ type matrixCell struct {
 
 const matrixBucket = "matrix"
 
-func newCell(t *testing.T, binary string, n int, args []string) *matrixCell {
+func newCell(t *testing.T, binary string, n int, args []string, dies bool) *matrixCell {
 	s := s3test.New(s3test.Config{Seed: 1})
 	t.Cleanup(s.Close)
 	old, key := s.KMS.CreateKey(), s.KMS.CreateKey()
 	s.CreateBucket(matrixBucket, s3test.BucketConfig{Versioning: "Enabled"})
-	sends := slices.Contains(args, "rewrite")
 	for i := range n {
 		o := matrixObject(i, old)
-		if sends && i > 2 {
-			o.Body = s3test.Synthetic(uint64(i), int64(i)) // one object of each number of parts: their bytes are truly sent
+		if slices.Contains(args, "rewrite") {
+			o.Body = sentBody(i, slices.Contains(args, "--part-size"), dies)
 		}
 		s.Put(matrixBucket, o)
 	}
@@ -174,6 +154,23 @@ var matrixBodies = sync.OnceValue(func() (all [metaObjects]*s3test.Content) {
 	}
 	return all
 })
+
+// sentBodies are those whose bytes are truly sent, so that they are no larger than a
+// cell needs: all in one request, or one of two parts and, where no process dies, one of
+// three.
+var sentBodies sync.Map
+
+func sentBody(i int, parts, dies bool) *s3test.Content {
+	size := int64(i)
+	switch {
+	case i == 1 && parts, i == 2 && parts && !dies:
+		size += size * (5 << 20)
+	case i <= 2:
+		size += size << 16
+	}
+	body, _ := sentBodies.LoadOrStore(size, s3test.Synthetic(uint64(i), size))
+	return body.(*s3test.Content)
+}
 
 // matrixObject is the i-th object: sizes that take one part and several, with
 // everything that an object can have and a copy can lose.

@@ -30,7 +30,7 @@ func TestMetamorphic(t *testing.T) {
 	if n, err := strconv.ParseUint(os.Getenv("RESEAL_SEED"), 10, 64); err == nil {
 		first, seeds = n, 1
 	}
-	want := newCell(t, binary, metaObjects, nil)
+	want := newCell(t, binary, metaObjects, nil, false)
 	want.finish()
 	want.check(true, false)
 	reference := want.essence()
@@ -39,7 +39,7 @@ func TestMetamorphic(t *testing.T) {
 	for seed := first; seed < first+uint64(seeds); seed++ {
 		atOnce.run(fmt.Sprint("seed", seed), func(t *testing.T) {
 			m := &meta{rng: rand.New(rand.NewPCG(seed, 0))}
-			c := newCell(t, binary, metaObjects, m.args())
+			c := newCell(t, binary, metaObjects, m.args(), true)
 			m.live(c)
 			c.dying = max(m.kills, 1) * m.workers
 			c.check(m.update, true)

@@ -13,7 +13,7 @@ import (
 	"github.com/resealhq/reseal/engine/s3test/realserver"
 )
 
-// TestRealServerTakesFolders: 2,000 files and some large ones go up to a real store, killed on
+// TestRealServerTakesFolders: 1,000 files and some large ones go up to a real store, killed on
 // the way, and come back: the same bytes, the same times. So do they encrypted by the client.
 func TestRealServerTakesFolders(t *testing.T) {
 	t.Parallel()
@@ -34,10 +34,10 @@ func TestRealServerTakesFolders(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for i := range 2000 {
+	for i := range 1000 {
 		write(fmt.Sprintf("%d/%d/file %d é+%%2F.txt", i%7, i%31, i), []byte(strings.Repeat(fmt.Sprint(i), i%500)))
 	}
-	for i, size := range []int{5 << 20, 16<<20 + 1, 40 << 20} {
+	for i, size := range []int{5 << 20, 16<<20 + 1, 33 << 20} {
 		write(fmt.Sprint("large", i), []byte(strings.Repeat("0123456789abcdef", size/16+1)[:size]))
 	}
 	want := tree(t, from)

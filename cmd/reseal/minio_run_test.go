@@ -16,7 +16,7 @@ import (
 )
 
 // seeded is the size of the real-server tests.
-const seeded = 3000
+const seeded = 1500
 
 // TestRealServerKeepsEverything brings a bucket of odd keys from nothing to
 // SSE-S3 and on to a KMS key, and compares everything that its objects have.
@@ -93,7 +93,7 @@ func (b *bed) checkRows(job string, keys []string, before map[string]thing, want
 // flight at a kill), and exactly one row.
 func TestRealServerKilled(t *testing.T) {
 	t.Parallel()
-	b, keys, before := newSeededBed(t, seeded)
+	b, keys, before := newSeededBed(t, badNight)
 	server := b.server
 	const inFlight, kills = 16, 5
 	job := filepath.Join(t.TempDir(), "job")
@@ -151,7 +151,7 @@ func (b *bed) killDuring(n int, args []string, job string) {
 		}
 		<-time.After(5 * time.Millisecond)
 	}
-	delay := time.Duration(50+rand.IntN(350)) * time.Millisecond
+	delay := time.Duration(30+rand.IntN(200)) * time.Millisecond
 	timer := time.AfterFunc(delay, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
 	err := <-ended
