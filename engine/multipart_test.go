@@ -232,7 +232,7 @@ func TestCopyNamesLateUploads(t *testing.T) {
 // parts. A run that is asked to stop ends all the same, and the next one goes on with the
 // parts that there are.
 func TestDrainWhileALongCopyMayNotGoOn(t *testing.T) {
-	for name, of := range map[string]func(int) (*memStore, *memJournal, Config){"copied": inParts, "sent": resends} {
+	for name, of := range map[string]func(int) (*memStore, *memJournal, Config){"copied": inParts, "sent": resendsIn5} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, j, cfg := of(2)
