@@ -59,7 +59,7 @@ func awayOptions(p Away) Options {
 // some instant finds every task that was given out by then in doubt or with its
 // outcome, and every upload that was acknowledged.
 func TestTheMachineIsGoneAtEverySegment(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range seeds(4) {
 		w := newWorld()
 		p := &place{w: w}
 		must(t, w.processWith(t, awayOptions(p), seed))

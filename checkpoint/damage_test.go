@@ -152,7 +152,7 @@ func TestM3AFinishedJobIsSealed(t *testing.T) {
 	if got, rows, err := read(dir); err != nil || !reflect.DeepEqual(got, truth) || rows[object.Done]+rows[object.Failed] != 3000 {
 		t.Fatalf("%+v %v %v", got, rows, err)
 	}
-	for seed := range uint64(60) {
+	for seed := range seeds(60) {
 		bad := copyJob(t, dir)
 		names := files(t, bad, func(n string) bool { return n != lockName && !strings.HasSuffix(n, ".sst") })
 		r := rand.New(rand.NewPCG(seed, 3))
@@ -320,7 +320,11 @@ func TestM3NoManifestIsNoEmptyJob(t *testing.T) {
 // TestM4ADamagedTable: a block of outcomes that cannot be read makes no task a
 // remaining one.
 func TestM4ADamagedTable(t *testing.T) {
-	dir, truth := jobOf(t, 20000, true, 64<<10)
+	n := 20000 // for many tables, each of which all are read for
+	if testing.Short() {
+		n = 5000
+	}
+	dir, truth := jobOf(t, n, true, 64<<10)
 	tables := files(t, dir, func(n string) bool { return strings.HasSuffix(n, ".sst") })
 	failed := 0
 	for i, name := range tables {
