@@ -97,7 +97,7 @@ func TestPiecesTile(t *testing.T) {
 			t.Run(fmt.Sprint(shape.name, versions), func(t *testing.T) {
 				keys := 3000
 				if testing.Short() {
-					keys = 1000
+					keys = 600
 				}
 				store := newStore(shape.keys(keys))
 				if versions {

@@ -80,7 +80,7 @@ func folders(beside, within int) []string {
 
 func TestStoresThatForgetBesideFolders(t *testing.T) {
 	whole := 0
-	for seed := range uint64(60) {
+	for seed := range seeds(60) {
 		r := rand.New(rand.NewPCG(seed, 11))
 		keys := folders(r.IntN(60), 100+r.IntN(400))
 		for _, versions := range []bool{false, true} {

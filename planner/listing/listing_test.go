@@ -110,7 +110,7 @@ func TestEmptyBucketAndPrefix(t *testing.T) {
 // one knows.
 func TestDyingAtRandomMoments(t *testing.T) {
 	for _, shape := range shapes {
-		for seed := range uint64(12) {
+		for seed := range seeds(12) {
 			r := rand.New(rand.NewPCG(seed, 3))
 			store := newStore(shape.keys(1500))
 			store.page, store.delay = 1+r.IntN(30), time.Duration(r.IntN(60))*time.Millisecond
@@ -328,7 +328,7 @@ func (w withoutPrefix) ListPage(ctx context.Context, q object.ListRequest) (obje
 // comes once, and the border check raises no false alarm.
 func TestBucketInUse(t *testing.T) {
 	base := shapes[0].keys(3000)
-	for seed := range uint64(5) {
+	for seed := range seeds(5) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		store := newStore(base)
 		store.page, store.delay = 10, 50*time.Millisecond

@@ -30,7 +30,7 @@ func versioned(keys []string, most, many int, r *rand.Rand) *fakeStore {
 
 func TestVersionsAreReadOnce(t *testing.T) {
 	for _, shape := range shapes {
-		for seed := range uint64(8) {
+		for seed := range seeds(8) {
 			r := rand.New(rand.NewPCG(seed, 6))
 			store := versioned(shape.keys(600), 4, 300, r)
 			store.page, store.delay = 2+r.IntN(40), time.Millisecond
@@ -47,7 +47,7 @@ func TestVersionsAreReadOnce(t *testing.T) {
 }
 
 func TestVersionsThroughManyDeaths(t *testing.T) {
-	for seed := range uint64(25) {
+	for seed := range seeds(25) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		store := versioned(shapes[seed%4].keys(200), 3, 150, r)
 		store.page, store.delay = 2+r.IntN(20), time.Millisecond
