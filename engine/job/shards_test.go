@@ -99,7 +99,7 @@ func TestShardsInTurn(t *testing.T) {
 					select {
 					case <-stop:
 						return
-					default:
+					case <-time.After(time.Millisecond):
 					}
 				}
 			})
