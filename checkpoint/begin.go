@@ -92,18 +92,22 @@ func (s *Store) checkNumbers() error {
 	if err != nil {
 		return err
 	}
+	handed, dispatched, waiting := s.last().handed, s.last().dispatched, uint64(0)
+	for _, l := range s.laneStates() {
+		waiting += l.end - l.handed
+	}
 	bad := ""
 	switch {
 	case last != planned:
 		bad = fmt.Sprintf("the plan counts %d tasks, and the last of them has number %d", planned, int64(last)-1)
-	case s.mu.dispatched > planned:
-		bad = fmt.Sprintf("%d tasks may have been given out, of %d", s.mu.dispatched, planned)
-	case s.mu.handed > s.mu.dispatched:
-		bad = fmt.Sprintf("%d tasks were given out, and %d could have been", s.mu.handed, s.mu.dispatched)
-	case lastOutcome > s.mu.handed:
+	case dispatched > planned:
+		bad = fmt.Sprintf("%d tasks may have been given out, of %d", dispatched, planned)
+	case handed > dispatched:
+		bad = fmt.Sprintf("%d tasks were given out, and %d could have been", handed, dispatched)
+	case lastOutcome > handed:
 		bad = fmt.Sprintf("task %d has an outcome and was never given out", lastOutcome-1)
-	case settled+uint64(len(s.mu.holes)) > s.mu.handed:
-		bad = fmt.Sprintf("%d outcomes and %d tasks without one, of %d that were given out", settled, len(s.mu.holes), s.mu.handed)
+	case settled+uint64(len(s.mu.holes))+waiting > handed:
+		bad = fmt.Sprintf("%d outcomes, %d tasks without one and %d that others were taken before, of %d", settled, len(s.mu.holes), waiting, handed)
 	}
 	if bad != "" {
 		return s.damaged("m/", &corruptError{bad})
@@ -180,12 +184,13 @@ func (s *Store) loadState() error {
 	if err != nil {
 		return err
 	}
-	c, handed, holes := new(counters).clone(), uint64(0), []uint64(nil)
+	st := state{counts: new(counters).clone()}
 	if ok {
-		if c, handed, holes, err = decodeState(s.dict, v); err != nil {
+		if st, err = decodeState(s.dict, v); err != nil {
 			return s.damaged(keyState, err)
 		}
 	}
+	dispatched := uint64(0)
 	mark, ok, err := s.get([]byte(keyDispatched))
 	if err != nil {
 		return err
@@ -193,18 +198,17 @@ func (s *Store) loadState() error {
 	if ok {
 		r := decoder{b: mark}
 		r.version()
-		s.mu.dispatched = r.uint()
+		dispatched = r.uint()
 		if r.err != nil {
 			return s.damaged(keyDispatched, r.err)
 		}
 	}
-	s.counts.Store(c)
-	s.mu.handed = handed
-	for _, h := range holes {
+	s.counts.Store(st.counts)
+	for _, h := range st.holes {
 		s.mu.holes[h] = struct{}{}
 	}
-	s.mu.marked = s.mu.dispatched
-	s.reader = reader{redo: slices.Clone(holes), next: handed, doubt: s.mu.dispatched}
+	s.loadLanes(st.lanes, st.handed, dispatched)
+	s.reader = reader{redo: slices.Clone(st.holes)}
 	return nil
 }
 

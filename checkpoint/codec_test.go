@@ -151,11 +151,13 @@ func TestStateSurvives(t *testing.T) {
 	}
 	c.requests[object.ReqCopy], c.elapsed = 7, time.Hour
 	holes := []uint64{0, 5, 6, 1 << 40}
-	e := encoder{d: d}
-	e.state(c, 1<<41, holes)
-	got, handed, gotHoles, err := decodeState(d, e.b)
-	if err != nil || handed != 1<<41 || !reflect.DeepEqual(gotHoles, holes) || !reflect.DeepEqual(got, c) {
-		t.Fatalf("%v: handed %d, holes %v", err, handed, gotHoles)
+	for _, lanes := range [][]laneState{nil, {{3, 3, 5}, {5, 7, 1 << 39}, {1 << 40, 1 << 41, 1 << 41}}} {
+		e := encoder{d: d}
+		e.state(c, 1<<41, lanes, holes)
+		got, err := decodeState(d, e.b)
+		if want := (state{c, 1 << 41, lanes, holes}); err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("%v: %+v, want %+v", err, got, want)
+		}
 	}
 	if len(c.causes) > maxCauses+20 {
 		t.Errorf("%d causes are kept", len(c.causes))
@@ -176,10 +178,11 @@ func FuzzDecode(f *testing.F) {
 		fillAll(reflect.ValueOf(&up).Elem(), r)
 		for kind, write := range []func(*encoder){func(e *encoder) { e.task(&task) }, func(e *encoder) { e.outcome(&out) },
 			func(e *encoder) { e.upload(&up) }, func(e *encoder) { e.cursor(&object.Cursor{Position: []byte("x")}) },
-			func(e *encoder) { e.state(new(counters), 9, []uint64{1, 2}) }} {
+			func(e *encoder) { e.part(&object.Part{Number: 1}) }, func(e *encoder) { e.state(new(counters), 9, nil, []uint64{1, 2}) },
+			func(e *encoder) { e.state(new(counters), 9, []laneState{{2, 3, 5}, {7, 7, 9}}, []uint64{1, 2}) }} {
 			e := encoder{d: d}
 			write(&e)
-			f.Add(byte(kind), e.b)
+			f.Add(byte(min(kind, 5)), e.b)
 		}
 	}
 	f.Fuzz(func(t *testing.T, kind byte, b []byte) {
@@ -219,7 +222,7 @@ func FuzzDecode(f *testing.F) {
 				return v, err
 			}
 		case 5:
-			_, _, _, _ = decodeState(d, b)
+			_, _ = decodeState(d, b)
 			return
 		}
 		first, err := again(bytes.Clone(b))

@@ -88,12 +88,15 @@ func (s *Store) describeMeta(key string, value []byte) (string, error) {
 	}
 	switch key {
 	case keyState:
-		c, handed, holes, err := decodeState(s.dict, value)
+		st, err := decodeState(s.dict, value)
 		if err != nil {
 			return "", err
 		}
-		settled := c.settled()
-		return fmt.Sprintf("handed %d, holes %d, settled %d objects %d bytes, states %v", handed, holes, settled.Objects, settled.Bytes, c.states), nil
+		settled, lanes := st.counts.settled(), ""
+		for _, l := range st.lanes {
+			lanes += fmt.Sprintf("not handed %d to %d, in doubt below %d, ", l.handed, l.end, l.marked)
+		}
+		return fmt.Sprintf("handed %d, %sholes %d, settled %d objects %d bytes, states %v", st.handed, lanes, st.holes, settled.Objects, settled.Bytes, st.counts.states), nil
 	case keyFormat, keyDispatched, keyTurn:
 		r.version()
 		return fmt.Sprint(r.uint()), r.err

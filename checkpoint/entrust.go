@@ -46,12 +46,13 @@ func (s *Store) Entrust(seqs iter.Seq[uint64]) error {
 func (s *Store) takeOver() error {
 	for {
 		s.mu.Lock()
-		from, planned, doubt := s.mu.handed, s.mu.plan.Objects, s.reader.doubt
+		l := s.mu.lanes[0]
+		from, end, doubt := l.handed, min(l.end, s.mu.plan.Objects), l.doubt
 		s.mu.Unlock()
-		if from >= planned {
+		if from >= end {
 			return nil
 		}
-		to := min(planned, from+entrustBatch)
+		to := min(end, from+entrustBatch)
 		err := s.submit(&request{sync: true, far: true, fill: func(t *turn) error {
 			for seq := from; seq < to; seq++ {
 				value := neverSent
@@ -61,9 +62,12 @@ func (s *Store) takeOver() error {
 				_ = t.Set(seqKey(retryPrefix, seq), value, nil)
 			}
 			s.mu.Lock()
-			s.mu.handed = to
-			s.mu.Unlock()
-			if t.state = true; t.dispatched < to {
+			defer s.mu.Unlock()
+			l.handed, l.marked, t.state = to, max(l.marked, to), true
+			switch {
+			case l.handed == l.end:
+				s.mu.lanes = s.mu.lanes[1:]
+			case l.end == openEnd && t.dispatched < to:
 				t.mark(to)
 			}
 			return nil
@@ -71,7 +75,7 @@ func (s *Store) takeOver() error {
 		if err != nil {
 			return err
 		}
-		s.reader.next = to
+		l.next = to
 	}
 }
 

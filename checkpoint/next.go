@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -18,19 +19,17 @@ const (
 	readAhead = 512
 )
 
-// reader is where Next stands. Only Next uses it.
+// reader is where Next stands with what is taken again. Only Next uses it.
 type reader struct {
 	redo      []uint64 // holes that an earlier process left, ascending
 	retry     uint64   // r/ was read up to here
 	retryDone bool
-	next      uint64        // the first task above that was not read yet
-	doubt     uint64        // tasks below it may have been sent by an earlier process
 	ahead     []object.Task // read, not given out; a part of space
 	space     []object.Task
-	asked     uint64    // the mark that was last asked for
-	block     uint64    // how many tasks the next raise of it covers
-	raised    time.Time // when it was last asked for
 }
+
+// more says whether something may be left to take again.
+func (r *reader) more() bool { return len(r.ahead) > 0 || len(r.redo) > 0 || !r.retryDone }
 
 // Next gives up to len(buf) tasks without outcome, in order of Seq, and how
 // many: first those that an earlier process may have sent, marked InDoubt, and
@@ -38,54 +37,84 @@ type reader struct {
 // there, and ends with io.EOF after the last task of a complete plan. No task is
 // given out before the mark that covers it is durable. One goroutine calls it.
 func (s *Store) Next(ctx context.Context, buf []object.Task) (int, error) {
-	if s.ro {
-		return 0, ErrReadOnly
-	}
 	for len(buf) > 0 {
-		if err := ctx.Err(); err != nil {
+		if err := s.mayTake(ctx); err != nil {
 			return 0, err
 		}
-		if err := s.failure(); err != nil {
-			return 0, err
+		if n, err := s.takeAgain(buf); n > 0 || err != nil {
+			return n, err
 		}
-		if s.closed.Load() {
-			return 0, ErrClosed
+		l := s.firstLane()
+		if n, err := s.takeFrom(l, buf); n > 0 || err != nil {
+			return n, err
 		}
-		if len(s.reader.ahead) == 0 {
-			s.reader.ahead = s.reader.space[:0]
-			if err := s.readAhead(); err != nil {
-				return 0, err
-			}
-			s.reader.space = s.reader.ahead
-		}
-		if len(s.reader.ahead) > 0 {
-			return s.giveOut(buf)
-		}
-		if end, err := s.waitForPlan(ctx); end || err != nil {
+		if end, err := s.waitForPlan(ctx, l); end || err != nil {
 			return 0, err
 		}
 	}
 	return 0, nil
 }
 
-// readAhead decodes the next tasks: holes and taken-back ones, then the plan.
-func (s *Store) readAhead() error {
-	r := &s.reader
-	if len(r.redo) > 0 || !r.retryDone {
-		return s.readAgain()
+// mayTake is why no task can be given out.
+func (s *Store) mayTake(ctx context.Context) error {
+	if s.ro {
+		return ErrReadOnly
 	}
-	s.mu.Lock()
-	planned := s.mu.plan.Objects
-	s.mu.Unlock()
-	if r.next >= planned {
-		return nil
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	return s.readPlan(min(planned, r.next+readAhead))
+	if err := s.failure(); err != nil {
+		return err
+	}
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	return nil
 }
 
-func (s *Store) readPlan(end uint64) (err error) {
+// takeAgain gives out holes and taken-back tasks, as long as there are any.
+func (s *Store) takeAgain(buf []object.Task) (int, error) {
 	r := &s.reader
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: seqKey(planPrefix, r.next), UpperBound: seqKey(planPrefix, end)})
+	for len(r.ahead) == 0 {
+		if !r.more() {
+			return 0, nil
+		}
+		r.ahead = r.space[:0]
+		if err := s.readAgain(); err != nil {
+			return 0, err
+		}
+		r.space = r.ahead
+	}
+	return s.giveOut(s.lastLane(), &r.ahead, buf)
+}
+
+// takeFrom gives out what comes next in a lane; none where nothing is planned yet.
+func (s *Store) takeFrom(l *lane, buf []object.Task) (int, error) {
+	if len(l.ahead) == 0 {
+		l.ahead = l.space[:0]
+		if err := s.readPlan(l); err != nil {
+			return 0, err
+		}
+		l.space = l.ahead
+	}
+	if len(l.ahead) == 0 {
+		return 0, nil
+	}
+	return s.giveOut(l, &l.ahead, buf)
+}
+
+// readPlan decodes the next tasks of a lane.
+func (s *Store) readPlan(l *lane) (err error) {
+	s.mu.Lock()
+	end := min(s.mu.plan.Objects, l.end, l.next+readAhead)
+	if len(s.mu.lanes) > 1 {
+		end = min(end, l.next+laneAhead)
+	}
+	s.mu.Unlock()
+	if l.next >= end {
+		return nil
+	}
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: seqKey(planPrefix, l.next), UpperBound: seqKey(planPrefix, end)})
 	if err != nil {
 		return &DiskError{s.dir, err}
 	}
@@ -100,27 +129,27 @@ func (s *Store) readPlan(end uint64) (err error) {
 		if err != nil {
 			return &DiskError{s.dir, err}
 		}
-		if err := s.pushTask(seq, v, seq < r.doubt); err != nil {
+		if err := s.pushTask(&l.ahead, seq, v, seq < l.doubt); err != nil {
 			return err
 		}
-		if seq != r.next {
+		if seq != l.next {
 			return s.damaged("p/", &corruptError{"a planned task is missing"})
 		}
-		r.next++
+		l.next++
 	}
-	if it.Error() == nil && r.next < end {
+	if it.Error() == nil && l.next < end {
 		return s.damaged("p/", &corruptError{"planned tasks are missing"})
 	}
 	return s.iterError(it)
 }
 
-func (s *Store) pushTask(seq uint64, value []byte, doubt bool) error {
+func (s *Store) pushTask(to *[]object.Task, seq uint64, value []byte, doubt bool) error {
 	var t object.Task
 	if err := decodeTask(s.dict, seq, value, &t); err != nil {
 		return s.damaged("p/", err)
 	}
 	t.InDoubt, t.Earlier = doubt, seq < s.earlier
-	s.reader.ahead = append(s.reader.ahead, t)
+	*to = append(*to, t)
 	return nil
 }
 
@@ -166,7 +195,7 @@ func (s *Store) mergeAgain() error {
 		if !ok {
 			return s.damaged("p/", &corruptError{"a task to take again is not in the plan"})
 		}
-		if err := s.pushTask(seq, v, doubt); err != nil {
+		if err := s.pushTask(&r.ahead, seq, v, doubt); err != nil {
 			return err
 		}
 	}
@@ -174,47 +203,55 @@ func (s *Store) mergeAgain() error {
 	return nil
 }
 
-// giveOut hands tasks to the caller. Those above the mark wait for it; the ones
-// below it go at once, while the next block is being made durable.
-func (s *Store) giveOut(buf []object.Task) (int, error) {
-	r := &s.reader
-	if err := s.raiseMark(r.ahead[0].Seq); err != nil {
+// giveOut hands tasks of a lane, or tasks that are taken again, to the caller. Those above
+// the mark wait for it; the ones below it go at once, while the next block is being made
+// durable.
+func (s *Store) giveOut(l *lane, ahead *[]object.Task, buf []object.Task) (int, error) {
+	if err := s.raiseMark(l, (*ahead)[0].Seq); err != nil {
 		return 0, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
-	for n < len(buf) && n < len(r.ahead) && r.ahead[n].Seq < s.mu.dispatched {
-		t := &r.ahead[n]
+	for n < len(buf) && n < len(*ahead) && (*ahead)[n].Seq < l.dispatched {
+		t := &(*ahead)[n]
 		buf[n] = *t
-		if t.Seq >= s.mu.handed {
-			s.mu.handed = t.Seq + 1
+		if t.Seq >= l.handed {
+			l.handed = t.Seq + 1
 			s.mu.holes[t.Seq] = struct{}{}
 		}
 		n++
 	}
-	r.ahead = r.ahead[n:]
+	*ahead = (*ahead)[n:]
+	if l.handed == l.end {
+		s.mu.lanes = slices.DeleteFunc(s.mu.lanes, func(o *lane) bool { return o == l })
+	}
 	return n, nil
 }
 
-// raiseMark makes the mark cover seq, and asks for the next block in good time.
-func (s *Store) raiseMark(seq uint64) error {
-	r := &s.reader
+// raiseMark makes the mark of a lane cover seq, and asks for the next block in good time.
+func (s *Store) raiseMark(l *lane, seq uint64) error {
 	s.mu.Lock()
-	planned, dispatched := s.mu.plan.Objects, s.mu.dispatched
+	end, dispatched, block := min(s.mu.plan.Objects, l.end), l.dispatched, uint64(markBlock)
+	if len(s.mu.lanes) > 1 {
+		block = laneBlock
+	}
 	s.mu.Unlock()
-	r.asked = max(r.asked, dispatched)
-	r.block = max(r.block, markBlock)
-	want := min(planned, seq+2*r.block)
+	if s.ship == nil {
+		l.block = block
+	}
+	l.block = max(l.block, block)
+	l.asked = max(l.asked, dispatched)
+	want := min(end, seq+2*l.block)
 	switch {
 	case seq >= dispatched:
-		r.asked = max(r.asked, want)
-		s.fitBlock()
-		return s.submit(s.markRequest(r.asked))
-	case r.asked < want && r.asked < seq+r.block:
-		r.asked = want
-		s.fitBlock()
-		return s.enqueue(s.markRequest(want))
+		l.asked = max(l.asked, want)
+		s.fitBlock(l)
+		return s.submit(s.markRequest(l, l.asked))
+	case l.asked < want && l.asked < seq+l.block:
+		l.asked = want
+		s.fitBlock(l)
+		return s.enqueue(s.markRequest(l, want))
 	}
 	return nil
 }
@@ -222,33 +259,39 @@ func (s *Store) raiseMark(seq uint64) error {
 // fitBlock makes blocks larger where the mark is kept away from this machine and is
 // raised often, and smaller again where it is not: a raise costs a request there, and
 // a task below the mark an inspection after a crash.
-func (s *Store) fitBlock() {
-	r := &s.reader
-	since := time.Since(r.raised)
-	r.raised = time.Now()
+func (s *Store) fitBlock(l *lane) {
+	since := time.Since(l.raised)
+	l.raised = time.Now()
 	switch {
 	case s.ship == nil:
 	case since < 2*awayEvery:
-		r.block = min(2*r.block, farBlock)
+		l.block = min(2*l.block, farBlock)
 	case since > 12*awayEvery:
-		r.block = max(r.block/2, markBlock)
+		l.block = max(l.block/2, markBlock)
 	}
 }
 
-func (s *Store) markRequest(n uint64) *request {
+func (s *Store) markRequest(l *lane, n uint64) *request {
 	return &request{sync: true, far: true, fill: func(t *turn) error {
-		if n > t.dispatched {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		switch {
+		case l.end == openEnd && n > t.dispatched:
 			t.mark(n)
+		case l.end == openEnd:
+		case min(n, l.end) > l.dispatched:
+			l.marked = max(l.marked, min(n, l.end))
+			t.state, t.raised = true, append(t.raised, l)
 		}
 		return nil
 	}}
 }
 
-// waitForPlan waits until there is more to read; end is set with io.EOF when
-// there never will be.
-func (s *Store) waitForPlan(ctx context.Context) (end bool, err error) {
+// waitForPlan waits until there is more to read in the last lane; end is set with io.EOF
+// when there never will be.
+func (s *Store) waitForPlan(ctx context.Context, l *lane) (end bool, err error) {
 	s.mu.Lock()
-	more, complete := s.reader.next < s.mu.plan.Objects || !s.reader.retryDone, s.mu.complete
+	more, complete := l.next < s.mu.plan.Objects || s.reader.more(), s.mu.complete
 	s.mu.Unlock()
 	switch {
 	case more:

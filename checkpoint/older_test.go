@@ -30,7 +30,8 @@ func TestStateOfAnOlderReseal(t *testing.T) {
 	}
 	e.int(int64(time.Second))
 	e.uint(0) // causes
-	c, handed, _, err := decodeState(e.d, e.b)
+	st, err := decodeState(e.d, e.b)
+	c, handed := st.counts, st.handed
 	if err != nil || handed != 9 || c.elapsed != time.Second || c.oldVersions.Bytes != 2 {
 		t.Fatalf("read %+v, handed %d, %v", c, handed, err)
 	}

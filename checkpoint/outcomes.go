@@ -67,7 +67,7 @@ func (s *Store) enqueueOutcome(o *object.Outcome, encoded []byte) error {
 	if err := s.refusal(); err != nil {
 		return err
 	}
-	if o.Seq >= s.mu.handed {
+	if !s.wasGivenOut(o.Seq) {
 		return fmt.Errorf("an outcome of task %d, which was never given out", o.Seq)
 	}
 	g := &s.mu.group

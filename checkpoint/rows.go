@@ -45,6 +45,7 @@ type walk struct {
 	s                 *Store
 	plan, done, again *pebble.Iterator
 	planned, handed   uint64
+	lanes             []laneState
 	holes             []uint64
 	want, met         counters
 	seq               uint64
@@ -82,11 +83,11 @@ func (w *walk) readState(snap *pebble.Snapshot) error {
 	if v, ok, err = w.s.getFrom(snap, []byte(keyState)); err != nil || !ok {
 		return err
 	}
-	c, handed, holes, err := decodeState(w.s.dict, v)
+	st, err := decodeState(w.s.dict, v)
 	if err != nil {
 		return w.s.damaged(keyState, err)
 	}
-	w.want, w.handed, w.holes = *c, handed, holes
+	w.want, w.handed, w.lanes, w.holes = *st.counts, st.handed, st.lanes, st.holes
 	return nil
 }
 
@@ -145,6 +146,7 @@ func (w *walk) settled(seq uint64) (*object.Outcome, error) {
 	if hole {
 		w.holes = w.holes[1:]
 	}
+	waits := w.waits(seq)
 	at, ok, err := w.at(w.done)
 	switch {
 	case err != nil:
@@ -152,7 +154,7 @@ func (w *walk) settled(seq uint64) (*object.Outcome, error) {
 	case ok && at < seq:
 		return nil, w.damaged("task %d has an outcome and is not planned", at)
 	case ok && at == seq:
-		if hole || seq >= w.handed {
+		if hole || waits {
 			return nil, w.damaged("task %d has an outcome, and the state says that it remains", seq)
 		}
 		return w.read(seq)
@@ -164,10 +166,18 @@ func (w *walk) settled(seq uint64) (*object.Outcome, error) {
 	switch {
 	case ok && again == seq:
 		w.again.Next()
-	case seq < w.handed && !hole:
+	case !waits && !hole:
 		return nil, w.damaged("the outcome of task %d is missing", seq)
 	}
 	return nil, nil
+}
+
+// waits says whether a task was never given out.
+func (w *walk) waits(seq uint64) bool {
+	for len(w.lanes) > 0 && w.lanes[0].end <= seq {
+		w.lanes = w.lanes[1:]
+	}
+	return seq >= w.handed || len(w.lanes) > 0 && w.lanes[0].handed <= seq
 }
 
 func (w *walk) read(seq uint64) (*object.Outcome, error) {

@@ -119,16 +119,15 @@ type Store struct {
 
 	mu struct {
 		sync.Mutex
-		room       *sync.Cond // the backlog has shrunk, or the store failed
-		queue      []*request
-		group      group
-		stop       bool
-		plan       object.Tally // appended and visible
-		complete   bool
-		handed     uint64              // tasks below it were given out or have an outcome
-		holes      map[uint64]struct{} // given out, no outcome in the store, not in r/
-		marked     uint64              // the mark, durable on this disk
-		dispatched uint64              // the mark, durable wherever it has to be: tasks below it may be given out
+		room     *sync.Cond // the backlog has shrunk, or the store failed
+		queue    []*request
+		group    group
+		stop     bool
+		plan     object.Tally // appended and visible
+		complete bool
+		lanes    []*lane             // in order; never empty
+		lastLane uint64              // the highest number of one
+		holes    map[uint64]struct{} // given out, no outcome in the store, not in r/
 	}
 }
 
@@ -339,6 +338,7 @@ func newStore(dir string, opts Options) *Store {
 		failed: make(chan struct{}), wake: make(chan struct{}, 1), idle: make(chan struct{}), grown: make(chan struct{}, 1)}
 	s.mu.room = sync.NewCond(&s.mu)
 	s.mu.holes = map[uint64]struct{}{}
+	s.loadLanes(nil, 0, 0)
 	s.counts.Store(new(counters))
 	s.gate = &gate{FS: opts.fs, fail: s.fail}
 	return s

@@ -131,9 +131,26 @@ func (c *counters) totals(planned object.Tally, complete bool) object.Totals {
 	return t
 }
 
-// state writes m/state: counters, handed and the holes below it, ascending.
-func (e *encoder) state(c *counters, handed uint64, holes []uint64) {
-	e.byte(valueVersion)
+// state is m/state.
+type state struct {
+	counts *counters
+	handed uint64
+	lanes  []laneState
+	holes  []uint64
+}
+
+// stateOfLanes is the version of m/state where there are lanes. An older reseal, which
+// would pass over what lies in them, refuses it; where there are none it reads what it wrote.
+const stateOfLanes = 2
+
+// state writes m/state: counters, handed, and below it lanes and holes, ascending.
+func (e *encoder) state(c *counters, handed uint64, lanes []laneState, holes []uint64) {
+	if len(lanes) == 0 {
+		e.byte(valueVersion)
+	} else {
+		e.byte(stateOfLanes)
+		e.lanes(lanes)
+	}
 	e.uint(handed)
 	e.uint(uint64(len(holes)))
 	last := uint64(0)
@@ -172,15 +189,48 @@ func (e *encoder) tally(t object.Tally) {
 
 func (d *decoder) tally() object.Tally { return object.Tally{Objects: d.uint(), Bytes: d.int()} }
 
-func decodeState(d *dict, b []byte) (c *counters, handed uint64, holes []uint64, err error) {
+func (e *encoder) lanes(lanes []laneState) {
+	e.uint(uint64(len(lanes)))
+	last := uint64(0)
+	for _, l := range lanes {
+		e.uint(l.handed - last)
+		e.uint(l.marked - l.handed)
+		e.uint(l.end - l.handed)
+		last = l.end
+	}
+}
+
+func (d *decoder) lanes() (lanes []laneState) {
+	last := uint64(0)
+	for range d.count() {
+		l := laneState{handed: last + d.uint()}
+		l.marked, l.end = l.handed+d.uint(), l.handed+d.uint()
+		if l.handed < last || l.marked < l.handed || l.end <= l.handed || l.marked > l.end {
+			d.fail("its lanes are in disorder")
+			return nil
+		}
+		lanes, last = append(lanes, l), l.end
+	}
+	return lanes
+}
+
+func decodeState(d *dict, b []byte) (s state, err error) {
 	r := decoder{b: b, d: d}
-	r.version()
-	c = new(counters).clone()
-	handed = r.uint()
+	if len(b) > 0 && b[0] == stateOfLanes {
+		r.byte()
+		s.lanes = r.lanes()
+	} else {
+		r.version()
+	}
+	c := new(counters).clone()
+	s.counts, s.handed = c, r.uint()
 	last := uint64(0)
 	for range r.count() {
 		last += r.uint()
-		holes = append(holes, last)
+		s.holes = append(s.holes, last)
+	}
+	if n := len(s.lanes); n > 0 && s.lanes[n-1].end > s.handed {
+		r.fail("its lanes are in disorder")
 	}
 	// A newer reseal may know more states or kinds; what is not known here is
 	// refused rather than dropped, or sums would be wrong.
@@ -193,7 +243,7 @@ func decodeState(d *dict, b []byte) (c *counters, handed uint64, holes []uint64,
 		k := causeKey{state: object.State(r.byte()), reason: object.Reason(r.word()), code: r.word()}
 		c.causes[k] = causeCount{Tally: r.tally(), example: r.uint()}
 	}
-	return c, handed, holes, r.err
+	return s, r.err
 }
 
 func (d *decoder) each(max int, read func(i int)) {

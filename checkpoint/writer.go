@@ -39,7 +39,9 @@ type turn struct {
 	plan       object.Tally
 	planned    bool // plan or complete has changed
 	complete   bool
-	dispatched uint64
+	dispatched uint64  // of the last lane
+	raised     []*lane // others whose mark it raises
+	open       *lane   // the last lane after it
 }
 
 // submit queues a change and waits until it was applied.
@@ -149,10 +151,16 @@ func (s *Store) sleep(pending bool, wait time.Duration) {
 	}
 }
 
+func (s *Store) newTurn(sync bool) *turn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &turn{Batch: s.db.NewBatch(), counts: s.counts.Load().clone(), sync: sync,
+		plan: s.mu.plan, complete: s.mu.complete, dispatched: s.last().marked}
+}
+
 // take makes one batch of everything it got, applies it, and answers.
 func (s *Store) take(requests []*request, outcomes group, last bool) (synced bool, err error) {
-	t := &turn{Batch: s.db.NewBatch(), counts: s.counts.Load().clone(), sync: outcomes.len() > 0 || last,
-		plan: s.mu.plan, complete: s.mu.complete, dispatched: s.mu.marked}
+	t := s.newTurn(outcomes.len() > 0 || last)
 	for _, r := range requests {
 		if err := t.fill(r); err != nil {
 			return false, err
@@ -205,13 +213,13 @@ func (s *Store) finish(t *turn) {
 	if t.state {
 		e := encoder{d: s.dict}
 		s.mu.Lock()
-		handed, holes := s.mu.handed, make([]uint64, 0, len(s.mu.holes))
+		handed, lanes, holes := s.last().handed, s.laneStates(), make([]uint64, 0, len(s.mu.holes))
 		for h := range s.mu.holes {
 			holes = append(holes, h)
 		}
 		s.mu.Unlock()
 		slices.Sort(holes)
-		e.state(t.counts, handed, holes)
+		e.state(t.counts, handed, lanes, holes)
 		_ = t.Set([]byte(keyState), e.b, nil)
 	}
 	for _, id := range s.dict.take() {
@@ -241,9 +249,10 @@ func (s *Store) apply(b *pebble.Batch, sync bool) error {
 func (s *Store) publish(t *turn, requests []*request) {
 	s.counts.Store(t.counts)
 	s.mu.Lock()
-	s.mu.plan, s.mu.complete, s.mu.marked = t.plan, t.complete, t.dispatched
+	t.open = s.last()
+	s.mu.plan, s.mu.complete, t.open.marked = t.plan, t.complete, t.dispatched
 	if s.ship == nil {
-		s.mu.dispatched = t.dispatched
+		s.mayGiveOut(t.marks())
 	}
 	s.mu.Unlock()
 	if t.planned {
@@ -264,13 +273,15 @@ func (s *Store) publish(t *turn, requests []*request) {
 // keptFar is what follows when the turn is safe away from this machine; nil where
 // nothing does.
 func (s *Store) keptFar(t *turn) func() {
-	mark, far := t.dispatched, t.far
-	if len(far) == 0 {
+	if len(t.far) == 0 {
 		return nil
 	}
+	s.mu.Lock()
+	marks, far := t.marks(), t.far
+	s.mu.Unlock()
 	return func() {
 		s.mu.Lock()
-		s.mu.dispatched = max(s.mu.dispatched, mark)
+		s.mayGiveOut(marks)
 		s.mu.Unlock()
 		for _, r := range far {
 			r.done <- nil
@@ -283,11 +294,16 @@ func (s *Store) keptFar(t *turn) func() {
 // began, and was not given out again, stays so.
 func (s *Store) lowerMark(t *turn) {
 	s.mu.Lock()
-	given := max(s.mu.handed, s.reader.doubt)
-	s.mu.Unlock()
-	if given < t.dispatched {
-		t.mark(given)
-		t.state = true
+	defer s.mu.Unlock()
+	for _, l := range s.mu.lanes {
+		given := max(l.handed, l.doubt)
+		switch {
+		case l.end != openEnd && given < l.marked:
+			l.marked, t.state = given, true
+		case l.end == openEnd && given < t.dispatched:
+			t.mark(given)
+			t.state = true
+		}
 	}
 }
 
@@ -298,4 +314,25 @@ func (t *turn) mark(n uint64) {
 	e.byte(valueVersion)
 	e.uint(n)
 	_ = t.Set([]byte(keyDispatched), e.b, nil)
+}
+
+// laneMark is how far a lane may be given out.
+type laneMark struct {
+	lane *lane
+	to   uint64
+}
+
+// marks are those that a turn has made durable. REQUIRES: the store's mu.
+func (t *turn) marks() (all []laneMark) {
+	for _, l := range t.raised {
+		all = append(all, laneMark{l, l.marked})
+	}
+	return append(all, laneMark{t.open, t.dispatched})
+}
+
+// mayGiveOut takes marks for safe. A lane may have been cut since. REQUIRES: mu.
+func (s *Store) mayGiveOut(marks []laneMark) {
+	for _, m := range marks {
+		m.lane.dispatched = max(m.lane.dispatched, min(m.to, m.lane.end))
+	}
 }

@@ -22,6 +22,7 @@ type limiter struct {
 	split    split
 
 	head, tail *waiter
+	waiting    int // in the queue
 	timer      *time.Timer
 	// born is when it began to count replies.
 	born time.Duration
@@ -50,6 +51,7 @@ func (l *limiter) pushBack(w *waiter) {
 		l.pushBehindEnds(w)
 		return
 	}
+	l.waiting++
 	w.in, w.prev, w.next = l, l.tail, nil
 	if l.tail != nil {
 		l.tail.next = w
@@ -67,6 +69,7 @@ func (l *limiter) pushBehindEnds(w *waiter) {
 	switch {
 	case at == l.head:
 		l.pushFront(w)
+		return
 	case at == nil:
 		w.in, w.prev, w.next = l, l.tail, nil
 		l.tail.next, l.tail = w, w
@@ -74,9 +77,11 @@ func (l *limiter) pushBehindEnds(w *waiter) {
 		w.in, w.prev, w.next = l, at.prev, at
 		at.prev.next, at.prev = w, w
 	}
+	l.waiting++
 }
 
 func (l *limiter) pushFront(w *waiter) {
+	l.waiting++
 	w.in, w.prev, w.next = l, nil, l.head
 	if l.head != nil {
 		l.head.prev = w
@@ -87,6 +92,7 @@ func (l *limiter) pushFront(w *waiter) {
 }
 
 func (l *limiter) remove(w *waiter) {
+	l.waiting--
 	if w.prev != nil {
 		w.prev.next = w.next
 	} else {
@@ -135,7 +141,7 @@ func (l *limiter) saw(now time.Duration, c *object.Call, r object.Result, blamed
 		}
 	}
 	if l.reason == S3Throttling || l.reason == S3ReadThrottling {
-		l.split.count(c.Key, blamed)
+		l.split.countPath(c.Key, blamed)
 	}
 }
 

@@ -211,6 +211,14 @@ func (r *rate) recover(dt time.Duration) {
 	r.limit = math.Max(lowest, r.peak*(1+curvature*x*x*x))
 }
 
+// widen is told that requests now go to n times as many places as when the limit was found.
+// Up to that many times of it recovery doubles, until something is throttled.
+func (r *rate) widen(n float64) {
+	if !math.IsInf(r.limit, 1) {
+		r.goal, r.partly = max(r.goal, r.limit*n), true
+	}
+}
+
 func congested(s tally) bool {
 	n := s.ok + s.throttled
 	switch {

@@ -3,6 +3,8 @@ package pace
 import (
 	"sort"
 	"strings"
+
+	"github.com/resealhq/reseal/engine/object"
 )
 
 // split finds out which prefixes have a limit of their own. S3 limits each
@@ -15,12 +17,18 @@ import (
 //	hit       as many seen as expected, or more
 //	split     all that are hit, when the spared have a tenth of the traffic and 12 were expected of them
 //
-// Keys without a further slash have no segment and stay together.
+// Keys without a further slash have no segment and stay together. Segments are those behind
+// what all keys have in common: a bucket whose objects all lie under data/2026/ is divided
+// by what comes after that.
 type split struct {
-	depth     int // bytes of the key that the limit's own prefix takes
+	under     string // what the keys that are counted have in common, with its slash
 	groups    map[string]*group
 	replies   int
 	throttled int
+	// whole is what is counted of keys without a segment, and strays how many lie
+	// outside of under, since it was last widened.
+	whole  group
+	strays int
 }
 
 type group struct{ replies, throttled int }
@@ -37,6 +45,9 @@ const (
 	significant = 12
 	// forget halves the counts, so that old days fade.
 	forget = 200_000
+	// So many keys outside of what all had in common, and one of so many, widen it: one
+	// object beside all others, or a question about the bucket, does not.
+	someStrays, strayShare = 4, 50
 )
 
 // segment is the next path segment of key after depth bytes, slash included;
@@ -49,9 +60,39 @@ func segment(key string, depth int) string {
 	return key[depth : depth+i+1]
 }
 
+// countPath is count for a key of which it is not known what it has in common with others.
+func (s *split) countPath(key string, throttled bool) {
+	end := strings.LastIndexByte(key, '/') + 1
+	switch {
+	case end == 0 && s.under == "" && s.replies == 0 && s.whole.replies == 0:
+		return // a question about the bucket tells nothing of its keys
+	case s.under == "" && s.replies == 0 && s.whole.replies == 0:
+		s.under = strings.Clone(key[:end])
+	case !strings.HasPrefix(key, s.under):
+		if s.strays++; s.strays < someStrays || s.strays*strayShare < s.replies+s.whole.replies {
+			return
+		}
+		s.widen(key)
+	}
+	s.count(key, throttled)
+}
+
+// widen shortens what is in common to what it is with key too. All that was counted until
+// now was of one segment of that.
+func (s *split) widen(key string) {
+	n := object.CommonPrefix(s.under, key)
+	n = strings.LastIndexByte(key[:n], '/') + 1
+	all := &group{s.replies + s.whole.replies, s.throttled + s.whole.throttled}
+	seg := strings.Clone(segment(s.under, n))
+	s.under, s.strays, s.whole = s.under[:n], 0, group{}
+	s.replies, s.throttled = all.replies, all.throttled
+	s.groups = map[string]*group{seg: all}
+}
+
 func (s *split) count(key string, throttled bool) {
-	seg := segment(key, s.depth)
+	seg := segment(key, len(s.under))
 	if seg == "" {
+		s.whole.add(throttled)
 		return
 	}
 	g := s.groups[seg]
@@ -65,11 +106,17 @@ func (s *split) count(key string, throttled bool) {
 		g = &group{}
 		s.groups[strings.Clone(seg)] = g
 	}
-	g.replies++
+	g.add(throttled)
 	s.replies++
 	if throttled {
-		g.throttled++
 		s.throttled++
+	}
+}
+
+func (g *group) add(throttled bool) {
+	g.replies++
+	if throttled {
+		g.throttled++
 	}
 }
 
@@ -93,7 +140,7 @@ func (s *split) hit() (segments []string) {
 	if spared*10 < s.replies || missed < significant {
 		segments = nil
 	}
-	if segments != nil || s.replies > forget {
+	if segments != nil || s.replies+s.whole.replies > forget {
 		s.fade()
 	}
 	sort.Strings(segments)
@@ -111,6 +158,7 @@ func (s *split) share(segment string) float64 {
 
 func (s *split) fade() {
 	s.replies, s.throttled = 0, 0
+	s.whole = group{s.whole.replies / 2, s.whole.throttled / 2}
 	for seg, g := range s.groups {
 		g.replies /= 2
 		g.throttled /= 2

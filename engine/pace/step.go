@@ -78,8 +78,7 @@ func (p *Pacer) divideFamily(now time.Duration, f *family) {
 			if len(f.prefixes) >= maxPrefixes {
 				return
 			}
-			own := p.add(&limiter{reason: l.reason, name: l.name + seg, adaptive: true, rate: newRate(p.phase()), born: now})
-			own.split.depth = len(own.name)
+			own := p.add(&limiter{reason: l.reason, name: l.split.under + seg, adaptive: true, rate: newRate(p.phase()), born: now})
 			own.lastThrottle = now
 			own.rate.cutAt = now
 			f.prefixes[own.name] = own
