@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/resealhq/reseal/engine/carry"
+	"github.com/resealhq/reseal/engine/dispatch"
 	"github.com/resealhq/reseal/engine/look"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/retry"
@@ -36,6 +36,7 @@ type run struct {
 	notes   *semaphore.Weighted // bytes of annotations that are held
 	refused refused
 	berths  berths
+	lanes   *dispatch.Dispatcher // nil where the journal, or the pace, knows of none
 
 	// draining is closed once nothing new may begin: by Drain, by fail.
 	draining chan struct{}
@@ -76,6 +77,7 @@ func newRun(cfg *Config) *run {
 	r.uploads = &upload.Copier{Loop: r.loop, Look: r.look, Rules: r.rules, Store: cfg.Store, Journal: cfg.Journal,
 		PartsInFlight: cfg.PartsInFlight, Gate: cfg.Gate, Log: cfg.Log}
 	r.berths = berths{ceilings: cfg.Ceilings, partSize: cfg.PartSize, turn: make(chan struct{}, 1)}
+	r.lanes = dispatch.New(cfg.Journal, cfg.Pace, cfg.Workers)
 	r.prover = &prover{r: r, bulk: cfg.Bulk}
 	if cfg.Bulk != nil {
 		r.loop.Observer = timing{cfg.Observer, r.prover}
@@ -135,7 +137,7 @@ func Run(ctx context.Context, cfg Config) error {
 // work hands tasks to the workers until there are none, or the run drains; it
 // says whether every task of the journal has its outcome now.
 func (r *run) work(ctx context.Context) (everything bool) {
-	tasks := make(chan object.Task, r.cfg.Workers)
+	tasks := make(chan given, min(r.cfg.Workers, taskBatch))
 	starting, end := r.loop.UntilStopping(ctx)
 	defer end()
 	var workers sync.WaitGroup
@@ -144,17 +146,15 @@ func (r *run) work(ctx context.Context) (everything bool) {
 		workers.Go(func() {
 			defer r.tellPanic()
 			it := new(item)
-			for t := range tasks {
-				berth, err := r.berth(starting, &t)
+			for g := range tasks {
+				berth, err := r.berth(starting, &g.Task)
 				if err != nil || r.isDraining() {
-					r.berths.leave(berth)
 					r.unfinished.Add(1) // it stays in doubt, which is cheap to clear up
-					continue
-				}
-				if taken := r.handle(ctx, it, &t); taken {
+				} else if taken := r.handle(ctx, it, &g.Task); taken {
 					it = new(item)
 				}
 				r.berths.leave(berth)
+				r.lanes.Done(g.lane)
 			}
 		})
 	}
@@ -166,33 +166,6 @@ func (r *run) work(ctx context.Context) (everything bool) {
 	workers.Wait()
 	r.prover.close()
 	return all && r.unfinished.Load() == 0
-}
-
-// dispatch feeds the workers in the plan's order; all is true once the plan was
-// handed out to its end.
-func (r *run) dispatch(ctx context.Context, tasks chan<- object.Task) (all bool, err error) {
-	buf := make([]object.Task, 64)
-	for {
-		if r.cfg.Gate != nil {
-			if err := r.cfg.Gate(ctx); err != nil {
-				return false, r.unlessDraining(err)
-			}
-		}
-		n, err := r.cfg.Journal.Next(ctx, buf)
-		for _, t := range buf[:n] {
-			select {
-			case tasks <- t:
-			case <-r.draining:
-				return false, nil
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return true, nil
-		case err != nil:
-			return false, r.unlessDraining(err)
-		}
-	}
 }
 
 // tellPanic lets the job know why it dies. The panic goes on, with its stack.

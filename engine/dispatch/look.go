@@ -1,0 +1,138 @@
+package dispatch
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// look glances at the plan and begins lanes where others are not. head is the key that was
+// given out last where there is one lane.
+func (d *Dispatcher) look(head string) (more bool, err error) {
+	d.glance = time.Now().Add(d.wait)
+	d.wait = min(2*d.wait, longWait)
+	room := maxLanes - len(d.lanes)
+	if room <= 0 {
+		return false, nil
+	}
+	places, err := d.journal.Glance(glanced)
+	if err != nil {
+		return false, err
+	}
+	found := d.sort(places, head)
+	var at []uint64
+	for _, b := range found {
+		b.begin = b.choose(room - len(at))
+		at = append(at, b.begin...)
+	}
+	if len(at) == 0 {
+		return false, nil
+	}
+	if err := d.journal.Fork(at); err != nil {
+		return false, err
+	}
+	before := len(d.lanes)
+	d.reload()
+	if len(d.lanes) <= max(1, before) {
+		return false, nil
+	}
+	d.wait = shortWait
+	for _, b := range found {
+		if b.full && len(b.begin) > 0 {
+			d.pace.Spread(b.prefix, len(b.begin)/max(1, len(b.heads))+1)
+		}
+	}
+	return true, nil
+}
+
+// below is what lies below one limit.
+type below struct {
+	prefix string
+	full   bool
+	heads  []string // the keys that lanes have come to
+	places []object.Place
+	begin  []uint64 // where lanes are to begin
+}
+
+// sort puts lanes and places below the limits that they lie under, those with room first.
+func (d *Dispatcher) sort(places []object.Place, head string) (all []*below) {
+	of := func(key string) *below {
+		prefix, full := d.full(key)
+		for _, b := range all {
+			if b.prefix == prefix {
+				return b
+			}
+		}
+		b := &below{prefix: prefix, full: full}
+		all = append(all, b)
+		return b
+	}
+	if head != "" {
+		b := of(head)
+		b.heads = append(b.heads, head)
+	}
+	for _, l := range d.lanes {
+		if len(l.buf) > 0 {
+			b := of(l.buf[0].Object.Key)
+			b.heads = append(b.heads, l.buf[0].Object.Key)
+		}
+	}
+	for _, p := range places {
+		b := of(p.Key)
+		b.places = append(b.places, p)
+	}
+	slices.SortStableFunc(all, func(a, b *below) int {
+		switch {
+		case a.full == b.full:
+			return 0
+		case a.full:
+			return 1
+		}
+		return -1
+	})
+	return all
+}
+
+// choose picks places of different prefixes at which no lane is, evenly spread.
+func (b *below) choose(most int) (at []uint64) {
+	most = min(most, perPrefix-len(b.heads))
+	if most <= 0 || len(b.places) == 0 {
+		return nil
+	}
+	common := b.common()
+	taken := map[string]bool{}
+	for _, key := range b.heads {
+		taken[segment(key, common)] = true
+	}
+	var free []uint64
+	for _, p := range b.places {
+		if seg := segment(p.Key, common); !taken[seg] {
+			taken[seg] = true
+			free = append(free, p.Seq)
+		}
+	}
+	n := min(most, len(free))
+	for i := range n {
+		at = append(at, free[i*len(free)/n])
+	}
+	return at
+}
+
+// common is how long the path is that all keys begin with.
+func (b *below) common() int {
+	path := b.places[0].Key
+	for _, p := range b.places[1:] {
+		path = path[:object.CommonPrefix(path, p.Key)]
+	}
+	for _, key := range b.heads {
+		path = path[:object.CommonPrefix(path, key)]
+	}
+	return strings.LastIndexByte(path, '/') + 1
+}
+
+// segment is the next path segment of key after depth bytes; empty if there is none.
+func segment(key string, depth int) string {
+	return key[depth : depth+strings.IndexByte(key[depth:], '/')+1]
+}
