@@ -92,6 +92,13 @@ func (d *Dispatcher) Next(ctx context.Context) (*object.Task, *Lane, error) {
 			d.lanes = nil
 			return nil, nil, ErrOneLane
 		}
+		if !time.Now().Before(d.glance) && slices.ContainsFunc(d.lanes, d.held) {
+			if more, err := d.look(""); err != nil {
+				return nil, nil, err
+			} else if more {
+				continue
+			}
+		}
 		if l := d.pick(); l != nil {
 			t := &l.buf[0]
 			l.buf = l.buf[1:]
@@ -100,14 +107,6 @@ func (d *Dispatcher) Next(ctx context.Context) (*object.Task, *Lane, error) {
 			l.inHand.Add(1)
 			d.inHand.Add(1)
 			return t, l, nil
-		}
-		if d.inHand.Load() < int64(d.workers) && !time.Now().Before(d.glance) {
-			if more, err := d.look(""); more || err != nil {
-				if err != nil {
-					return nil, nil, err
-				}
-				continue
-			}
 		}
 		d.pause(ctx)
 	}
@@ -173,6 +172,15 @@ func (d *Dispatcher) pick() *Lane {
 		return least
 	}
 	return nil
+}
+
+// held says whether a limit holds a lane back.
+func (d *Dispatcher) held(l *Lane) bool {
+	if len(l.buf) == 0 {
+		return false
+	}
+	_, full := d.full(l.buf[0].Object.Key)
+	return full
 }
 
 func (d *Dispatcher) full(key string) (prefix string, full bool) {

@@ -43,14 +43,17 @@ type Pace interface {
 	// Full says whether requests for a key wait for the limit on its prefix, as many as it
 	// lets through within a moment, or most.
 	Full(key string, most int) (prefix string, full bool)
-	// Spread is told that work below a prefix lies in n times as many places as before.
-	Spread(prefix string, n int)
+	// Spread is told that work below a prefix lies in n times as many places as before, and
+	// which prefixes below it have much of it.
+	Spread(prefix string, n int, below []string)
 }
 
 const (
 	// maxLanes bounds the lanes, and perPrefix those below one limit.
 	maxLanes  = 64
 	perPrefix = 16
+	// much is how many of the keys of a glance lie below a prefix that has much of the work.
+	much = 2
 	// glanced is how many keys a glance looks at.
 	glanced = 256
 	// chunk is how many tasks of a lane are taken from the journal at a time: after a crash

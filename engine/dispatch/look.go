@@ -24,27 +24,25 @@ func (d *Dispatcher) look(head string) (more bool, err error) {
 	found := d.sort(places, head)
 	var at []uint64
 	for _, b := range found {
-		b.begin = b.choose(room - len(at))
+		b.choose(room - len(at))
 		at = append(at, b.begin...)
 	}
-	if len(at) == 0 {
-		return false, nil
-	}
-	if err := d.journal.Fork(at); err != nil {
-		return false, err
-	}
-	before := len(d.lanes)
-	d.reload()
-	if len(d.lanes) <= max(1, before) {
-		return false, nil
-	}
-	d.wait = shortWait
-	for _, b := range found {
-		if b.full && len(b.begin) > 0 {
-			d.pace.Spread(b.prefix, len(b.begin)/max(1, len(b.heads))+1)
+	if len(at) > 0 {
+		before := len(d.journal.Lanes())
+		if err := d.journal.Fork(at); err != nil {
+			return false, err
+		}
+		if more = len(d.journal.Lanes()) > before; more {
+			d.reload()
+			d.wait = shortWait
 		}
 	}
-	return true, nil
+	for _, b := range found {
+		if b.full {
+			d.pace.Spread(b.prefix, 1+len(b.begin)/max(1, len(b.heads)), b.large)
+		}
+	}
+	return more, nil
 }
 
 // below is what lies below one limit.
@@ -54,6 +52,7 @@ type below struct {
 	heads  []string // the keys that lanes have come to
 	places []object.Place
 	begin  []uint64 // where lanes are to begin
+	large  []string // the prefixes of heads and begin that have much of the work
 }
 
 // sort puts lanes and places below the limits that they lie under, those with room first.
@@ -96,28 +95,35 @@ func (d *Dispatcher) sort(places []object.Place, head string) (all []*below) {
 }
 
 // choose picks places of different prefixes at which no lane is, evenly spread.
-func (b *below) choose(most int) (at []uint64) {
-	most = min(most, perPrefix-len(b.heads))
-	if most <= 0 || len(b.places) == 0 {
-		return nil
+func (b *below) choose(most int) {
+	if len(b.places) == 0 {
+		return
 	}
 	common := b.common()
-	taken := map[string]bool{}
+	taken, size := map[string]bool{}, map[string]int{}
 	for _, key := range b.heads {
 		taken[segment(key, common)] = true
 	}
-	var free []uint64
+	var free []object.Place
 	for _, p := range b.places {
-		if seg := segment(p.Key, common); !taken[seg] {
-			taken[seg] = true
-			free = append(free, p.Seq)
+		seg := segment(p.Key, common)
+		if size[seg]++; !taken[seg] && size[seg] == 1 {
+			free = append(free, p)
 		}
 	}
-	n := min(most, len(free))
+	n := max(0, min(most, perPrefix-len(taken), len(free)))
 	for i := range n {
-		at = append(at, free[i*len(free)/n])
+		p := free[i*len(free)/n]
+		b.begin = append(b.begin, p.Seq)
+		taken[segment(p.Key, common)] = true
 	}
-	return at
+	path := b.places[0].Key[:common]
+	for seg := range taken {
+		if seg != "" && size[seg] >= much {
+			b.large = append(b.large, path+seg)
+		}
+	}
+	slices.Sort(b.large)
 }
 
 // common is how long the path is that all keys begin with.

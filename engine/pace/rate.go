@@ -219,6 +219,13 @@ func (r *rate) widen(n float64) {
 	}
 }
 
+// start begins with a limit, and doubles it each second until something is throttled.
+func (r *rate) start(now time.Duration, limit float64) {
+	r.limit = math.Max(lowest, limit)
+	r.peak = r.limit / decrease
+	r.goal, r.partly, r.cutAt = math.Inf(1), true, now
+}
+
 func congested(s tally) bool {
 	n := s.ok + s.throttled
 	switch {

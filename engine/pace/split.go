@@ -37,7 +37,7 @@ const (
 	// maxGroups bounds what is watched for one limit; further segments are not.
 	maxGroups = 64
 	// maxPrefixes bounds the limits by prefix.
-	maxPrefixes = 32
+	maxPrefixes = 64
 	// telling and significant are the throttles expected of one segment and of all
 	// the spared ones together: chance alone spares that many with a probability
 	// well below 1 %.
