@@ -109,16 +109,16 @@ func (s *Store) NextIn(ctx context.Context, id uint64, buf []object.Task) (n int
 	return n, err
 }
 
-// Glance looks at up to n tasks, evenly spread over what was not read for giving out.
+// Glance looks at up to n tasks, evenly spread over what was not given out.
 func (s *Store) Glance(n int) (places []object.Place, err error) {
 	type stretch struct{ from, to uint64 }
 	var all []stretch
 	total := uint64(0)
 	s.mu.Lock()
 	for _, l := range s.mu.lanes {
-		if to := min(l.end, s.mu.plan.Objects); l.next < to {
-			all = append(all, stretch{l.next, to})
-			total += to - l.next
+		if to := min(l.end, s.mu.plan.Objects); l.handed < to {
+			all = append(all, stretch{l.handed, to})
+			total += to - l.handed
 		}
 	}
 	s.mu.Unlock()
@@ -154,7 +154,7 @@ func (s *Store) planned(seq uint64) (t object.Task, err error) {
 }
 
 // Fork begins a lane at each of these tasks, or a little behind it, since the versions of a
-// key stay in one lane; a task that was read already begins none. Like Next it is for one
+// key stay in one lane; a task that was given out begins none. Like Next it is for one
 // goroutine. When it returns the lanes are durable.
 func (s *Store) Fork(at []uint64) error {
 	if s.ro {
@@ -173,7 +173,7 @@ func (s *Store) Fork(at []uint64) error {
 	if len(cuts) == 0 {
 		return nil
 	}
-	return s.submit(&request{sync: true, far: true, fill: func(t *turn) error {
+	err := s.submit(&request{sync: true, far: true, fill: func(t *turn) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, c := range cuts {
@@ -181,22 +181,41 @@ func (s *Store) Fork(at []uint64) error {
 		}
 		return nil
 	}})
+	if err == nil {
+		s.trimAhead()
+	}
+	return err
+}
+
+// trimAhead forgets what was read of a lane and is of another now.
+func (s *Store) trimAhead() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.mu.lanes {
+		if l.next > l.end {
+			l.ahead = l.ahead[:len(l.ahead)-int(l.next-l.end)]
+			l.next = l.end
+		}
+	}
 }
 
 // cutBehind is the first task from seq on that is of another key than the one before it.
 func (s *Store) cutBehind(seq uint64) (cut uint64, ok bool, err error) {
 	s.mu.Lock()
 	i := s.laneOf(seq)
-	l, planned := s.mu.lanes[max(0, i)], s.mu.plan.Objects
+	end, given := uint64(0), i < 0 || seq <= s.mu.lanes[i].handed
+	if !given {
+		end = min(s.mu.lanes[i].end, s.mu.plan.Objects)
+	}
 	s.mu.Unlock()
-	if i < 0 || seq <= l.next {
+	if given {
 		return 0, false, nil
 	}
 	before, err := s.planned(seq - 1)
 	if err != nil {
 		return 0, false, err
 	}
-	for n := 0; seq < min(l.end, planned) && n < sameKey; n++ {
+	for n := 0; seq < end && n < sameKey; n++ {
 		t, err := s.planned(seq)
 		if err != nil {
 			return 0, false, err

@@ -140,7 +140,7 @@ func TestManySlowPrefixesAndAQuickOne(t *testing.T) {
 		n.run(t)
 		n.once(t)
 		t.Logf("%v, %v", n.took, n.store.taken["q00000/"])
-		if n.took > 75*time.Second { // 60 s of the slow ones, and the pace has to find them
+		if n.took > 90*time.Second { // 60 s of the slow ones; one after the other they take 915 s
 			t.Errorf("it took %v", n.took)
 		}
 	})

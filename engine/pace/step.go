@@ -53,8 +53,9 @@ func (p *Pacer) stepConcurrency(now, dt time.Duration) {
 	f := flow{dt: dt, done: int(done - m.seen.done), broken: int(broken - m.seen.broken)}
 	f.work = float64(f.done-f.broken) + float64(work-m.seen.work)/workUnit
 	m.seen.done, m.seen.work, m.seen.broken = done, work, broken
-	// Where the rates hold back more than the slots, these are not what limits.
-	full := (m.held.bySlots > 0 || m.slot.head != nil) && m.held.bySlots >= m.held.byLimits
+	// Where the rates hold back more than the slots, these are not what limits; but where
+	// calls wait for a slot that no rate holds back, these are, whatever waits elsewhere.
+	full := m.slot.head != nil || m.held.bySlots > 0 && m.held.bySlots >= m.held.byLimits
 	m.concurrency.step(f, full)
 	m.held.bySlots, m.held.byLimits = 0, 0
 	p.slots.Store(int64(m.concurrency.n))

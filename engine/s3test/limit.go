@@ -1,6 +1,7 @@
 package s3test
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +17,8 @@ type Limits struct {
 	// PerPrefix makes Requests a limit for each prefix up to the last slash of the
 	// key instead of for all together.
 	PerPrefix bool
+	// Under limits only requests for keys that begin with it.
+	Under string
 	// Burst is how many requests may come at once; a tenth of a second's worth
 	// (at least 1) where zero.
 	Burst float64
@@ -85,7 +88,7 @@ func (l *limiter) admit(s *Server, q *request) *s3Error {
 	if l.mu.limits.RetryAfter > 0 {
 		retry = itoa(l.mu.limits.RetryAfter)
 	}
-	if l.mu.s3 != nil {
+	if l.mu.s3 != nil && strings.HasPrefix(q.key, l.mu.limits.Under) {
 		prefix := ""
 		if l.mu.limits.PerPrefix {
 			prefix = q.bucket + "/" + dir(q.key)

@@ -32,6 +32,8 @@ type plan struct {
 	away   bool   // the state of the job lies in a bucket
 	shards int    // 0 for a job that is not divided
 
+	perPrefix float64 // requests a second that the store takes of each prefix; 0 for any
+
 	traced bool // tell what the store was asked
 }
 
@@ -89,6 +91,7 @@ func draw(seed uint64) *plan {
 		p.lives = append(p.lives, drawLife(r))
 	}
 	p.drawMore(rand.New(rand.NewPCG(seed, 0x5ea2)))
+	p.drawCrowd(rand.New(rand.NewPCG(seed, 0x5ea3)))
 	return p
 }
 

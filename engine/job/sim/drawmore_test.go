@@ -1,11 +1,14 @@
 package sim
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/resealhq/reseal/engine/job"
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3test"
 )
 
 const (
@@ -45,6 +48,24 @@ func (p *plan) drawMore(r *rand.Rand) {
 		if p.away && l.atWrite > 0 { // it has no disk that outlives it
 			l.atRequest, l.atWrite = 2*l.atWrite, 0
 		}
+	}
+}
+
+// drawCrowd draws, by another chance of its own, prefixes with a limit each and many small
+// objects below them.
+func (p *plan) drawCrowd(r *rand.Rand) {
+	if !chance(r, 0.05) {
+		return
+	}
+	p.perPrefix = one(r, 5.0, 20, 100)
+	p.workers = 4 + r.IntN(12)
+	prefixes := 2 + r.IntN(6)
+	for i := range 100 + r.IntN(250) {
+		key := fmt.Sprintf("crowd/%02d/%03d", i%prefixes, i)
+		o := s3test.Object{Key: key, Body: s3test.Bytes(key)}
+		o.Encryption = object.Encryption{Type: object.SSES3}
+		p.objects = append(p.objects, o)
+		p.options, p.older = append(p.options, nil), append(p.older, false)
 	}
 }
 

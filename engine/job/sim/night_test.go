@@ -81,7 +81,7 @@ type tally struct {
 	lives, crashes, acts, rivals int
 	faults                       map[string]int
 	refused, stopped             int
-	sets, away, divided          int
+	sets, away, divided, beside  int
 	rows                         map[string]int
 	trace                        string
 }
@@ -104,6 +104,7 @@ func play(t *testing.T, p *plan, dir string, out *tally) {
 	defer time.Sleep(p.latency + time.Second) // requests that nobody waits for have their moment
 	defer n.server.Close()
 	n.fill()
+	n.server.SetLimits(s3test.Limits{Requests: p.perPrefix, PerPrefix: true, Under: "crowd/", Burst: max(4, p.perPrefix/4)})
 	out.rows, out.faults = map[string]int{}, map[string]int{}
 	n.through(out)
 	out.hours, out.lives, out.crashes, out.acts, out.rivals, out.sets, out.stopped = time.Since(began), n.lives, n.crashes, n.mu.acts, n.rivals, n.sets, len(n.stops)
@@ -112,6 +113,9 @@ func play(t *testing.T, p *plan, dir string, out *tally) {
 	}
 	if p.shards > 0 {
 		out.divided++
+	}
+	if n.said.contains("work goes on below others too") {
+		out.beside++
 	}
 }
 

@@ -77,7 +77,7 @@ func TestSoakNights(t *testing.T) {
 	t.Logf("%d nights of %.0f simulated hours in %v, %.1f nights a second of one core (%v)", len(seeds), sum.hours.Hours(), took.Round(time.Millisecond),
 		float64(len(seeds))/busy.Seconds(), busy.Round(time.Millisecond))
 	t.Logf("%d processes, %d crashes and power cuts, %d rivals, %d settings, %d acts of other clients", sum.lives, sum.crashes, sum.rivals, sum.sets, sum.acts)
-	t.Logf("%d jobs in a bucket, %d divided; %d nights refused, %d runs stopped", sum.away, sum.divided, sum.refused, sum.stopped)
+	t.Logf("%d jobs in a bucket, %d divided, %d on several prefixes at once; %d nights refused, %d runs stopped", sum.away, sum.divided, sum.beside, sum.refused, sum.stopped)
 	t.Logf("rows %s; faults %s", told(sum.rows), told(sum.faults))
 }
 
@@ -109,6 +109,7 @@ func (s *tally) add(o tally) {
 	s.sets += o.sets
 	s.away += o.away
 	s.divided += o.divided
+	s.beside += o.beside
 	for k, v := range o.rows {
 		s.rows[k] += v
 	}
