@@ -208,7 +208,7 @@ func (s *Store) cutBehind(seq uint64) (cut uint64, ok bool, err error) {
 		end = min(s.mu.lanes[i].end, s.mu.plan.Objects)
 	}
 	s.mu.Unlock()
-	if given {
+	if given || seq >= end {
 		return 0, false, nil
 	}
 	before, err := s.planned(seq - 1)

@@ -11,6 +11,9 @@
 //	floor        which refusals come at any rate, and are no reason to slow down.
 //	split        which prefixes have a limit of their own, and whether changes have.
 //
+// Whoever chooses what to do next is told by Full where requests wait, and tells by Spread
+// which prefixes it works on beside each other; see package dispatch.
+//
 // Pacer is the thin shell that waits: it counts replies, steps the calculators
 // ten times a second on the goroutine of whoever comes by, and lets calls
 // through in order of arrival. There is no goroutine and nothing to close.
