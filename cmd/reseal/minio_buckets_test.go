@@ -18,7 +18,7 @@ import (
 	"github.com/resealhq/reseal/engine/s3test/realserver"
 )
 
-// TestAnAccountOnRealServer rotates the key of sixteen buckets in one job: some keep
+// TestAnAccountOnRealServer rotates the key of forty buckets in one job: some keep
 // versions, one locks them, one cannot be listed. Before it the old key is needed by as many
 // versions as a loop over HEAD counts. After it, after a prune, and after the bucket that
 // was left out, nothing needs it; the key is deleted, and every object can be read.
@@ -76,8 +76,8 @@ func TestAnAccountOnRealServer(t *testing.T) {
 }
 
 const (
-	accountBuckets = 16
-	accountObjects = 8 // in each bucket, half of them under the old key
+	accountBuckets = 40
+	accountObjects = 4 // in each bucket, half of them under the old key
 	accountOld     = accountObjects / 2
 )
 
