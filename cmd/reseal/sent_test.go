@@ -282,15 +282,27 @@ var sentShapes = map[string]func(c *sentCollector, t *testing.T){
 	},
 	"payer, owner, class, context, mtime": func(c *sentCollector, t *testing.T) {
 		for i, args := range [][]string{nil, inParts, {"--operation", "rewrite"}} {
-			st := c.stage(t, i == 1, s3test.Profile{}, attributeBuckets[0].cfg)
+			st := c.stageUpTo(mib, t, i == 1, s3test.Profile{}, attributeBuckets[0].cfg) // all bytes are read
 			st.does(t, slices.Concat([]string{"run", "s3://b", "--request-payer", "requester", "--expected-bucket-owner", "111122223333",
 				"--storage-class", "STANDARD_IA", "--stamp-mtime", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--sse-kms-context", `{"a":"b"}`, "--bucket-key", "on",
 				"--verify", "read", "--no-progress", "--job", filepath.Join(st.dir, "job")}, args)...)
 		}
 	},
 	"event holds": func(c *sentCollector, t *testing.T) {
-		for i, args := range [][]string{{"--operation", "copy"}, inParts, {"--operation", "rewrite"}} {
-			st := c.stage(t, true, s3test.Profile{}, attributeBuckets[3].cfg)
+		for i, args := range [][]string{{"--operation", "copy"}, inParts, {"--operation", "rewrite"}, sentInParts} {
+			most := int64(200 * mib)
+			if slices.Contains(args, "rewrite") {
+				most = mib
+			}
+			st := c.stageUpTo(most, t, true, s3test.Profile{}, attributeBuckets[3].cfg)
+			for n, sum := range []struct{ algorithm, kind string }{{"SHA256", "COMPOSITE"}, {"CRC64NVME", "FULL_OBJECT"}} {
+				if i < 3 {
+					break
+				}
+				o := fullObject(n, 5*mib+1)
+				o.Key, o.Encryption.Type, o.Grants = "in parts with "+sum.algorithm, object.SSES3, nil
+				st.server.Put("b", o, s3test.Uploaded(o.Body, sum.algorithm, sum.kind, 5*mib, 1))
+			}
 			o := s3test.Object{Key: "held until told", Body: s3test.Bytes(fmt.Sprint(i))}
 			o.Encryption.Type, o.LockMode, o.EventHold = object.SSES3, "GOVERNANCE", s3test.EventHold{On: true, Days: 30}
 			st.server.Put("b", o)
