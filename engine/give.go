@@ -56,7 +56,7 @@ func (r *run) dispatchLanes(ctx context.Context, tasks chan<- given, key string)
 	if !crowded || err != nil {
 		return err
 	}
-	r.cfg.Log.Info("a prefix is at its limit; work goes on below others too", "key", key)
+	r.beside.Do(func() { r.cfg.Log.Info("a prefix is at its limit; work goes on below others too", "key", key) })
 	for n := 0; ; n++ {
 		if n%laneBatch == 0 {
 			if err := r.gate(ctx); err != nil {

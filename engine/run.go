@@ -37,6 +37,7 @@ type run struct {
 	refused refused
 	berths  berths
 	lanes   *dispatch.Dispatcher // nil where the journal, or the pace, knows of none
+	beside  sync.Once            // it was said that there are several lanes
 
 	// draining is closed once nothing new may begin: by Drain, by fail.
 	draining chan struct{}

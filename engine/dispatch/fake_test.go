@@ -111,6 +111,7 @@ type s3 struct {
 	levels  map[string]*bucket
 	taken   map[string][]int // by prefix and second
 	begin   time.Time
+	refused int
 }
 
 type bucket struct {
@@ -131,6 +132,7 @@ func (s *s3) change(key string) bool {
 	b.level = min(max(2, rate/4), b.level+rate*now.Sub(b.at).Seconds())
 	b.at = now
 	if b.level < 1 {
+		s.refused++
 		return false
 	}
 	b.level--

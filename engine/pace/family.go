@@ -12,10 +12,11 @@ import (
 type family struct {
 	everything *limiter            // the limit for what has none of its own
 	prefixes   map[string]*limiter // by prefix
+	parted     parted
 }
 
 func (p *Pacer) newFamily() *family {
-	return &family{p.add(&limiter{reason: S3Throttling, adaptive: true, rate: newRate(p.phase())}), map[string]*limiter{}}
+	return &family{everything: p.add(&limiter{reason: S3Throttling, adaptive: true, rate: newRate(p.phase())}), prefixes: map[string]*limiter{}}
 }
 
 // The kinds of requests in the form of path segments, for split.

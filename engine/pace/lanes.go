@@ -40,7 +40,8 @@ func (p *Pacer) Full(key string, most int) (prefix string, full bool) {
 // places as before, and which prefixes below it have much of it. What was found of some of
 // them may be far below what all can take. So each gets a limit of its own, which begins
 // where it is with the others what was found of all, and doubles each second until something
-// is throttled: a store that limits all of them together says so soon.
+// is throttled. Where that brings nothing, the store limits all of them together, and they
+// have one limit again; see parted.
 func (p *Pacer) Spread(prefix string, n int, below []string) {
 	m := &p.mu
 	m.Lock()
@@ -56,50 +57,128 @@ func (p *Pacer) Spread(prefix string, n int, below []string) {
 		}
 		switch {
 		case l == nil || math.IsInf(l.rate.limit, 1) || now < l.rate.until || l.rate.floor.looking:
-		case len(below) > 1:
-			p.partPrefixes(now, f, l, below)
-		default:
+		case len(below) < 2:
 			l.rate.widen(float64(n))
+		case now-l.found >= foundAfter && now >= f.parted.again && f.parted.from == nil:
+			p.partPrefixes(now, f, l, below)
 		}
 	}
 	p.drainAll(now)
 }
 
+// parted is what became of prefixes that got limits of their own because work lay below them.
+//
+//	half of them, and two at least, were throttled since   it is seen whether they take more
+//	together they take a third more than before            each keeps its limit
+//	they do not                                            they have one again, and are not parted
+//	                                                       for a while, each time for longer
+type parted struct {
+	from   *limiter // nil for nothing that is to be judged
+	own    []*limiter
+	before float64
+	at     time.Duration
+	again  time.Duration // not before
+	wait   time.Duration
+}
+
+const (
+	// foundAfter is how long a limit has to be known before it is parted.
+	foundAfter = 2 * time.Second
+	// judgedAfter is how long after that it is seen what came of it, lostAfter when not.
+	judgedAfter = 12 * time.Second
+	lostAfter   = 2 * time.Minute
+	// moreTaken is what prefixes have to take more than before.
+	moreTaken = 1.33
+	// firstWait is how long prefixes with one limit are not parted again.
+	firstWait = 5 * time.Minute
+)
+
 // partPrefixes gives prefixes below a limit their own. REQUIRES: mu.
 func (p *Pacer) partPrefixes(now time.Duration, f *family, l *limiter, below []string) {
 	p.forget(now, f, len(below))
-	found, parted := l.rate.limit, false
+	found := parted{from: l, before: l.accepted.rate(now, l.replies-l.throttled), at: now, wait: max(firstWait, f.parted.wait)}
 	for _, name := range below {
 		if f.prefixes[name] != nil || len(f.prefixes) >= maxPrefixes {
 			continue
 		}
-		own := p.add(&limiter{reason: l.reason, name: name, adaptive: true, rate: newRate(p.phase()), born: now, lastThrottle: now})
-		own.rate.start(now, found/float64(len(below)))
+		own := p.add(&limiter{reason: l.reason, name: name, adaptive: true, rate: newRate(p.phase()), born: now, lastThrottle: now, found: now})
+		own.rate.start(now, l.rate.limit/float64(len(below)))
 		own.bucket.set(now, own.rate.limit)
 		f.prefixes[name] = own
-		parted = true
+		found.own = append(found.own, own)
 	}
-	if parted {
-		l.rate = newRate(p.phase())
-		l.rate.cutAt = now
-		l.bucket.set(now, l.rate.limit)
-		l.split = split{}
+	if len(found.own) == 0 {
+		return
 	}
+	l.rate = newRate(p.phase())
+	l.rate.cutAt = now
+	l.bucket.set(now, l.rate.limit)
+	l.split = split{}
+	if f.parted = found; len(found.own) == 1 {
+		f.parted.from = nil
+	}
+}
+
+// judge sees what came of prefixes that were parted. REQUIRES: mu.
+func (p *Pacer) judge(now time.Duration, f *family) {
+	d := &f.parted
+	if d.from == nil || now-d.at < judgedAfter {
+		return
+	}
+	throttled, taken := 0, 0.0
+	for _, l := range d.own {
+		taken += l.accepted.rate(now, l.replies-l.throttled)
+		if l.throttled > 0 {
+			throttled++
+		}
+	}
+	switch {
+	case taken >= moreTaken*d.before, now-d.at >= lostAfter:
+		*d = parted{wait: d.wait}
+	case throttled >= max(2, len(d.own)/2):
+		p.join(now, f, taken)
+	}
+}
+
+// join gives prefixes that were parted one limit again. REQUIRES: mu.
+func (p *Pacer) join(now time.Duration, f *family, taken float64) {
+	l := f.parted.from
+	for _, own := range f.parted.own {
+		for own.head != nil {
+			w := own.head
+			own.remove(w)
+			l.pushBack(w)
+		}
+		l.throttled += own.throttled
+		l.lastThrottle = max(l.lastThrottle, own.lastThrottle)
+		p.drop(f, own)
+	}
+	l.rate = newRate(p.phase())
+	l.rate.limit = math.Max(lowest, taken)
+	l.rate.peak = l.rate.limit / decrease
+	l.rate.cutAt, l.found = now, now
+	l.bucket.set(now, l.rate.limit)
+	f.parted = parted{again: now + f.parted.wait, wait: 2 * f.parted.wait}
 }
 
 // forget makes room for n more prefixes by those of which nothing is asked any more.
 // REQUIRES: mu.
 func (p *Pacer) forget(now time.Duration, f *family, n int) {
-	for name, l := range f.prefixes {
+	for _, l := range f.prefixes {
 		if len(f.prefixes)+n <= maxPrefixes {
 			return
 		}
 		if l.head == nil && l.replies > 0 && l.achieved.rate(now, l.replies) == 0 {
-			delete(f.prefixes, name)
-			p.mu.all = slices.DeleteFunc(p.mu.all, func(o *limiter) bool { return o == l })
-			if l.timer != nil {
-				l.timer.Stop()
-			}
+			p.drop(f, l)
 		}
+	}
+}
+
+// drop forgets the limit of a prefix, at which nobody waits. REQUIRES: mu.
+func (p *Pacer) drop(f *family, l *limiter) {
+	delete(f.prefixes, l.name)
+	p.mu.all = slices.DeleteFunc(p.mu.all, func(o *limiter) bool { return o == l })
+	if l.timer != nil {
+		l.timer.Stop()
 	}
 }

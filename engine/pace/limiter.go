@@ -31,7 +31,9 @@ type limiter struct {
 
 	replies, throttled uint64
 	lastThrottle       time.Duration
-	achieved           meter
+	achieved, accepted meter // of replies, and of those that were not throttled
+	// found is when it was lowered from no limit.
+	found time.Duration
 }
 
 // waiter is one call in a queue.
@@ -154,6 +156,7 @@ func (l *limiter) begin(now time.Duration, rate float64) {
 func (l *limiter) step(now, dt time.Duration, armed bool) {
 	l.delays *= 0.8
 	l.achieved.mark(now, l.replies)
+	l.accepted.mark(now, l.replies-l.throttled)
 	if !l.adaptive || !armed {
 		return
 	}
@@ -161,7 +164,11 @@ func (l *limiter) step(now, dt time.Duration, armed bool) {
 	t.dt = min(dt, now-l.born)
 	t.inUse = (t.inUse || l.head != nil) && now >= l.rate.until
 	l.now = tally{inUse: l.head != nil}
+	free := math.IsInf(l.rate.limit, 1)
 	l.rate.step(now, t)
+	if free {
+		l.found = now
+	}
 	l.bucket.set(now, l.rate.limit)
 	if l.rate.cutAt == now {
 		l.bucket.level = 0 // what was saved up would be a burst on an empty bucket there

@@ -65,8 +65,10 @@ func (p *Pacer) stepConcurrency(now, dt time.Duration) {
 func (p *Pacer) divide(now time.Duration) {
 	p.part(now)
 	p.divideFamily(now, p.mu.s3)
+	p.judge(now, p.mu.s3)
 	if p.mu.changes != nil {
 		p.divideFamily(now, p.mu.changes)
+		p.judge(now, p.mu.changes)
 	}
 }
 
