@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -148,6 +149,33 @@ func TestPrefixesGetTheirOwnLimit(t *testing.T) {
 		}
 		if named != 1 {
 			t.Errorf("controllers %+v, want one of hot/", st.Controllers)
+		}
+	})
+}
+
+// TestPrefixesFarDown: what comes after the path that all keys share has limits of its own,
+// although some keys lie elsewhere.
+func TestPrefixesFarDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const path = "data/region=eu/table=orders/"
+		hot := &limit{concerns: func(c *object.Call) bool { return strings.HasPrefix(c.Key, path+"hot/") }, class: object.ClassThrottled, rate: always(100), depth: 1}
+		s := newStore(20*time.Millisecond, hot)
+		p := New(Limits{})
+		s.load(p, 64, time.Minute, func(worker, i int) *object.Call {
+			switch {
+			case worker == 1 && i%500 == 0:
+				return &object.Call{Kind: object.ReqCopy, Key: "README"}
+			case worker%2 == 0:
+				return &object.Call{Kind: object.ReqCopy, Key: path + "hot/x"}
+			}
+			return &object.Call{Kind: object.ReqCopy, Key: fmt.Sprintf("%scold%d/x", path, i%5)}
+		})
+		settled(t, hot.ok, hot.no, 30, 60, 100)
+		if cold := float64(between(s.ok, 30, 60)-between(hot.ok, 30, 60)) / 30; cold < 1000 {
+			t.Errorf("%.0f requests/s of the prefixes that are not throttled", cold)
+		}
+		if prefix, _ := p.Full(path+"hot/y", 1); prefix != path+"hot/" {
+			t.Errorf("the limit is on %q", prefix)
 		}
 	})
 }
