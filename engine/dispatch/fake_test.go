@@ -91,6 +91,9 @@ func (p *plan) Glance(n int) (places []object.Place, err error) {
 
 func (p *plan) Fork(at []uint64) error {
 	for _, seq := range at {
+		for seq > 0 && seq < uint64(len(p.keys)) && p.keys[seq] == p.keys[seq-1] { // as the checkpoint does
+			seq++
+		}
 		i := slices.IndexFunc(p.lanes, func(l stretch) bool { return l.next < seq && seq < l.end })
 		if i < 0 {
 			continue

@@ -3,6 +3,7 @@ package pace
 import (
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -69,7 +70,7 @@ func (p *Pacer) Spread(prefix string, n int, below []string) {
 // parted is what became of prefixes that got limits of their own because work lay below them.
 //
 //	half of them, and two at least, were throttled since   it is seen whether they take more
-//	together they take a third more than before            each keeps its limit
+//	a third more than before is taken of all               each keeps its limit
 //	they do not                                            they have one again, and are not parted
 //	                                                       for a while, each time for longer
 type parted struct {
@@ -96,7 +97,13 @@ const (
 // partPrefixes gives prefixes below a limit their own. REQUIRES: mu.
 func (p *Pacer) partPrefixes(now time.Duration, f *family, l *limiter, below []string) {
 	p.forget(now, f, len(below))
-	found := parted{from: l, before: l.accepted.rate(now, l.replies-l.throttled), at: now, wait: max(firstWait, f.parted.wait)}
+	found := parted{from: l, before: max(l.rate.limit, f.taken(now)), at: now, wait: max(firstWait, f.parted.wait)}
+	for name, own := range f.prefixes {
+		if own != l && strings.HasPrefix(name, l.name) { // by what was refused; it is judged with the others
+			found.own = append(found.own, own)
+		}
+	}
+	before := len(found.own)
 	for _, name := range below {
 		if f.prefixes[name] != nil || len(f.prefixes) >= maxPrefixes {
 			continue
@@ -107,14 +114,15 @@ func (p *Pacer) partPrefixes(now time.Duration, f *family, l *limiter, below []s
 		f.prefixes[name] = own
 		found.own = append(found.own, own)
 	}
-	if len(found.own) == 0 {
+	if len(found.own) == before {
 		return
 	}
 	l.rate = newRate(p.phase())
 	l.rate.cutAt = now
 	l.bucket.set(now, l.rate.limit)
 	l.split = split{}
-	if f.parted = found; len(found.own) == 1 {
+	// A few beside many that have a limit already could not take a third more.
+	if f.parted = found; len(found.own) == 1 || len(found.own) < 2*before {
 		f.parted.from = nil
 	}
 }
@@ -125,9 +133,8 @@ func (p *Pacer) judge(now time.Duration, f *family) {
 	if d.from == nil || now-d.at < judgedAfter {
 		return
 	}
-	throttled, taken := 0, 0.0
+	throttled, taken := 0, f.taken(now)
 	for _, l := range d.own {
-		taken += l.accepted.rate(now, l.replies-l.throttled)
 		if l.throttled > 0 {
 			throttled++
 		}
@@ -136,14 +143,24 @@ func (p *Pacer) judge(now time.Duration, f *family) {
 	case taken >= moreTaken*d.before, now-d.at >= lostAfter:
 		*d = parted{wait: d.wait}
 	case throttled >= max(2, len(d.own)/2):
-		p.join(now, f, taken)
+		p.join(now, f)
 	}
 }
 
+// taken is what is accepted a second of all requests of the family.
+func (f *family) taken(now time.Duration) float64 {
+	sum := f.everything.accepted.rate(now, f.everything.replies-f.everything.throttled)
+	for _, l := range f.prefixes {
+		sum += l.accepted.rate(now, l.replies-l.throttled)
+	}
+	return sum
+}
+
 // join gives prefixes that were parted one limit again. REQUIRES: mu.
-func (p *Pacer) join(now time.Duration, f *family, taken float64) {
-	l := f.parted.from
+func (p *Pacer) join(now time.Duration, f *family) {
+	l, taken := f.parted.from, 0.0
 	for _, own := range f.parted.own {
+		taken += own.accepted.rate(now, own.replies-own.throttled)
 		for own.head != nil {
 			w := own.head
 			own.remove(w)
