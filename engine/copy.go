@@ -177,7 +177,7 @@ func (it *item) resumeReapply(ctx context.Context, u *object.Upload) (*object.Ou
 	}
 	it.out.Operation = object.OpCopy
 	it.out.NewVersionID, it.out.Inferred = h.ShownVersionID, true
-	if err := it.run.uploads.Reapply(ctx, dest, h.ETag, u.Reapply); err != nil {
+	if err := it.run.uploads.ReapplyLater(ctx, dest, h.ETag, u.Reapply); err != nil {
 		return nil, err
 	}
 	if err := it.dropIntent(); err != nil {

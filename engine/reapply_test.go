@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"testing"
@@ -78,6 +79,43 @@ func TestTagsOfALostCopyAreWrittenAgain(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestTagsOfOthersOutliveADeadProcess: a process has written the tags again that the copy
+// dropped, and died before that was recorded. Another client has given the object other
+// tags since, and the next process leaves them.
+func TestTagsOfOthersOutliveADeadProcess(t *testing.T) {
+	for name, op := range map[string]object.Operation{"copy": object.OpCopy, "multipart": object.OpMultipart} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, j, cfg := tagged(1, op)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				copied := false
+				s.fault = func(k object.RequestKind, _ string) (error, bool) {
+					copied = copied || k == object.ReqCopy || k == object.ReqComplete
+					if copied && k == object.ReqPutDetail {
+						cancel()
+						return &object.Error{Class: object.ClassCanceled, Op: k.String()}, true
+					}
+					return nil, true
+				}
+				if err := Run(ctx, cfg); err == nil || len(j.mu.uploads) != 1 {
+					t.Fatalf("%v, %d records", err, len(j.mu.uploads))
+				}
+				theirs := []object.Tag{{Key: "set by", Value: "another"}}
+				s.alter("k000000", func(o *memObject) { o.attrs.Tags = theirs })
+				s.fault = nil
+				j.reopen()
+				if err := Run(t.Context(), cfg); err != nil {
+					t.Fatal(err)
+				}
+				if got := s.mu.objects["k000000"].attrs.Tags; !slices.Equal(got, theirs) || j.states()[object.Done] != 1 || len(j.mu.uploads) > 0 {
+					t.Errorf("tags %v, %v, %d records", got, j.states(), len(j.mu.uploads))
+				}
+			})
+		})
 	}
 }
 

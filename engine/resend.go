@@ -94,7 +94,7 @@ func (it *item) endSent(ctx context.Context, u *object.Upload) error {
 		case err != nil:
 			return err
 		case h.Size == u.NewSize() && it.run.rules.Target.Satisfied(&h.Object):
-			if err := it.run.uploads.Reapply(ctx, u.Target, h.ETag, u.Reapply); err != nil && object.ClassOf(err) != object.ClassChanged {
+			if err := it.run.uploads.ReapplyLater(ctx, u.Target, h.ETag, u.Reapply); err != nil && object.ClassOf(err) != object.ClassChanged {
 				return err
 			}
 		}

@@ -43,6 +43,26 @@ func (c *Copier) Reapply(ctx context.Context, dest object.Ref, etag string, what
 	return nil
 }
 
+// ReapplyLater is Reapply after a process that died, perhaps when it had written all of
+// it. The tags that the object has now are those, or another client's later word: they
+// stay. The copy itself has dropped them.
+func (c *Copier) ReapplyLater(ctx context.Context, dest object.Ref, etag string, what object.Reapply) error {
+	if len(what.Tags) > 0 {
+		var now []object.Tag
+		err := c.Loop.Do(retry.Ending(ctx), getDetail(dest), func(ctx context.Context) (err error) {
+			now, err = c.Store.Tags(ctx, dest)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if len(now) > 0 {
+			what.Tags = nil
+		}
+	}
+	return c.Reapply(ctx, dest, etag, what)
+}
+
 func putDetail(ref object.Ref) object.Call {
 	return object.Call{Kind: object.ReqPutDetail, Key: ref.Key}
 }

@@ -39,7 +39,7 @@ func (m *Copy) Completed(ctx context.Context, now *object.Head, u *object.Upload
 	if !m.c.Rules.Target.Satisfied(&now.Object) || now.Size != u.Size {
 		return false, m.c.forget(u)
 	}
-	if err := m.c.Reapply(ctx, u.Target, now.ETag, u.Reapply); err != nil {
+	if err := m.c.ReapplyLater(ctx, u.Target, now.ETag, u.Reapply); err != nil {
 		return false, err
 	}
 	return true, m.c.forget(u)
