@@ -62,6 +62,9 @@ func (r *run) do(ctx context.Context, it *item, t *object.Task, anew bool) (*obj
 	} else {
 		out = it.acknowledged(out)
 	}
+	if out != nil && out.State == object.Left && it.past.lost && it.keepsOldVersion() {
+		out.Message += "; a copy that got no answer may have taken effect before, and have left one more old version of it"
+	}
 	if out != nil && len(it.strays) > 0 {
 		out.Message = strings.TrimPrefix(out.Message+"; "+openUploads(it.strays), "; ")
 	}

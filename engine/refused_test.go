@@ -2,7 +2,9 @@ package engine
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -104,5 +106,46 @@ func TestA3AConditionThatIsNotImplemented(t *testing.T) {
 				t.Errorf("the log tells it %d times", n)
 			}
 		})
+	}
+}
+
+// leavesOnce chooses as before until it is told to leave everything.
+type leavesOnce struct {
+	Chooser
+	now *atomic.Bool
+}
+
+func (c leavesOnce) Choose(o *object.Object, a *object.Attributes) object.Choice {
+	if c.now.Load() {
+		return object.Choice{Operation: object.OpNone, Reason: object.ReasonUnsupported, Message: "no way"}
+	}
+	return c.Chooser.Choose(o, a)
+}
+
+// TestLeftAfterALostCopySaysSo: a copy got no answer, and then the object is left. In a
+// bucket with versions its row says that there may be one more.
+func TestLeftAfterALostCopySaysSo(t *testing.T) {
+	s := newMemStore(1)
+	j := planOf(s, true)
+	cfg := memConfig(s, j, object.OpCopy)
+	cfg.Facts.Versioning = object.VersioningEnabled
+	var left atomic.Bool
+	cfg.Chooser = leavesOnce{cfg.Chooser, &left}
+	cfg.Backoff = func(int, time.Duration) time.Duration { return time.Millisecond }
+	s.fault = func(k object.RequestKind, _ string) (error, bool) {
+		switch {
+		case k != object.ReqCopy:
+			return nil, true
+		case s.mu.requests[k] == 1:
+			return classError(object.ClassTransient)(), false
+		}
+		left.Store(true)
+		return &object.Error{Class: object.ClassChanged, Op: "CopyObject"}, false
+	}
+	if err := Run(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if out := j.mu.outcomes[0]; out.State != object.Left || !strings.HasPrefix(out.Message, "no way; ") || !strings.Contains(out.Message, "one more old version of it") {
+		t.Errorf("%v %q", out.State, out.Message)
 	}
 }

@@ -146,6 +146,9 @@ func (n *night) bucket(rows map[at]report.Row) {
 		if (r.State == "failed" || copiedInVain(r)) && d.Field == "encryption" {
 			continue // a copy that does not encrypt is told as a failure
 		}
+		if r.State == "left" && copiedInVain(r) && d.Field == "version" && d.Before == "none" && n.plan.profile.CopyKeepsKMSKey {
+			continue // a copy without an answer, which changed nothing, and which the row tells of
+		}
 		n.Errorf("%v; its row says %s %s %s %q", d, r.State, r.Operation, r.Reason, r.Message)
 	}
 	n.alreadyMeets(rows)
