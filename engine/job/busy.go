@@ -21,9 +21,10 @@ func (c *crew) readersOnly(busy []int) bool {
 	for _, i := range busy {
 		shard, _ := c.whole.Shard(i)
 		if _, locked, err := shard.locked(); err == nil && !locked {
-			if !c.told {
+			// The first time, whoever was at work may have ended since; and no reader holds
+			// a job in a bucket.
+			if c.readers++; c.readers == 2 && c.whole.home == nil {
 				c.opt.Log.Warn(waitsForReader, "shard", shard.Dir)
-				c.told = true
 			}
 			<-time.After(50 * time.Millisecond)
 			return true

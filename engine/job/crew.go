@@ -26,10 +26,10 @@ type crew struct {
 	seen     map[string]*learnt // by the first shard that asked the store, by bucket
 
 	// Of the goroutine that works.
-	seenTo map[int]bool // shards that this process is done with
-	begun  bool         // something was, in any of them
-	told   bool         // that somebody who only reads is waited for
-	failed error        // of a shard whose bucket cannot be worked on; the others go on
+	seenTo  map[int]bool // shards that this process is done with
+	begun   bool         // something was, in any of them
+	readers int          // how often somebody who only reads was waited for
+	failed  error        // of a shard whose bucket cannot be worked on; the others go on
 
 	mu struct {
 		sync.Mutex
