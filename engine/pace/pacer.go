@@ -64,7 +64,8 @@ type Pacer struct {
 		held        struct{ bySlots, byLimits int } // how often a call was, in this step
 		throttled   time.Duration
 		achieved    meter
-		kinds       split // which kind of request is throttled
+		kinds       split    // which kind of request is throttled
+		kindsNow    [2]group // of the step that runs: what changes something, and what reads
 	}
 }
 
@@ -303,7 +304,7 @@ func (p *Pacer) attribute(now time.Duration, c *object.Call, r object.Result) {
 		l := p.familyOf(c.Kind).limitOf(c.Key)
 		l.saw(now, c, r, byS3)
 		if m.changes == nil {
-			m.kinds.count(kindOf(c), byS3)
+			m.kindsNow[kindOf(c)].add(byS3)
 		}
 	}
 	if byS3 {

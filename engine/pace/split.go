@@ -113,6 +113,20 @@ func (s *split) count(key string, throttled bool) {
 	}
 }
 
+// merge counts many replies of one segment.
+func (s *split) merge(seg string, of group) {
+	if s.groups == nil {
+		s.groups = map[string]*group{}
+	}
+	g := s.groups[seg]
+	if g == nil {
+		g = &group{}
+		s.groups[seg] = g
+	}
+	g.replies, g.throttled = g.replies+of.replies, g.throttled+of.throttled
+	s.replies, s.throttled = s.replies+of.replies, s.throttled+of.throttled
+}
+
 func (g *group) add(throttled bool) {
 	g.replies++
 	if throttled {
