@@ -58,7 +58,7 @@ func (p *plan) drawCrowd(r *rand.Rand) {
 		return
 	}
 	p.perPrefix = one(r, 5.0, 20, 100)
-	p.workers = 4 + r.IntN(12)
+	p.workers = max(p.workers, 4+r.IntN(12)) // no fewer than drawn settings ask for
 	prefixes := 2 + r.IntN(6)
 	for i := range 100 + r.IntN(250) {
 		key := fmt.Sprintf("crowd/%02d/%03d", i%prefixes, i)
