@@ -119,24 +119,39 @@ func (s *Source) head(key string, info fs.FileInfo) object.Head {
 	return object.Head{Object: s.row(key, info), Attributes: attributes(key, info)}
 }
 
-// atRest is how long nobody may have written a file before it is read. Its times tell when
-// a write began and nothing of its end: a file in the middle of one has them already, and
-// keeps them.
-const atRest = time.Second
+// A file's times tell when a write began and nothing of its end: in the middle of one it has
+// them already, and keeps them. So a file is read once nobody has written it for a while.
+const (
+	// atRest is that while, where somebody may be writing.
+	atRest = time.Second
+	// tick is the same where nobody has the file open to write it: no clock that a kernel
+	// tells times by goes in longer steps, and a later write is seen by them.
+	tick = 20 * time.Millisecond
+)
 
 // rested waits until the file has been at rest, and is an error where it was changed
 // meanwhile.
 func rested(ctx context.Context, op string, ref object.Ref, f *os.File, info fs.FileInfo) error {
-	age := time.Since(lastChange(info))
-	if age >= atRest {
-		return nil
+	for _, rest := range []time.Duration{tick, atRest} {
+		age := time.Since(lastChange(info))
+		if age >= atRest {
+			return nil
+		}
+		if age < rest {
+			select {
+			case <-time.After(rest - max(age, 0)): // a clock that was set back says nothing
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			if err := unchanged(op, ref, f, stamp(info)); err != nil {
+				return err
+			}
+		}
+		if !mayBeWritten(f) {
+			return nil
+		}
 	}
-	select {
-	case <-time.After(atRest - max(age, 0)): // a clock that was set back says nothing
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	return unchanged(op, ref, f, stamp(info))
+	return nil
 }
 
 // lastChange is when the file was written last, or had another attribute changed. Its

@@ -16,30 +16,49 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 )
 
-// TestFilesAreReadAtRest: a file that was just written is read a second later, unless
-// somebody has written it by then, or the run has ended.
+// TestFilesAreReadAtRest: a file that somebody has open to write it is read once it has not
+// been written for a second, unless it is written by then, or the run ends; one that nobody
+// has open, at once.
 func TestFilesAreReadAtRest(t *testing.T) {
 	dir := t.TempDir()
 	path := put(t, dir, "file", "before")
 	s, ref := source(t, dir), object.Ref{Bucket: dir, Key: "file"}
-	if _, err := s.Get(t.Context(), &object.GetRequest{Ref: ref, Max: 100}); err != nil {
-		t.Fatal(err)
+	since := func() time.Duration {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return time.Since(lastChange(info))
 	}
-	info, err := os.Stat(path)
+	get := func(ctx context.Context) error {
+		_, err := s.Get(ctx, &object.GetRequest{Ref: ref, Max: 100})
+		return err
+	}
+	if err := get(t.Context()); err != nil || since() < tick {
+		t.Errorf("read %v after it was written: %v", since(), err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rest := time.Since(lastChange(info)); rest < atRest {
-		t.Errorf("read %v after it was written", rest)
+	defer f.Close()
+	write := func() {
+		if _, err := f.WriteAt([]byte("behind"), 0); err != nil {
+			t.Error(err)
+		}
 	}
-	put(t, dir, "file", "after")
+	write()
 	ended, cancel := context.WithTimeout(t.Context(), atRest/10)
 	defer cancel()
-	if _, err := s.Get(ended, &object.GetRequest{Ref: ref, Max: 100}); !errors.Is(err, context.DeadlineExceeded) {
+	if err := get(ended); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the end of the run: %v", err)
 	}
-	time.AfterFunc(atRest/4, func() { put(t, dir, "file", "later") })
-	if _, err := s.Get(t.Context(), &object.GetRequest{Ref: ref, Max: 100}); object.ClassOf(err) != object.ClassChanged {
+	if err := get(t.Context()); err != nil || since() < atRest {
+		t.Errorf("read %v after it was written by somebody who has it open: %v", since(), err)
+	}
+	write()
+	time.AfterFunc(atRest/4, write)
+	if err := get(t.Context()); object.ClassOf(err) != object.ClassChanged {
 		t.Errorf("written meanwhile: %v", err)
 	}
 }

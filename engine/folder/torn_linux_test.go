@@ -46,22 +46,24 @@ func TestTornReads(t *testing.T) {
 	}
 }
 
-// writeInBursts fills the file with another letter again and again, as who may run last,
-// and leaves it alone for a while.
+// writeInBursts opens the file and fills it with another letter again and again, as who may
+// run last, and leaves it alone for a while.
 func writeInBursts(t *testing.T, path string, size int, stop *atomic.Bool) {
 	runtime.LockOSThread() // and ends the thread, which keeps its priority
-	if err := syscall.Setpriority(syscall.PRIO_PROCESS, syscall.Gettid(), 19); err != nil {
+	if err := syscall.Setpriority(syscall.PRIO_PROCESS, syscall.Gettid(), 5); err != nil {
 		t.Error(err)
 		return
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer f.Close()
 	for i := 1; !stop.Load(); i++ {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Error(err)
+			return
+		}
 		if _, err := f.WriteAt(bytes.Repeat([]byte{byte('a' + i%26)}, size), 0); err != nil {
+			t.Error(err)
+		}
+		if err := f.Close(); err != nil {
 			t.Error(err)
 		}
 		time.Sleep(20 * time.Millisecond)
