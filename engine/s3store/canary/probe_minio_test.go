@@ -90,7 +90,7 @@ func TestProbeMinIO(t *testing.T) {
 		}},
 		{"default lock", deflt, kms, func(c *caps) {
 			c.VersionsInReplies, c.KeepsLock, c.PutRetention, c.GetRetention = object.Yes, object.Yes, object.Yes, object.Yes
-			c.PutTagging, c.PutACL, c.GetACL = object.Unknown, object.Unknown, object.Unknown // each might leave a locked object
+			c.PutTagging = object.Unknown // it might leave a locked object
 		}},
 		{"sse-s3", plain, object.Target{SSE: object.SSES3}, func(c *caps) {
 			c.Update, c.DSSE, c.BucketKey, c.ShownKeyID = object.Unknown, object.Unknown, object.Unknown, ""
