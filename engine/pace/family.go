@@ -19,29 +19,17 @@ func (p *Pacer) newFamily() *family {
 	return &family{everything: p.add(&limiter{reason: S3Throttling, adaptive: true, rate: newRate(p.phase())}), prefixes: map[string]*limiter{}}
 }
 
-// kindNames are the kinds of requests in the form of path segments, for split.
-var kindNames = [2]string{"changes/", "reads/"}
+// The kinds of requests in the form of path segments, for split.
+const (
+	changing = "changes/"
+	reading  = "reads/"
+)
 
-const changing = 0
-
-func kindOf(c *object.Call) int {
+func kindOf(c *object.Call) string {
 	if c.Kind.Mutates() {
 		return changing
 	}
-	return 1
-}
-
-// countKinds takes over what the step has seen. One in which nothing was throttled does
-// not say who is spared: it may have been full of requests of one kind, and the one in
-// which the limit was met of those of the other. REQUIRES: mu.
-func (p *Pacer) countKinds() {
-	m := &p.mu
-	if m.kindsNow[0].throttled+m.kindsNow[1].throttled > 0 {
-		for i, g := range m.kindsNow {
-			m.kinds.merge(kindNames[i], g)
-		}
-	}
-	m.kindsNow = [2]group{}
+	return reading
 }
 
 // familyOf is the one that a request belongs to. REQUIRES: mu.
@@ -59,8 +47,7 @@ func (p *Pacer) part(now time.Duration) {
 	if m.changes != nil {
 		return
 	}
-	p.countKinds()
-	ofChanges := m.kinds.share(kindNames[changing])
+	ofChanges := m.kinds.share(changing)
 	if len(m.kinds.hit()) != 1 {
 		return
 	}

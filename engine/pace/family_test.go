@@ -1,6 +1,8 @@
 package pace
 
 import (
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,4 +50,22 @@ func TestReadsAreLimitedApart(t *testing.T) {
 		curve(t, "accepted a second of both", l, 800)
 		settled(t, l.ok, l.no, 15, 90, 600)
 	})
+}
+
+// TestPrefixAfterPrefix: a job in order of keys works below one prefix and then below the
+// next. Where one limit is for all of them, none is taken for spared because it was not
+// worked on while the limit was found.
+func TestPrefixAfterPrefix(t *testing.T) {
+	for _, rate := range []float64{100, 1000} {
+		synctest.Test(t, func(t *testing.T) {
+			l := throttling(always(rate), 1)
+			s := newStore(20*time.Millisecond, l)
+			var n atomic.Int64
+			s.load(New(Limits{}), 256, 2*time.Minute, func(int, int) *object.Call {
+				k := n.Add(1)
+				return &object.Call{Kind: object.ReqCopy, Key: fmt.Sprintf("p%02d/%d", k/int64(rate*10), k)}
+			})
+			settled(t, l.ok, l.no, 15, 120, rate)
+		})
+	}
 }

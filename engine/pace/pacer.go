@@ -64,8 +64,7 @@ type Pacer struct {
 		held        struct{ bySlots, byLimits int } // how often a call was, in this step
 		throttled   time.Duration
 		achieved    meter
-		kinds       split    // which kind of request is throttled
-		kindsNow    [2]group // of the step that runs: what changes something, and what reads
+		kinds       split // which kind of request is throttled
 	}
 }
 
@@ -304,7 +303,7 @@ func (p *Pacer) attribute(now time.Duration, c *object.Call, r object.Result) {
 		l := p.familyOf(c.Kind).limitOf(c.Key)
 		l.saw(now, c, r, byS3)
 		if m.changes == nil {
-			m.kindsNow[kindOf(c)].add(byS3)
+			m.kinds.count(kindOf(c), byS3)
 		}
 	}
 	if byS3 {

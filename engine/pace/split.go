@@ -12,7 +12,8 @@ import (
 // begins with one limit for everything, and a path segment gets its own once
 // the throttled replies are seen to fall on it and to spare others.
 //
-//	expected: the throttles that a segment would have by its share of the replies
+//	expected: the throttles that a segment would have by its share of the replies, step by
+//	step, since one that was busy before the limit was met, or after, was not spared by it
 //	spared    4 expected and none seen, or 12 and at most a quarter seen
 //	hit       as many seen as expected, or more
 //	split     all that are hit, when the spared have a tenth of the traffic and 12 were expected of them
@@ -25,13 +26,20 @@ type split struct {
 	groups    map[string]*group
 	replies   int
 	throttled int
+	now       seen // of all groups, in the step that runs
 	// whole is what is counted of keys without a segment, and strays how many lie
 	// outside of under, since it was last widened.
 	whole  group
 	strays int
 }
 
-type group struct{ replies, throttled int }
+type group struct {
+	replies, throttled int
+	expected           float64 // of the steps that are over
+	now                seen    // in the step that runs
+}
+
+type seen struct{ replies, throttled int }
 
 const (
 	// maxGroups bounds what is watched for one limit; further segments are not.
@@ -82,11 +90,12 @@ func (s *split) countPath(key string, throttled bool) {
 func (s *split) widen(key string) {
 	n := object.CommonPrefix(s.under, key)
 	n = strings.LastIndexByte(key[:n], '/') + 1
-	all := &group{s.replies + s.whole.replies, s.throttled + s.whole.throttled}
+	all := &group{replies: s.replies + s.whole.replies, throttled: s.throttled + s.whole.throttled}
+	all.expected = float64(all.throttled) // there was nothing beside it
 	seg := strings.Clone(segment(s.under, n))
 	s.under, s.strays, s.whole = s.under[:n], 0, group{}
 	s.replies, s.throttled = all.replies, all.throttled
-	s.groups = map[string]*group{seg: all}
+	s.groups, s.now = map[string]*group{seg: all}, seen{}
 }
 
 func (s *split) count(key string, throttled bool) {
@@ -108,23 +117,24 @@ func (s *split) count(key string, throttled bool) {
 	}
 	g.add(throttled)
 	s.replies++
+	s.now.replies++
+	g.now.replies++
 	if throttled {
 		s.throttled++
+		s.now.throttled++
+		g.now.throttled++
 	}
 }
 
-// merge counts many replies of one segment.
-func (s *split) merge(seg string, of group) {
-	if s.groups == nil {
-		s.groups = map[string]*group{}
+// step ends a step: what it lets expect of each segment is known.
+func (s *split) step() {
+	for _, g := range s.groups {
+		if g.now.replies > 0 {
+			g.expected += float64(s.now.throttled) * float64(g.now.replies) / float64(s.now.replies)
+		}
+		g.now = seen{}
 	}
-	g := s.groups[seg]
-	if g == nil {
-		g = &group{}
-		s.groups[seg] = g
-	}
-	g.replies, g.throttled = g.replies+of.replies, g.throttled+of.throttled
-	s.replies, s.throttled = s.replies+of.replies, s.throttled+of.throttled
+	s.now = seen{}
 }
 
 func (g *group) add(throttled bool) {
@@ -136,19 +146,18 @@ func (g *group) add(throttled bool) {
 
 // hit names the segments that deserve a limit of their own, in order of names.
 func (s *split) hit() (segments []string) {
-	if s.throttled < significant {
+	if s.step(); s.throttled < significant {
 		return nil
 	}
 	spared, missed := 0, 0.0
 	for seg, g := range s.groups {
-		expected := float64(s.throttled) * float64(g.replies) / float64(s.replies)
 		switch {
-		case g.throttled > 0 && float64(g.throttled) >= expected:
+		case g.throttled > 0 && float64(g.throttled) >= g.expected:
 			segments = append(segments, seg)
-		case expected >= telling && g.throttled == 0,
-			expected >= significant && float64(g.throttled) <= expected/4:
+		case g.expected >= telling && g.throttled == 0,
+			g.expected >= significant && float64(g.throttled) <= g.expected/4:
 			spared += g.replies
-			missed += expected
+			missed += g.expected
 		}
 	}
 	if spared*10 < s.replies || missed < significant {
@@ -172,10 +181,11 @@ func (s *split) share(segment string) float64 {
 
 func (s *split) fade() {
 	s.replies, s.throttled = 0, 0
-	s.whole = group{s.whole.replies / 2, s.whole.throttled / 2}
+	s.whole = group{replies: s.whole.replies / 2, throttled: s.whole.throttled / 2}
 	for seg, g := range s.groups {
 		g.replies /= 2
 		g.throttled /= 2
+		g.expected /= 2
 		if g.replies == 0 {
 			delete(s.groups, seg)
 		}
