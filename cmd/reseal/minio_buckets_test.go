@@ -63,6 +63,7 @@ func TestAnAccountOnRealServer(t *testing.T) {
 	left := a.versionsUnder("key-a")
 	if got := a.needed(root, 3, "key-a"); got != left || left != accountOld {
 		t.Errorf("while versions are locked: needed by %d, counted %d, want %d", got, left, accountOld)
+		a.tellVersions(t, "key-a")
 	}
 	a.unlock(t)
 	root.reseal(0, "prune", "--job", job, "--yes")
@@ -154,6 +155,27 @@ func (a *account) versionsUnder(key string) (n int) {
 		n += b.versionsUnder(key)
 	}
 	return n
+}
+
+// tellVersions logs the versions of every bucket in which one is under a key.
+func (a *account) tellVersions(t *testing.T, key string) {
+	t.Helper()
+	for _, b := range a.beds {
+		if b.versionsUnder(key) == 0 {
+			continue
+		}
+		list, err := b.client.ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: &b.bucket})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range list.Versions {
+			h, err := b.client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &b.bucket, Key: v.Key, VersionId: v.VersionId})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%s/%s?%s: latest %v, modified %v, under %s", b.bucket, *v.Key, *v.VersionId, *v.IsLatest, *v.LastModified, aws.ToString(h.SSEKMSKeyId))
+		}
+	}
 }
 
 // needed is how many versions need a key, by who-needs over the whole account.
