@@ -56,13 +56,14 @@ func (s *Store) wasGivenOut(seq uint64) bool {
 	return !slices.ContainsFunc(s.mu.lanes, func(l *lane) bool { return l.handed <= seq && seq < l.end })
 }
 
-// firstLane is the lowest, and whether it is the only one.
+// firstLane is the lowest.
 func (s *Store) firstLane() *lane {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.mu.lanes[0]
 }
 
+// lastLane is last, for who does not hold mu.
 func (s *Store) lastLane() *lane {
 	s.mu.Lock()
 	defer s.mu.Unlock()

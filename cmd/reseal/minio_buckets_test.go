@@ -157,24 +157,13 @@ func (a *account) versionsUnder(key string) (n int) {
 	return n
 }
 
-// tellVersions logs the versions of every bucket in which one is under a key.
+// tellVersions logs the versions that are under a key.
 func (a *account) tellVersions(t *testing.T, key string) {
 	t.Helper()
 	for _, b := range a.beds {
-		if b.versionsUnder(key) == 0 {
-			continue
-		}
-		list, err := b.client.ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: &b.bucket})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, v := range list.Versions {
-			h, err := b.client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &b.bucket, Key: v.Key, VersionId: v.VersionId})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Logf("%s/%s?%s: latest %v, modified %v, under %s", b.bucket, *v.Key, *v.VersionId, *v.IsLatest, *v.LastModified, aws.ToString(h.SSEKMSKeyId))
-		}
+		b.eachVersionUnder(key, func(v types.ObjectVersion) {
+			t.Logf("%s/%s?%s: latest %v, modified %v", b.bucket, *v.Key, *v.VersionId, *v.IsLatest, *v.LastModified)
+		})
 	}
 }
 

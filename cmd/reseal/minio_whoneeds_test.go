@@ -72,6 +72,13 @@ func (b *bed) whoNeeds(code int, key string) neededHere {
 // versionsUnder counts by HEAD.
 func (b *bed) versionsUnder(key string) (n int) {
 	b.Helper()
+	b.eachVersionUnder(key, func(types.ObjectVersion) { n++ })
+	return n
+}
+
+// eachVersionUnder visits the versions that a HEAD shows to be under a key.
+func (b *bed) eachVersionUnder(key string, visit func(types.ObjectVersion)) {
+	b.Helper()
 	list, err := b.client.ListObjectVersions(b.Context(), &s3.ListObjectVersionsInput{Bucket: &b.bucket})
 	if err != nil {
 		b.Fatal(err)
@@ -82,8 +89,7 @@ func (b *bed) versionsUnder(key string) (n int) {
 			b.Fatal(err)
 		}
 		if aws.ToString(h.SSEKMSKeyId) == realserver.ShownKey(key) {
-			n++
+			visit(v)
 		}
 	}
-	return n
 }

@@ -79,7 +79,7 @@ type restError struct {
 }
 
 func (e *restError) Error() string {
-	return fmt.Sprintf("%s not done by S3 Batch Operations; `reseal run --job %s` does the rest", objects(e.rest), object.ShellWord(e.dir))
+	return fmt.Sprintf("%s not done by S3 Batch Operations; `reseal run %s` does the rest", objects(e.rest), jobWords(e.dir, job.Connection{}))
 }
 
 func (a *app) submit(ctx context.Context, f *submitFlags) error {
@@ -117,11 +117,12 @@ func (a *app) submit(ctx context.Context, f *submitFlags) error {
 
 // submitEnd is how a submit ends, and the command that comes next.
 func submitEnd(d *job.Submitted, cause error) error {
-	run := fmt.Sprintf("`reseal run --job %s` does the rest", object.ShellWord(d.Job))
+	again := jobWords(d.Job, job.Connection{})
+	run := fmt.Sprintf("`reseal run %s` does the rest", again)
 	switch {
 	case errors.Is(cause, job.ErrUnconfirmed):
 		return &onPurposeError{what: "the jobs wait to be confirmed, and nothing is changed until then",
-			fix: fmt.Sprintf("`reseal submit --job %s --yes` lets them begin, --cancel ends them", object.ShellWord(d.Job))}
+			fix: fmt.Sprintf("`reseal submit %s --yes` lets them begin, --cancel ends them", again)}
 	case errors.Is(cause, job.ErrBatchCanceled):
 		return &onPurposeError{what: fmt.Sprintf("%v, and %s remain", cause, objects(d.Remaining)), fix: run}
 	case errors.Is(cause, job.ErrBatchFailed):

@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -102,11 +101,11 @@ func (b *below) choose(most int) {
 	common := b.common()
 	taken, size := map[string]bool{}, map[string]int{}
 	for _, key := range b.heads {
-		taken[segment(key, common)] = true
+		taken[object.PathSegment(key, common)] = true
 	}
 	var free []object.Place
 	for _, p := range b.places {
-		seg := segment(p.Key, common)
+		seg := object.PathSegment(p.Key, common)
 		if size[seg]++; !taken[seg] && size[seg] == 1 {
 			free = append(free, p)
 		}
@@ -115,7 +114,7 @@ func (b *below) choose(most int) {
 	for i := range n {
 		p := free[i*len(free)/n]
 		b.begin = append(b.begin, p.Seq)
-		taken[segment(p.Key, common)] = true
+		taken[object.PathSegment(p.Key, common)] = true
 	}
 	path := b.places[0].Key[:common]
 	for seg := range taken {
@@ -129,16 +128,11 @@ func (b *below) choose(most int) {
 // common is how long the path is that all keys begin with.
 func (b *below) common() int {
 	path := b.places[0].Key
-	for _, p := range b.places[1:] {
-		path = path[:object.CommonPrefix(path, p.Key)]
+	for _, p := range b.places {
+		path = path[:object.CommonPath(path, p.Key)]
 	}
 	for _, key := range b.heads {
-		path = path[:object.CommonPrefix(path, key)]
+		path = path[:object.CommonPath(path, key)]
 	}
-	return strings.LastIndexByte(path, '/') + 1
-}
-
-// segment is the next path segment of key after depth bytes; empty if there is none.
-func segment(key string, depth int) string {
-	return key[depth : depth+strings.IndexByte(key[depth:], '/')+1]
+	return len(path)
 }

@@ -1,6 +1,9 @@
 package object
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // ListRequest asks for one page of a listing, of current objects or of versions.
 // Keys and prefixes are raw; the encoding on the wire is the store's business.
@@ -44,6 +47,21 @@ type ListReply struct {
 	// listing that begins in the middle costs it a second walk.
 	OneWalk   bool
 	RequestID string
+}
+
+// CommonPath is the length in bytes of the longest path, with its slash, that two keys
+// have in common.
+func CommonPath(a, b string) int {
+	return strings.LastIndexByte(a[:CommonPrefix(a, b)], '/') + 1
+}
+
+// PathSegment is the next segment of a key's path after depth bytes, with its slash; empty
+// if there is none.
+func PathSegment(key string, depth int) string {
+	if len(key) < depth {
+		return ""
+	}
+	return key[depth : depth+strings.IndexByte(key[depth:], '/')+1]
 }
 
 // CommonPrefix is the length in bytes of the longest common prefix of two keys that

@@ -149,18 +149,23 @@ func (p *Pacer) judge(now time.Duration, f *family) {
 
 // taken is what is accepted a second of all requests of the family.
 func (f *family) taken(now time.Duration) float64 {
-	sum := f.everything.accepted.rate(now, f.everything.replies-f.everything.throttled)
+	sum := f.everything.taken(now)
 	for _, l := range f.prefixes {
-		sum += l.accepted.rate(now, l.replies-l.throttled)
+		sum += l.taken(now)
 	}
 	return sum
+}
+
+// taken is what is accepted a second of the requests that have this limit.
+func (l *limiter) taken(now time.Duration) float64 {
+	return l.accepted.rate(now, l.replies-l.throttled)
 }
 
 // join gives prefixes that were parted one limit again. REQUIRES: mu.
 func (p *Pacer) join(now time.Duration, f *family) {
 	l, taken := f.parted.from, 0.0
 	for _, own := range f.parted.own {
-		taken += own.accepted.rate(now, own.replies-own.throttled)
+		taken += own.taken(now)
 		for own.head != nil {
 			w := own.head
 			own.remove(w)

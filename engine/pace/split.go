@@ -22,24 +22,33 @@ import (
 // what all keys have in common: a bucket whose objects all lie under data/2026/ is divided
 // by what comes after that.
 type split struct {
-	under     string // what the keys that are counted have in common, with its slash
-	groups    map[string]*group
-	replies   int
-	throttled int
-	now       seen // of all groups, in the step that runs
+	under  string // what the keys that are counted have in common, with its slash
+	groups map[string]*group
+	seen        // of all groups
+	now    seen // the same in the step that runs
 	// whole is what is counted of keys without a segment, and strays how many lie
 	// outside of under, since it was last widened.
-	whole  group
+	whole  seen
 	strays int
 }
 
 type group struct {
-	replies, throttled int
-	expected           float64 // of the steps that are over
-	now                seen    // in the step that runs
+	seen
+	expected float64 // of the steps that are over
+	now      seen    // in the step that runs
 }
 
+// seen counts replies.
 type seen struct{ replies, throttled int }
+
+func (s *seen) add(throttled bool) {
+	s.replies++
+	if throttled {
+		s.throttled++
+	}
+}
+
+func (s seen) half() seen { return seen{s.replies / 2, s.throttled / 2} }
 
 const (
 	// maxGroups bounds what is watched for one limit; further segments are not.
@@ -57,16 +66,6 @@ const (
 	// object beside all others, or a question about the bucket, does not.
 	someStrays, strayShare = 4, 50
 )
-
-// segment is the next path segment of key after depth bytes, slash included;
-// empty if there is none.
-func segment(key string, depth int) string {
-	if len(key) < depth {
-		return ""
-	}
-	i := strings.IndexByte(key[depth:], '/')
-	return key[depth : depth+i+1]
-}
 
 // countPath is count for a key of which it is not known what it has in common with others.
 func (s *split) countPath(key string, throttled bool) {
@@ -88,18 +87,16 @@ func (s *split) countPath(key string, throttled bool) {
 // widen shortens what is in common to what it is with key too. All that was counted until
 // now was of one segment of that.
 func (s *split) widen(key string) {
-	n := object.CommonPrefix(s.under, key)
-	n = strings.LastIndexByte(key[:n], '/') + 1
-	all := &group{replies: s.replies + s.whole.replies, throttled: s.throttled + s.whole.throttled}
+	n := object.CommonPath(s.under, key)
+	all := &group{seen: seen{s.replies + s.whole.replies, s.throttled + s.whole.throttled}}
 	all.expected = float64(all.throttled) // there was nothing beside it
-	seg := strings.Clone(segment(s.under, n))
-	s.under, s.strays, s.whole = s.under[:n], 0, group{}
-	s.replies, s.throttled = all.replies, all.throttled
-	s.groups, s.now = map[string]*group{seg: all}, seen{}
+	seg := strings.Clone(object.PathSegment(s.under, n))
+	s.under, s.strays, s.whole = s.under[:n], 0, seen{}
+	s.seen, s.now, s.groups = all.seen, seen{}, map[string]*group{seg: all}
 }
 
 func (s *split) count(key string, throttled bool) {
-	seg := segment(key, len(s.under))
+	seg := object.PathSegment(key, len(s.under))
 	if seg == "" {
 		s.whole.add(throttled)
 		return
@@ -115,14 +112,8 @@ func (s *split) count(key string, throttled bool) {
 		g = &group{}
 		s.groups[strings.Clone(seg)] = g
 	}
-	g.add(throttled)
-	s.replies++
-	s.now.replies++
-	g.now.replies++
-	if throttled {
-		s.throttled++
-		s.now.throttled++
-		g.now.throttled++
+	for _, of := range [...]*seen{&s.seen, &s.now, &g.seen, &g.now} {
+		of.add(throttled)
 	}
 }
 
@@ -135,13 +126,6 @@ func (s *split) step() {
 		g.now = seen{}
 	}
 	s.now = seen{}
-}
-
-func (g *group) add(throttled bool) {
-	g.replies++
-	if throttled {
-		g.throttled++
-	}
 }
 
 // hit names the segments that deserve a limit of their own, in order of names.
@@ -180,11 +164,9 @@ func (s *split) share(segment string) float64 {
 }
 
 func (s *split) fade() {
-	s.replies, s.throttled = 0, 0
-	s.whole = group{replies: s.whole.replies / 2, throttled: s.whole.throttled / 2}
+	s.seen, s.whole = seen{}, s.whole.half()
 	for seg, g := range s.groups {
-		g.replies /= 2
-		g.throttled /= 2
+		g.seen = g.half()
 		g.expected /= 2
 		if g.replies == 0 {
 			delete(s.groups, seg)

@@ -128,10 +128,15 @@ func only(kind func(error) bool, err error) error {
 	return nil
 }
 
+// isShort says whether a lock is one that a throwaway object asks for.
+func (c *canary) isShort(mode string, until time.Time) bool {
+	return mode == "GOVERNANCE" && until.Sub(time.Now().Add(c.skew)) <= 2*lockFor
+}
+
 // lockedShortly is an error where the first throwaway object is locked in another way
 // than it asked for.
 func (c *canary) lockedShortly(first object.Ref, mode string, until time.Time) error {
-	if mode == "GOVERNANCE" && until.Sub(time.Now().Add(c.skew)) <= 2*lockFor {
+	if c.isShort(mode, until) {
 		return nil
 	}
 	return untried(first, fmt.Sprintf("the bucket locks every new object (%s until %s), also one that asked for a short lock", mode, until.Format(time.RFC3339)))

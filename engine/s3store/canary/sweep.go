@@ -68,7 +68,7 @@ func (c *canary) shortlyLocked(ctx context.Context, ref object.Ref) error {
 		return nil // a delete marker, or removed meanwhile
 	case err != nil:
 		return err
-	case mode == "" || mode == "GOVERNANCE" && until.Sub(time.Now().Add(c.skew)) <= 2*lockFor:
+	case mode == "" || c.isShort(mode, until):
 		return nil
 	}
 	return &object.Error{Class: object.ClassOther, Op: "Sweep", Ref: ref,
