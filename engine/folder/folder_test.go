@@ -132,7 +132,8 @@ func TestFolderThatBecomesALink(t *testing.T) {
 	if testing.Short() { // the two get in each other's way, the more so under -race
 		tried = 300
 	}
-	for i := range tried {
+	// All may pass while the other waits for the CPU between its link and the folder.
+	for end, i := time.Now().Add(20*time.Second), 0; i < tried || written == 0 && time.Now().Before(end); i++ {
 		if d.write(fmt.Sprintf("way/%d", i), "x") == nil {
 			written++
 		}
@@ -145,7 +146,7 @@ func TestFolderThatBecomesALink(t *testing.T) {
 	if written == 0 {
 		t.Error("not one was written, so that nothing was tried")
 	}
-	t.Logf("%d of %d were written", written, tried)
+	t.Logf("%d of %d or more were written", written, tried)
 }
 
 // TestNothingIsOverwritten: of many that write one name at the same time one succeeds, and
