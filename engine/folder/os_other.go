@@ -7,3 +7,5 @@ const neverWaits = 0
 const syncsDirs = false
 
 func isQuota(error) bool { return false }
+
+func isForNow(error) bool { return false }

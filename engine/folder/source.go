@@ -127,14 +127,21 @@ const (
 	// tick is the same where nobody has the file open to write it: no clock that a kernel
 	// tells times by goes in longer steps, and a later write is seen by them.
 	tick = 20 * time.Millisecond
+	// wholeSeconds is the same, and for all, where times may have no fractions: FAT keeps
+	// every other second, and ext3 each. A second write within one is not seen by them.
+	wholeSeconds = 2*time.Second + tick
 )
 
 // rested waits until the file has been at rest, and is an error where it was changed
 // meanwhile.
 func rested(ctx context.Context, op string, ref object.Ref, f *os.File, info fs.FileInfo) error {
-	for _, rest := range []time.Duration{tick, atRest} {
-		age := time.Since(lastChange(info))
-		if age >= atRest {
+	written, rests := lastChange(info), []time.Duration{tick, atRest}
+	if written.Nanosecond() == 0 {
+		rests = []time.Duration{wholeSeconds}
+	}
+	for _, rest := range rests {
+		age := time.Since(written)
+		if age >= rests[len(rests)-1] {
 			return nil
 		}
 		if age < rest {
@@ -231,16 +238,33 @@ func (s *Source) Get(ctx context.Context, g *object.GetRequest) (object.GetReply
 		out.Body = make([]byte, out.Size)
 	}
 	out.Body = out.Body[:out.Size]
-	if err := fill(op, g.Ref, f, 0, out.Body); err != nil {
-		return object.GetReply{}, err
-	}
-	if err := unchanged(op, g.Ref, f, out.ETag); err != nil {
+	if err := readAll(op, g.Ref, f, 0, out.Body, out.Object); err != nil {
 		return object.GetReply{}, err
 	}
 	if s.checksum != "" {
 		out.Checksums = map[string]string{s.checksum: object.Checksum(s.checksum, out.Body)}
 	}
 	return out, nil
+}
+
+// readAll reads a stretch of a file that is to be o before and after. What the kernel makes
+// while it is read, as below /proc, has more bytes than the none that its size tells.
+func readAll(op string, ref object.Ref, f *os.File, from int64, into []byte, o object.Object) error {
+	if err := fill(op, ref, f, from, into); err != nil {
+		return err
+	}
+	more := 0
+	if end := from + int64(len(into)); end == o.Size {
+		more, _ = f.ReadAt(make([]byte, 1), end)
+	}
+	if err := unchanged(op, ref, f, o.ETag); err != nil {
+		return err
+	}
+	if more > 0 {
+		return &object.Error{Class: object.ClassInvalid, Leaves: object.ReasonSpecial, Op: op, Ref: ref, NotSent: true,
+			Message: "it has more bytes than its size tells"}
+	}
+	return nil
 }
 
 // fill reads a stretch. A file that ends before it was cut.
@@ -267,10 +291,7 @@ func (s *Source) ReadRange(ctx context.Context, g *object.RangeRequest) error {
 	if stamp(info) != g.ETag {
 		return changed(op, g.Ref)
 	}
-	if err := fill(op, g.Ref, f, g.First, g.Into); err != nil {
-		return err
-	}
-	return unchanged(op, g.Ref, f, g.ETag)
+	return readAll(op, g.Ref, f, g.First, g.Into, s.row(g.Ref.Key, info))
 }
 
 // Open reads a file as a stream. Its end is an error where the file was changed since.

@@ -134,6 +134,8 @@ func failure(op string, ref object.Ref, err error) error {
 		e.Class, e.Hint = object.ClassDenied, "let this user read and write there"
 	case errors.Is(err, syscall.ENOSPC), isQuota(err):
 		e.Class, e.Hint = object.ClassFull, "make room on that file system"
+	case isForNow(err):
+		e.Class = object.ClassTransient
 	case errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.EILSEQ):
 		e.Class, e.Leaves = object.ClassInvalid, object.ReasonName
 	}

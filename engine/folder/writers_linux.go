@@ -2,6 +2,7 @@ package folder
 
 import (
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -9,7 +10,8 @@ import (
 // mayBeWritten says whether somebody may have the file open to write it, or mapped. A read
 // lease is granted for a file that nobody has so; it is given back at once, so that nobody
 // waits for it. It is refused as well for a file of another user, and where the file system
-// knows none.
+// knows none. What other machines write, or a program that serves the files, no kernel
+// counts, and yet it grants leases there: only file systems of this machine are asked.
 func mayBeWritten(f *os.File) bool {
 	raw, err := f.SyscallConn()
 	if err != nil {
@@ -17,10 +19,22 @@ func mayBeWritten(f *os.File) bool {
 	}
 	granted := false
 	err = raw.Control(func(fd uintptr) {
+		var on unix.Statfs_t
+		if unix.Fstatfs(int(fd), &on) != nil || !slices.Contains(writtenHere, int64(on.Type)) {
+			return
+		}
 		if _, err := unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_RDLCK); err == nil {
 			granted = true
 			_, _ = unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_UNLCK)
 		}
 	})
 	return err != nil || !granted
+}
+
+// writtenHere are the file systems whose every writer is known to this machine's kernel.
+var writtenHere = []int64{
+	unix.EXT4_SUPER_MAGIC, // 2 and 3 too
+	unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, unix.TMPFS_MAGIC, unix.OVERLAYFS_SUPER_MAGIC,
+	0x2fc12fc1, // ZFS
+	0xca451a4e, // bcachefs
 }

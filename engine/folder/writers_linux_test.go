@@ -1,0 +1,98 @@
+package folder
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// wholeTimes is a file on a file system that keeps whole seconds.
+type wholeTimes struct{ fs.FileInfo }
+
+func (w wholeTimes) Sys() any {
+	st := *w.FileInfo.Sys().(*syscall.Stat_t)
+	st.Ctim.Nsec = 0
+	return &st
+}
+
+// TestWholeSeconds: where times have no fractions, a second write within two seconds of the
+// first may not be seen by them, so that a file is left alone for so long, whoever has it.
+func TestWholeSeconds(t *testing.T) {
+	dir := t.TempDir()
+	f, err := os.Open(put(t, dir, "file", "before"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * tick)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	ref := object.Ref{Bucket: dir, Key: "file"}
+	if err := rested(ended, "GetObject", ref, f, info); err != nil {
+		t.Errorf("with fractions: %v", err)
+	}
+	if err := rested(ended, "GetObject", ref, f, wholeTimes{info}); !errors.Is(err, context.Canceled) {
+		t.Errorf("without: it was not waited: %v", err)
+	}
+}
+
+// TestWritersElsewhere: a kernel that grants leases without knowing the writers is not asked.
+func TestWritersElsewhere(t *testing.T) {
+	f, err := os.Open("/proc/self/status")
+	if err != nil {
+		t.Skip(err)
+	}
+	defer f.Close()
+	if !mayBeWritten(f) {
+		t.Error("nobody writes a file of /proc")
+	}
+}
+
+// TestFilesOfTheKernel: a file with bytes and without a size is left, and not sent empty.
+func TestFilesOfTheKernel(t *testing.T) {
+	if b, err := os.ReadFile("/proc/sys/kernel/ostype"); err != nil || len(b) == 0 {
+		t.Skip(err)
+	}
+	s := source(t, "/proc/sys/kernel")
+	ref := object.Ref{Bucket: "/proc/sys/kernel", Key: "ostype"}
+	got, err := s.Get(t.Context(), &object.GetRequest{Ref: ref, Max: 100})
+	if e, ok := errors.AsType[*object.Error](err); !ok || e.Leaves != object.ReasonSpecial {
+		t.Errorf("%d bytes, %v", len(got.Body), err)
+	}
+}
+
+// TestLeaseOfAnother: who has a lease of a file is asked to give it up, and the file is read
+// after that.
+func TestLeaseOfAnother(t *testing.T) {
+	dir := t.TempDir()
+	f, err := os.OpenFile(put(t, dir, "file", "before"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+		t.Skip(err)
+	}
+	s, get := source(t, dir), &object.GetRequest{Ref: object.Ref{Bucket: dir, Key: "file"}, Max: 100}
+	if _, err := s.Get(t.Context(), get); object.ClassOf(err) != object.ClassTransient {
+		t.Errorf("while another has a lease: %v, %v", object.ClassOf(err), err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get(t.Context(), get); err != nil {
+		t.Error(err)
+	}
+}
