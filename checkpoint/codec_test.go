@@ -150,7 +150,7 @@ func TestStateSurvives(t *testing.T) {
 		c.count(&f, uint64(i), 1)
 	}
 	c.requests[object.ReqCopy], c.elapsed = 7, time.Hour
-	holes := []uint64{0, 5, 6, 1 << 40}
+	holes := []uint64{0, 1 << 39, 1<<39 + 1, 1<<40 - 1}
 	for _, lanes := range [][]laneState{nil, {{3, 3, 5}, {5, 7, 1 << 39}, {1 << 40, 1 << 41, 1 << 41}}} {
 		e := encoder{d: d}
 		e.state(c, 1<<41, lanes, holes)

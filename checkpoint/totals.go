@@ -224,13 +224,9 @@ func decodeState(d *dict, b []byte) (s state, err error) {
 	}
 	c := new(counters).clone()
 	s.counts, s.handed = c, r.uint()
-	last := uint64(0)
-	for range r.count() {
-		last += r.uint()
-		s.holes = append(s.holes, last)
-	}
-	if n := len(s.lanes); n > 0 && s.lanes[n-1].end > s.handed {
-		r.fail("its lanes are in disorder")
+	s.holes = r.holes()
+	if !s.ordered() {
+		r.fail("its lanes and holes are in disorder")
 	}
 	// A newer reseal may know more states or kinds; what is not known here is
 	// refused rather than dropped, or sums would be wrong.
@@ -244,6 +240,33 @@ func decodeState(d *dict, b []byte) (s state, err error) {
 		c.causes[k] = causeCount{Tally: r.tally(), example: r.uint()}
 	}
 	return s, r.err
+}
+
+func (d *decoder) holes() (holes []uint64) {
+	last := uint64(0)
+	for range d.count() {
+		last += d.uint()
+		holes = append(holes, last)
+	}
+	return holes
+}
+
+// ordered says whether lanes and holes lie below handed, and no task in two of them: it
+// would be given out twice.
+func (s *state) ordered() bool {
+	if n := len(s.lanes); n > 0 && s.lanes[n-1].end > s.handed {
+		return false
+	}
+	lanes := s.lanes
+	for i, h := range s.holes {
+		for len(lanes) > 0 && lanes[0].end <= h {
+			lanes = lanes[1:]
+		}
+		if h >= s.handed || i > 0 && h <= s.holes[i-1] || len(lanes) > 0 && h >= lanes[0].handed {
+			return false
+		}
+	}
+	return true
 }
 
 func (d *decoder) each(max int, read func(i int)) {
