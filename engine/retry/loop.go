@@ -84,8 +84,7 @@ type Loop struct {
 // although it failed is not sent again here: its error comes back, and
 // object.MaybeApplied says so; see Certain.
 func (l *Loop) Do(ctx context.Context, call object.Call, f func(context.Context) error) error {
-	var trouble object.Class // what the last attempt met, and since when
-	var since time.Time
+	var met troubles
 	call.Ends = ends(ctx)
 	for attempt := 1; ; attempt++ {
 		if !call.Ends && l.IsStopping() {
@@ -101,20 +100,42 @@ func (l *Loop) Do(ctx context.Context, call object.Call, f func(context.Context)
 		if ctx.Err() != nil {
 			return err
 		}
-		if class := object.ClassOf(err); class != trouble || since.IsZero() {
-			trouble, since = class, time.Now()
-		}
-		again, counts := l.mayRepeat(&call, err, attempt, time.Since(since))
+		again, counts := l.mayRepeat(&call, err, met.counted+1, met.add(object.ClassOf(err)))
 		if !again {
 			return err
 		}
-		if !counts {
+		if counts {
+			met.counted++
+		} else {
 			attempt = min(attempt, 6) // waiting for the store keeps its own, longer, pace
 		}
 		if err := l.Pause(ctx, attempt, err); err != nil {
 			return err
 		}
 	}
+}
+
+// troubles are what the attempts of one request have met: how many failed for a moment, and
+// how long was waited for what takes longer. Each is counted for itself, or a store that has
+// two troubles in turn would be waited for without end.
+type troubles struct {
+	counted int
+	last    object.Class
+	at      time.Time // when it was met last
+	waited  map[object.Class]time.Duration
+}
+
+// add takes in the trouble that was met now, and is how long the like of it was waited for.
+func (t *troubles) add(c object.Class) time.Duration {
+	now := time.Now()
+	if !t.at.IsZero() {
+		if t.waited == nil {
+			t.waited = map[object.Class]time.Duration{}
+		}
+		t.waited[t.last] += now.Sub(t.at)
+	}
+	t.last, t.at = c, now
+	return t.waited[c]
 }
 
 // attempt sends once: paced, timed, observed.
