@@ -230,13 +230,20 @@ func (v *verifier) write(finding string, ref object.Ref, o *object.Object, messa
 // dependents looks at every object and version that lies under the source now,
 // also at those that no plan of this job has seen.
 func (v *verifier) dependents(ctx context.Context) error {
-	versions := v.learnt.Facts.Versioning != object.VersioningOff
+	kept, err := v.store.Versioning(ctx, v.learnt.Bucket) // as it is now: the job may have begun long ago
+	if err != nil {
+		return err
+	}
+	versions, err := listsVersions(ctx, v.store, v.reads, v.learnt.Bucket, v.spec.Source.Prefix, kept)
+	if err != nil {
+		return err
+	}
 	past := &pastUnreadable{Store: v.store}
 	src := v.job.Part.part(&listing.Source{Lister: past, Bucket: v.learnt.Bucket, Prefix: v.spec.Source.Prefix, Versions: versions,
 		Metadata: v.learnt.Caps.ListMetadata == object.Yes, Send: v.reads.Do})
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(v.workers)
-	err := src.Read(ctx, nil, func(p object.Page) error {
+	err = src.Read(ctx, nil, func(p object.Page) error {
 		for i := range p.Objects {
 			o := p.Objects[i]
 			switch {

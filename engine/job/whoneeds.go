@@ -240,7 +240,11 @@ func (w *whoNeeds) look(ctx context.Context, src *Source) (*KeyPlace, error) {
 		facts = &object.BucketFacts{}
 	}
 	if rows == nil {
-		if facts.Versioning == object.VersioningOff {
+		versions, err := listsVersions(ctx, w.store, w.reads, bucket, src.Prefix, facts.Versioning)
+		if err != nil {
+			return p, w.notLooked(ctx, p, "noncurrent versions, and the objects", err)
+		}
+		if !versions {
 			spec.Selection.Versions = "current"
 		}
 		if rows, _, err = auditSource(ctx, past, w.reads, &spec, w.opt); err != nil {

@@ -181,6 +181,9 @@ func (s *Server) environment(extra []string) ([]string, error) {
 		"MINIO_SITE_REGION=" + Region,
 		"MINIO_BROWSER=off",
 		"MINIO_UPDATE=off",
+		// Else it answers before it has read the settings of its buckets, and forgets those
+		// that are made meanwhile.
+		"MINIO_SYNC_BOOT=on",
 	}
 	if !strings.HasPrefix(s.data, memoryDir) {
 		env = append(env, "MINIO_CI_CD=1") // else it refuses data on the system's own disk
