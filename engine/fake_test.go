@@ -27,6 +27,9 @@ type memStore struct {
 	keepsETag bool
 	// noCondition: a copy with a condition on its destination is not implemented.
 	noCondition bool
+	// keepsKMSKey: a copy answers success, and leaves the object under the KMS key that it
+	// was under.
+	keepsKMSKey bool
 	// shows makes Copy's reply carry the encryption.
 	shows bool
 	// fault is asked before every request; a non-nil error is the answer, and
@@ -140,6 +143,9 @@ func (s *memStore) Copy(ctx context.Context, r *object.CopyRequest) (object.Copy
 		return object.CopyReply{}, &object.Error{Class: object.ClassUnsupported, Op: "CopyObject", Ref: r.Source, HTTPStatus: 501, Condition: "If-Match"}
 	}
 	reply := s.write(r, src.body)
+	if s.keepsKMSKey {
+		s.mu.objects[r.Dest.Key].Encryption.KMSKeyID = src.Encryption.KMSKeyID
+	}
 	return reply, err
 }
 

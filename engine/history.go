@@ -30,6 +30,11 @@ type history struct {
 	// lost: a request that changes the object got no answer, so that it may take
 	// effect at any time.
 	lost bool
+	// copyLost: among these was one that may have made a version.
+	copyLost bool
+	// vain: a copy of this item kept the old KMS key. vainBefore: one of a process that
+	// died may have.
+	vain, vainBefore bool
 	// unanswered is what was known when the first of these was sent; nil before.
 	unanswered *unanswered
 	// otherEnvelope: after a rewrap the store showed another envelope than was written.
@@ -53,6 +58,7 @@ type unanswered struct {
 
 // noAnswer notes that a request that changes the object got no answer.
 func (h *history) noAnswer(it *item) {
+	h.copyLost = h.copyLost || it.out.Operation != object.OpUpdate
 	if !h.lost {
 		h.lost, h.unanswered = true, &unanswered{it.obj, it.attrs, it.out}
 	}

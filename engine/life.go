@@ -62,9 +62,7 @@ func (r *run) do(ctx context.Context, it *item, t *object.Task, anew bool) (*obj
 	} else {
 		out = it.acknowledged(out)
 	}
-	if out != nil && out.State == object.Left && it.past.lost && it.keepsOldVersion() {
-		out.Message += "; a copy that got no answer may have taken effect before, and have left one more old version of it"
-	}
+	out = it.told(out)
 	if out != nil && len(it.strays) > 0 {
 		out.Message = strings.TrimPrefix(out.Message+"; "+openUploads(it.strays), "; ")
 	}
@@ -173,7 +171,7 @@ func (it *item) copiedBefore(ctx context.Context) (*object.Outcome, error) {
 }
 
 // newerVersion is what has become the current version since this task's was planned as
-// that, if it is as wanted; nil where there is none.
+// that, if it is as wanted; nil where there is none. Another may be a copy in vain.
 func (it *item) newerVersion(ctx context.Context) (*object.Head, error) {
 	row := &it.task.Object
 	if row.VersionID == "" || row.Noncurrent || !it.run.cfg.Dest.InPlace() {
@@ -185,7 +183,10 @@ func (it *item) newerVersion(ctx context.Context) (*object.Head, error) {
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case h.ShownVersionID == row.VersionID, !it.run.rules.Target.Satisfied(&h.Object):
+	case h.ShownVersionID == row.VersionID:
+		return nil, nil
+	case !it.run.rules.Target.Satisfied(&h.Object):
+		it.past.vainBefore = it.mayBeVain(&h.Object)
 		return nil, nil
 	}
 	return h, nil
@@ -300,6 +301,9 @@ func (it *item) inspect(ctx context.Context) error {
 
 // shown takes over what the store shows of the object.
 func (it *item) shown(h *object.Head) {
+	if it.past.doubt && !it.past.vain && !it.past.lost && it.task.Object.VersionID == "" { // a version stays what it was
+		it.past.vainBefore = it.mayBeVain(&h.Object)
+	}
 	it.version, it.obj, it.attrs = h.ShownVersionID, h.Object, &h.Attributes
 	it.out.Size, it.out.ETagBefore, it.out.Before = h.Size, h.ETag, h.Encryption
 	it.out.ClientSideBefore = h.ClientSide

@@ -35,8 +35,7 @@ func (it *item) mayBeOurs() bool {
 	if row.Settled {
 		return !it.run.rules.Target.Satisfied(row)
 	}
-	return it.run.rules.Caps.Update == object.Yes || row.ETag != "" && row.ETag != it.obj.ETag ||
-		!row.LastModified.IsZero() && row.LastModified.Unix() != it.obj.LastModified.Unix()
+	return it.run.rules.Caps.Update == object.Yes || writtenSince(row, &it.obj)
 }
 
 func (it *item) left(why object.Reason, message string) *object.Outcome {
@@ -99,10 +98,7 @@ func (it *item) acknowledged(out *object.Outcome) *object.Outcome {
 // wanted. Who did it shows in what changed since the plan saw it.
 func (it *item) foundAsWanted() *object.Outcome {
 	row := &it.task.Object
-	ours := row.Settled && !it.run.rules.Target.Satisfied(row) ||
-		row.ETag != "" && row.ETag != it.obj.ETag ||
-		!row.LastModified.IsZero() && row.LastModified.Unix() != it.obj.LastModified.Unix()
-	if !ours {
+	if ours := row.Settled && !it.run.rules.Target.Satisfied(row) || writtenSince(row, &it.obj); !ours {
 		out := it.already()
 		out.Reason, out.Message = object.ReasonInDoubt, "found as wanted after an interruption; an earlier process of this job may have changed it"
 		return out

@@ -80,8 +80,10 @@ func (it *item) onItsWord(reply object.CopyReply) (e object.Encryption, ok bool)
 
 // mayKeepKey says whether a copy may have left the object under another KMS key than
 // the target's: some stores answer 200 and do, and this one was not seen not to.
-func (it *item) mayKeepKey() bool {
-	from := &it.obj.Encryption
+func (it *item) mayKeepKey() bool { return it.mayKeepKeyOf(&it.obj.Encryption) }
+
+// mayKeepKeyOf is mayKeepKey for an object that was under from.
+func (it *item) mayKeepKeyOf(from *object.Encryption) bool {
 	return it.run.rules.Target.SSE.KMS() && it.run.rules.Caps.OtherKey != object.Yes &&
 		(from.Type == object.SSEUnknown || from.Type.KMS() && !it.run.rules.Target.MetBy(*from))
 }
@@ -222,7 +224,7 @@ func (it *item) unproved(op string, h *object.Head) error {
 	default:
 		e.Message = "the store answered success, and HEAD shows " + describe(h.Encryption)
 		if t := &it.rules().Target; h.Encryption.Type == t.SSE && h.Encryption.KMSKeyID == it.obj.Encryption.KMSKeyID && t.UnderOtherKey(h.Encryption) {
-			e.Err = errKeptKey
+			e.Err, it.past.vain = errKeptKey, true
 		}
 	}
 	return e

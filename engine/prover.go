@@ -238,7 +238,7 @@ func (p *prover) match(run []*claim, objs []object.Object) (proved int, unproved
 		run = run[1:]
 		if o := &objs[0]; c.shownBy(o) {
 			proved++
-			p.r.record(c.it.done(o.ETag, o.Encryption))
+			p.r.record(c.it.told(c.it.done(o.ETag, o.Encryption)))
 		} else {
 			unproved = append(unproved, c)
 		}
@@ -280,5 +280,5 @@ func (p *prover) ask(ctx context.Context, c *claim) {
 		p.r.abandon(&c.it.task, err)
 		return
 	}
-	p.r.record(out)
+	p.r.record(c.it.told(out))
 }

@@ -104,7 +104,9 @@ func (it *item) choose() object.Choice {
 			return c
 		case less.Operation == object.OpUndecided:
 		case r == keepsKey && slices.Contains(it.past.redecided, r):
-			it.out.Message = "copied first, and the copy kept the old KMS key; where the bucket keeps versions, that copy is one more old version of it"
+			it.out.Message = "copied first, and the copy kept the old KMS key"
+		case r == keepsKey && it.past.vainBefore:
+			it.out.Message = "not copied again, since copies keep the old KMS key here"
 		default:
 			it.out.Message = r.message
 		}
