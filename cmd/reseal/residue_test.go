@@ -124,3 +124,57 @@ func TestL1TrueNote(t *testing.T) {
 		t.Error("the note is still there")
 	}
 }
+
+// TestL1LockedThrowaway: an object that may be a dead canary's and is locked as no canary
+// locks one ends no run. It stays and is named, all else goes, and a run after its lock has
+// run out takes it away.
+func TestL1LockedThrowaway(t *testing.T) {
+	t.Parallel()
+	st := newStage(t, s3test.Config{Seed: 7})
+	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true})
+	st.server.Put("b", s3test.Object{Key: "in/1", Body: s3test.Bytes("kept")})
+	const name = "in/.reseal-canary-0123456789abcdef01234567-"
+	st.server.Put("b", s3test.Object{Key: name + "01-direct", Body: s3test.Bytes("ours")})
+	st.server.Put("b", s3test.Object{Key: name + "02-lock-copy", Body: s3test.Bytes("whose?"), Attrs: s3test.Attrs{LockMode: "GOVERNANCE", RetainUntil: time.Now().Add(time.Hour)}})
+	const older = "in/.reseal-canary-ba9876543210ba9876543210-"
+	st.server.Put("b", s3test.Object{Key: older + "01-direct", Body: s3test.Bytes("ours")})
+	j, _, err := understand(t, "s3://b/in/", "--sse", "AES256", "--job", t.TempDir(), "--endpoint-url", st.server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := j.Spec.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "job.json.probe")
+	note := fmt.Appendf(nil, `{"endpoint":%q,"bucket":"b","name":%q,"for":"%x","kept":[%q]}`, st.server.URL(), name, digest, older)
+	if err := os.WriteFile(path, note, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	throwaway := func() (keys []string) {
+		for _, o := range st.server.Snapshot("b").Objects {
+			if strings.Contains(o.Key, ".reseal-canary-") {
+				keys = append(keys, o.Key)
+			}
+		}
+		return keys
+	}
+	s := st.reseal(t, "plan", "s3://b/in/", "--sse", "AES256", "--job", dir)
+	if left := throwaway(); s.code != 0 || !strings.Contains(s.stderr, name+"02-lock-copy") || len(left) != 1 || left[0] != name+"02-lock-copy" {
+		t.Fatalf("exit code %d, %q are left: %s", s.code, left, s.stderr)
+	}
+	if now, err := os.ReadFile(path); err != nil || !strings.Contains(string(now), name) || strings.Contains(string(now), older) {
+		t.Errorf("the note says %s, %v", now, err)
+	}
+	st.server.Modify("b", name+"02-lock-copy", "", func(a *s3test.Attrs) { a.RetainUntil = time.Now().Add(-time.Minute) })
+	if s := st.reseal(t, "run", "s3://b/in/", "--sse", "AES256", "--job", dir); s.code != 0 {
+		t.Fatalf("exit code %d: %s", s.code, s.stderr)
+	}
+	if left := throwaway(); len(left) > 0 {
+		t.Errorf("%q are left", left)
+	}
+	if _, err := os.Lstat(path); err == nil {
+		t.Error("the note is still there")
+	}
+}

@@ -41,7 +41,7 @@ func (s *session) again(ctx context.Context) error {
 	}
 	if seen := s.opt.crew.saw(was.Bucket); seen != nil { // this process has asked, for another shard
 		s.learnt.Caps, s.learnt.ShownKeyID = seen.Caps, seen.ShownKeyID
-		if err := s.sweep(ctx, s.probeNote(), at); err != nil {
+		if _, err := s.sweep(ctx, s.probeNote(), at); err != nil {
 			return err
 		}
 		return s.refuse()

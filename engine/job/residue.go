@@ -8,6 +8,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"reflect"
+	"slices"
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
@@ -20,6 +22,9 @@ type residue struct {
 	Endpoint string `json:"endpoint"`
 	Bucket   string `json:"bucket"`
 	Name     string `json:"name"`
+	// Kept are names of earlier canaries, of which an object is there that could not be
+	// proved to be theirs.
+	Kept []string `json:"kept,omitempty"`
 	// For is the digest of the specification that the canary was sent for, or
 	// forDoctor.
 	For string `json:"for"`
@@ -28,6 +33,9 @@ type residue struct {
 // forDoctor marks the note of a doctor: the next one for that bucket may ask for
 // another target.
 const forDoctor = "doctor"
+
+// maxKept is how many names a note keeps; an older one the log has named.
+const maxKept = 8
 
 // maxResidue bounds the file in bytes: a key is at most 1,024.
 const maxResidue = 16 << 10
@@ -40,7 +48,8 @@ func (s *session) probe(ctx context.Context, at s3store.ProbeOptions) (object.Ca
 		return object.Capabilities{}, err
 	}
 	path := s.probeNote()
-	if err := s.sweep(ctx, path, at); err != nil {
+	kept, err := s.sweep(ctx, path, at)
+	if err != nil {
 		return object.Capabilities{}, err
 	}
 	ours, err := s.residueOf(at)
@@ -48,19 +57,16 @@ func (s *session) probe(ctx context.Context, at s3store.ProbeOptions) (object.Ca
 		return object.Capabilities{}, err
 	}
 	at.Announce = func(name string) error {
-		ours.Name = name
-		data, err := json.Marshal(ours)
-		if err != nil {
-			return err
-		}
-		return s.keepNote(path, data)
+		ours.Name, ours.Kept = name, kept
+		return s.keepNote(path, &ours)
 	}
 	caps, clean, err := s.to.ProbeAhead(ctx, at)
 	tidy := func() error {
 		if err := clean(ctx); err != nil { // whoever comes later may be luckier
-			return errors.Join(err, s.sweep(ctx, path, at))
+			_, again := s.sweep(ctx, path, at)
+			return errors.Join(err, again)
 		}
-		return s.dropNote(path)
+		return s.noteOnly(path, &ours, kept)
 	}
 	if err != nil {
 		return caps, errors.Join(err, tidy())
@@ -108,9 +114,23 @@ func (s *session) tidied(ctx context.Context) error {
 	return s.tidying(ctx)
 }
 
+// noteOnly makes a note tell of what earlier canaries have left; of nothing, there is none.
+func (s *session) noteOnly(path string, r *residue, kept []string) error {
+	if len(kept) == 0 {
+		return s.dropNote(path)
+	}
+	last := len(kept) - 1
+	r.Name, r.Kept = kept[last], kept[:last]
+	return s.keepNote(path, r)
+}
+
 // keepNote writes a note durably, before what it tells of is there.
-func (s *session) keepNote(path string, data []byte) error {
-	err := writeFile(path, data)
+func (s *session) keepNote(path string, r *residue) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	err = writeFile(path, data)
 	if h := s.job.home; err == nil && h != nil {
 		err = h.push(h.ctx, h.relative(path))
 	}
@@ -145,42 +165,57 @@ func (s *session) residueOf(at s3store.ProbeOptions) (residue, error) {
 func (s *session) sweepDead(ctx context.Context, path string) error {
 	r, err := readResidue(path)
 	if err != nil {
-		return s.sweep(ctx, path, s3store.ProbeOptions{}) // says what is wrong with it
+		_, err = s.sweep(ctx, path, s3store.ProbeOptions{}) // says what is wrong with it
+		return err
 	}
 	at := s3store.ProbeOptions{Bucket: s.job.Spec.Source.Bucket, Prefix: s3store.CanaryPrefix(r.Name)}
 	if dest := s.job.Spec.Target.DestBucket; dest != "" && dest == r.Bucket {
 		at.Bucket = dest
 	}
-	return s.sweep(ctx, path, at)
+	_, err = s.sweep(ctx, path, at)
+	return err
 }
 
-// sweep removes what an earlier canary of this job left. A note that this job
-// cannot have written is refused: nothing is deleted because of it.
-func (s *session) sweep(ctx context.Context, path string, at s3store.ProbeOptions) error {
+// sweep removes what earlier canaries of this job left. A note that this job cannot have
+// written is refused: nothing is deleted because of it. kept are the names of those of
+// which something stays; the note tells of them still.
+func (s *session) sweep(ctx context.Context, path string, at s3store.ProbeOptions) (kept []string, err error) {
 	r, err := readResidue(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
 	const fix = "nothing was deleted. Look for keys with .reseal-canary- in the bucket that it names, delete them if they are yours, and remove the file"
 	if err != nil {
-		return unusableBecause(err, "the file "+path+" is no note of this job on its throwaway objects", fix)
+		return nil, unusableBecause(err, "the file "+path+" is no note of this job on its throwaway objects", fix)
 	}
 	ours, err := s.residueOf(at)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	ours.Name = r.Name
-	if *r != ours || !s3store.IsCanary(at.Prefix, r.Name) {
-		return unusablef(fix, "the file %s names throwaway objects that this job cannot have made: %q in bucket %q at %q", path, r.Name, r.Bucket, r.Endpoint)
+	ours.Name, ours.Kept = r.Name, r.Kept
+	names := append(slices.Clone(r.Kept), r.Name)
+	if !reflect.DeepEqual(*r, ours) || slices.ContainsFunc(names, func(name string) bool { return !s3store.IsCanary(at.Prefix, name) }) {
+		return nil, unusablef(fix, "the file %s names throwaway objects that this job cannot have made: %q in bucket %q at %q", path, names, r.Bucket, r.Endpoint)
 	}
 	facts, err := s.to.BucketFacts(ctx, r.Bucket)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := s.to.Sweep(ctx, r.Bucket, at.Prefix, r.Name, facts); err != nil {
-		return err
+	for _, name := range names {
+		left, err := s.to.Sweep(ctx, r.Bucket, at.Prefix, name, facts)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range left {
+			s.log.Warn("this object is named like a throwaway object of this job, and locked as the job locks none: it stays. "+
+				"Look at it, and delete it if it may go; a later run that has work to do looks at it again", "object", o.Ref.String(), "mode", o.Mode, "until", o.Until)
+		}
+		if len(left) > 0 {
+			kept = append(kept, name)
+		}
 	}
-	return s.dropNote(path)
+	kept = kept[max(0, len(kept)-maxKept):]
+	return kept, s.noteOnly(path, r, kept)
 }
 
 // readResidue reads a note, if it is a file that only this user can have written.

@@ -14,6 +14,9 @@ import (
 // ProbeOptions say what the job wants to know.
 type ProbeOptions = canary.Options
 
+// Kept is an object that Sweep has left where it is.
+type Kept = canary.Kept
+
 // Probe finds out what the endpoint can do. AWS hosts are known, and nothing is sent,
 // unless ProbeOptions.Always. Any other endpoint, and an AWS name that no certificate
 // vouches for, is believed only after a canary: see the package canary.
@@ -40,8 +43,8 @@ func (s *Store) ProbeAhead(ctx context.Context, o ProbeOptions) (caps object.Cap
 }
 
 // Sweep removes what a probe left whose process died; see canary.Sweep for how little
-// it believes.
-func (s *Store) Sweep(ctx context.Context, bucket, prefix, name string, facts object.BucketFacts) error {
+// it believes, and what it leaves.
+func (s *Store) Sweep(ctx context.Context, bucket, prefix, name string, facts object.BucketFacts) ([]Kept, error) {
 	return canary.Sweep(ctx, probed{s}, bucket, prefix, name, facts)
 }
 

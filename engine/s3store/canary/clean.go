@@ -213,9 +213,15 @@ func (c *canary) told() []object.Ref {
 
 func (c *canary) versioned() bool { return c.o.Facts.Versioning != object.VersioningOff }
 
-// list is every object of the canary that is there, and every version where the store
-// keeps them. A page is far larger than a canary.
+// list is every object of the canary that is there and may go.
 func (c *canary) list(ctx context.Context) ([]object.Ref, error) {
+	refs, err := c.there(ctx)
+	return slices.DeleteFunc(refs, func(ref object.Ref) bool { return c.litter.stays[ref] }), err
+}
+
+// there is every object that is named like the canary's, and every version where the store
+// keeps them. A page is far larger than a canary.
+func (c *canary) there(ctx context.Context) ([]object.Ref, error) {
 	if c.versioned() {
 		refs, err := c.page(ctx, c.s.ListVersionsPage)
 		if len(refs) > 0 || err == nil && c.o.Facts.Versioning == object.VersioningEnabled {

@@ -17,13 +17,14 @@ type litter struct {
 	lost    bool                       // the answer to a CreateMultipartUpload was lost
 	held    map[object.Ref]bool        // under a legal hold
 	seen    map[string]object.Encryption
+	stays   map[object.Ref]bool // not the canary's to delete
 	// tagging is whether tags can be read.
 	tagging object.Finding
 }
 
 func newLitter() *litter {
 	return &litter{made: map[string]map[string]bool{}, uploads: map[string]object.Ref{}, held: map[object.Ref]bool{},
-		seen: map[string]object.Encryption{}}
+		seen: map[string]object.Encryption{}, stays: map[object.Ref]bool{}}
 }
 
 // number is another one for every throwaway object.
@@ -41,6 +42,16 @@ func (l *litter) object(ref object.Ref, version string) {
 		l.made[ref.Key] = map[string]bool{}
 	}
 	l.made[ref.Key][version] = true
+}
+
+// leave takes an object for one that stays. An upload of its key may be the canary's all the
+// same.
+func (l *litter) leave(ref object.Ref) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stays[ref] = true; l.made[ref.Key] == nil {
+		l.made[ref.Key] = map[string]bool{}
+	}
 }
 
 func (l *litter) upload(id string, ref object.Ref) {

@@ -131,11 +131,11 @@ func TestSweepFindsUploads(t *testing.T) {
 		if err == nil || len(srv.Snapshot("b").Uploads) == 0 {
 			t.Fatalf("%v; no upload was left", err)
 		}
-		if err := s.Sweep(t.Context(), "b", "", name, facts); err == nil {
+		if _, err := s.Sweep(t.Context(), "b", "", name, facts); err == nil {
 			t.Error("a sweep that could abort nothing says that all is well")
 		}
 		srv.ConfigureBucket("b", func(c *s3test.BucketConfig) { c.Deny = nil })
-		if err := s.Sweep(t.Context(), "b", "", name, facts); err != nil {
+		if _, err := s.Sweep(t.Context(), "b", "", name, facts); err != nil {
 			t.Error(err)
 		}
 		if left := srv.Snapshot("b"); len(left.Uploads) > 0 || len(left.Objects) > 0 {
@@ -254,15 +254,16 @@ func TestL1Sweep(t *testing.T) {
 	type trial struct {
 		say, name, key, mode string
 		lock                 time.Duration
-		gone, refused        bool
+		gone, refused, kept  bool
 		srv                  *s3test.Server
+		left                 []s3store.Kept
 		err                  error
 	}
 	trials := []*trial{
 		{say: "a throwaway object", name: name, key: name + "07-plain-copy", gone: true},
 		{say: "a throwaway object, locked as one", name: name, key: name + "07-lock-copy", mode: "GOVERNANCE", lock: 15 * time.Second, gone: true},
-		{say: "locked for longer", name: name, key: name + "07-lock-copy", mode: "GOVERNANCE", lock: time.Hour, refused: true},
-		{say: "locked for good", name: name, key: name + "07-lock-copy", mode: "COMPLIANCE", lock: 15 * time.Second, refused: true},
+		{say: "locked for longer", name: name, key: name + "07-lock-copy", mode: "GOVERNANCE", lock: time.Hour, kept: true},
+		{say: "locked for good", name: name, key: name + "07-lock-copy", mode: "COMPLIANCE", lock: 15 * time.Second, kept: true},
 		{say: "a key with a percent sign", name: name, key: name + "07-plain-copy-%41", gone: true},
 		{say: "the copy beside it", name: name, key: name + "07-plain-multipart-A-new", gone: true},
 		{say: "another percent sign", name: name, key: name + "07-plain-copy-%42"},
@@ -284,12 +285,15 @@ func TestL1Sweep(t *testing.T) {
 		}
 		tc.srv.Put("b", o)
 		s := openFake(t, tc.srv, s3store.Options{})
-		sweeps.Go(func() { tc.err = s.Sweep(t.Context(), "b", "p/", tc.name, facts) })
+		sweeps.Go(func() { tc.left, tc.err = s.Sweep(t.Context(), "b", "p/", tc.name, facts) })
 	}
 	sweeps.Wait()
 	for _, tc := range trials {
 		if (tc.err != nil) != tc.refused {
 			t.Errorf("%s: refused: %v", tc.say, tc.err)
+		}
+		if kept := len(tc.left) == 1 && tc.left[0].Ref.Key == tc.key && tc.left[0].Mode == tc.mode; kept != tc.kept || !kept && len(tc.left) > 0 {
+			t.Errorf("%s: left %+v", tc.say, tc.left)
 		}
 		if gone := len(tc.srv.Snapshot("b").Objects) == 0; gone != tc.gone {
 			t.Errorf("%s: gone: %v, want %v (%v)", tc.say, gone, tc.gone, tc.err)
@@ -311,6 +315,7 @@ func TestSweepWithoutShownLocks(t *testing.T) {
 		lock time.Duration
 		with []s3test.PutOption
 		srv  *s3test.Server
+		left []s3store.Kept
 		err  error
 	}
 	trials := []*trial{
@@ -332,18 +337,43 @@ func TestSweepWithoutShownLocks(t *testing.T) {
 		tc.srv.Put("b", o, tc.with...)
 		s := openFake(t, tc.srv, s3store.Options{})
 		sweeps.Go(func() {
-			tc.err = s.Sweep(t.Context(), "b", "", name, object.BucketFacts{Versioning: object.VersioningEnabled, ObjectLock: object.Yes})
+			tc.left, tc.err = s.Sweep(t.Context(), "b", "", name, object.BucketFacts{Versioning: object.VersioningEnabled, ObjectLock: object.Yes})
 		})
 	}
 	sweeps.Wait()
 	for _, tc := range trials {
-		if gone := len(tc.srv.Snapshot("b").Objects) == 0; (tc.err == nil) != gone || gone == (tc.lock > 0) {
-			t.Errorf("%s: gone: %v, %v", tc.say, gone, tc.err)
+		if gone := len(tc.srv.Snapshot("b").Objects) == 0; tc.err != nil || (len(tc.left) == 0) != gone || gone == (tc.lock > 0) {
+			t.Errorf("%s: gone: %v, left %+v, %v", tc.say, gone, tc.left, tc.err)
 		}
 		for _, r := range tc.srv.Requests() {
 			if r.Op == "PutObject" || r.Op == "PutObjectLegalHold" || r.Header.Get("X-Amz-Bypass-Governance-Retention") != "" {
 				t.Errorf("%s: sent %s, %v", tc.say, r.Op, r.Header)
 			}
 		}
+	}
+}
+
+// TestSweepGoesOnBesideALock: what cannot be proved to be the probe's stays as it is, with
+// its hold, and all else goes: other objects, another version of the same key, an upload of
+// it.
+func TestSweepGoesOnBesideALock(t *testing.T) {
+	const name = ".reseal-canary-0123456789abcdef01234567-"
+	const locked = name + "06-plain-multipart-%41"
+	srv := s3test.New(s3test.Config{})
+	defer srv.Close()
+	srv.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true})
+	srv.Put("b", s3test.Object{Key: name + "01-direct", Body: s3test.Bytes("ours")})
+	srv.Put("b", s3test.Object{Key: locked, Body: s3test.Bytes("ours")})
+	srv.Put("b", s3test.Object{Key: locked, Body: s3test.Bytes("whose?"),
+		Attrs: s3test.Attrs{LockMode: "GOVERNANCE", RetainUntil: time.Now().Add(time.Hour), LegalHold: true}})
+	srv.BeginUpload("b", locked, "open", s3test.Bytes("a part"))
+	s := openFake(t, srv, s3store.Options{})
+	left, err := s.Sweep(t.Context(), "b", "", name, object.BucketFacts{Versioning: object.VersioningEnabled, ObjectLock: object.Yes})
+	if err != nil || len(left) != 1 || left[0].Ref.Key != locked {
+		t.Fatalf("%+v, %v", left, err)
+	}
+	now := srv.Snapshot("b")
+	if len(now.Objects) != 1 || now.Objects[0].VersionID != left[0].Ref.VersionID || !now.Objects[0].LegalHold || len(now.Uploads) > 0 {
+		t.Errorf("%+v, %d uploads", now.Objects, len(now.Uploads))
 	}
 }
