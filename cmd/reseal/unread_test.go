@@ -84,7 +84,7 @@ func TestVerifyToldBeforeItEnded(t *testing.T) {
 	if end := st.reseal(t, "run", "s3://b", "--sse", "AES256", "--no-progress", "--job", job); end.code != 0 {
 		t.Fatalf("exit code %d: %s", end.code, end.stderr)
 	}
-	if err := st.server.SetRules(`(If (And ListObjectsV2 (From 1)) (Error 403 AccessDenied no))`); err != nil {
+	if err := st.server.SetRules(`(If (And (Or ListObjectsV2 ListObjectVersions) (From 1)) (Error 403 AccessDenied no))`); err != nil {
 		t.Fatal(err)
 	}
 	said := st.reseal(t, "verify", "--job", job, "--json")
