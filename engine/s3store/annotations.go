@@ -25,6 +25,7 @@ func annotation(op, method string, ref object.Ref, name string) *request {
 // Annotations lists an object's annotations, without their texts.
 func (s *Store) Annotations(ctx context.Context, ref object.Ref) ([]object.Annotation, error) {
 	list, token := []object.Annotation{}, ""
+	var been trail
 	for {
 		r := annotation("ListObjectAnnotations", http.MethodGet, ref, "")
 		if token != "" {
@@ -47,8 +48,11 @@ func (s *Store) Annotations(ctx context.Context, ref object.Ref) ([]object.Annot
 		for _, e := range doc.Entries {
 			list = append(list, object.Annotation{Name: e.AnnotationName, ETag: unquote(e.ETag), Size: e.Size})
 		}
-		if doc.NextContinuationToken == "" || doc.NextContinuationToken == token {
+		if doc.NextContinuationToken == "" {
 			return list, nil
+		}
+		if been.back(doc.NextContinuationToken) {
+			return nil, r.astray() // those that are missing would be lost
 		}
 		token = doc.NextContinuationToken
 	}

@@ -53,6 +53,24 @@ func noCredentials(err error) *object.Error {
 	return e
 }
 
+// sendable is an error where no header can carry the credentials: a line break at their end
+// is easily pasted, or read from a file. It shows nothing of them.
+func sendable(c aws.Credentials) error {
+	for _, part := range [...]struct{ name, value string }{{"access key ID", c.AccessKeyID}, {"secret access key", c.SecretAccessKey}, {"session token", c.SessionToken}} {
+		if !printable(part.value) {
+			return &object.Error{Class: object.ClassCredentials, Op: "GetCredentials", NotSent: true,
+				Message: "the " + part.name + " has a line break, or another character that no request can carry",
+				Hint:    "set it again without: see AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or what the profile names"}
+		}
+	}
+	return nil
+}
+
+// printable says whether a text is of visible ASCII and blanks.
+func printable(text string) bool {
+	return strings.IndexFunc(text, func(c rune) bool { return c < ' ' || c > '~' }) < 0
+}
+
 const (
 	mfaMessage = "the profile assumes a role with a code of an MFA device, and nobody is there to give one"
 	mfaHint    = "begin a session before: `aws configure export-credentials --profile NAME --format env` asks for the code and prints what to export"

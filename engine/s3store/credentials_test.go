@@ -103,3 +103,26 @@ func TestW7QuotedCredentialProcess(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatNoHeaderCarries: a line break in a key or a region is named before anything is
+// sent, and nothing is tried again.
+func TestWhatNoHeaderCarries(t *testing.T) {
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} {
+		t.Run(name, func(t *testing.T) {
+			clean(t)
+			s, p := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(*http.Request) *http.Response { return answered(200, "") })
+			t.Setenv(name, "WORD\n")
+			s.Invalidate()
+			_, err := s.Head(t.Context(), object.Ref{Bucket: "b", Key: "k"}, object.CustomerKey{})
+			if object.ClassOf(err) != object.ClassCredentials || !strings.Contains(errorText(err), "line break") || strings.Contains(errorText(err), "WORD") || len(p.seen) > 0 {
+				t.Errorf("%d requests, %s", len(p.seen), errorText(err))
+			}
+		})
+	}
+	clean(t)
+	for region, fine := range map[string]bool{"eu\nwest-1": false, "eu/west": false, "zürich": false, "us east 1": true, "garage": true, "": true} {
+		if _, err := Open(t.Context(), Options{Region: region}); (err == nil) != fine {
+			t.Errorf("region %q: %v", region, err)
+		}
+	}
+}

@@ -17,6 +17,7 @@ import (
 // Buckets are the names of the account's buckets, in the order of the store.
 func (s *Store) Buckets(ctx context.Context) ([]string, error) {
 	var names []string
+	var been trail
 	for token := ""; ; {
 		var doc struct {
 			Buckets           struct{ Bucket []struct{ Name string } }
@@ -40,10 +41,10 @@ func (s *Store) Buckets(ctx context.Context) ([]string, error) {
 		for _, b := range doc.Buckets.Bucket {
 			names = append(names, b.Name)
 		}
-		switch doc.ContinuationToken {
-		case "":
+		switch {
+		case doc.ContinuationToken == "":
 			return names, nil
-		case token:
+		case been.back(doc.ContinuationToken):
 			return nil, &object.Error{Class: object.ClassUnsupported, Op: "ListBuckets", Message: "the store goes on repeating one page of its buckets", Hint: "name the buckets"}
 		}
 		token = doc.ContinuationToken

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,6 +86,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}).Options()
 	if s.sdk.Region == "" {
 		s.sdk.Region = "us-east-1"
+	}
+	if !printable(s.sdk.Region) || strings.ContainsAny(s.sdk.Region, "/,") {
+		return nil, fmt.Errorf("the region %q cannot stand in a signature; check --region, AWS_REGION and the profile", object.Cut(s.sdk.Region, object.MaxCode))
 	}
 	s.aws = s.sdk.BaseEndpoint == nil || isAWSHost(*s.sdk.BaseEndpoint)
 	switch o.PathStyle {
@@ -214,7 +218,7 @@ func (s *Store) retrieve(ctx context.Context) (aws.Credentials, error) {
 	}
 	s.secrets.Add(c.SecretAccessKey)
 	s.secrets.Add(c.SessionToken)
-	return c, nil
+	return c, sendable(c)
 }
 
 // provider gives the chain's provider. After Invalidate the whole chain is built

@@ -14,6 +14,9 @@ import (
 // tells their sizes.
 const partHeads = 16
 
+// maxParts is how many parts an object can have been uploaded in.
+const maxParts = 10_000
+
 // Parts are the sizes of the parts that an object was uploaded in, in order, and
 // its checksum type. Sizes are nil for an object of one part, and where the store
 // does not tell.
@@ -49,6 +52,7 @@ func canFallBack(err error) bool {
 // sizes hold none or all. MinIO tells the sizes of encrypted parts as they lie on
 // its disk: sizes that do not add up to the object's are none.
 func (s *Store) attributes(ctx context.Context, ref object.Ref, key object.CustomerKey) (sizes []int64, count int, checksumType string, err error) {
+	var been trail
 	marker := ""
 	for {
 		r := newRequest("GetObjectAttributes", http.MethodGet, ref).version()
@@ -78,7 +82,7 @@ func (s *Store) attributes(ctx context.Context, ref object.Ref, key object.Custo
 			sizes = append(sizes, p.Size)
 		}
 		next := doc.ObjectParts.NextPartNumberMarker
-		if !doc.ObjectParts.IsTruncated || next == marker {
+		if !doc.ObjectParts.IsTruncated || been.back(next) {
 			if sum(sizes) != doc.ObjectSize {
 				sizes = nil
 			}
@@ -95,7 +99,7 @@ func (s *Store) partsByHead(ctx context.Context, ref object.Ref, key object.Cust
 	if err != nil {
 		return nil, "", err
 	}
-	if first.PartsCount <= 1 {
+	if first.PartsCount <= 1 || first.PartsCount > maxParts { // no store has so many: it tells nonsense
 		return nil, first.ChecksumType, nil
 	}
 	sizes := make([]int64, first.PartsCount)

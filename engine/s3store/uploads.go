@@ -130,6 +130,7 @@ func (s *Store) AbortUpload(ctx context.Context, dest object.Ref, id string) err
 // ListParts reads all parts of an upload, page by page.
 func (s *Store) ListParts(ctx context.Context, dest object.Ref, id string, t *object.Target) ([]object.Part, error) {
 	var parts []object.Part
+	var been trail
 	marker := ""
 	for {
 		r := newRequest("ListParts", http.MethodGet, dest)
@@ -158,7 +159,7 @@ func (s *Store) ListParts(ctx context.Context, dest object.Ref, id string, t *ob
 		for _, p := range result.Part {
 			parts = append(parts, object.Part{Number: p.PartNumber, ETag: unquote(p.ETag), Size: p.Size, Checksum: p.checksum()})
 		}
-		if !result.IsTruncated || result.NextPartNumberMarker == marker {
+		if !result.IsTruncated || been.back(result.NextPartNumberMarker) {
 			return parts, nil
 		}
 		marker = result.NextPartNumberMarker
