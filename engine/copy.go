@@ -170,7 +170,18 @@ func (it *item) resumeReapply(ctx context.Context, u *object.Upload) (*object.Ou
 	if err != nil {
 		return nil, err
 	}
-	if !it.run.rules.Target.Satisfied(&h.Object) || h.Size != u.Size {
+	switch {
+	case h.Size == u.Size && it.run.rules.Target.Satisfied(&h.Object):
+	case h.Size == u.Size && h.ETag != u.ETag && it.mayKeepKeyOf(&h.Encryption) && it.mayBeVain(&h.Object):
+		// A copy in vain drops what every copy drops, and the next one has to find it.
+		if err := it.run.uploads.ReapplyLater(ctx, dest, h.ETag, u.Reapply); err != nil {
+			return nil, err
+		}
+		if err := it.dropIntent(); err != nil {
+			return nil, err
+		}
+		return nil, it.inspect(ctx)
+	default:
 		// The copy never happened, and the details are where they were; or somebody
 		// else wrote the object since, with details of its own.
 		return nil, it.dropIntent()

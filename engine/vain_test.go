@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -165,5 +166,52 @@ func TestALostUpdateLeavesNoVersion(t *testing.T) {
 	}
 	if out := j.mu.outcomes[0]; out.State != object.Left || out.Message != "no way" {
 		t.Errorf("%v %q", out.State, out.Message)
+	}
+}
+
+// TestTagsOutliveACopyInVain: such a copy drops the tags as every other does. The process died
+// before it had written them again, or its answer was lost; then the object is written again
+// with them.
+func TestTagsOutliveACopyInVain(t *testing.T) {
+	for name, lost := range map[string]bool{"died": false, "no answer": true} {
+		t.Run(name, func(t *testing.T) {
+			s, j, cfg, _ := keepingKeys(t)
+			s.dropsTags = true
+			s.mu.objects["k000000"].attrs.Tags = someTags
+			j.mu.tasks[0].Object.Settled = false // so that it is looked at
+			cfg.Caps.KeepsTags, cfg.Caps.PutTagging, cfg.Caps.GetTagging = object.No, object.Yes, object.Yes
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			copied := false
+			s.fault = func(k object.RequestKind, _ string) (error, bool) {
+				switch {
+				case k == object.ReqCopy && lost && !copied:
+					copied = true
+					return classError(object.ClassTransient)(), true
+				case k == object.ReqCopy:
+					copied = true
+				case copied && !lost && k == object.ReqPutDetail:
+					cancel()
+					return &object.Error{Class: object.ClassCanceled, Op: k.String()}, false
+				}
+				return nil, true
+			}
+			err := Run(ctx, cfg)
+			if !lost {
+				if err == nil || len(j.mu.uploads) != 1 {
+					t.Fatalf("%v, %d records", err, len(j.mu.uploads))
+				}
+				s.fault = nil
+				j.reopen()
+				err = Run(t.Context(), cfg)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkTags(t, s)
+			if out := j.mu.outcomes[0]; out.State != object.Done || out.Operation != object.OpRewrite || len(j.mu.uploads) > 0 {
+				t.Errorf("%v by %s %q, %d records", out.State, out.Operation, out.Message, len(j.mu.uploads))
+			}
+		})
 	}
 }
