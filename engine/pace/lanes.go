@@ -96,7 +96,7 @@ const (
 
 // partPrefixes gives prefixes below a limit their own. REQUIRES: mu.
 func (p *Pacer) partPrefixes(now time.Duration, f *family, l *limiter, below []string) {
-	p.forget(now, f, len(below))
+	p.forget(now, f, l, len(below))
 	found := parted{from: l, before: max(l.rate.limit, f.taken(now)), at: now, wait: max(firstWait, f.parted.wait)}
 	for name, own := range f.prefixes {
 		if own != l && strings.HasPrefix(name, l.name) { // by what was refused; it is judged with the others
@@ -183,14 +183,14 @@ func (p *Pacer) join(now time.Duration, f *family) {
 	f.parted = parted{again: now + f.parted.wait, wait: 2 * f.parted.wait}
 }
 
-// forget makes room for n more prefixes by those of which nothing is asked any more.
-// REQUIRES: mu.
-func (p *Pacer) forget(now time.Duration, f *family, n int) {
+// forget makes room for n more prefixes by those, but for one, of which nothing is asked
+// any more. REQUIRES: mu.
+func (p *Pacer) forget(now time.Duration, f *family, keep *limiter, n int) {
 	for _, l := range f.prefixes {
 		if len(f.prefixes)+n <= maxPrefixes {
 			return
 		}
-		if l.head == nil && l.replies > 0 && l.achieved.rate(now, l.replies) == 0 {
+		if l != keep && l.head == nil && l.replies > 0 && l.achieved.rate(now, l.replies) == 0 {
 			p.drop(f, l)
 		}
 	}

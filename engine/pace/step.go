@@ -73,6 +73,9 @@ func (p *Pacer) divide(now time.Duration) {
 }
 
 func (p *Pacer) divideFamily(now time.Duration, f *family) {
+	if f.parted.from == nil { // those that are judged are not forgotten meanwhile
+		p.forget(now, f, nil, 1)
+	}
 	for _, l := range p.mu.all {
 		if l.reason != f.everything.reason {
 			continue
