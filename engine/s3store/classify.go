@@ -280,7 +280,7 @@ func retryAfter(v string) time.Duration {
 		return 0
 	}
 	if n, err := strconv.Atoi(v); err == nil && n >= 0 {
-		return time.Duration(n) * time.Second
+		return time.Duration(min(n, 1<<30)) * time.Second // more has no place in a Duration
 	}
 	if t, err := http.ParseTime(v); err == nil {
 		return max(0, time.Until(t))

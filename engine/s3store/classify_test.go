@@ -161,6 +161,10 @@ func TestHintsName(t *testing.T) {
 	if e.RetryAfter != 7*time.Second || e.RequestID != "R9" {
 		t.Errorf("got %+v", e)
 	}
+	h.Set("Retry-After", "9999999999")
+	if e = Classify(Failed{Op: "CopyObject", Status: 503, Header: h.Get}); e.RetryAfter < time.Hour {
+		t.Errorf("RetryAfter %v", e.RetryAfter)
+	}
 	h.Set("Retry-After", time.Now().Add(time.Minute).UTC().Format(http.TimeFormat))
 	if e = Classify(Failed{Op: "CopyObject", Status: 503, Header: h.Get}); e.RetryAfter < 50*time.Second || e.RetryAfter > time.Minute {
 		t.Errorf("RetryAfter %v", e.RetryAfter)

@@ -138,7 +138,7 @@ func (s *Store) list(ctx context.Context, r *request, q object.ListRequest, root
 // TakeBack takes the rows of a page that nobody looks at any more; the next page is
 // read into their memory.
 func (s *Store) TakeBack(rows []object.Object) {
-	if cap(rows) > 0 {
+	if cap(rows) > 0 && cap(rows) <= usualRows {
 		rows = rows[:0]
 		s.rows.Put(&rows)
 	}

@@ -32,6 +32,10 @@ type page struct {
 // long keys.
 const keepPage = 1 << 20
 
+// usualRows is how many rows there is room for before they were read, and the most whose
+// memory is kept: no store that keeps to S3 gives more than a thousand at a time.
+const usualRows = 4096
+
 // reset forgets everything but the memory.
 func (p *page) reset() {
 	if p.body.Cap() > keepPage {
@@ -54,7 +58,7 @@ func (p *page) clear() {
 func (p *page) quickReply(r *request, rep *reply, q object.ListRequest, root string, rows []object.Object) (out object.ListReply, ok bool, err error) {
 	body := textOf(rep.body)
 	if rows == nil {
-		rows = make([]object.Object, 0, strings.Count(body, "<Key>"))
+		rows = make([]object.Object, 0, min(usualRows, strings.Count(body, "<Key>")))
 	}
 	g := gathered{q: q, versions: r.op == "ListObjectVersions", objects: rows[:0]}
 	var doc listing

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -172,5 +173,26 @@ func BenchmarkListing(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestPagesOfGiants: a page that says it has millions of rows costs what it has, and its
+// memory is not kept for the next ones.
+func TestPagesOfGiants(t *testing.T) {
+	clean(t)
+	said := pageHead + strings.Repeat("<Contents><Key>k</Key></Contents>", 3) + "</ListBucketResult><!--" + strings.Repeat("<Key>", 200_000) + "-->"
+	r := newRequest("ListObjectsV2", http.MethodGet, object.Ref{Bucket: "b"})
+	p := new(page)
+	rep := &reply{status: 200, header: http.Header{}, body: []byte(said)}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, _, _ = p.quickReply(r, rep, object.ListRequest{Bucket: "b"}, "ListBucketResult", nil)
+	if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 10<<20 {
+		t.Errorf("%d bytes for three rows", after.TotalAlloc-before.TotalAlloc)
+	}
+	s, _ := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(*http.Request) *http.Response { return answered(200, "") })
+	s.TakeBack(make([]object.Object, 0, 100*usualRows))
+	if rows, _ := s.rows.Get().(*[]object.Object); rows != nil {
+		t.Errorf("room for %d rows is kept", cap(*rows))
 	}
 }
