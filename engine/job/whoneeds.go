@@ -242,7 +242,7 @@ func (w *whoNeeds) look(ctx context.Context, src *Source) (*KeyPlace, error) {
 	if rows == nil {
 		versions, err := listsVersions(ctx, w.store, w.reads, bucket, src.Prefix, facts.Versioning)
 		if err != nil {
-			return p, w.notLooked(ctx, p, "noncurrent versions, and the objects", err)
+			return p, w.notLooked(ctx, p, "the objects", err)
 		}
 		if !versions {
 			spec.Selection.Versions = "current"

@@ -117,6 +117,10 @@ func deniedHint(f Failed) string {
 	if a := wrapActions[f.Op]; a != "" {
 		return "grant " + a + " (in the key policy too)"
 	}
+	switch f.Op {
+	case "PutObject", "CopyObject", "CreateMultipartUpload":
+		h += ", with a lock s3:PutObjectRetention and s3:PutObjectLegalHold, with grants s3:PutObjectAcl"
+	}
 	if f.KMSKey != "" {
 		if a := kmsActions[f.Op]; a != "" {
 			h += ", and " + a + " on " + f.KMSKey + " (in the key policy too)"

@@ -2,6 +2,7 @@ package s3test_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
@@ -276,5 +278,31 @@ func TestDelete(t *testing.T) {
 		Objects: []types.ObjectIdentifier{{Key: aws.String("k"), VersionId: &v}, {Key: aws.String("k"), VersionId: d.VersionId}, {Key: aws.String("none"), VersionId: &v}}}}))
 	if n := len(s.Snapshot("b").Objects); n != 0 {
 		t.Errorf("%d versions left", n)
+	}
+}
+
+// TestLocksNeedTheirPermission: to write an object with a lock takes the permission for
+// the lock too, by whichever request.
+func TestLocksNeedTheirPermission(t *testing.T) {
+	until := time.Now().Add(time.Hour)
+	for _, c := range []struct {
+		denied string
+		in     s3.PutObjectInput
+	}{
+		{"s3:PutObjectRetention", s3.PutObjectInput{ObjectLockMode: "GOVERNANCE", ObjectLockRetainUntilDate: &until}},
+		{"s3:PutObjectLegalHold", s3.PutObjectInput{ObjectLockLegalHoldStatus: "ON"}},
+	} {
+		s := start(t, s3test.Config{})
+		s.CreateBucket("b", s3test.BucketConfig{ObjectLock: true, Versioning: "Enabled", Deny: []s3test.Deny{{Action: c.denied}}})
+		c.in.Bucket, c.in.Key = aws.String("b"), aws.String("k")
+		_, err := client(t, s).PutObject(t.Context(), &c.in)
+		var e smithy.APIError
+		if _, there := s.Get("b", "k", ""); !errors.As(err, &e) || e.ErrorCode() != "AccessDenied" || there {
+			t.Errorf("%s denied: %v, written %v", c.denied, err, there)
+		}
+		s.ConfigureBucket("b", func(c *s3test.BucketConfig) { c.Deny = nil })
+		if _, err := client(t, s).PutObject(t.Context(), &c.in); err != nil {
+			t.Error(err)
+		}
 	}
 }

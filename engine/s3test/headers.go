@@ -126,6 +126,9 @@ func (s *Server) readLock(q *request, b *bucket, a *Attrs) *s3Error {
 	if !b.cfg.ObjectLock {
 		return errInvalidRequest("Bucket is missing Object Lock Configuration")
 	}
+	if (mode != "" || event.On) && !s.allowed(b, "s3:PutObjectRetention", q.key) || hold != "" && !s.allowed(b, "s3:PutObjectLegalHold", q.key) {
+		return errAccessDenied("")
+	}
 	a.LegalHold, a.heldOnce, a.EventHold = hold == "ON", hold != "", event
 	if event.On && until == "" {
 		if mode != "GOVERNANCE" && mode != "COMPLIANCE" {
