@@ -70,7 +70,7 @@ var hintsByState = map[object.State]map[object.Reason]string{
 		object.ReasonName:        "S3, or the file system, cannot carry their names: rename them, then begin a new job",
 		object.ReasonConflict:    "another file or folder has their path: one key is a folder of the other, or they differ in what this file system does not tell apart; download them into a folder of their own",
 		object.ReasonLink:        "they are symbolic links, or their path leads through one, and none is followed: put the file itself there",
-		object.ReasonSpecial:     "they are devices, sockets or pipes, which hold no bytes to keep",
+		object.ReasonSpecial:     "they are devices, sockets or pipes, or made by the kernel while they are read (/proc): they hold no bytes to keep",
 		object.ReasonClientSide:  "a client has encrypted them, and the file would lose the envelope that opens them: add --client-side none, and the raw key with --source-cse-key-file where that is what wraps",
 	},
 	object.Failed: {
