@@ -48,6 +48,7 @@ const (
 	KeptUnread     = "not-readable"  // the old version or its lock cannot be looked at
 	KeptTooOld     = "not-in-plan"   // the plan does not tell which version was copied
 	KeptCurrent    = "current"       // it has become the current version
+	KeptUnreadable = "key-unusable"  // nobody can read the current version with its KMS key now
 )
 
 // Pruned is what a prune did, or would do.

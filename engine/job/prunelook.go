@@ -50,7 +50,7 @@ func (p *pruner) stands(ctx context.Context, c *candidate) (bool, error) {
 		return false, nil
 	}
 	c.now = &h
-	return true, nil
+	return p.opens(ctx, c, &h)
 }
 
 // below finds the version that lies directly below the job's own.

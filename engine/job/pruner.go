@@ -33,6 +33,7 @@ type pruner struct {
 	told    time.Time // when the log was last told how far it is
 	out     *csv.Writer
 	result  Pruned
+	keys    keysNow
 	// proved: a deletion of this process was looked at, and took away nothing else.
 	proved bool
 	// refused counts the deletions that were refused before any was done.
@@ -167,6 +168,7 @@ func (p *pruner) batch(ctx context.Context, all []*candidate) (err error) {
 		}
 		p.tell()
 	}()
+	p.keys.forget()
 	if err := p.each(ctx, all, p.rule.judge); err != nil || p.result.Dry {
 		return err
 	}
@@ -180,6 +182,7 @@ func (p *pruner) batch(ctx context.Context, all []*candidate) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.journal.done(all)) }()
+	p.keys.forget()
 	for !p.proved && len(going) > 0 {
 		if err := p.first(ctx, going[0]); err != nil {
 			return err

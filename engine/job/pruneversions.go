@@ -274,7 +274,7 @@ func (v *versionPruner) stands(ctx context.Context, c *candidate) (bool, error) 
 		c.keep(KeptUnproved, "the current version is under %s, which is not the job's target", strings.TrimSpace(e.Type.String()+" "+e.KMSKeyID))
 	default:
 		c.now, c.outcome.NewVersionID = &h, h.ShownVersionID
-		return true, nil
+		return v.opens(ctx, c, &h)
 	}
 	return false, nil
 }
