@@ -61,6 +61,8 @@ func checkEndpoint(told, endpoint string) error {
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
 		return unusablef("write it as https://HOST[:PORT]", "%s %q is no endpoint", told, placeOnly(endpoint))
+	case strings.Contains(u.Hostname(), "%"):
+		return unusablef("name the host by its name, or by an address that needs no zone", "%s %s names the zone of an IPv6 address, which no request can carry in its signature", told, placeOnly(endpoint))
 	case u.User != nil:
 		return unusable(told+" carries credentials", "take them out and give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	case strings.Contains(endpoint, "?"):

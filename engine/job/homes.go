@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -30,14 +31,18 @@ func Below(ctx context.Context, place string, c Connection) (places []string, er
 	defer store.Close()
 	found := []string{prefix}
 	q := object.ListRequest{Bucket: bucket, Prefix: prefix, Delimiter: "/"}
+	var been object.Trail
 	for {
 		page, err := store.ListPage(ctx, q)
 		if err != nil {
 			return nil, err
 		}
 		found = append(found, page.Prefixes...)
-		if !page.Truncated || page.NextToken == "" || page.NextToken == q.ContinuationToken {
+		if !page.Truncated {
 			break
+		}
+		if been.Back(page.NextToken) {
+			return nil, fmt.Errorf("s3://%s/%s: the store says that there is more, and not where", bucket, prefix)
 		}
 		q.ContinuationToken = page.NextToken
 	}

@@ -156,6 +156,7 @@ func (p *Place) List(ctx context.Context, folder string) (all []Entry, err error
 		folder += "/"
 	}
 	q := object.ListRequest{Bucket: p.Bucket, Prefix: p.Prefix + folder, Delimiter: "/"}
+	var been object.Trail
 	for {
 		var page object.ListReply
 		err := p.again(ctx, 0, func(ctx context.Context) (err error) {
@@ -174,8 +175,8 @@ func (p *Place) List(ctx context.Context, folder string) (all []Entry, err error
 		if !page.Truncated {
 			return all, nil
 		}
-		if page.NextToken == "" || page.NextToken == q.ContinuationToken {
-			return nil, fmt.Errorf("%s: the store says that there is more and not where", p)
+		if been.Back(page.NextToken) {
+			return nil, fmt.Errorf("%s: the store says that there is more, and not where", p)
 		}
 		q.ContinuationToken = page.NextToken
 	}

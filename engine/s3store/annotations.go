@@ -25,7 +25,7 @@ func annotation(op, method string, ref object.Ref, name string) *request {
 // Annotations lists an object's annotations, without their texts.
 func (s *Store) Annotations(ctx context.Context, ref object.Ref) ([]object.Annotation, error) {
 	list, token := []object.Annotation{}, ""
-	var been trail
+	var been object.Trail
 	for {
 		r := annotation("ListObjectAnnotations", http.MethodGet, ref, "")
 		if token != "" {
@@ -51,7 +51,7 @@ func (s *Store) Annotations(ctx context.Context, ref object.Ref) ([]object.Annot
 		if doc.NextContinuationToken == "" {
 			return list, nil
 		}
-		if been.back(doc.NextContinuationToken) {
+		if been.Back(doc.NextContinuationToken) {
 			return nil, r.astray() // those that are missing would be lost
 		}
 		token = doc.NextContinuationToken

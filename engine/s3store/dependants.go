@@ -17,7 +17,7 @@ import (
 // Buckets are the names of the account's buckets, in the order of the store.
 func (s *Store) Buckets(ctx context.Context) ([]string, error) {
 	var names []string
-	var been trail
+	var been object.Trail
 	for token := ""; ; {
 		var doc struct {
 			Buckets           struct{ Bucket []struct{ Name string } }
@@ -44,7 +44,7 @@ func (s *Store) Buckets(ctx context.Context) ([]string, error) {
 		switch {
 		case doc.ContinuationToken == "":
 			return names, nil
-		case been.back(doc.ContinuationToken):
+		case been.Back(doc.ContinuationToken):
 			return nil, &object.Error{Class: object.ClassUnsupported, Op: "ListBuckets", Message: "the store goes on repeating one page of its buckets", Hint: "name the buckets"}
 		}
 		token = doc.ContinuationToken

@@ -342,7 +342,7 @@ func (s *Store) ListUploads(ctx context.Context, dest object.Ref) ([]object.Pend
 // false where the store says that there are more, and not where to go on.
 func (s *Store) eachUpload(ctx context.Context, from object.Ref, visit func(object.PendingUpload)) (whole bool, err error) {
 	keyMarker, idMarker := "", ""
-	var been trail
+	var been object.Trail
 	for {
 		r := newRequest("ListMultipartUploads", http.MethodGet, from)
 		r.bucket = true
@@ -377,7 +377,7 @@ func (s *Store) eachUpload(ctx context.Context, from object.Ref, visit func(obje
 			visit(object.PendingUpload{Key: c.decode(u.Key), ID: u.UploadId, Initiated: t.Add(-ahead).UTC()})
 		}
 		next := c.decode(doc.NextKeyMarker)
-		if !doc.IsTruncated || been.back(strings.TrimPrefix(next+"\x00"+doc.NextUploadIDMarker, "\x00")) {
+		if !doc.IsTruncated || been.Back(strings.TrimPrefix(next+"\x00"+doc.NextUploadIDMarker, "\x00")) {
 			return !doc.IsTruncated, nil
 		}
 		keyMarker, idMarker = next, doc.NextUploadIDMarker

@@ -67,6 +67,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
+	if err := readableProxies(); err != nil {
+		return nil, err
+	}
 	if o.RequestTimeout == 0 {
 		o.RequestTimeout = time.Minute
 	}

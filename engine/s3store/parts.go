@@ -52,7 +52,7 @@ func canFallBack(err error) bool {
 // sizes hold none or all. MinIO tells the sizes of encrypted parts as they lie on
 // its disk: sizes that do not add up to the object's are none.
 func (s *Store) attributes(ctx context.Context, ref object.Ref, key object.CustomerKey) (sizes []int64, count int, checksumType string, err error) {
-	var been trail
+	var been object.Trail
 	marker := ""
 	for {
 		r := newRequest("GetObjectAttributes", http.MethodGet, ref).version()
@@ -82,7 +82,7 @@ func (s *Store) attributes(ctx context.Context, ref object.Ref, key object.Custo
 			sizes = append(sizes, p.Size)
 		}
 		next := doc.ObjectParts.NextPartNumberMarker
-		if !doc.ObjectParts.IsTruncated || been.back(next) {
+		if !doc.ObjectParts.IsTruncated || been.Back(next) {
 			if sum(sizes) != doc.ObjectSize {
 				sizes = nil
 			}

@@ -130,7 +130,7 @@ func (s *Store) AbortUpload(ctx context.Context, dest object.Ref, id string) err
 // ListParts reads all parts of an upload, page by page.
 func (s *Store) ListParts(ctx context.Context, dest object.Ref, id string, t *object.Target) ([]object.Part, error) {
 	var parts []object.Part
-	var been trail
+	var been object.Trail
 	marker := ""
 	for {
 		r := newRequest("ListParts", http.MethodGet, dest)
@@ -159,7 +159,7 @@ func (s *Store) ListParts(ctx context.Context, dest object.Ref, id string, t *ob
 		for _, p := range result.Part {
 			parts = append(parts, object.Part{Number: p.PartNumber, ETag: unquote(p.ETag), Size: p.Size, Checksum: p.checksum()})
 		}
-		if !result.IsTruncated || been.back(result.NextPartNumberMarker) {
+		if !result.IsTruncated || been.Back(result.NextPartNumberMarker) {
 			return parts, nil
 		}
 		marker = result.NextPartNumberMarker
