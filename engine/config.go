@@ -104,6 +104,9 @@ type Config struct {
 	// Still waits until this process may send something, or stop is closed, and fails
 	// where another has taken its work; nil where none can.
 	Still func(ctx context.Context, stop <-chan struct{}) error
+	// Versioning asks whether the bucket that is written to keeps versions now; nil where
+	// it is to be taken for what Facts say.
+	Versioning func(context.Context) (object.Versioning, error)
 	// Renew fetches fresh credentials; nil where there is nothing to renew.
 	Renew func(context.Context) error
 

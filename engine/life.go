@@ -26,6 +26,8 @@ type item struct {
 	attrs *object.Attributes
 	// version is the current version's ID, where HEAD told.
 	version string
+	// noNull: the key was seen to have no null version before the copy.
+	noNull bool
 	// digest of the bytes before the copy, with VerifyRead.
 	digest []byte
 	// sums are those of the bytes that were sent, where somebody may ask for them.
@@ -284,7 +286,7 @@ func (it *item) needsAttributes(c object.Choice) bool {
 		return c.Route == object.RouteSend
 	case object.OpCopy:
 		return c.Route == object.RouteReplace || cfg.Target.StampMtime || cfg.Verify == VerifyRead ||
-			maySuspend(cfg.Facts.Versioning)
+			maySuspend(it.run.versioning())
 	}
 	return false
 }
@@ -354,11 +356,12 @@ func (it *item) destOccupied(ctx context.Context) (*object.Outcome, error) {
 // version. A bucket that shows version IDs and does not tell whether it still makes
 // new ones may be one.
 func (it *item) overNullVersion(ctx context.Context) (*object.Outcome, error) {
-	if !maySuspend(it.run.cfg.Facts.Versioning) || !it.run.cfg.Dest.InPlace() || it.version == "null" || it.version == "" {
+	if !maySuspend(it.run.versioning()) || !it.run.cfg.Dest.InPlace() || it.version == "null" || it.version == "" {
 		return nil, nil
 	}
 	there, err := it.run.look.NullVersion(ctx, it.obj.Ref)
 	if err != nil || !there {
+		it.noNull = err == nil
 		return nil, err
 	}
 	return it.left(object.ReasonNullVersion, "versioning is suspended or cannot be told, and a copy would overwrite the older null version of this key; "+

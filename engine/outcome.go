@@ -50,19 +50,9 @@ func (it *item) done(etag string, e object.Encryption) *object.Outcome {
 	it.out.ETagAfter, it.out.After = etag, e
 	if it.out.Operation != object.OpUpdate && it.run.cfg.Dest.InPlace() {
 		it.out.OldVersionKept = it.keepsOldVersion()
+		it.overNull(&it.out)
 	}
 	return &it.out
-}
-
-// keepsOldVersion says whether a copy left the previous version behind.
-func (it *item) keepsOldVersion() bool {
-	switch it.run.cfg.Facts.Versioning {
-	case object.VersioningEnabled:
-		return true
-	case object.VersioningSuspended:
-		return it.version != "" && it.version != "null"
-	}
-	return false
 }
 
 // acknowledged makes an object that is found as wanted a done one where a copy

@@ -26,18 +26,19 @@ var ErrMaxFailures = errors.New("too many objects failed")
 
 // run is the state of one Run, and what its workers share.
 type run struct {
-	cfg     *Config
-	rules   *carry.Rules
-	loop    *retry.Loop
-	look    *look.Looker
-	uploads *upload.Copier
-	prover  *prover
-	room    *room
-	notes   *semaphore.Weighted // bytes of annotations that are held
-	refused refused
-	berths  berths
-	lanes   *dispatch.Dispatcher // nil where the journal, or the pace, knows of none
-	beside  sync.Once            // it was said that there are several lanes
+	cfg      *Config
+	rules    *carry.Rules
+	loop     *retry.Loop
+	look     *look.Looker
+	uploads  *upload.Copier
+	prover   *prover
+	room     *room
+	versions keeping
+	notes    *semaphore.Weighted // bytes of annotations that are held
+	refused  refused
+	berths   berths
+	lanes    *dispatch.Dispatcher // nil where the journal, or the pace, knows of none
+	beside   sync.Once            // it was said that there are several lanes
 
 	// draining is closed once nothing new may begin: by Drain, by fail.
 	draining chan struct{}
@@ -59,6 +60,7 @@ type run struct {
 // newRun stacks the storeys. cfg has its defaults.
 func newRun(cfg *Config) *run {
 	r := &run{cfg: cfg, draining: make(chan struct{}), notes: semaphore.NewWeighted(maxAnnotationsHeld)}
+	r.versions.now = cfg.Facts.Versioning
 	r.room = newRoom(maxBytesHeld)
 	switch {
 	case cfg.Reupload != nil:

@@ -13,7 +13,7 @@ import (
 // told is an outcome whose row names the versions that copies of this item have left, or may
 // have left, beside the one that every copy leaves.
 func (it *item) told(out *object.Outcome) *object.Outcome {
-	if out == nil || !it.run.cfg.Dest.InPlace() || !it.keepsOldVersion() && it.run.cfg.Facts.Versioning != object.VersioningUnknown {
+	if out == nil || !it.run.cfg.Dest.InPlace() || !it.keepsOldVersion() && it.run.versioning() != object.VersioningUnknown {
 		return out
 	}
 	say := func(what string) { out.Message = strings.TrimPrefix(out.Message+"; "+what, "; ") }

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/resealhq/reseal/engine/job"
+	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
 	testkms "github.com/resealhq/reseal/engine/s3test/kms"
 )
@@ -50,6 +54,84 @@ func TestPruneWhereTheNewKeyIsUnusable(t *testing.T) {
 			st.server.KMS.SetKeyState(st.keyB, testkms.Enabled)
 			if p := st.pruned(t, 0, append([]string{"--job", dir, "--yes"}, c.more...)...); p.Deleted != 3 {
 				t.Errorf("enabled again: %+v", p)
+			}
+		})
+	}
+}
+
+// meanwhile changes bucket b once, before the nth copy of the run.
+func (st *stage) meanwhile(n int64, change func(c *s3test.BucketConfig)) {
+	var copies atomic.Int64
+	st.server.OnRequest(func(r s3test.Request) {
+		if r.Op == "CopyObject" && !strings.Contains(r.Key, "canary") && copies.Add(1) == n {
+			st.server.ConfigureBucket("b", change)
+		}
+	})
+}
+
+// TestVersioningEnabledMeanwhile: a copy that leaves an old version behind says so in its
+// row, also where the bucket kept none when the run began.
+func TestVersioningEnabledMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, st := range map[string]*stage{"AWS": newAWS(t, s3test.Config{Seed: 1}), "another store": newStage(t, s3test.Config{Seed: 1})} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st.server.CreateBucket("b", s3test.BucketConfig{})
+			for i := range 8 {
+				st.putUnder(fmt.Sprint("k", i), st.keyA)
+			}
+			st.meanwhile(4, func(c *s3test.BucketConfig) { c.Versioning = "Enabled" })
+			dir := filepath.Join(st.dir, "job")
+			s := st.reseal(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--operation", "copy", "--concurrency", "1", "--json", "--quiet", "--job", dir)
+			if s.code != 0 {
+				t.Fatalf("exit code %d\n%s", s.code, s.stderr)
+			}
+			left := len(st.server.Snapshot("b").Objects) - 8
+			var sum struct {
+				Old struct{ Objects int } `json:"old_versions_kept"`
+			}
+			if err := json.Unmarshal([]byte(s.stdout), &sum); err != nil {
+				t.Fatal(err)
+			}
+			if left == 0 || left == 8 || sum.Old.Objects != left {
+				t.Errorf("%d old versions are left, and the rows name %d\n%s", left, sum.Old.Objects, s.stdout)
+			}
+		})
+	}
+}
+
+// TestVersioningSuspendedMeanwhile: from then on a copy takes the place of the key's null
+// version, whatever was in it. The run stops at the first one.
+func TestVersioningSuspendedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, st := range map[string]*stage{"AWS": newAWS(t, s3test.Config{Seed: 1}), "another store": newStage(t, s3test.Config{Seed: 1})} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
+			const objects = 40
+			for i := range objects {
+				key := fmt.Sprint("k", i)
+				st.put(key, s3test.Object{VersionID: "null", Body: s3test.Bytes("from before: " + key)})
+				st.putUnder(key, st.keyA)
+			}
+			st.meanwhile(10, func(c *s3test.BucketConfig) { c.Versioning = "Suspended" })
+			dir := filepath.Join(st.dir, "job")
+			s := st.reseal(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--operation", "copy", "--concurrency", "2", "--quiet", "--job", dir)
+			if s.code != 1 || !strings.Contains(s.stderr, "versioning of s3://b was enabled when the run began and is suspended now") {
+				t.Errorf("exit code %d\n%s", s.code, s.stderr)
+			}
+			lost := objects
+			for _, o := range st.server.Snapshot("b").Objects {
+				if o.VersionID == "null" && o.Encryption.Type == object.SSENone {
+					lost--
+				}
+			}
+			if lost > 4 {
+				t.Errorf("the null versions of %d keys are overwritten", lost)
+			}
+			rows := st.reseal(t, "report", "--job", dir, "--format", "csv").stdout
+			if n := strings.Count(rows, "took the place of the key's null version"); n != lost {
+				t.Errorf("%d null versions are overwritten, and %d rows say so\n%s", lost, n, rows)
 			}
 		})
 	}

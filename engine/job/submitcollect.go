@@ -190,6 +190,9 @@ func (p *collector) judge(said rowSays, t *object.Task, h *object.Head) *object.
 	out.ETagAfter, out.After, out.ClientSideAfter = h.ETag, h.Encryption, h.ClientSide
 	if !update {
 		out.NewVersionID = h.ShownVersionID
+		if id := h.ShownVersionID; id != "" { // as the bucket was when it was copied, and not when it was submitted
+			out.OldVersionKept = id != "null"
+		}
 	}
 	others := row.Size >= 0 && h.Size != row.Size || update && row.ETag != "" && h.ETag != row.ETag
 	changed := row.Settled && !target.Satisfied(row) || row.ETag != "" && row.ETag != h.ETag ||

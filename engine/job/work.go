@@ -210,6 +210,9 @@ func (w *work) config() (engine.Config, error) {
 	if w.learnt.Caps.ListMetadata == object.Yes && !w.learnt.through() {
 		cfg.Bulk = w.store
 	}
+	if w.files == nil && w.written == nil && cfg.Dest.InPlace() {
+		cfg.Versioning = func(ctx context.Context) (object.Versioning, error) { return w.to.Versioning(ctx, w.learnt.Bucket) }
+	}
 	if err := w.rewraps(&cfg); err != nil {
 		return cfg, err
 	}
