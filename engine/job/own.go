@@ -62,18 +62,26 @@ type claim struct {
 
 // takeClaim claims a directory, or says that another process has.
 func takeClaim(dir, path string) (*claim, error) {
+	switch c, err := tryClaim(path); {
+	case err != nil:
+		return nil, unusableBecause(err, "the job directory "+dir+" cannot be claimed", "name a directory that you can write to, on a file system that has locks")
+	case c == nil:
+		return nil, unusablef("wait for it, or name another directory", "another process is beginning a job in %s at this moment", dir)
+	default:
+		return c, nil
+	}
+}
+
+// tryClaim makes and locks a file; nil where another process holds it.
+func tryClaim(path string) (*claim, error) {
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|plainly, 0o600)
 		if err != nil {
-			return nil, unusableBecause(err, "the job directory "+dir+" cannot be claimed", "name a directory that you can write to")
+			return nil, err
 		}
 		locked, err := lockFile(f)
 		if err != nil || !locked {
-			_ = f.Close()
-			if err != nil {
-				return nil, unusableBecause(err, "the job directory "+dir+" cannot be locked", "name a directory on a file system that has locks")
-			}
-			return nil, unusablef("wait for it, or name another directory", "another process is beginning a job in %s at this moment", dir)
+			return nil, errors.Join(err, f.Close())
 		}
 		here, err := os.Lstat(path)
 		if held, herr := f.Stat(); err == nil && herr == nil && os.SameFile(here, held) {

@@ -90,9 +90,14 @@ func (j *Job) set(c *Change, now time.Time) (*Setting, error) {
 	if r == nil || !r.Ended.IsZero() {
 		return nil, &UnusableError{What: "the job in " + j.Dir, Err: fmt.Errorf("%w that takes settings", ErrNotRunning), Fix: "try again in a moment; a process of an older reseal takes none"}
 	}
+	return j.ask(func() (*Setting, error) { return j.changed(c, r, now) })
+}
+
+// changed is what is asked for by now, with a change.
+func (j *Job) changed(c *Change, r *lastRun, now time.Time) (*Setting, error) {
 	s := r.Pace
 	if asked, err := j.readSetting(); err == nil && asked != nil && asked.Run.Equal(r.Began) {
-		s = *asked
+		s, now = *asked, behind(now, asked)
 	}
 	s.apply(c)
 	if err := s.validate(); err != nil {
@@ -104,18 +109,6 @@ func (j *Job) set(c *Change, now time.Time) (*Setting, error) {
 	s.At, s.Run = now, r.Began
 	if u, err := user.Current(); err == nil {
 		s.By = u.Username
-	}
-	data, err := json.Marshal(&s)
-	if err != nil {
-		return nil, err
-	}
-	if err := writeFile(j.path(paceName), append(data, '\n')); err != nil {
-		return nil, unusableBecause(err, "the pace of the job cannot be set", "see to it that the job directory can be written")
-	}
-	if j.home != nil {
-		if err := j.home.push(j.home.ctx, j.inHome(paceName)); err != nil {
-			return nil, err
-		}
 	}
 	return &s, nil
 }
@@ -146,6 +139,12 @@ func (j *Job) atWorkNow() (bool, error) {
 func (j *Job) setShards(c *Change) (*Setting, error) {
 	var last *Setting
 	now := time.Now().UTC()
+	for _, shard := range j.parts() { // one time for all of them
+		shard.fresh(paceName)
+		if asked, err := shard.readSetting(); err == nil && asked != nil {
+			now = behind(now, asked)
+		}
+	}
 	for _, shard := range j.parts() {
 		if _, locked, err := shard.locked(); err != nil || !locked {
 			continue
