@@ -254,7 +254,7 @@ func (s *session) takeHome(ctx context.Context, o *checkpoint.Options) error {
 	if _, err := h.copyLog(ctx, j, log, lease); err != nil {
 		return err
 	}
-	o.Away, s.still = log, lease.Hold
+	o.Away, s.still, s.lost = log, lease.Hold, lease.Lost
 	s.closers = append(s.closers, s.tellHome())
 	return nil
 }

@@ -47,7 +47,9 @@ type session struct {
 	closers []func() error
 	// still waits until this process may send something, and fails where another has taken
 	// the job; nil where a lock says so.
-	still  func(ctx context.Context, stop <-chan struct{}) error
+	still func(ctx context.Context, stop <-chan struct{}) error
+	// lost waits until another process has taken the job; nil in a directory.
+	lost   func(ctx context.Context) error
 	doctor bool // there is no job, only questions
 	// examine is what a doctor was asked, probed what it saw where it was to probe.
 	examine  *ExamineOptions

@@ -46,6 +46,22 @@ func newStopper(signal <-chan struct{}, after time.Duration) (s *stopper, releas
 	})
 }
 
+// watch asks to stop once lost returns an error: also of a run that sends nothing, since it
+// is paused or outside its window. The function that it returns ends that.
+func (s *stopper) watch(lost func(context.Context) error) (end func()) {
+	if lost == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		if err := lost(ctx); err != nil {
+			s.stop(err)
+		}
+	})
+	return func() { cancel(); watching.Wait() }
+}
+
 func (s *stopper) stop(cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -99,7 +99,8 @@ func (j *Job) begin(ctx context.Context, opt *Options, verb string) (_ *work, en
 		return nil, nil, err
 	}
 	stop, release := newStopper(opt.Stop, opt.StopAfter)
-	end = func() error { release(); return s.Close() }
+	endWatch := stop.watch(s.lost)
+	end = func() error { endWatch(); release(); return s.Close() }
 	now := time.Now()
 	w := &work{session: s, began: now, told: now, stop: stop, inspectAll: verb == verbPlan}
 	w.setting.Store(&w.run.Pace)

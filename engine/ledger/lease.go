@@ -321,6 +321,28 @@ func (l *Lease) Hold(ctx context.Context, stop <-chan struct{}) error {
 	}
 }
 
+// Lost waits until the lease is known to be lost, and says why; nil where it was given back
+// before, or the context has ended. Whoever sends nothing for hours learns it by that.
+func (l *Lease) Lost(ctx context.Context) error {
+	for {
+		l.mu.Lock()
+		lost, changed := l.mu.lost, l.mu.changed
+		l.mu.Unlock()
+		if lost != nil {
+			return lost
+		}
+		select {
+		case <-changed:
+		case <-l.ended:
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return l.mu.lost
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
 // Holding is the lease as it was last written.
 func (l *Lease) Holding() Holding {
 	l.mu.Lock()
