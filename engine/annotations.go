@@ -88,7 +88,7 @@ func (it *item) dropsAnnotations(ctx context.Context, list []object.Annotation) 
 		return it.leftAnnotated(fmt.Sprintf("its annotations have %d bytes, and at most 16 MiB of one object are written again", sizeOf(list))), nil
 	case it.sentEventHold():
 		return it.leftAnnotated("it has annotations and an event hold, and what has an event hold from the beginning takes no annotation"), nil
-	case it.obj.Locked() && rules.Facts.ObjectLock != object.No && rules.Caps.PutRetention != object.Yes:
+	case it.obj.Locked() && rules.Locks(true) && rules.Caps.PutRetention != object.Yes:
 		return it.leftAnnotated("it has annotations and is locked, and this store was not seen to lock what has been annotated"), nil
 	}
 	switch locks, err := it.run.uploads.LocksNewObjects(ctx, dest.Bucket); {

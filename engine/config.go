@@ -107,6 +107,9 @@ type Config struct {
 	// Versioning asks whether the bucket that is written to keeps versions now; nil where
 	// it is to be taken for what Facts say.
 	Versioning func(context.Context) (object.Versioning, error)
+	// Ahead is how far the store's clock was found to be ahead of this machine's; nil for
+	// a store whose clock is this machine's.
+	Ahead func() time.Duration
 	// Renew fetches fresh credentials; nil where there is nothing to renew.
 	Renew func(context.Context) error
 

@@ -130,7 +130,7 @@ func (it *item) proveByHead(ctx context.Context, op string, reply object.CopyRep
 // sentEventHold says whether the copy had to carry an event hold, which no reply to
 // it shows.
 func (it *item) sentEventHold() bool {
-	return it.attrs != nil && it.attrs.EventHold && it.run.rules.Caps.IsAWS() && it.run.rules.Facts.ObjectLock != object.No
+	return it.attrs != nil && it.attrs.EventHold && it.run.rules.Caps.IsAWS() && it.run.rules.Locks(true)
 }
 
 func sameEventHold(a, b *object.Attributes) bool {

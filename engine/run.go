@@ -68,7 +68,7 @@ func newRun(cfg *Config) *run {
 	case cfg.FromFiles, cfg.ToFiles: // as many large parts as fly at once
 		r.room = newRoom(8 * maxWhole)
 	}
-	r.rules = &carry.Rules{Target: cfg.Target, Caps: cfg.Caps, Dest: cfg.Dest, Facts: cfg.Facts, Annotations: cfg.KeepAnnotations}
+	r.rules = &carry.Rules{Target: cfg.Target, Caps: cfg.Caps, Dest: cfg.Dest, Facts: cfg.Facts, Annotations: cfg.KeepAnnotations, Ahead: cfg.Ahead}
 	if cfg.DestFacts != nil {
 		r.rules.Facts = *cfg.DestFacts
 	}

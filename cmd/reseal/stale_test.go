@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/resealhq/reseal/engine/job"
 	"github.com/resealhq/reseal/engine/object"
@@ -96,6 +98,9 @@ func TestVersioningEnabledMeanwhile(t *testing.T) {
 			if left == 0 || left == 8 || sum.Old.Objects != left {
 				t.Errorf("%d old versions are left, and the rows name %d\n%s", left, sum.Old.Objects, s.stdout)
 			}
+			if p := st.pruned(t, 0, "--job", dir, "--yes"); int(p.Deleted) != left || len(st.server.Snapshot("b").Objects) != 8 {
+				t.Errorf("pruned: %+v; %d versions are left", p, len(st.server.Snapshot("b").Objects))
+			}
 		})
 	}
 }
@@ -134,5 +139,62 @@ func TestVersioningSuspendedMeanwhile(t *testing.T) {
 				t.Errorf("%d null versions are overwritten, and %d rows say so\n%s", lost, n, rows)
 			}
 		})
+	}
+}
+
+// TestLocksSetMeanwhile: an object that shows a lock keeps it, also where its bucket locked
+// none when the run began.
+func TestLocksSetMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, st := range map[string]*stage{"AWS": newAWS(t, s3test.Config{Seed: 1}), "another store": newStage(t, s3test.Config{Seed: 1})} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
+			for i := range 6 {
+				st.putUnder(fmt.Sprint("k", i), st.keyA)
+			}
+			until := time.Now().Add(48 * time.Hour).Truncate(time.Second).UTC()
+			st.meanwhile(3, func(c *s3test.BucketConfig) {
+				c.ObjectLock = true
+			})
+			var once sync.Once
+			st.server.OnEffect(func(r s3test.Request) {
+				if r.Op != "CopyObject" || r.Key != "k2" {
+					return
+				}
+				once.Do(func() { // another client locks one that is still to come
+					st.put("k5", s3test.Object{Attrs: s3test.Attrs{LockMode: "GOVERNANCE", RetainUntil: until, LegalHold: true}})
+				})
+			})
+			s := st.reseal(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--operation", "copy", "--concurrency", "1", "--quiet", "--job", filepath.Join(st.dir, "job"))
+			// A store that was never seen to keep a lock is sent no copy of it.
+			if left := name != "AWS"; s.code != 0 && !left || s.code != 3 && left {
+				t.Fatalf("exit code %d\n%s", s.code, s.stderr)
+			}
+			for _, o := range st.server.Snapshot("b").Find("k5") {
+				if o.Latest && (o.LockMode != "GOVERNANCE" || !o.RetainUntil.Equal(until) || !o.LegalHold || s.code == 0 && o.Encryption.KMSKeyID != st.keyB) {
+					t.Errorf("the current version is under %+v, locked %q until %s, hold %t", o.Encryption, o.LockMode, o.RetainUntil, o.LegalHold)
+				}
+			}
+		})
+	}
+}
+
+// TestLocksByTheStoresClock: a retention that has run out by this machine's clock, and not
+// by the store's, protects the object still.
+func TestLocksByTheStoresClock(t *testing.T) {
+	t.Parallel()
+	behind := s3test.Config{Seed: 1, Now: func() time.Time { return time.Now().Add(-3 * time.Hour) }}
+	st := newStage(t, behind)
+	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true})
+	until := time.Now().Add(-2 * time.Hour).Truncate(time.Second).UTC()
+	st.put("k", s3test.Object{Attrs: s3test.Attrs{LockMode: "COMPLIANCE", RetainUntil: until}})
+	if s := st.reseal(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--quiet", "--job", filepath.Join(st.dir, "job")); s.code != 0 {
+		t.Fatalf("exit code %d\n%s", s.code, s.stderr)
+	}
+	for _, o := range st.server.Snapshot("b").Find("k") {
+		if o.Latest && (o.LockMode != "COMPLIANCE" || !o.RetainUntil.Equal(until) || o.Encryption.KMSKeyID != st.keyB) {
+			t.Errorf("the copy is under %+v, locked %q until %s", o.Encryption, o.LockMode, o.RetainUntil)
+		}
 	}
 }

@@ -16,6 +16,9 @@ type Rules struct {
 	Dest   Dest
 	// Facts of the bucket that is written to.
 	Facts object.BucketFacts
+	// Ahead is how far the store's clock was found to be ahead of this machine's; nil for
+	// not at all. Which retention still protects an object the store's clock decides.
+	Ahead func() time.Duration
 	// Annotations: objects can have some, and they are to be kept.
 	Annotations bool
 	// Metadata, where it is set, is the user metadata that is to take the place of
@@ -40,6 +43,7 @@ func sendsTags(c object.Choice) bool {
 // which retention still protects the object.
 func (r *Rules) Copy(o *object.Object, a *object.Attributes, c object.Choice, now time.Time) *object.CopyRequest {
 	attrs, stamped := r.stamped(o, a)
+	now = r.byStore(now)
 	req := &object.CopyRequest{
 		Source: r.Dest.source(o.Ref), Dest: r.Dest.Ref(o.Ref), SourceETag: o.ETag, SourceTwice: r.Caps.CopySourceEncoding == object.EncodedTwice,
 		Target: r.target(o, a), SourceSSEC: o.Encryption.Type == object.SSEC,
@@ -47,7 +51,7 @@ func (r *Rules) Copy(o *object.Object, a *object.Attributes, c object.Choice, no
 		Replace:      c.Route == object.RouteReplace || stamped || c.Operation == object.OpMultipart || c.Route == object.RouteSend,
 		Attributes:   attrs,
 	}
-	if r.Facts.ObjectLock != object.No {
+	if r.Locks(o.Locked()) {
 		mode, until := retention(o, now)
 		req.LockMode, req.RetainUntil, req.LegalHold = mode, rfc3339(until), o.LegalHold
 	}
@@ -57,7 +61,7 @@ func (r *Rules) Copy(o *object.Object, a *object.Attributes, c object.Choice, no
 	if attrs == nil {
 		return req
 	}
-	if attrs.EventHold && r.Facts.ObjectLock != object.No && r.Caps.IsAWS() {
+	if attrs.EventHold && r.Locks(true) && r.Caps.IsAWS() {
 		r.eventHold(req, o, attrs, now)
 	}
 	req.WebsiteRedirect = attrs.WebsiteRedirect
@@ -119,6 +123,7 @@ func (r *Rules) Complete(u *object.Upload, o *object.Object, parts []object.Part
 // What it was not seen to take is never sent: such a store may write the request over
 // the object.
 func (r *Rules) Lost(req *object.CopyRequest, o *object.Object, a *object.Attributes, now time.Time) object.Reapply {
+	now = r.byStore(now)
 	lost := object.Reapply{Tags: req.TagsLater, Annotations: req.AnnotationsLater}
 	if a == nil {
 		return lost
@@ -126,11 +131,26 @@ func (r *Rules) Lost(req *object.CopyRequest, o *object.Object, a *object.Attrib
 	if r.Caps.KeepsTags == object.No && r.Caps.PutTagging == object.Yes {
 		lost.Tags = a.Tags
 	}
-	if (r.Caps.KeepsLock == object.No || req.LocksLater()) && r.Caps.PutRetention == object.Yes && r.Facts.ObjectLock != object.No {
+	if (r.Caps.KeepsLock == object.No || req.LocksLater()) && r.Caps.PutRetention == object.Yes && r.Locks(o.Locked()) {
 		lost.LockMode, lost.RetainUntil = retention(o, now)
 		lost.LegalHold = o.LegalHold
 	}
 	return lost
+}
+
+// Locks says whether the bucket that is written to can lock objects. One that shows a lock
+// of an object can, whatever its settings said when the run began: they may have been
+// changed since. shown is that of an object of the bucket that is read.
+func (r *Rules) Locks(shown bool) bool {
+	return r.Facts.ObjectLock != object.No || shown && r.Dest.InPlace()
+}
+
+// byStore is the time by the store's clock.
+func (r *Rules) byStore(now time.Time) time.Time {
+	if r.Ahead == nil {
+		return now
+	}
+	return now.Add(r.Ahead())
 }
 
 // KMSKey names the KMS key that the copy makes S3 call, for the pace.

@@ -72,8 +72,12 @@ func TestCopy(t *testing.T) {
 				r.LockMode, r.RetainUntil, r.LegalHold = "GOVERNANCE", "2030-01-01T13:00:00.000Z", true
 			}},
 		{name: "a lock that has run out", o: func(o *object.Object) { o.LockMode, o.RetainUntil = "GOVERNANCE", noon }},
-		{name: "a bucket without locks", rules: Rules{Facts: object.BucketFacts{ObjectLock: object.No}},
-			o: func(o *object.Object) { o.LegalHold = true }},
+		{name: "elsewhere, a bucket without locks", rules: Rules{Facts: object.BucketFacts{ObjectLock: object.No}, Dest: Dest{Bucket: "c"}},
+			o:    func(o *object.Object) { o.LegalHold = true },
+			want: func(r *object.CopyRequest) { r.Source, r.Dest = src, object.Ref{Bucket: "c", Key: "a/k"} }},
+		{name: "a bucket that has locks since", rules: Rules{Facts: object.BucketFacts{ObjectLock: object.No}},
+			o:    func(o *object.Object) { o.LegalHold = true },
+			want: func(r *object.CopyRequest) { r.LegalHold = true }},
 		{name: "a source under a customer key", o: func(o *object.Object) { o.Encryption.Type = object.SSEC },
 			want: func(r *object.CopyRequest) { r.SourceSSEC = true }},
 		{name: "redirect and grants", a: &object.Attributes{WebsiteRedirect: "/x", Grants: acl},
@@ -183,6 +187,9 @@ func TestLost(t *testing.T) {
 		name  string
 		caps  object.Capabilities
 		facts object.BucketFacts
+		dest  Dest
+		ahead time.Duration // the store's clock, of this machine's
+		now   time.Duration // after noon, by this machine's
 		a     *object.Attributes
 		want  object.Reapply
 	}{
@@ -191,11 +198,15 @@ func TestLost(t *testing.T) {
 		{name: "tags that the store was not seen to take", caps: object.Capabilities{KeepsTags: object.No}, a: a},
 		{name: "a lock", caps: object.Capabilities{KeepsLock: object.No, PutRetention: object.Yes}, a: a,
 			want: object.Reapply{LockMode: "GOVERNANCE", RetainUntil: noon.Add(time.Hour), LegalHold: true}},
-		{name: "a bucket without locks", caps: object.Capabilities{KeepsLock: object.No, PutRetention: object.Yes}, facts: object.BucketFacts{ObjectLock: object.No}, a: a},
+		{name: "a bucket without locks", caps: object.Capabilities{KeepsLock: object.No, PutRetention: object.Yes}, facts: object.BucketFacts{ObjectLock: object.No}, dest: Dest{Bucket: "elsewhere"}, a: a},
+		{name: "a bucket that has locks since", caps: object.Capabilities{KeepsLock: object.No, PutRetention: object.Yes}, facts: object.BucketFacts{ObjectLock: object.No}, a: a,
+			want: object.Reapply{LockMode: "GOVERNANCE", RetainUntil: noon.Add(time.Hour), LegalHold: true}},
+		{name: "a clock that is ahead of the store's", caps: object.Capabilities{KeepsLock: object.No, PutRetention: object.Yes}, ahead: -2 * time.Hour, now: 2*time.Hour + time.Minute, a: a,
+			want: object.Reapply{LockMode: "GOVERNANCE", RetainUntil: noon.Add(time.Hour), LegalHold: true}},
 		{name: "nobody has looked", caps: object.Capabilities{KeepsTags: object.No, PutTagging: object.Yes}},
 	} {
-		rules := Rules{Caps: test.caps, Facts: test.facts}
-		if got := rules.Lost(&object.CopyRequest{}, locked, test.a, noon); !reflect.DeepEqual(got, test.want) {
+		rules := Rules{Caps: test.caps, Facts: test.facts, Dest: test.dest, Ahead: func() time.Duration { return test.ahead }}
+		if got := rules.Lost(&object.CopyRequest{}, locked, test.a, noon.Add(test.now)); !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s: %+v", test.name, got)
 		}
 	}

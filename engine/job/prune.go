@@ -162,19 +162,24 @@ func (j *Job) prunable() error {
 	return nil
 }
 
-// settings refuses a bucket that does not keep versions as it did when the job began,
-// or that does not tell whether it locks them.
+// settings refuses a bucket that does not keep versions now, or did not when the job began
+// and left none behind, or that does not tell whether it locks them.
 func (p *pruner) settings(ctx context.Context) (err error) {
 	was := p.learnt.Facts.Versioning
-	if was != object.VersioningEnabled {
+	since := was == object.VersioningOff && p.points.Totals().OldVersions.Objects > 0 // rows tell of some: it was enabled meanwhile
+	if was != object.VersioningEnabled && !since {
 		return unusablef("there is nothing to do", "versioning of s3://%s was %s when the job began, so that its copies left no version behind that could be named", p.learnt.Bucket, was)
 	}
 	if err := p.knownSettings(ctx); err != nil {
 		return err
 	}
-	if p.facts.Versioning != was {
+	if p.facts.Versioning != object.VersioningEnabled {
+		when := "when the job began"
+		if since {
+			when = "while the job ran"
+		}
 		return unusablef("look at who changed it and why; enable it again, or delete old versions by a lifecycle rule",
-			"versioning of s3://%s was enabled when the job began and is %s now", p.learnt.Bucket, p.facts.Versioning)
+			"versioning of s3://%s was enabled %s and is %s now", p.learnt.Bucket, when, p.facts.Versioning)
 	}
 	return nil
 }

@@ -211,6 +211,9 @@ func (w *work) config() (engine.Config, error) {
 	if w.learnt.Caps.ListMetadata == object.Yes && !w.learnt.through() {
 		cfg.Bulk = w.store
 	}
+	if w.to != nil { // a folder's clock is this machine's
+		cfg.Ahead = w.to.ClockOffset
+	}
 	if w.files == nil && w.written == nil && cfg.Dest.InPlace() {
 		cfg.Versioning = func(ctx context.Context) (object.Versioning, error) { return w.to.Versioning(ctx, w.learnt.Bucket) }
 	}
