@@ -307,6 +307,18 @@ func TestJobsBelowAPlace(t *testing.T) {
 	if lines := strings.Split(strings.TrimSpace(s.stdout), "\n"); s.code != 0 || len(lines) != 3 || !strings.HasPrefix(lines[1], bucketPlace+" ") || !strings.HasPrefix(lines[2], other+" ") {
 		t.Errorf("exit code %d: %s%s", s.code, s.stdout, s.stderr)
 	}
+	// One that may not be read hides none of the others.
+	denied := `(If (Key "jobs/one/job.json") (Error 403 AccessDenied))`
+	if err := st.server.SetRules(denied); err != nil {
+		t.Fatal(err)
+	}
+	s = listen(t, st.elsewhere(t, "jobs", "s3://state/jobs/"))
+	if s.code != 0 || !strings.Contains(s.stdout, "cannot be read: GetObject on "+bucketPlace) || !strings.Contains(s.stdout, other+" ") {
+		t.Errorf("one is denied: exit code %d: %s%s", s.code, s.stdout, s.stderr)
+	}
+	if err := st.server.SetRules(""); err != nil {
+		t.Fatal(err)
+	}
 	s = listen(t, st.elsewhere(t, "kubernetes", "--job", other, "--parallelism", "2"))
 	docs := manifests(t, s.stdout)
 	pod := at(t, docs[1], "spec", "template", "spec")

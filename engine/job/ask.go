@@ -12,12 +12,8 @@ import (
 
 // This file writes pace.json, which several people may do at once.
 
-// settingTries bounds how often one change gives way to others, and settingWait is the
-// pause between two looks at a lock.
-const (
-	settingTries = 200
-	settingWait  = 25 * time.Millisecond
-)
+// settingTries bounds how often one change gives way to others.
+const settingTries = 200
 
 // ask writes what changed makes of the setting that is asked for. What somebody else asks
 // for in the same moment is in it, or is asked for after it: nothing of it is lost.
@@ -48,17 +44,14 @@ const cannotSet = "the pace of the job cannot be set"
 
 // claimSetting waits until nobody else is changing the setting.
 func (j *Job) claimSetting() (*claim, error) {
-	for range settingTries {
-		c, err := tryClaim(j.path(paceName + ".lock"))
-		if err != nil {
-			return nil, unusableBecause(err, cannotSet, "see to it that the job directory can be written, and is on a file system that has locks")
-		}
-		if c != nil {
-			return c, nil
-		}
-		time.Sleep(settingWait)
+	c, err := awaitClaim(j.path(paceName + ".lock"))
+	switch {
+	case err != nil:
+		return nil, unusableBecause(err, cannotSet, "see to it that the job directory can be written, and is on a file system that has locks")
+	case c == nil:
+		return nil, unusable("another process has been changing the pace of the job in "+j.Dir+" for some time", "try again")
 	}
-	return nil, unusable("another process has been changing the pace of the job in "+j.Dir+" for some time", "try again")
+	return c, nil
 }
 
 // ask is Job.ask where the store keeps two changes apart.

@@ -270,9 +270,12 @@ func (j *Job) keepPolicyOf(shard *Job, now time.Time) error {
 	if err != nil || f.Policy.equal(&shard.Policy) {
 		return err
 	}
-	c, err := takeClaim(j.local, j.path(claimName))
+	c, err := awaitClaim(j.path(claimName))
+	if err == nil && c == nil {
+		err = errors.New("another process has been changing it for some time")
+	}
 	if err != nil {
-		return err
+		return unusableBecause(err, "the job file cannot be written", "see to it that the job directory can be written, and is on a file system that has locks")
 	}
 	defer c.release()
 	j.Policy = shard.Policy

@@ -106,6 +106,15 @@ func (j *Job) nameOf(name string) string {
 	return j.path(name)
 }
 
+// shown is the name, for people, of a file of this job or shard, whose copy goes with this
+// process where the job lies in a bucket.
+func (j *Job) shown(path string) string {
+	if j.home != nil {
+		return j.home.name + "/" + j.home.relative(path)
+	}
+	return path
+}
+
 func (j *Job) leaseName() string {
 	if j.Part == nil {
 		return wholeLease

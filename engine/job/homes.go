@@ -52,9 +52,9 @@ func Below(ctx context.Context, place string, c Connection) (places []string, er
 		data, _, err := at.Read(ctx, fileName)
 		switch {
 		case errors.Is(err, ledger.ErrNone) || err == nil && len(data) == 0:
-		case err != nil:
+		case err != nil && !ofOneObject(err):
 			return nil, err
-		default:
+		default: // whoever opens one that may not be read, tells
 			places = append(places, "s3://"+bucket+"/"+strings.TrimRight(prefix, "/"))
 		}
 	}
@@ -84,4 +84,14 @@ func openShard(ctx context.Context, dir string, c Connection) (*Job, error) {
 		return nil, errors.Join(err, j.Close())
 	}
 	return s, nil
+}
+
+// ofOneObject says whether an error of a read may be that of this object alone, by its key or
+// a policy, and hides no other.
+func ofOneObject(err error) bool {
+	switch object.ClassOf(err) {
+	case object.ClassDenied, object.ClassInvalid, object.ClassKey:
+		return true
+	}
+	return false
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 )
 
 // readPlain reads a file that is no link, no pipe and no device.
@@ -70,6 +71,17 @@ func takeClaim(dir, path string) (*claim, error) {
 	default:
 		return c, nil
 	}
+}
+
+// awaitClaim is tryClaim of what is held for a moment only; nil where it is held for longer.
+func awaitClaim(path string) (c *claim, err error) {
+	for range 200 {
+		if c, err = tryClaim(path); c != nil || err != nil {
+			break
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	return c, err
 }
 
 // tryClaim makes and locks a file; nil where another process holds it.

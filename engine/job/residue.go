@@ -186,7 +186,7 @@ func (s *session) sweep(ctx context.Context, path string, at s3store.ProbeOption
 	}
 	const fix = "nothing was deleted. Look for keys with .reseal-canary- in the bucket that it names, delete them if they are yours, and remove the file"
 	if err != nil {
-		return nil, unusableBecause(err, "the file "+path+" is no note of this job on its throwaway objects", fix)
+		return nil, unusableBecause(err, "the file "+s.job.shown(path)+" is no note of this job on its throwaway objects", fix)
 	}
 	ours, err := s.residueOf(at)
 	if err != nil {
@@ -195,7 +195,7 @@ func (s *session) sweep(ctx context.Context, path string, at s3store.ProbeOption
 	ours.Name, ours.Kept = r.Name, r.Kept
 	names := append(slices.Clone(r.Kept), r.Name)
 	if !reflect.DeepEqual(*r, ours) || slices.ContainsFunc(names, func(name string) bool { return !s3store.IsCanary(at.Prefix, name) }) {
-		return nil, unusablef(fix, "the file %s names throwaway objects that this job cannot have made: %q in bucket %q at %q", path, names, r.Bucket, r.Endpoint)
+		return nil, unusablef(fix, "the file %s names throwaway objects that this job cannot have made: %q in bucket %q at %q", s.job.shown(path), names, r.Bucket, r.Endpoint)
 	}
 	facts, err := s.to.BucketFacts(ctx, r.Bucket)
 	if err != nil {

@@ -238,7 +238,7 @@ func (t *teller) takeSetting() {
 	if err != nil {
 		if text := err.Error(); text != t.refused {
 			t.refused = text
-			w.log.Warn("a setting of the pace is not followed", "file", w.job.path(paceName), "error", err)
+			w.log.Warn("a setting of the pace is not followed", "file", w.job.shown(w.job.path(paceName)), "error", err)
 		}
 		return
 	}

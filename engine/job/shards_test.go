@@ -243,3 +243,26 @@ func TestDivideLeavesNothing(t *testing.T) {
 		t.Errorf("the claim is still there: %v", err)
 	}
 }
+
+// TestPoliciesOfWorkersThatBeginTogether: a worker that records a policy waits for another
+// one that is about to. An exit code that says that the job cannot be used would end all.
+func TestPoliciesOfWorkersThatBeginTogether(t *testing.T) {
+	b := newBench(t, s3test.Config{}, s3test.BucketConfig{Versioning: "Enabled"}, 50)
+	j := divided(t, b, 2)
+	shard, err := j.Shard(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := tryClaim(j.path(claimName))
+	if err != nil || other == nil {
+		t.Fatal(other, err)
+	}
+	time.AfterFunc(200*time.Millisecond, other.release)
+	shard.Policy.Accept = []Acceptance{AcceptTags}
+	if err := j.keepPolicyOf(shard, time.Now()); err != nil {
+		t.Error(err)
+	}
+	if again, err := Open(b.dir); err != nil || !again.Policy.Accepts(AcceptTags) {
+		t.Errorf("recorded: %+v, %v", again, err)
+	}
+}
