@@ -198,3 +198,26 @@ func TestLocksByTheStoresClock(t *testing.T) {
 		}
 	}
 }
+
+// TestThrowawayObjectsOfABucketThatKeepsVersionsSince: versioning is enabled between the
+// look at the settings and the canary's objects, all of which go with every version.
+func TestThrowawayObjectsOfABucketThatKeepsVersionsSince(t *testing.T) {
+	t.Parallel()
+	st := newStage(t, s3test.Config{Seed: 1})
+	st.server.CreateBucket("b", s3test.BucketConfig{})
+	st.putUnder("k", st.keyA)
+	var once sync.Once
+	st.server.OnRequest(func(r s3test.Request) {
+		if strings.Contains(r.Key, "canary") {
+			once.Do(func() { st.server.ConfigureBucket("b", func(c *s3test.BucketConfig) { c.Versioning = "Enabled" }) })
+		}
+	})
+	if s := st.reseal(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--quiet", "--job", filepath.Join(st.dir, "job")); s.code != 0 {
+		t.Errorf("exit code %d\n%s", s.code, s.stderr)
+	}
+	for id := range versionsOf(st.server.Snapshot("b")) {
+		if !strings.HasPrefix(id, "k?") {
+			t.Errorf("%s is there still", id)
+		}
+	}
+}

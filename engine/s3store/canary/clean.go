@@ -211,7 +211,11 @@ func (c *canary) told() []object.Ref {
 	return refs
 }
 
-func (c *canary) versioned() bool { return c.o.Facts.Versioning != object.VersioningOff }
+// versioned says whether the bucket may keep versions: by its settings, and by what was
+// made since they were read.
+func (c *canary) versioned() bool {
+	return c.o.Facts.Versioning != object.VersioningOff || c.litter.versions()
+}
 
 // list is every object of the canary that is there and may go.
 func (c *canary) list(ctx context.Context) ([]object.Ref, error) {

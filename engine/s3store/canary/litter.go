@@ -44,6 +44,20 @@ func (l *litter) object(ref object.Ref, version string) {
 	l.made[ref.Key][version] = true
 }
 
+// versions says whether anything that was made, or a marker that was, has a version ID.
+func (l *litter) versions() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for made := range maps.Values(l.made) {
+		for version := range made {
+			if version != "" && version != "null" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // leave takes an object for one that stays. An upload of its key may be the canary's all the
 // same.
 func (l *litter) leave(ref object.Ref) {
