@@ -229,6 +229,15 @@ func TestASleepingWorker(t *testing.T) {
 	if code := first.ProcessState.ExitCode(); code != 1 || !strings.Contains(said.String(), "another process has taken the job over") {
 		t.Errorf("the sleeper: %v: %s", err, said.String())
 	}
+	// It tells nothing of its end over what the second tells of itself.
+	st.server.SetLatency(map[string]time.Duration{"CopyObject": time.Second})
+	if s := listen(t, st.elsewhere(t, "set", "--job", bucketPlace, "--concurrency", "8")); s.code != 0 {
+		t.Errorf("set of the second: exit code %d: %s", s.code, s.stderr)
+	}
+	if s := listen(t, st.elsewhere(t, "status", "--job", bucketPlace, "--json")); !strings.Contains(s.stdout, fmt.Sprintf(`"pid":%d,`, second.Process.Pid)) || !strings.Contains(s.stdout, `"state":"running"`) {
+		t.Errorf("status beside process %d: %s%s", second.Process.Pid, s.stdout, s.stderr)
+	}
+	st.server.SetLatency(nil)
 	for _, q := range st.server.Requests() {
 		if q.Bucket == "b" && q.Time.After(woke) && slices.Contains(q.Withheld, "X-Amz-Security-Token") {
 			t.Errorf("after it woke the sleeper sent %s of %s", q.Op, q.Key)
@@ -288,44 +297,6 @@ func killedPrunes(t *testing.T, extra ...string) {
 	}
 	if s := st.reseal(t, "verify", "--job", bucketPlace, "--no-dependents"); s.code != 0 {
 		t.Errorf("verify: exit code %d: %s", s.code, s.stderr)
-	}
-}
-
-// TestJobsBelowAPlace: the jobs in a bucket, a line each, and the manifest that works on
-// one.
-func TestJobsBelowAPlace(t *testing.T) {
-	t.Parallel()
-	st := newBucketStage(t, 40)
-	if s := listen(t, st.elsewhere(t, st.order()...)); s.code != 0 {
-		t.Fatalf("run: exit code %d: %s", s.code, s.stderr)
-	}
-	other := "s3://state/jobs/other"
-	if s := listen(t, st.elsewhere(t, "plan", "s3://b", "--sse", "AES256", "--job", other, "--shards", "3")); s.code != 0 {
-		t.Fatalf("plan: exit code %d: %s", s.code, s.stderr)
-	}
-	s := listen(t, st.elsewhere(t, "jobs", "s3://state/jobs/"))
-	if lines := strings.Split(strings.TrimSpace(s.stdout), "\n"); s.code != 0 || len(lines) != 3 || !strings.HasPrefix(lines[1], bucketPlace+" ") || !strings.HasPrefix(lines[2], other+" ") {
-		t.Errorf("exit code %d: %s%s", s.code, s.stdout, s.stderr)
-	}
-	// One that may not be read hides none of the others.
-	denied := `(If (Key "jobs/one/job.json") (Error 403 AccessDenied))`
-	if err := st.server.SetRules(denied); err != nil {
-		t.Fatal(err)
-	}
-	s = listen(t, st.elsewhere(t, "jobs", "s3://state/jobs/"))
-	if s.code != 0 || !strings.Contains(s.stdout, "cannot be read: GetObject on "+bucketPlace) || !strings.Contains(s.stdout, other+" ") {
-		t.Errorf("one is denied: exit code %d: %s%s", s.code, s.stdout, s.stderr)
-	}
-	if err := st.server.SetRules(""); err != nil {
-		t.Fatal(err)
-	}
-	s = listen(t, st.elsewhere(t, "kubernetes", "--job", other, "--parallelism", "2"))
-	docs := manifests(t, s.stdout)
-	pod := at(t, docs[1], "spec", "template", "spec")
-	args := fmt.Sprint(at(t, pod, "containers", 0, "args"))
-	if s.code != 0 || args != "[run --job "+other+" --shard auto --no-progress]" || fmt.Sprint(at(t, pod, "volumes")) != "[map[emptyDir:map[] name:tmp]]" ||
-		at(t, pod, "containers", 0, "env", 0, "value") != st.server.URL() || !strings.Contains(s.stdout, "arn:aws:s3:::state/jobs/other/*") {
-		t.Errorf("exit code %d: %s%s", s.code, s.stdout, s.stderr)
 	}
 }
 

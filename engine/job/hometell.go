@@ -39,8 +39,8 @@ func (j *Job) fresh(name string) {
 	}
 }
 
-// tell takes a small file along to the bucket. What cannot be written is no reason to
-// stop.
+// tell takes a small file along to the bucket, unless another process may have the job by
+// now, which tells of itself. What cannot be written is no reason to stop.
 func (j *Job) tell(name string) {
 	h := j.home
 	if h == nil {
@@ -50,8 +50,9 @@ func (j *Job) tell(name string) {
 	sum := sha256.Sum256(data)
 	h.mu.Lock()
 	same := h.mu.sent[j.inHome(name)] == sum
+	lease := h.mu.held[j.leaseName()]
 	h.mu.Unlock()
-	if err != nil || same {
+	if err != nil || same || lease != nil && lease.Taken() {
 		return
 	}
 	if h.place.Write(h.life, j.inHome(name), data) == nil {

@@ -343,6 +343,17 @@ func (l *Lease) Lost(ctx context.Context) error {
 	}
 }
 
+// Taken says whether another process may have the lease by now. One that was deleted nobody
+// else was seen to have.
+func (l *Lease) Taken() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, deleted := errors.AsType[*deletedError](l.mu.lost); deleted {
+		return false
+	}
+	return l.mu.lost != nil || l.mu.until.passed()
+}
+
 // Holding is the lease as it was last written.
 func (l *Lease) Holding() Holding {
 	l.mu.Lock()
