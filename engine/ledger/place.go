@@ -168,7 +168,8 @@ func (p *Place) List(ctx context.Context, folder string) (all []Entry, err error
 		}
 		for i := range page.Objects {
 			o := &page.Objects[i]
-			if name, ok := strings.CutPrefix(o.Key, q.Prefix); ok && name != "" {
+			// Names become those of files: one of a store that knows no delimiter would lead elsewhere.
+			if name, ok := strings.CutPrefix(o.Key, q.Prefix); ok && name != "" && !strings.Contains(name, "/") {
 				all = append(all, Entry{name, o.Size, o.LastModified})
 			}
 		}

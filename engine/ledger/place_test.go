@@ -30,3 +30,24 @@ func TestAListThatLeadsBack(t *testing.T) {
 		t.Errorf("asked %d times, %v, %v", r.asked, all, err)
 	}
 }
+
+// deep is a bucket whose listings know no delimiter.
+type deep struct{ *bucket }
+
+func (deep) ListPage(_ context.Context, q object.ListRequest) (r object.ListReply, err error) {
+	for _, name := range []string{"run.json", "job.json.probe/../../../elsewhere", "shards/0001/run.json"} {
+		r.Objects = append(r.Objects, object.Object{Ref: object.Ref{Key: q.Prefix + name}})
+	}
+	return r, nil
+}
+
+// TestAListOfWhatLiesDeeper: a list names what lies directly below a folder, whatever the
+// store answers: the names become those of files.
+func TestAListOfWhatLiesDeeper(t *testing.T) {
+	d := deep{newBucket()}
+	p := d.place()
+	p.Store = d
+	if all, err := p.List(t.Context(), ""); err != nil || len(all) != 1 || all[0].Name != "run.json" {
+		t.Errorf("%v, %v", all, err)
+	}
+}
