@@ -37,7 +37,7 @@ func TestRealServerBehindBadProxy(t *testing.T) {
 	const inFlight, kills = 32, 4
 	job := filepath.Join(t.TempDir(), "job")
 	args := []string{"run", "s3://" + b.bucket, "--sse", "aws:kms", "--sse-kms-key-id", server.Keys[0], "--job", job, "--json",
-		"--no-progress", "--concurrency", fmt.Sprint(inFlight), "--request-timeout", "1s"}
+		"--no-progress", "--concurrency", fmt.Sprint(inFlight), "--request-timeout", "2s"}
 	for n := range kills {
 		b.killAfter(proxy, 150+75*n, args)
 	}

@@ -64,6 +64,19 @@ func TestRefusedCredentialsOfTheState(t *testing.T) {
 	}
 }
 
+// TestTheBucketOfTheStateIsNotThere: a place of a job that nobody can have is no error of
+// the run.
+func TestTheBucketOfTheStateIsNotThere(t *testing.T) {
+	t.Parallel()
+	st := newBucketStage(t, 3)
+	for _, args := range [][]string{{"status"}, {"report"}, {"run"}, {"run", "s3://b", "--sse", "AES256"}} {
+		s := listen(t, st.elsewhere(t, append(args, "--job", "s3://not-there/jobs/one")...))
+		if s.code != 2 || !strings.Contains(s.stderr, "s3://not-there/jobs/one") || !strings.Contains(s.stderr, "make the bucket") {
+			t.Errorf("%v: exit code %d: %s", args, s.code, s.stderr)
+		}
+	}
+}
+
 // TestWhereTheStateCannotLive: what is refused, and that nothing is left behind.
 func TestWhereTheStateCannotLive(t *testing.T) {
 	t.Parallel()

@@ -17,6 +17,7 @@ import (
 	"unicode"
 
 	"github.com/resealhq/reseal/engine/ledger"
+	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
 )
 
@@ -108,6 +109,14 @@ func openHome(ctx context.Context, dir string, c Connection) (*home, error) {
 		return nil, unusableBecause(err, "no folder to work in can be made", "set TMPDIR to a directory on a disk with room that you can write to")
 	}
 	return h, nil
+}
+
+// nowhere makes an error of the place of a job of one that says that its bucket is not there.
+func (h *home) nowhere(err error) error {
+	if object.ClassOf(err) == object.ClassNoBucket {
+		return unusableBecause(err, "the job's place "+h.name, "make the bucket, or name a place in another")
+	}
+	return err
 }
 
 // openState opens the store that the state of jobs lies in.

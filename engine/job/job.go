@@ -164,7 +164,7 @@ func readOrClaimIn(ctx context.Context, dir string, spec *Spec) (j *Job, claimed
 		return nil, false, err
 	}
 	if j, claimed, err = h.readOrClaim(ctx, spec); err != nil {
-		return nil, false, errors.Join(err, h.Close())
+		return nil, false, errors.Join(h.nowhere(err), h.Close())
 	}
 	return j, claimed, nil
 }
@@ -245,7 +245,7 @@ func OpenContext(ctx context.Context, dir string, c Connection) (*Job, error) {
 		err = &UnusableError{What: h.name, Err: ErrNone, Fix: "name the place of a job that was begun"}
 	}
 	if err != nil {
-		return nil, errors.Join(err, h.Close())
+		return nil, errors.Join(h.nowhere(err), h.Close())
 	}
 	return j, nil
 }
