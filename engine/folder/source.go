@@ -127,9 +127,9 @@ const (
 	// tick is the same where nobody has the file open to write it: no clock that a kernel
 	// tells times by goes in longer steps, and a later write is seen by them.
 	tick = 20 * time.Millisecond
-	// wholeSeconds is the same, and for all, where times may have no fractions: FAT keeps
+	// coarse is the same, and for all, where times may have no fractions: FAT keeps
 	// every other second, and ext3 each. A second write within one is not seen by them.
-	wholeSeconds = 2*time.Second + tick
+	coarse = 2*time.Second + tick
 )
 
 // rested waits until the file has been at rest, and is an error where it was changed
@@ -137,7 +137,7 @@ const (
 func rested(ctx context.Context, op string, ref object.Ref, f *os.File, info fs.FileInfo) error {
 	written, rests := lastChange(info), []time.Duration{tick, atRest}
 	if written.Nanosecond() == 0 {
-		rests = []time.Duration{wholeSeconds}
+		rests = []time.Duration{coarse}
 	}
 	for _, rest := range rests {
 		age := time.Since(written)
