@@ -70,7 +70,7 @@ func (it *item) request(ctx context.Context, c object.Choice) (*object.CopyReque
 		}
 	}
 	req := it.rules().Copy(&it.obj, it.attrs, c, time.Now())
-	if it.run.refused.of(noCondition) {
+	if it.decided.without(noCondition) {
 		req.DestETag, req.DestAbsent = "", false
 	}
 	return req, nil

@@ -22,6 +22,8 @@ type item struct {
 	// obj is what is known now: the task's row, then what HEAD showed. Its Ref
 	// stays the task's.
 	obj object.Object
+	// decided are the decisions by which the last choice was made; nil for those of all.
+	decided *narrowed
 	// attrs is nil until the object was inspected.
 	attrs *object.Attributes
 	// version is the current version's ID, where HEAD told.

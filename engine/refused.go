@@ -61,9 +61,8 @@ type refused struct {
 	mu  sync.Mutex
 }
 
-// of says whether the store refuses it.
-func (f *refused) of(r *refusal) bool {
-	n := f.now.Load()
+// without says whether these decisions do without it.
+func (n *narrowed) without(r *refusal) bool {
 	return n != nil && *r.finding(&n.caps) == object.No
 }
 
@@ -75,11 +74,12 @@ func (r *run) refuse(what *refusal, cause error) bool {
 	}
 	r.refused.mu.Lock()
 	defer r.refused.mu.Unlock()
-	if r.refused.of(what) {
+	n := r.refused.now.Load()
+	if n.without(what) {
 		return true
 	}
 	caps := r.cfg.Caps
-	if n := r.refused.now.Load(); n != nil {
+	if n != nil {
 		caps = n.caps
 	}
 	*what.finding(&caps) = object.No
@@ -89,17 +89,20 @@ func (r *run) refuse(what *refusal, cause error) bool {
 }
 
 // choose asks the chooser, and the narrowed one where something was refused. What
-// only an update can do is still asked for: its refusal is then the object's own.
+// only an update can do is still asked for: its refusal is then the object's own. What
+// was known of refusals is kept for the request that follows: one that another worker meets
+// in between is met by this one too, and decided on.
 func (it *item) choose() object.Choice {
 	c := it.run.cfg.Chooser.Choose(&it.obj, it.attrs)
 	n := it.run.refused.now.Load()
+	it.decided = n
 	if n == nil {
 		return c
 	}
 	less := n.chooser.Choose(&it.obj, it.attrs)
 	for _, r := range []*refusal{noUpdates, noCondition, keepsKey} {
 		switch {
-		case c.Operation != r.of || !it.run.refused.of(r), r.concerns != nil && !r.concerns(it):
+		case c.Operation != r.of || !n.without(r), r.concerns != nil && !r.concerns(it):
 		case r == noUpdates && less.Operation == object.OpNone:
 			return c
 		case less.Operation == object.OpUndecided:

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -106,6 +107,30 @@ func TestA3AConditionThatIsNotImplemented(t *testing.T) {
 				t.Errorf("the log tells it %d times", n)
 			}
 		})
+	}
+}
+
+// TestARefusalAfterTheChoice: another worker meets it between this one's choice and its
+// request. A copy that was chosen with a condition is sent with it: without, it would overwrite
+// what others write, though nobody has accepted that.
+func TestARefusalAfterTheChoice(t *testing.T) {
+	s := newMemStore(1)
+	j, cfg := refusing(s, object.Capabilities{CopyIfMatch: object.Yes}, false)
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	r := newRun(&cfg)
+	it := &item{run: r, task: j.mu.tasks[0], obj: j.mu.tasks[0].Object}
+	c := it.choose()
+	if c.Operation != object.OpCopy {
+		t.Fatalf("chosen: %s", c.Operation)
+	}
+	r.refuse(noCondition, errors.New("not implemented"))
+	if req, err := it.request(t.Context(), c); err != nil || req.DestETag == "" {
+		t.Errorf("sent without a condition: %+v, %v", req, err)
+	}
+	if c := it.choose(); c.Operation != object.OpMultipart {
+		t.Errorf("chosen then: %s", c.Operation)
 	}
 }
 
