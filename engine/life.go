@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"strings"
 
 	"github.com/resealhq/reseal/engine/carry"
 	"github.com/resealhq/reseal/engine/object"
@@ -68,7 +67,7 @@ func (r *run) do(ctx context.Context, it *item, t *object.Task, anew bool) (*obj
 	}
 	out = it.told(out)
 	if out != nil && len(it.strays) > 0 {
-		out.Message = strings.TrimPrefix(out.Message+"; "+openUploads(it.strays), "; ")
+		adds(out, openUploads(it.strays))
 	}
 	return out, err
 }
@@ -358,7 +357,7 @@ func (it *item) destOccupied(ctx context.Context) (*object.Outcome, error) {
 // version. A bucket that shows version IDs and does not tell whether it still makes
 // new ones may be one.
 func (it *item) overNullVersion(ctx context.Context) (*object.Outcome, error) {
-	if !maySuspend(it.run.versioning()) || !it.run.cfg.Dest.InPlace() || it.version == "null" || it.version == "" {
+	if !maySuspend(it.run.versioning()) || !it.run.cfg.Dest.InPlace() || it.version == object.NullVersion || it.version == "" {
 		return nil, nil
 	}
 	there, err := it.run.look.NullVersion(ctx, it.obj.Ref)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/resealhq/reseal/engine/look"
 	"github.com/resealhq/reseal/engine/object"
@@ -35,7 +36,12 @@ func (it *item) mayBeOurs() bool {
 	if row.Settled {
 		return !it.run.rules.Target.Satisfied(row)
 	}
-	return it.run.rules.Caps.Update == object.Yes || writtenSince(row, &it.obj)
+	return it.run.rules.Caps.Update == object.Yes || row.WrittenSince(&it.obj)
+}
+
+// adds says one more thing in the row of an outcome.
+func adds(out *object.Outcome, what string) {
+	out.Message = strings.TrimPrefix(out.Message+"; "+what, "; ")
 }
 
 func (it *item) left(why object.Reason, message string) *object.Outcome {
@@ -88,7 +94,7 @@ func (it *item) acknowledged(out *object.Outcome) *object.Outcome {
 // wanted. Who did it shows in what changed since the plan saw it.
 func (it *item) foundAsWanted() *object.Outcome {
 	row := &it.task.Object
-	if ours := row.Settled && !it.run.rules.Target.Satisfied(row) || writtenSince(row, &it.obj); !ours {
+	if ours := row.Settled && !it.run.rules.Target.Satisfied(row) || row.WrittenSince(&it.obj); !ours {
 		out := it.already()
 		out.Reason, out.Message = object.ReasonInDoubt, "found as wanted after an interruption; an earlier process of this job may have changed it"
 		return out

@@ -111,9 +111,7 @@ func (it *item) underAlready(shown object.ClientSide) *object.Outcome {
 	op := it.out.Operation
 	it.out.ClientSideAfter = shown
 	row := &it.task.Object
-	ours := it.past.lost || it.past.doubt && (row.ETag != "" && row.ETag != it.obj.ETag ||
-		!row.LastModified.IsZero() && row.LastModified.Unix() != it.obj.LastModified.Unix())
-	if !ours {
+	if ours := it.past.lost || it.past.doubt && row.WrittenSince(&it.obj); !ours {
 		out := it.already()
 		if it.past.doubt {
 			out.Message = "found as wanted after an interruption; an earlier process of this job may have changed it"

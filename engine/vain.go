@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"strings"
-
 	"github.com/resealhq/reseal/engine/object"
 )
 
@@ -16,15 +14,14 @@ func (it *item) told(out *object.Outcome) *object.Outcome {
 	if out == nil || !it.run.cfg.Dest.InPlace() || !it.keepsOldVersion() && it.run.versioning() != object.VersioningUnknown {
 		return out
 	}
-	say := func(what string) { out.Message = strings.TrimPrefix(out.Message+"; "+what, "; ") }
 	if it.past.vain {
-		say("where the bucket keeps versions, the copy that kept the old KMS key is one more old version of it")
+		adds(out, "where the bucket keeps versions, the copy that kept the old KMS key is one more old version of it")
 	}
 	if it.past.vainBefore {
-		say("a copy of an earlier process of this job may have kept the old KMS key, and have left one more old version of it")
+		adds(out, "a copy of an earlier process of this job may have kept the old KMS key, and have left one more old version of it")
 	}
 	if it.past.copyLost && out.State != object.Done {
-		say("a copy that got no answer may have taken effect before, and have left one more old version of it")
+		adds(out, "a copy that got no answer may have taken effect before, and have left one more old version of it")
 	}
 	return out
 }
@@ -33,11 +30,5 @@ func (it *item) told(out *object.Outcome) *object.Outcome {
 // copy in vain, or by another request after one.
 func (it *item) mayBeVain(now *object.Object) bool {
 	row := &it.task.Object
-	return !it.run.makesAnew() && (row.Size < 0 || row.Size == now.Size) && it.mayKeepKeyOf(&row.Encryption) && (row.ETag == "" || writtenSince(row, now))
-}
-
-// writtenSince says whether an object shows that it was written since its row was.
-func writtenSince(row, now *object.Object) bool {
-	return row.ETag != "" && row.ETag != now.ETag ||
-		!row.LastModified.IsZero() && row.LastModified.Unix() != now.LastModified.Unix()
+	return !it.run.makesAnew() && (row.Size < 0 || row.Size == now.Size) && it.mayKeepKeyOf(&row.Encryption) && (row.ETag == "" || row.WrittenSince(now))
 }

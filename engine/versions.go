@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -18,8 +17,6 @@ type keeping struct {
 	// settled: replies contradict the settings, and the store was asked and stands by these.
 	settled bool
 }
-
-const nullVersion = "null"
 
 // versioning is how the bucket is taken to keep versions at this moment.
 func (r *run) versioning() object.Versioning {
@@ -71,9 +68,9 @@ func (it *item) noticed(ctx context.Context, reply *object.CopyReply) {
 func contradicts(id string, kept object.Versioning) bool {
 	switch kept {
 	case object.VersioningEnabled:
-		return id == nullVersion
+		return id == object.NullVersion
 	case object.VersioningSuspended:
-		return id != nullVersion
+		return id != object.NullVersion
 	}
 	return kept == object.VersioningOff
 }
@@ -83,8 +80,8 @@ func contradicts(id string, kept object.Versioning) bool {
 func (it *item) keepsOldVersion() bool {
 	id, began := it.out.NewVersionID, it.run.cfg.Facts.Versioning
 	switch {
-	case id == nullVersion, id == "" && began == object.VersioningSuspended:
-		return it.version != "" && it.version != nullVersion
+	case id == object.NullVersion, id == "" && began == object.VersioningSuspended:
+		return it.version != "" && it.version != object.NullVersion
 	case id == "": // the store names none, so that nothing newer is known
 		return began == object.VersioningEnabled
 	case it.run.rules.Caps.IsAWS(): // nothing but a bucket that keeps versions has one there
@@ -97,8 +94,8 @@ func (it *item) keepsOldVersion() bool {
 // overNull is an outcome that says so where the copy became the null version in a bucket
 // that was taken for one that keeps versions, so that nobody had looked for an older one.
 func (it *item) overNull(out *object.Outcome) {
-	if it.run.cfg.Facts.Versioning != object.VersioningEnabled || out.NewVersionID != nullVersion || it.noNull || out.Inferred {
+	if it.run.cfg.Facts.Versioning != object.VersioningEnabled || out.NewVersionID != object.NullVersion || it.noNull || out.Inferred {
 		return
 	}
-	out.Message = strings.TrimPrefix(out.Message+"; the bucket did not keep versions of it by then: the copy took the place of the key's null version, if there was one", "; ")
+	adds(out, "the bucket did not keep versions of it by then: the copy took the place of the key's null version, if there was one")
 }

@@ -328,7 +328,7 @@ func (e *Estimator) listAnnotations(o *object.Object, n uint64) {
 // goes on costing; overwritten too early, it costs to the end of its term.
 func (e *Estimator) leaveBehind(o *object.Object, class string, size int64) {
 	off := e.opt.Facts.Versioning == object.VersioningOff ||
-		e.opt.Facts.Versioning == object.VersioningSuspended && (o.VersionID == "" || o.VersionID == "null")
+		e.opt.Facts.Versioning == object.VersioningSuspended && (o.VersionID == "" || o.VersionID == object.NullVersion)
 	if e.opt.ToFiles {
 		return // it replaces nothing
 	}

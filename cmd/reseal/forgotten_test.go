@@ -39,20 +39,20 @@ func TestVersionsOfABucketThatForgot(t *testing.T) {
 // bucket is by then, also on AWS: it may keep versions since.
 func TestDependentsOfNow(t *testing.T) {
 	t.Parallel()
-	for name, st := range map[string]*stage{"AWS": newAWS(t, s3test.Config{Seed: 1}), "another store": newStage(t, s3test.Config{Seed: 1})} {
+	onTwoStores(t, func(t *testing.T, _ string, st *stage) {
 		st.server.CreateBucket("b", s3test.BucketConfig{})
 		st.putUnder("k", st.keyA)
 		job := filepath.Join(st.dir, "job")
 		if s := st.reseal(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--job", job, "--quiet"); s.code != 0 {
-			t.Fatalf("%s: exit code %d\n%s", name, s.code, s.stderr)
+			t.Fatalf("exit code %d\n%s", s.code, s.stderr)
 		}
 		st.server.ConfigureBucket("b", func(c *s3test.BucketConfig) { c.Versioning = "Enabled" })
 		st.putUnder("other", st.keyA)
 		st.putUnder("other", st.keyB)
 		if s := st.reseal(t, "verify", "--job", job, "--json", "--quiet"); !strings.Contains(s.stdout, `"kms_key_id":"`+st.keyA) {
-			t.Errorf("%s: exit code %d\n%s%s", name, s.code, s.stdout, s.stderr)
+			t.Errorf("exit code %d\n%s%s", s.code, s.stdout, s.stderr)
 		}
-	}
+	})
 }
 
 func (st *stage) putUnder(key, kmsKey string) {

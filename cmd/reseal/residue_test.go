@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,14 +24,7 @@ func TestL1PlantedNote(t *testing.T) {
 		}
 	}
 	const name = "in/.reseal-canary-0123456789abcdef01234567-"
-	j, _, err := understand(t, "s3://b/in/", "--sse", "AES256", "--job", t.TempDir(), "--endpoint-url", st.server.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	digest, err := j.Spec.Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
+	digest := st.digest(t, "s3://b/in/", "--sse", "AES256")
 	note := func(bucket, name string) string {
 		return fmt.Sprintf(`{"endpoint":%q,"bucket":%q,"name":%q,"for":"%x"}`, st.server.URL(), bucket, name, digest)
 	}
@@ -138,14 +132,7 @@ func TestL1LockedThrowaway(t *testing.T) {
 	st.server.Put("b", s3test.Object{Key: name + "02-lock-copy", Body: s3test.Bytes("whose?"), Attrs: s3test.Attrs{LockMode: "GOVERNANCE", RetainUntil: time.Now().Add(time.Hour)}})
 	const older = "in/.reseal-canary-ba9876543210ba9876543210-"
 	st.server.Put("b", s3test.Object{Key: older + "01-direct", Body: s3test.Bytes("ours")})
-	j, _, err := understand(t, "s3://b/in/", "--sse", "AES256", "--job", t.TempDir(), "--endpoint-url", st.server.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	digest, err := j.Spec.Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
+	digest := st.digest(t, "s3://b/in/", "--sse", "AES256")
 	dir := t.TempDir()
 	path := filepath.Join(dir, "job.json.probe")
 	note := fmt.Appendf(nil, `{"endpoint":%q,"bucket":"b","name":%q,"for":"%x","kept":[%q]}`, st.server.URL(), name, digest, older)
@@ -177,4 +164,18 @@ func TestL1LockedThrowaway(t *testing.T) {
 	if _, err := os.Lstat(path); err == nil {
 		t.Error("the note is still there")
 	}
+}
+
+// digest is that of the specification of a job.
+func (st *stage) digest(t *testing.T, args ...string) [sha256.Size]byte {
+	t.Helper()
+	j, _, err := understand(t, append(args, "--job", t.TempDir(), "--endpoint-url", st.server.URL())...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := j.Spec.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return digest
 }

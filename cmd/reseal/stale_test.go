@@ -61,6 +61,17 @@ func TestPruneWhereTheNewKeyIsUnusable(t *testing.T) {
 	}
 }
 
+// onTwoStores runs a test on AWS, and on a store that has to be asked what it can do.
+func onTwoStores(t *testing.T, test func(t *testing.T, name string, st *stage)) {
+	t.Helper()
+	for name, st := range map[string]*stage{"AWS": newAWS(t, s3test.Config{Seed: 1}), "another store": newStage(t, s3test.Config{Seed: 1})} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, name, st)
+		})
+	}
+}
+
 // meanwhile changes bucket b once, before the nth copy of the run.
 func (st *stage) meanwhile(n int64, change func(c *s3test.BucketConfig)) {
 	var copies atomic.Int64
@@ -75,109 +86,100 @@ func (st *stage) meanwhile(n int64, change func(c *s3test.BucketConfig)) {
 // row, also where the bucket kept none when the run began.
 func TestVersioningEnabledMeanwhile(t *testing.T) {
 	t.Parallel()
-	for name, st := range map[string]*stage{"AWS": newAWS(t, s3test.Config{Seed: 1}), "another store": newStage(t, s3test.Config{Seed: 1})} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			st.server.CreateBucket("b", s3test.BucketConfig{})
-			for i := range 8 {
-				st.putUnder(fmt.Sprint("k", i), st.keyA)
-			}
-			st.meanwhile(4, func(c *s3test.BucketConfig) { c.Versioning = "Enabled" })
-			dir := filepath.Join(st.dir, "job")
-			s := st.reseal(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--operation", "copy", "--concurrency", "1", "--json", "--quiet", "--job", dir)
-			if s.code != 0 {
-				t.Fatalf("exit code %d\n%s", s.code, s.stderr)
-			}
-			left := len(st.server.Snapshot("b").Objects) - 8
-			var sum struct {
-				Old struct{ Objects int } `json:"old_versions_kept"`
-			}
-			if err := json.Unmarshal([]byte(s.stdout), &sum); err != nil {
-				t.Fatal(err)
-			}
-			if left == 0 || left == 8 || sum.Old.Objects != left {
-				t.Errorf("%d old versions are left, and the rows name %d\n%s", left, sum.Old.Objects, s.stdout)
-			}
-			if p := st.pruned(t, 0, "--job", dir, "--yes"); int(p.Deleted) != left || len(st.server.Snapshot("b").Objects) != 8 {
-				t.Errorf("pruned: %+v; %d versions are left", p, len(st.server.Snapshot("b").Objects))
-			}
-		})
-	}
+	onTwoStores(t, func(t *testing.T, _ string, st *stage) {
+		st.server.CreateBucket("b", s3test.BucketConfig{})
+		for i := range 8 {
+			st.putUnder(fmt.Sprint("k", i), st.keyA)
+		}
+		st.meanwhile(4, func(c *s3test.BucketConfig) { c.Versioning = "Enabled" })
+		dir := filepath.Join(st.dir, "job")
+		s := st.reseal(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--operation", "copy", "--concurrency", "1", "--json", "--quiet", "--job", dir)
+		if s.code != 0 {
+			t.Fatalf("exit code %d\n%s", s.code, s.stderr)
+		}
+		left := len(st.server.Snapshot("b").Objects) - 8
+		var sum struct {
+			Old struct{ Objects int } `json:"old_versions_kept"`
+		}
+		if err := json.Unmarshal([]byte(s.stdout), &sum); err != nil {
+			t.Fatal(err)
+		}
+		if left == 0 || left == 8 || sum.Old.Objects != left {
+			t.Errorf("%d old versions are left, and the rows name %d\n%s", left, sum.Old.Objects, s.stdout)
+		}
+		if p := st.pruned(t, 0, "--job", dir, "--yes"); int(p.Deleted) != left || len(st.server.Snapshot("b").Objects) != 8 {
+			t.Errorf("pruned: %+v; %d versions are left", p, len(st.server.Snapshot("b").Objects))
+		}
+	})
 }
 
 // TestVersioningSuspendedMeanwhile: from then on a copy takes the place of the key's null
 // version, whatever was in it. The run stops at the first one.
 func TestVersioningSuspendedMeanwhile(t *testing.T) {
 	t.Parallel()
-	for name, st := range map[string]*stage{"AWS": newAWS(t, s3test.Config{Seed: 1}), "another store": newStage(t, s3test.Config{Seed: 1})} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
-			const objects = 40
-			for i := range objects {
-				key := fmt.Sprint("k", i)
-				st.put(key, s3test.Object{VersionID: "null", Body: s3test.Bytes("from before: " + key)})
-				st.putUnder(key, st.keyA)
+	onTwoStores(t, func(t *testing.T, _ string, st *stage) {
+		st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
+		const objects = 40
+		for i := range objects {
+			key := fmt.Sprint("k", i)
+			st.put(key, s3test.Object{VersionID: "null", Body: s3test.Bytes("from before: " + key)})
+			st.putUnder(key, st.keyA)
+		}
+		st.meanwhile(10, func(c *s3test.BucketConfig) { c.Versioning = "Suspended" })
+		dir := filepath.Join(st.dir, "job")
+		s := st.reseal(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--operation", "copy", "--concurrency", "2", "--quiet", "--job", dir)
+		if s.code != 1 || !strings.Contains(s.stderr, "versioning of s3://b was enabled when the run began and is suspended now") {
+			t.Errorf("exit code %d\n%s", s.code, s.stderr)
+		}
+		lost := objects
+		for _, o := range st.server.Snapshot("b").Objects {
+			if o.VersionID == "null" && o.Encryption.Type == object.SSENone {
+				lost--
 			}
-			st.meanwhile(10, func(c *s3test.BucketConfig) { c.Versioning = "Suspended" })
-			dir := filepath.Join(st.dir, "job")
-			s := st.reseal(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--operation", "copy", "--concurrency", "2", "--quiet", "--job", dir)
-			if s.code != 1 || !strings.Contains(s.stderr, "versioning of s3://b was enabled when the run began and is suspended now") {
-				t.Errorf("exit code %d\n%s", s.code, s.stderr)
-			}
-			lost := objects
-			for _, o := range st.server.Snapshot("b").Objects {
-				if o.VersionID == "null" && o.Encryption.Type == object.SSENone {
-					lost--
-				}
-			}
-			if lost > 4 {
-				t.Errorf("the null versions of %d keys are overwritten", lost)
-			}
-			rows := st.reseal(t, "report", "--job", dir, "--format", "csv").stdout
-			if n := strings.Count(rows, "took the place of the key's null version"); n != lost {
-				t.Errorf("%d null versions are overwritten, and %d rows say so\n%s", lost, n, rows)
-			}
-		})
-	}
+		}
+		if lost > 4 {
+			t.Errorf("the null versions of %d keys are overwritten", lost)
+		}
+		rows := st.reseal(t, "report", "--job", dir, "--format", "csv").stdout
+		if n := strings.Count(rows, "took the place of the key's null version"); n != lost {
+			t.Errorf("%d null versions are overwritten, and %d rows say so\n%s", lost, n, rows)
+		}
+	})
 }
 
 // TestLocksSetMeanwhile: an object that shows a lock keeps it, also where its bucket locked
 // none when the run began.
 func TestLocksSetMeanwhile(t *testing.T) {
 	t.Parallel()
-	for name, st := range map[string]*stage{"AWS": newAWS(t, s3test.Config{Seed: 1}), "another store": newStage(t, s3test.Config{Seed: 1})} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
-			for i := range 6 {
-				st.putUnder(fmt.Sprint("k", i), st.keyA)
-			}
-			until := time.Now().Add(48 * time.Hour).Truncate(time.Second).UTC()
-			st.meanwhile(3, func(c *s3test.BucketConfig) {
-				c.ObjectLock = true
-			})
-			var once sync.Once
-			st.server.OnEffect(func(r s3test.Request) {
-				if r.Op != "CopyObject" || r.Key != "k2" {
-					return
-				}
-				once.Do(func() { // another client locks one that is still to come
-					st.put("k5", s3test.Object{Attrs: s3test.Attrs{LockMode: "GOVERNANCE", RetainUntil: until, LegalHold: true}})
-				})
-			})
-			s := st.reseal(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--operation", "copy", "--concurrency", "1", "--quiet", "--job", filepath.Join(st.dir, "job"))
-			// A store that was never seen to keep a lock is sent no copy of it.
-			if left := name != "AWS"; s.code != 0 && !left || s.code != 3 && left {
-				t.Fatalf("exit code %d\n%s", s.code, s.stderr)
-			}
-			for _, o := range st.server.Snapshot("b").Find("k5") {
-				if o.Latest && (o.LockMode != "GOVERNANCE" || !o.RetainUntil.Equal(until) || !o.LegalHold || s.code == 0 && o.Encryption.KMSKeyID != st.keyB) {
-					t.Errorf("the current version is under %+v, locked %q until %s, hold %t", o.Encryption, o.LockMode, o.RetainUntil, o.LegalHold)
-				}
-			}
+	onTwoStores(t, func(t *testing.T, name string, st *stage) {
+		st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
+		for i := range 6 {
+			st.putUnder(fmt.Sprint("k", i), st.keyA)
+		}
+		until := time.Now().Add(48 * time.Hour).Truncate(time.Second).UTC()
+		st.meanwhile(3, func(c *s3test.BucketConfig) {
+			c.ObjectLock = true
 		})
-	}
+		var once sync.Once
+		st.server.OnEffect(func(r s3test.Request) {
+			if r.Op != "CopyObject" || r.Key != "k2" {
+				return
+			}
+			once.Do(func() { // another client locks one that is still to come
+				st.put("k5", s3test.Object{Attrs: s3test.Attrs{LockMode: "GOVERNANCE", RetainUntil: until, LegalHold: true}})
+			})
+		})
+		s := st.reseal(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--operation", "copy", "--concurrency", "1", "--quiet", "--job", filepath.Join(st.dir, "job"))
+		// A store that was never seen to keep a lock is sent no copy of it.
+		if left := name != "AWS"; s.code != 0 && !left || s.code != 3 && left {
+			t.Fatalf("exit code %d\n%s", s.code, s.stderr)
+		}
+		for _, o := range st.server.Snapshot("b").Find("k5") {
+			if o.Latest && (o.LockMode != "GOVERNANCE" || !o.RetainUntil.Equal(until) || !o.LegalHold || s.code == 0 && o.Encryption.KMSKeyID != st.keyB) {
+				t.Errorf("the current version is under %+v, locked %q until %s, hold %t", o.Encryption, o.LockMode, o.RetainUntil, o.LegalHold)
+			}
+		}
+	})
 }
 
 // TestLocksByTheStoresClock: a retention that has run out by this machine's clock, and not

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/resealhq/reseal/engine/ledger"
@@ -58,15 +57,7 @@ func (j *Job) claimSetting() (*claim, error) {
 func (h *home) ask(j *Job, changed func() (*Setting, error)) (*Setting, error) {
 	name := j.inHome(paceName)
 	for range settingTries {
-		data, was, err := h.place.Read(h.ctx, name)
-		switch {
-		case errors.Is(err, ledger.ErrNone):
-			if err = os.Remove(h.path(name)); errors.Is(err, os.ErrNotExist) {
-				err = nil
-			}
-		case err == nil:
-			err = h.copy(name, data)
-		}
+		_, was, err := h.pullVersion(h.ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -74,7 +65,8 @@ func (h *home) ask(j *Job, changed func() (*Setting, error)) (*Setting, error) {
 		if err != nil {
 			return nil, err
 		}
-		if data, err = json.Marshal(s); err != nil {
+		data, err := json.Marshal(s)
+		if err != nil {
 			return nil, err
 		}
 		if was == "" {

@@ -157,18 +157,25 @@ func (h *home) path(name string) string { return filepath.Join(h.folder, filepat
 // pull copies a file from the bucket; false where there is none. An empty object is none:
 // nothing is ever deleted there.
 func (h *home) pull(ctx context.Context, name string) (bool, error) {
-	data, _, err := h.place.Read(ctx, name)
+	found, _, err := h.pullVersion(ctx, name)
+	return found, err
+}
+
+// pullVersion is pull for who is to replace just that: etag is the object's, empty where
+// there is not even an empty one.
+func (h *home) pullVersion(ctx context.Context, name string) (found bool, etag string, err error) {
+	data, etag, err := h.place.Read(ctx, name)
 	if errors.Is(err, ledger.ErrNone) || err == nil && len(data) == 0 {
 		err = os.Remove(h.path(name))
 		if errors.Is(err, os.ErrNotExist) {
 			err = nil
 		}
-		return false, err
+		return false, etag, err
 	}
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
-	return true, h.copy(name, data)
+	return true, etag, h.copy(name, data)
 }
 
 // copy makes the copy of an object what was read of it.

@@ -253,7 +253,7 @@ func (p *pruner) remove(ctx context.Context, c *candidate) error {
 			}
 			return nil
 		}
-		if c.old.VersionID == "null" { // where versioning is suspended, the next write takes its ID
+		if c.old.VersionID == object.NullVersion { // where versioning is suspended, the next write takes its ID
 			switch v, err := p.store.Versioning(ctx, c.old.Bucket); {
 			case err != nil:
 				return err

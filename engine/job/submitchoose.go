@@ -101,7 +101,7 @@ func (c *batchChooser) take(t *object.Task, o *object.Object, a *object.Attribut
 		return g, ForRunUnseen, true
 	case choice.Operation == object.OpUpdate:
 		g.update, g.versions = true, o.VersionID != ""
-		if o.VersionID == "null" {
+		if o.VersionID == object.NullVersion {
 			return g, ForRunVersion, false
 		}
 		return g, "", false

@@ -191,12 +191,11 @@ func (p *collector) judge(said rowSays, t *object.Task, h *object.Head) *object.
 	if !update {
 		out.NewVersionID = h.ShownVersionID
 		if id := h.ShownVersionID; id != "" { // as the bucket was when it was copied, and not when it was submitted
-			out.OldVersionKept = id != "null"
+			out.OldVersionKept = id != object.NullVersion
 		}
 	}
 	others := row.Size >= 0 && h.Size != row.Size || update && row.ETag != "" && h.ETag != row.ETag
-	changed := row.Settled && !target.Satisfied(row) || row.ETag != "" && row.ETag != h.ETag ||
-		!row.LastModified.IsZero() && row.LastModified.Unix() != h.LastModified.Unix()
+	changed := row.Settled && !target.Satisfied(row) || row.WrittenSince(&h.Object)
 	switch {
 	case others, said != saysSucceeded && !changed:
 		*out = object.Outcome{Seq: t.Seq, State: object.Already, Size: h.Size, ETagBefore: h.ETag, Before: h.Encryption, ETagAfter: h.ETag, After: h.Encryption, FinishedAt: out.FinishedAt,

@@ -161,7 +161,7 @@ func (l *Looker) superseded(ctx context.Context, ref object.Ref) (bool, error) {
 
 // NullVersion says whether the key has a null version.
 func (l *Looker) NullVersion(ctx context.Context, ref object.Ref) (bool, error) {
-	ref.VersionID = "null"
+	ref.VersionID = object.NullVersion
 	_, err := l.Head(ctx, l.Source.Hot, ref)
 	switch {
 	case object.ClassOf(err) == object.ClassGone:

@@ -10,9 +10,12 @@ import (
 type Ref struct {
 	Bucket string
 	Key    string
-	// VersionID is empty for the current version, "null" for the null version.
+	// VersionID is empty for the current version, NullVersion for the null version.
 	VersionID string
 }
+
+// NullVersion is S3's own name for the version that was written while the bucket kept none.
+const NullVersion = "null"
 
 // String is for messages: s3://bucket/key, with ?versionId= where one is named, or the
 // path of a file. It holds the key as it is: what goes to a terminal goes through
@@ -97,6 +100,12 @@ func (o *Object) Reserved() bool { return strings.HasPrefix(o.StorageClass, "AWS
 
 // Locked says whether a retention or a legal hold is known to protect the object.
 func (o *Object) Locked() bool { return o.LockMode != "" || o.LegalHold }
+
+// WrittenSince says whether an object, as it is now, shows that it was written since this
+// row of it was made. What the row does not tell shows nothing.
+func (o *Object) WrittenSince(now *Object) bool {
+	return o.ETag != "" && o.ETag != now.ETag || !o.LastModified.IsZero() && o.LastModified.Unix() != now.LastModified.Unix()
+}
 
 // Attributes is everything else that an object has and that must survive. Zero
 // values mean that the object does not have it.

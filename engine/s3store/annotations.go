@@ -52,7 +52,8 @@ func (s *Store) Annotations(ctx context.Context, ref object.Ref) ([]object.Annot
 			return list, nil
 		}
 		if been.Back(doc.NextContinuationToken) {
-			return nil, r.astray() // those that are missing would be lost
+			return nil, &object.Error{Class: object.ClassUnsupported, Op: r.op, Ref: ref, // those that are missing would be lost
+				Message: "the store says that there is more, and goes back to what it has given already"}
 		}
 		token = doc.NextContinuationToken
 	}

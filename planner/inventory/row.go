@@ -289,7 +289,7 @@ func (r *rower) finish(o *object.Object) (ok bool, err error) {
 	}
 	s := r.schema
 	if s.has[colVersionID] && o.VersionID == "" && !r.table {
-		o.VersionID = "null" // how reports write the null version
+		o.VersionID = object.NullVersion // how reports write the null version
 	}
 	switch {
 	case !r.told && s.has[colVersionID]:

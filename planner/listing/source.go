@@ -140,5 +140,5 @@ func unversioned(rows []object.Object) bool {
 		return true
 	}
 	id := rows[len(rows)-1].VersionID
-	return id == "" || id == "null"
+	return id == "" || id == object.NullVersion
 }

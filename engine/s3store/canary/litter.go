@@ -50,7 +50,7 @@ func (l *litter) versions() bool {
 	defer l.mu.Unlock()
 	for made := range maps.Values(l.made) {
 		for version := range made {
-			if version != "" && version != "null" {
+			if version != "" && version != object.NullVersion {
 				return true
 			}
 		}
