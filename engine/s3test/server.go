@@ -222,6 +222,9 @@ func (s *Server) Restart() error { return s.listen(s.Addr()) }
 // Resume.
 func (s *Server) Pause() { s.gate.pause() }
 
+// Held is how many requests hang.
+func (s *Server) Held() int { return int(s.gate.held.Load()) }
+
 // Resume lets paused requests go on.
 func (s *Server) Resume() { s.gate.release() }
 
@@ -253,6 +256,7 @@ func (s *Server) delay(ctx context.Context, op string) {
 type gate struct {
 	mu   sync.Mutex
 	open chan struct{} // nil when not paused
+	held atomic.Int64
 }
 
 func (g *gate) pause() {
@@ -279,6 +283,8 @@ func (g *gate) pass(ctx context.Context) {
 	if open == nil {
 		return
 	}
+	g.held.Add(1)
+	defer g.held.Add(-1)
 	select {
 	case <-open:
 	case <-ctx.Done():

@@ -3,6 +3,7 @@ package listing
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -42,6 +43,8 @@ type Source struct {
 	// Send, where set, sends one request through f, paced and repeated as its class
 	// allows. Without it a request is sent once.
 	Send func(ctx context.Context, call object.Call, f func(context.Context) error) error
+
+	since func(time.Time) time.Duration // in tests: how long a page has taken; nil is time.Since
 }
 
 const (
@@ -54,6 +57,13 @@ func (s *Source) readers() int {
 		return defaultReaders
 	}
 	return s.Readers
+}
+
+func (s *Source) elapsed(began time.Time) time.Duration {
+	if s.since != nil {
+		return s.since(began)
+	}
+	return time.Since(began)
 }
 
 func (s *Source) pageSize() int {

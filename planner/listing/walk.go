@@ -235,7 +235,7 @@ func (w *walker) next(ctx context.Context) (batch, error) {
 			return batch{}, err
 		}
 		if !w.careful {
-			w.r.took(time.Since(began))
+			w.r.took(w.src.elapsed(began))
 		}
 		rows, err := w.fresh(&reply)
 		if err != nil {
