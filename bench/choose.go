@@ -23,7 +23,7 @@ type found struct {
 	path, version string
 }
 
-// present finds the participants whose names hold one of l. One that is not
+// present finds the participants whose names hold one of l, or are one behind its "=". One that is not
 // installed is a note; one that cannot be built is an error.
 func (l list) present(ctx context.Context, all []*participant, t *Table, log io.Writer) ([]found, error) {
 	var ready []found
@@ -47,7 +47,7 @@ func (l list) present(ctx context.Context, all []*participant, t *Table, log io.
 
 func (l list) holds(name string) bool {
 	for _, part := range l {
-		if strings.Contains(name, part) {
+		if whole, exact := strings.CutPrefix(part, "="); exact && name == whole || strings.Contains(name, part) {
 			return true
 		}
 	}
