@@ -19,9 +19,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/resealhq/reseal/engine/hot"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
-	"github.com/resealhq/reseal/engine/wire"
 )
 
 // A loop is a process that does nothing but send requests for keys that it knows
@@ -92,19 +92,7 @@ func (l *loop) overWire(ctx context.Context) (func(context.Context, string) erro
 	if err != nil {
 		return nil, err
 	}
-	t := store.Transport()
-	c, err := wire.New(wire.Options{
-		Resolve: func(ctx context.Context, bucket string) (wire.Address, error) {
-			a, err := store.Address(ctx, bucket)
-			return wire.Address(a), err
-		},
-		Credentials: func(ctx context.Context) (wire.Credentials, error) {
-			id, secret, token, expires, err := store.Credentials(ctx)
-			return wire.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: token, Expires: expires}, err
-		},
-		Classify: func(ctx context.Context, f wire.Failed) *object.Error { return store.Failure(ctx, s3store.Failed(f)) },
-		TLS:      t.TLSClientConfig,
-	})
+	c, err := hot.Client(store)
 	if err != nil {
 		return nil, err
 	}

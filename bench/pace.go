@@ -206,7 +206,7 @@ func (c *PaceConfig) sender(ctx context.Context, srv *s3test.Server) (func(conte
 		Credentials: func(context.Context) (wire.Credentials, error) {
 			return wire.Credentials{AccessKeyID: s3test.DefaultCredentials.AccessKeyID, SecretAccessKey: s3test.DefaultCredentials.SecretAccessKey}, nil
 		},
-		Classify: func(ctx context.Context, f wire.Failed) *object.Error { return store.Failure(ctx, s3store.Failed(f)) },
+		Classify: store.Failure,
 	})
 	if err != nil {
 		return nil, err

@@ -238,11 +238,15 @@ func (s *Store) getFrom(db pebble.Reader, key []byte) (value []byte, ok bool, er
 
 // scan calls f for every record whose key begins with prefix, in order. f must
 // not keep key or value.
-func (s *Store) scan(prefix string, f func(key, value []byte) error) (err error) {
+func (s *Store) scan(prefix string, f func(key, value []byte) error) error {
 	bounds := new(pebble.IterOptions)
 	if prefix != "" {
 		bounds.LowerBound, bounds.UpperBound = []byte(prefix), prefixEnd(prefix)
 	}
+	return s.scanWithin(bounds, f)
+}
+
+func (s *Store) scanWithin(bounds *pebble.IterOptions, f func(key, value []byte) error) (err error) {
 	it, err := s.db.NewIter(bounds)
 	if err != nil {
 		return &DiskError{s.dir, err}

@@ -104,7 +104,7 @@ func (s *Store) takeFrom(l *lane, buf []object.Task) (int, error) {
 }
 
 // readPlan decodes the next tasks of a lane.
-func (s *Store) readPlan(l *lane) (err error) {
+func (s *Store) readPlan(l *lane) error {
 	s.mu.Lock()
 	end := min(s.mu.plan.Objects, l.end, l.next+readAhead)
 	if len(s.mu.lanes) > 1 {
@@ -114,33 +114,21 @@ func (s *Store) readPlan(l *lane) (err error) {
 	if l.next >= end {
 		return nil
 	}
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: seqKey(planPrefix, l.next), UpperBound: seqKey(planPrefix, end)})
-	if err != nil {
-		return &DiskError{s.dir, err}
-	}
-	defer func() {
-		if cerr := it.Close(); cerr != nil && err == nil {
-			err = &DiskError{s.dir, cerr}
-		}
-	}()
-	for it.First(); it.Valid(); it.Next() {
-		seq, _ := seqOf(it.Key())
-		v, err := it.ValueAndErr()
-		if err != nil {
-			return &DiskError{s.dir, err}
-		}
-		if err := s.pushTask(&l.ahead, seq, v, seq < l.doubt); err != nil {
+	err := s.scanWithin(&pebble.IterOptions{LowerBound: seqKey(planPrefix, l.next), UpperBound: seqKey(planPrefix, end)}, func(key, value []byte) error {
+		seq, _ := seqOf(key)
+		if err := s.pushTask(&l.ahead, seq, value, seq < l.doubt); err != nil {
 			return err
 		}
 		if seq != l.next {
 			return s.damaged("p/", &corruptError{"a planned task is missing"})
 		}
 		l.next++
-	}
-	if it.Error() == nil && l.next < end {
+		return nil
+	})
+	if err == nil && l.next < end {
 		return s.damaged("p/", &corruptError{"planned tasks are missing"})
 	}
-	return s.iterError(it)
+	return err
 }
 
 func (s *Store) pushTask(to *[]object.Task, seq uint64, value []byte, doubt bool) error {

@@ -25,6 +25,19 @@ func (it *item) mayReplace(ctx context.Context) (done func(), out *object.Outcom
 	return it.takeAnnotations(ctx)
 }
 
+// mayReplaceWithTags is mayReplace where the tags are written with the bytes.
+func (it *item) mayReplaceWithTags(ctx context.Context) (done func(), out *object.Outcome, err error) {
+	done, out, err = it.mayReplace(ctx)
+	if out != nil || err != nil {
+		return nil, out, err
+	}
+	if err := it.run.look.ReadTags(ctx, it.obj.Ref, it.attrs); err != nil {
+		done()
+		return nil, nil, err
+	}
+	return done, nil, nil
+}
+
 // takeAnnotations reads the annotations that the operation would drop, so that they can
 // be written again on what it makes. Only CopyObject takes them along; nothing but a
 // request of its own tells whether there are any; and only AWS has them. An object is

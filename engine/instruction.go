@@ -130,14 +130,11 @@ func (it *item) unwritableFile() *object.Outcome {
 }
 
 func (it *item) putFile(ctx context.Context) (*object.Outcome, error) {
-	noted, out, err := it.mayReplace(ctx)
+	noted, out, err := it.mayReplaceWithTags(ctx)
 	if out != nil || err != nil {
 		return out, err
 	}
 	defer noted()
-	if err := it.run.look.ReadTags(ctx, it.obj.Ref, it.attrs); err != nil {
-		return nil, err
-	}
 	put := it.own.Rewrite(&it.obj, it.attrs, it.anew.file, time.Now())
 	put.Checksum = object.Checksum(put.ChecksumAlgorithm, it.anew.file)
 	if lost := it.own.Lost(&put.CopyRequest, &it.obj, it.attrs, time.Now()); !lost.IsZero() {

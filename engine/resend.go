@@ -31,14 +31,11 @@ func (it *item) resend(ctx context.Context, c object.Choice) (*object.Outcome, e
 		return it.left(object.ReasonComposite, "its composite checksum cannot be reproduced, since the boundaries of its parts cannot be had, or one is larger than the 256 MiB that are held here; "+
 			"--accept composite-checksum lets it change (the data does not)"), nil
 	}
-	noted, out, err := it.mayReplace(ctx)
+	noted, out, err := it.mayReplaceWithTags(ctx)
 	if out != nil || err != nil {
 		return out, err
 	}
 	defer noted()
-	if err := it.run.look.ReadTags(ctx, it.obj.Ref, it.attrs); err != nil {
-		return nil, err
-	}
 	p := &passage{it: it, size: it.obj.Size, parts: sizes, own: c.SourceParts}
 	return p.inParts(ctx)
 }

@@ -85,14 +85,11 @@ func (it *item) reupload(ctx context.Context, c object.Choice) (*object.Outcome,
 	if out, err := p.makeEnvelope(ctx); out != nil || err != nil {
 		return out, err
 	}
-	noted, out, err := it.mayReplace(ctx)
+	noted, out, err := it.mayReplaceWithTags(ctx)
 	if out != nil || err != nil {
 		return out, err
 	}
 	defer noted()
-	if err := it.run.look.ReadTags(ctx, it.obj.Ref, it.attrs); err != nil {
-		return nil, err
-	}
 	size := it.obj.Size
 	if c.Route == object.RouteSend {
 		out, err = p.inParts(ctx)

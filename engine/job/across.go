@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/resealhq/reseal/engine"
+	"github.com/resealhq/reseal/engine/hot"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
 	"github.com/resealhq/reseal/engine/wire"
@@ -75,7 +76,7 @@ func (s *session) openDest(ctx context.Context) (err error) {
 		return err
 	}
 	s.closers = append(s.closers, func() error { s.to.Close(); return nil })
-	if s.toHot, err = hotClient(s.to); err != nil {
+	if s.toHot, err = hot.Client(s.to); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, func() error { s.toHot.Close(); return nil })

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/resealhq/reseal/engine"
+	"github.com/resealhq/reseal/engine/hot"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/pace"
 	"github.com/resealhq/reseal/engine/s3store"
@@ -52,12 +53,12 @@ func Audit(ctx context.Context, spec Spec, opt AuditOptions) (*planner.Audit, er
 		return nil, err
 	}
 	defer store.Close()
-	hot, err := hotClient(store)
+	client, err := hot.Client(store)
 	if err != nil {
 		return nil, err
 	}
-	defer hot.Close()
-	reads := engine.NewReads(engine.Config{Store: engine.Store{Hot: hot, Uploads: store, Details: store, Reader: store},
+	defer client.Close()
+	reads := engine.NewReads(engine.Config{Store: engine.Store{Hot: client, Uploads: store, Details: store, Reader: store},
 		Target: object.Target{SourceKey: spec.Target.sourceOnly, MoreSourceKeys: spec.Target.moreSources}, Pace: pace.New(opt.pace()), Log: opt.Log,
 		Renew: func(ctx context.Context) error { store.Invalidate(); return nil }})
 	if !spec.Source.many() {

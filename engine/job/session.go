@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/resealhq/reseal/checkpoint"
+	"github.com/resealhq/reseal/engine/hot"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
 	"github.com/resealhq/reseal/engine/wire"
@@ -178,7 +179,7 @@ func (s *session) openStore(ctx context.Context) (err error) {
 		return err
 	}
 	s.closers = append(s.closers, func() error { s.store.Close(); return nil })
-	if s.hot, err = hotClient(s.store); err != nil {
+	if s.hot, err = hot.Client(s.store); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, func() error { s.hot.Close(); return nil })

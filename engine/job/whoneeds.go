@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/resealhq/reseal/engine"
+	"github.com/resealhq/reseal/engine/hot"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/pace"
 	"github.com/resealhq/reseal/engine/s3store"
@@ -102,12 +103,12 @@ func WhoNeeds(ctx context.Context, q KeyQuestion, opt Options) (*KeyAnswer, erro
 	if err != nil {
 		return nil, err
 	}
-	hot, err := hotClient(store)
+	client, err := hot.Client(store)
 	if err != nil {
 		return nil, err
 	}
-	defer hot.Close()
-	w.reads = engine.NewReads(engine.Config{Store: engine.Store{Hot: hot, Uploads: store, Details: store, Reader: store},
+	defer client.Close()
+	w.reads = engine.NewReads(engine.Config{Store: engine.Store{Hot: client, Uploads: store, Details: store, Reader: store},
 		Pace: pace.New(opt.pace()), Log: opt.Log, Renew: func(ctx context.Context) error { store.Invalidate(); return nil }})
 	w.wraps = w.newWrapAsker()
 	for i := range sources {

@@ -122,7 +122,7 @@ func (s *Store) askRegion(ctx context.Context, bucket string, a Address) (string
 	}
 	resp.Body.Close()
 	if resp.StatusCode == http.StatusNotFound {
-		e := Classify(Failed{Op: r.op, Ref: r.ref, Status: resp.StatusCode, Header: resp.Header.Get})
+		e := Classify(object.FailedReply{Op: r.op, Ref: r.ref, Status: resp.StatusCode, Header: resp.Header.Get})
 		s.secrets.CleanError(e, signatureOf(resp))
 		return "", e
 	}

@@ -3,7 +3,6 @@ package s3store
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,7 +18,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3control/types"
 	"github.com/aws/smithy-go"
 	smithyendpoints "github.com/aws/smithy-go/endpoints"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -293,17 +291,7 @@ func (b *BatchOperations) failed(ctx context.Context, op string, err error) erro
 	var resp *awshttp.ResponseError
 	var api smithy.APIError
 	if !errors.As(err, &api) {
-		var network *net.OpError
-		var send *smithyhttp.RequestSendError
-		switch {
-		case errors.As(err, &network), errors.As(err, &send), ctx.Err() != nil:
-			return FailedToSend(op, object.Ref{Bucket: b.bucket}, ctx, err)
-		case errors.As(err, &resp):
-			return &object.Error{Class: object.ClassTransient, Op: op, HTTPStatus: resp.HTTPStatusCode(), RequestID: resp.ServiceRequestID(), Message: "the answer of S3 Control is not whole"}
-		}
-		e := noCredentials(err)
-		e.Op = op
-		return e
+		return noAnswer(ctx, "S3 Control", op, object.Ref{Bucket: b.bucket}, err)
 	}
 	signature := ""
 	status, id := http.StatusBadRequest, ""

@@ -139,7 +139,7 @@ var codes = map[string]object.Class{
 // cutShort: the reply has lost the body that tells what its status means, which for
 // these is anything from a missing setting to a missing bucket. Nothing but a HEAD is
 // answered without one, and a page of a proxy is no document that could be cut.
-func cutShort(f Failed) bool {
+func cutShort(f object.FailedReply) bool {
 	switch f.Status {
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound:
 		body := bytes.TrimSpace(f.Body)
@@ -184,27 +184,9 @@ func byStatus(status int) object.Class {
 	return object.ClassOther
 }
 
-// Failed is one reply that is not a success, raw, with what the request was.
-type Failed struct {
-	// Op is S3's name of the operation.
-	Op  string
-	Ref object.Ref
-	// KMSKey is the key that the request asked the store to use, if any.
-	KMSKey string
-	// CustomerKey is the one that a HEAD or GET sent, if any.
-	CustomerKey object.CustomerKey
-	// Status is the HTTP status; 200 for an error within a success.
-	Status int
-	// Header gives the value of a response header by its name, empty where absent.
-	Header func(name string) string
-	Body   []byte
-	// Signed is the time that the request was signed with, zero where that is not known.
-	Signed time.Time
-}
-
 // Classify turns a failed reply into its error. It is pure; Store.Failure also
 // asks the store where the reply alone cannot tell.
-func Classify(f Failed) *object.Error {
+func Classify(f object.FailedReply) *object.Error {
 	doc := readError(f.Body) // a page of a proxy has no code: the status decides
 	e := &object.Error{Op: f.Op, Ref: f.Ref, Code: doc.Code, HTTPStatus: f.Status, Message: doc.Message,
 		RequestID: requestID(f.Header), RetryAfter: retryAfter(f.Header("Retry-After")), Condition: doc.condition()}
@@ -236,7 +218,7 @@ func Classify(f Failed) *object.Error {
 }
 
 // refine is what neither the code nor the status tells alone.
-func refine(class object.Class, e *object.Error, f Failed, doc *errorDocument) object.Class {
+func refine(class object.Class, e *object.Error, f object.FailedReply, doc *errorDocument) object.Class {
 	switch {
 	case class == object.ClassThrottled && mentionsKMS(e.Message):
 		return object.ClassKMSThrottled
@@ -261,7 +243,7 @@ var keyARN = regexp.MustCompile(`arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]*:key/[A-Za-z0-
 // otherKey is the KMS key that a message complains of, where that is another one
 // than the request asked the store to use: the one that the object is under now.
 // The code is the same for both. An alias cannot be compared.
-func otherKey(message string, f Failed) string {
+func otherKey(message string, f object.FailedReply) string {
 	key := keyARN.FindString(message)
 	if key == "" || f.KMSKey == "aws/s3" || object.IsKMSAlias(f.KMSKey) || object.SameKMSKey(key, f.KMSKey) {
 		return ""
@@ -290,7 +272,7 @@ func retryAfter(v string) time.Duration {
 
 // regionOf is the region that a redirect or a signature error names, where it has
 // the form of one.
-func regionOf(f Failed, doc *errorDocument) string {
+func regionOf(f object.FailedReply, doc *errorDocument) string {
 	for _, region := range []string{f.Header("X-Amz-Bucket-Region"), doc.Region} {
 		if regionName.MatchString(region) {
 			return region

@@ -116,7 +116,7 @@ func TestClassify(t *testing.T) {
 			for k, v := range tc.header {
 				h.Set(k, v)
 			}
-			e := Classify(Failed{Op: tc.op, Ref: ref, KMSKey: "arn:aws:kms:eu-west-1:1:key/K", Status: tc.status, Header: h.Get, Body: []byte(tc.body)})
+			e := Classify(object.FailedReply{Op: tc.op, Ref: ref, KMSKey: "arn:aws:kms:eu-west-1:1:key/K", Status: tc.status, Header: h.Get, Body: []byte(tc.body)})
 			if e.Class != tc.want {
 				t.Errorf("class %v, want %v (%v)", e.Class, tc.want, e)
 			}
@@ -132,41 +132,41 @@ func TestClassify(t *testing.T) {
 
 func TestHintsName(t *testing.T) {
 	h := http.Header{}
-	e := Classify(Failed{Op: "CopyObject", Ref: object.Ref{Bucket: "b", Key: "k"}, KMSKey: "arn:aws:kms:eu-west-1:1:key/K", Status: 403,
+	e := Classify(object.FailedReply{Op: "CopyObject", Ref: object.Ref{Bucket: "b", Key: "k"}, KMSKey: "arn:aws:kms:eu-west-1:1:key/K", Status: 403,
 		Header: h.Get, Body: []byte(errorXML("AccessDenied", "Access Denied"))})
 	for _, want := range []string{"s3:PutObject", "arn:aws:s3:::b/k", "kms:GenerateDataKey", "key/K"} {
 		if !strings.Contains(e.Hint, want) {
 			t.Errorf("hint %q lacks %s", e.Hint, want)
 		}
 	}
-	e = Classify(Failed{Op: "CopyObject", KMSKey: "arn:aws:kms:eu-west-1:1:key/K", Status: 400, Header: h.Get,
+	e = Classify(object.FailedReply{Op: "CopyObject", KMSKey: "arn:aws:kms:eu-west-1:1:key/K", Status: 400, Header: h.Get,
 		Body: []byte(errorXML("KMS.DisabledException", "arn:aws:kms:eu-west-1:1:key/OLD is disabled."))})
 	if !strings.Contains(e.Hint, "enable arn:aws:kms:eu-west-1:1:key/OLD") {
 		t.Errorf("hint %q does not name the key that the object is under", e.Hint)
 	}
 	for _, alias := range []string{"aws/s3", "alias/new", "arn:aws:kms:eu-west-1:1:alias/new"} {
-		e = Classify(Failed{Op: "CopyObject", KMSKey: alias, Status: 400, Header: h.Get,
+		e = Classify(object.FailedReply{Op: "CopyObject", KMSKey: alias, Status: 400, Header: h.Get,
 			Body: []byte(errorXML("KMS.DisabledException", "arn:aws:kms:eu-west-1:1:key/K is disabled."))})
 		if e.Class != object.ClassKey {
 			t.Errorf("%s may be that key, and the class is %v", alias, e.Class)
 		}
 	}
-	e = Classify(Failed{Op: "ListObjectsV2", Ref: object.Ref{Bucket: "No_Bucket"}, Status: 400, Header: h.Get, Body: []byte(errorXML("InvalidBucketName", "The specified bucket is not valid."))})
+	e = Classify(object.FailedReply{Op: "ListObjectsV2", Ref: object.Ref{Bucket: "No_Bucket"}, Status: 400, Header: h.Get, Body: []byte(errorXML("InvalidBucketName", "The specified bucket is not valid."))})
 	if !strings.Contains(e.Hint, "check s3://BUCKET") {
 		t.Errorf("hint %q does not say what to check", e.Hint)
 	}
 	h.Set("Retry-After", "7")
 	h.Set("X-Amz-Request-Id", "R9")
-	e = Classify(Failed{Op: "CopyObject", Ref: object.Ref{Bucket: "b", Key: "k"}, Status: 503, Header: h.Get, Body: []byte(errorXML("SlowDown", ""))})
+	e = Classify(object.FailedReply{Op: "CopyObject", Ref: object.Ref{Bucket: "b", Key: "k"}, Status: 503, Header: h.Get, Body: []byte(errorXML("SlowDown", ""))})
 	if e.RetryAfter != 7*time.Second || e.RequestID != "R9" {
 		t.Errorf("got %+v", e)
 	}
 	h.Set("Retry-After", "9999999999")
-	if e = Classify(Failed{Op: "CopyObject", Status: 503, Header: h.Get}); e.RetryAfter < time.Hour {
+	if e = Classify(object.FailedReply{Op: "CopyObject", Status: 503, Header: h.Get}); e.RetryAfter < time.Hour {
 		t.Errorf("RetryAfter %v", e.RetryAfter)
 	}
 	h.Set("Retry-After", time.Now().Add(time.Minute).UTC().Format(http.TimeFormat))
-	if e = Classify(Failed{Op: "CopyObject", Status: 503, Header: h.Get}); e.RetryAfter < 50*time.Second || e.RetryAfter > time.Minute {
+	if e = Classify(object.FailedReply{Op: "CopyObject", Status: 503, Header: h.Get}); e.RetryAfter < 50*time.Second || e.RetryAfter > time.Minute {
 		t.Errorf("RetryAfter %v", e.RetryAfter)
 	}
 }
@@ -257,7 +257,7 @@ func TestA3ConditionsThatAreNotImplemented(t *testing.T) {
 		`<Error><Code>NotImplemented</Code><Message>A header you provided implies functionality that is not implemented</Message><Header>x-amz-tagging</Header></Error>`:              "",
 		`<Error><Code>PreconditionFailed</Code><Message>x</Message><Condition>If-Match</Condition></Error>`:                                                                           "",
 	} {
-		e := Classify(Failed{Op: "CopyObject", Status: 501, Header: http.Header{}.Get, Body: []byte(body)})
+		e := Classify(object.FailedReply{Op: "CopyObject", Status: 501, Header: http.Header{}.Get, Body: []byte(body)})
 		if e.Condition != want || want != "" && e.Class != object.ClassUnsupported {
 			t.Errorf("%q, %v for %s", e.Condition, e.Class, body)
 		}
@@ -277,12 +277,12 @@ func TestA4ADeleteMarkerWithoutItsHeader(t *testing.T) {
 
 // TestM8APolicyIsCalledAPolicy: the key exists, and the store's KMS refuses it.
 func TestM8APolicyIsCalledAPolicy(t *testing.T) {
-	e := Classify(Failed{Op: "CopyObject", KMSKey: "keynew", Status: 403, Header: http.Header{}.Get,
+	e := Classify(object.FailedReply{Op: "CopyObject", KMSKey: "keynew", Status: 403, Header: http.Header{}.Get,
 		Body: []byte(errorXML("kms:NotAuthorized", "insufficient permissions to perform KMS operation"))})
 	if e.Class != object.ClassKey || !strings.Contains(e.Hint, "policy") || !strings.Contains(e.Hint, "keynew") || strings.Contains(e.Hint, "exists") {
 		t.Errorf("%v", e)
 	}
-	e = Classify(Failed{Op: "CopyObject", KMSKey: "keynew", Status: 400, Header: http.Header{}.Get, Body: []byte(errorXML("kms:InvalidCiphertextException", ""))})
+	e = Classify(object.FailedReply{Op: "CopyObject", KMSKey: "keynew", Status: 400, Header: http.Header{}.Get, Body: []byte(errorXML("kms:InvalidCiphertextException", ""))})
 	if e.Class.Fatal() {
 		t.Errorf("one object's data key stops the run: %v", e)
 	}

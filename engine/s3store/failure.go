@@ -31,7 +31,7 @@ const skewWorthCorrecting = time.Minute
 //     whose key or metadata the store reads in another way.
 //   - RequestTimeTooSkewed is transient where the store tells another time than the
 //     request was signed with: the next one is signed by the store's clock.
-func (s *Store) Failure(ctx context.Context, f Failed) *object.Error {
+func (s *Store) Failure(ctx context.Context, f object.FailedReply) *object.Error {
 	e := Classify(f)
 	if f.Op == "HeadObject" && e.Code == "" && (f.Status == http.StatusBadRequest || f.Status == http.StatusForbidden) {
 		e = s.askAgain(ctx, &f, e)
@@ -54,7 +54,7 @@ func (s *Store) Failure(ctx context.Context, f Failed) *object.Error {
 
 // askAgain sends GET for a HEAD whose failure had no code. It gives the better of
 // the two answers, and makes f that one.
-func (s *Store) askAgain(ctx context.Context, f *Failed, e *object.Error) *object.Error {
+func (s *Store) askAgain(ctx context.Context, f *object.FailedReply, e *object.Error) *object.Error {
 	r := newRequest("GetObject", http.MethodGet, f.Ref).version()
 	r.set("Range", "bytes=0-0")
 	r.customerKey("", f.CustomerKey)
@@ -73,7 +73,7 @@ func (s *Store) askAgain(ctx context.Context, f *Failed, e *object.Error) *objec
 		return e
 	}
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxFailure))
-	again := Failed{Op: f.Op, Ref: f.Ref, Status: resp.StatusCode, Header: resp.Header.Get, Body: body, Signed: signedAt(resp)}
+	again := object.FailedReply{Op: f.Op, Ref: f.Ref, Status: resp.StatusCode, Header: resp.Header.Get, Body: body, Signed: signedAt(resp)}
 	told := Classify(again)
 	s.secrets.CleanError(told, signatureOf(resp))
 	if told.Code == "" || resp.StatusCode != f.Status {

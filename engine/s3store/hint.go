@@ -68,7 +68,7 @@ var kmsActions = map[string]string{
 }
 
 // hint says what a person can do about an error.
-func hint(e *object.Error, f Failed, region string) string {
+func hint(e *object.Error, f object.FailedReply, region string) string {
 	switch e.Class {
 	case object.ClassDenied:
 		if key := otherKey(e.Message, f); key != "" && (codes[e.Code] == object.ClassKey || strings.HasPrefix(e.Code, "KMS.")) {
@@ -106,7 +106,7 @@ func hint(e *object.Error, f Failed, region string) string {
 	return ""
 }
 
-func deniedHint(f Failed) string {
+func deniedHint(f object.FailedReply) string {
 	h := ""
 	if a := actions[f.Op]; a != "" && f.Op != "DescribeKey" {
 		h = "grant " + a + " on " + arnOf(f.Ref)

@@ -206,20 +206,10 @@ func (s *Store) kmsError(ctx context.Context, op, key string, err error) error {
 func classifyKMS(ctx context.Context, op, key string, err error, resp *awshttp.ResponseError) *object.Error {
 	var api smithy.APIError
 	if !errors.As(err, &api) {
-		var network *net.OpError
-		var send *smithyhttp.RequestSendError
-		switch {
-		case errors.As(err, &network), errors.As(err, &send), ctx.Err() != nil:
-			return FailedToSend(op, object.Ref{}, ctx, err)
-		case resp != nil:
-			return &object.Error{Class: object.ClassTransient, Op: op, HTTPStatus: resp.HTTPStatusCode(), RequestID: resp.ServiceRequestID(), Message: "the answer of KMS is not whole"}
-		}
-		e := noCredentials(err)
-		e.Op = op
-		return e
+		return noAnswer(ctx, "KMS", op, object.Ref{}, err)
 	}
 	code := api.ErrorCode()
-	f := Failed{Op: op, KMSKey: key, Status: http.StatusBadRequest, Header: func(string) string { return "" }}
+	f := object.FailedReply{Op: op, KMSKey: key, Status: http.StatusBadRequest, Header: func(string) string { return "" }}
 	id := ""
 	if resp != nil {
 		f.Status, id = resp.HTTPStatusCode(), resp.ServiceRequestID()
@@ -233,5 +223,23 @@ func classifyKMS(ctx context.Context, op, key string, err error, resp *awshttp.R
 	}
 	e.Message = withoutKeys(e.Message)
 	e.Hint = hint(e, f, "")
+	return e
+}
+
+// noAnswer is an error of one of the SDK's clients that is not the service's: the network's,
+// a half answer's, or that of whoever has the credentials.
+func noAnswer(ctx context.Context, service, op string, ref object.Ref, err error) *object.Error {
+	var network *net.OpError
+	var send *smithyhttp.RequestSendError
+	var resp *awshttp.ResponseError
+	switch {
+	case errors.As(err, &network), errors.As(err, &send), ctx.Err() != nil:
+		return FailedToSend(op, ref, ctx, err)
+	case errors.As(err, &resp):
+		return &object.Error{Class: object.ClassTransient, Op: op, Ref: ref, HTTPStatus: resp.HTTPStatusCode(),
+			RequestID: object.Cut(resp.ServiceRequestID(), object.MaxRequestID), Message: "the answer of " + service + " is not whole"}
+	}
+	e := noCredentials(err)
+	e.Op = op
 	return e
 }

@@ -205,7 +205,7 @@ func TestS2LongErrorsAreCut(t *testing.T) {
 	if n := len(shortened(long900)); n > maxErrorBody+2*maxErrorText {
 		t.Errorf("%d bytes of it are parsed, want at most %d", n, maxErrorBody+2*maxErrorText)
 	}
-	f := Failed{Op: "CopyObject", Status: 503, Header: none, Body: long900}
+	f := object.FailedReply{Op: "CopyObject", Status: 503, Header: none, Body: long900}
 	cost := testing.Benchmark(func(b *testing.B) {
 		for b.Loop() {
 			Classify(f)
@@ -219,24 +219,24 @@ func TestS2LongErrorsAreCut(t *testing.T) {
 		t.Errorf("%v %q %q, %d bytes", e.Class, e.Code, e.RequestID, len(e.Message))
 	}
 	long := strings.Repeat("C", 10000)
-	e = Classify(Failed{Op: "HeadObject", Status: 500, Header: func(name string) string { return long }})
+	e = Classify(object.FailedReply{Op: "HeadObject", Status: 500, Header: func(name string) string { return long }})
 	if len(e.Code) > object.MaxCode || len(e.Message) > object.MaxMessage || len(e.RequestID) > object.MaxRequestID || len(e.Hint) > object.MaxMessage {
 		t.Errorf("%d %d %d %d", len(e.Code), len(e.Message), len(e.RequestID), len(e.Hint))
 	}
 	for _, odd := range []string{"<", "<Error", strings.Repeat("<", 1<<20), strings.Repeat("<a>", 1<<18), "<Error>" + strings.Repeat("<Message>x</Message>", 1<<16),
 		strings.Repeat("x", 1<<20), "<Error><Code>" + strings.Repeat("&#x1;", 1<<18), "<Error a='" + strings.Repeat("x", 1<<20)} {
-		if e := Classify(Failed{Op: "CopyObject", Status: 500, Header: none, Body: []byte(odd)}); e.Class != object.ClassTransient || len(e.Error()) > 4<<10 {
+		if e := Classify(object.FailedReply{Op: "CopyObject", Status: 500, Header: none, Body: []byte(odd)}); e.Class != object.ClassTransient || len(e.Error()) > 4<<10 {
 			t.Errorf("%.30q: %v", odd, e.Class)
 		}
 	}
 	// Half a document is read as far as it goes.
-	if e := Classify(Failed{Op: "CopyObject", Status: 400, Header: none, Body: []byte("<Error><Code>KMS.DisabledException</Code><Message>it is dis")}); e.Class != object.ClassKey || e.Message != "it is dis" {
+	if e := Classify(object.FailedReply{Op: "CopyObject", Status: 400, Header: none, Body: []byte("<Error><Code>KMS.DisabledException</Code><Message>it is dis")}); e.Class != object.ClassKey || e.Message != "it is dis" {
 		t.Errorf("%v", e)
 	}
 }
 
 func BenchmarkLongError(b *testing.B) {
-	f := Failed{Op: "CopyObject", Status: 503, Header: http.Header{}.Get, Body: longError(900 << 10)}
+	f := object.FailedReply{Op: "CopyObject", Status: 503, Header: http.Header{}.Get, Body: longError(900 << 10)}
 	for b.Loop() {
 		Classify(f)
 	}

@@ -346,7 +346,7 @@ func TestAskedAgain(t *testing.T) {
 		t.Errorf("skewed again: %v", err)
 	}
 	// A request that was on its way when another one was corrected is sent again too.
-	late := s.Failure(t.Context(), Failed{Op: "CopyObject", Status: status, Body: []byte(errorXML(code, "")), Signed: time.Now(),
+	late := s.Failure(t.Context(), object.FailedReply{Op: "CopyObject", Status: status, Body: []byte(errorXML(code, "")), Signed: time.Now(),
 		Header: http.Header{"Date": {time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)}}.Get})
 	if late.Class != object.ClassTransient {
 		t.Errorf("signed before the correction: %v", late)

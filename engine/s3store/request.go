@@ -157,7 +157,7 @@ func (s *Store) readBody(body io.Reader, into *bytes.Buffer, limit int64) error 
 // failed makes the error of a reply that is none of success. Nothing that it says
 // repeats what was sent in confidence.
 func (s *Store) failed(ctx context.Context, r *request, resp *http.Response, body []byte) error {
-	e := s.Failure(ctx, Failed{Op: r.op, Ref: r.ref, KMSKey: r.kmsKey, CustomerKey: r.customer,
+	e := s.Failure(ctx, object.FailedReply{Op: r.op, Ref: r.ref, KMSKey: r.kmsKey, CustomerKey: r.customer,
 		Status: resp.StatusCode, Header: resp.Header.Get, Body: body, Signed: signedAt(resp)})
 	s.secrets.CleanError(e, signatureOf(resp))
 	return e

@@ -38,7 +38,7 @@ func decode(r *request, rep *reply, root string, v any) error {
 	case err != nil:
 		return unreadable(r, rep, err, dec.InputOffset())
 	case start.Name.Local == "Error":
-		return Classify(Failed{Op: r.op, Ref: r.ref, KMSKey: r.kmsKey, Status: rep.status, Header: rep.header.Get, Body: rep.body})
+		return Classify(object.FailedReply{Op: r.op, Ref: r.ref, KMSKey: r.kmsKey, Status: rep.status, Header: rep.header.Get, Body: rep.body})
 	case !isRoot(start.Name.Local, root):
 		return r.fail(rep, object.ClassUnsupported,
 			fmt.Sprintf("the store answered with a <%s> document instead of <%s>", start.Name.Local, root))

@@ -186,7 +186,7 @@ func (x *exchange) judge(ctx context.Context, k *conn, r *reply, h *host, key *s
 
 // refused asks the table of errors what the reply means.
 func (x *exchange) refused(ctx context.Context, k *conn, r *reply, h *host, key *signingKey) error {
-	e := x.c.opt.Classify(ctx, Failed{Op: x.op, Ref: x.ref, KMSKey: x.kmsKey, CustomerKey: x.customer,
+	e := x.c.opt.Classify(ctx, object.FailedReply{Op: x.op, Ref: x.ref, KMSKey: x.kmsKey, CustomerKey: x.customer,
 		Status: r.status, Header: r.header, Body: r.body, Signed: x.signed})
 	x.c.secrets.CleanError(e, string(k.req.signature()))
 	if e.Class == object.ClassCredentials {

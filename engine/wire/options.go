@@ -38,25 +38,6 @@ func PathStyle(endpoint, region string) (func(context.Context, string) (Address,
 	}, nil
 }
 
-// Failed is one reply that is not a success, raw, with what the request was. It
-// is valid only during the call of Classify.
-type Failed struct {
-	// Op is S3's name of the operation.
-	Op  string
-	Ref object.Ref
-	// KMSKey is the key that the request asked the store to use, if any.
-	KMSKey string
-	// CustomerKey is the one that a HEAD sent, if any.
-	CustomerKey object.CustomerKey
-	// Status is the HTTP status; 200 for an error within a success.
-	Status int
-	// Header gives the value of a response header by its name, empty where absent.
-	Header func(name string) string
-	Body   []byte
-	// Signed is the time that the request was signed with.
-	Signed time.Time
-}
-
 // Options say where the requests go and how. Resolve, Credentials and Classify
 // are needed; everything else has a useful zero value.
 type Options struct {
@@ -67,7 +48,7 @@ type Options struct {
 	Credentials func(context.Context) (Credentials, error)
 	// Classify is the table of errors. It may ask the store where the reply cannot
 	// tell.
-	Classify func(context.Context, Failed) *object.Error
+	Classify func(context.Context, object.FailedReply) *object.Error
 	// TLS brings custom roots, a client certificate or InsecureSkipVerify. It is
 	// cloned; sessions are resumed in any case.
 	TLS *tls.Config

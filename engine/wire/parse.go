@@ -91,6 +91,19 @@ func (k *conn) parseCopy(r *reply, want string, out *object.CopyReply) error {
 			checksum = bytes.TrimSpace(e.content)
 		}
 	}
+	if err := k.written(r, etag, out); err != nil {
+		return err
+	}
+	out.Checksum = string(checksum)
+	for _, f := range r.fields {
+		k.encryption(f, &out.Encryption)
+	}
+	return nil
+}
+
+// written takes the ETag, the version and the request's ID of what was written from a
+// reply, in one piece of memory.
+func (k *conn) written(r *reply, etag []byte, out *object.CopyReply) error {
 	if etag = unquote(etag); len(etag) == 0 {
 		return errNoETag
 	}
@@ -100,10 +113,6 @@ func (k *conn) parseCopy(r *reply, want string, out *object.CopyReply) error {
 	p.add(r.id())
 	k.req.vals = p.buf
 	out.ETag, out.VersionID, out.RequestID = p.strings()
-	out.Checksum = string(checksum)
-	for _, f := range r.fields {
-		k.encryption(f, &out.Encryption)
-	}
 	return nil
 }
 

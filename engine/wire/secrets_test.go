@@ -53,7 +53,7 @@ func TestS1AStoreThatRepeatsRequests(t *testing.T) {
 	c := open(t, srv, func(o *Options) {
 		overTLS(srv, roots)(o)
 		o.Credentials = func(context.Context) (Credentials, error) { return testCredentials(leakToken), nil }
-		o.Classify = func(_ context.Context, f Failed) *object.Error {
+		o.Classify = func(_ context.Context, f object.FailedReply) *object.Error {
 			id := f.Header("X-Amz-Request-Id")
 			return &object.Error{Class: object.ClassOther, Op: f.Op, Ref: f.Ref, Code: id, Message: string(f.Body), RequestID: id, Hint: id, Err: errors.New(id)}
 		}
@@ -126,10 +126,10 @@ func TestS2LongErrorsAreCut(t *testing.T) {
 		"in chunks":     "Transfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body),
 		"to the end":    "Connection: close\r\n\r\n" + body,
 	} {
-		var told Failed
+		var told object.FailedReply
 		length := 0
 		c := open(t, serve(t, answers(func(*http.Request) string { return "HTTP/1.1 503 Slow Down\r\n" + reply })), func(o *Options) {
-			o.Classify = func(_ context.Context, f Failed) *object.Error {
+			o.Classify = func(_ context.Context, f object.FailedReply) *object.Error {
 				told, length = f, len(f.Body)
 				return &object.Error{Class: object.ClassThrottled}
 			}

@@ -135,7 +135,7 @@ func canned(r *http.Request) string {
 }
 
 // classified is a small stand-in for the table, which is s3store's.
-func classified(_ context.Context, f Failed) *object.Error {
+func classified(_ context.Context, f object.FailedReply) *object.Error {
 	e := &object.Error{Class: object.ClassOther, Op: f.Op, Ref: f.Ref, HTTPStatus: f.Status, RequestID: f.Header("X-Amz-Request-Id")}
 	if i := strings.Index(string(f.Body), "<Code>"); i >= 0 {
 		e.Code, _, _ = strings.Cut(string(f.Body[i+6:]), "<")

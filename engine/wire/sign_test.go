@@ -30,7 +30,7 @@ func built(t testing.TB, a Address, creds Credentials, o Options, build func(*Cl
 	t.Helper()
 	o.Resolve = func(context.Context, string) (Address, error) { return a, nil }
 	o.Credentials = func(context.Context) (Credentials, error) { return creds, nil }
-	o.Classify = func(context.Context, Failed) *object.Error { return nil }
+	o.Classify = func(context.Context, object.FailedReply) *object.Error { return nil }
 	o.Proxy = func(*url.URL) (*url.URL, error) { return nil, nil }
 	c, err := New(o)
 	if err != nil {

@@ -133,16 +133,9 @@ func (c *Client) buildPut(q *request, h *host, r *object.PutRequest) {
 
 // parsePut reads the reply to a PutObject: the proof is the ETag in its header.
 func (k *conn) parsePut(r *reply, out *object.CopyReply) error {
-	etag := unquote(r.get("etag"))
-	if len(etag) == 0 {
-		return errNoETag
+	if err := k.written(r, r.get("etag"), out); err != nil {
+		return err
 	}
-	p := pieces{buf: k.req.vals[:0]}
-	p.add(etag)
-	p.add(r.get("x-amz-version-id"))
-	p.add(r.id())
-	k.req.vals = p.buf
-	out.ETag, out.VersionID, out.RequestID = p.strings()
 	for _, f := range r.fields {
 		k.encryption(f, &out.Encryption)
 		if v, ok := strings.CutPrefix(string(f.name), "x-amz-checksum-"); ok && v != "type" && v != "algorithm" {

@@ -1,19 +1,20 @@
-package job
+// Package hot joins wire's client to a store that s3store opened: one set of addresses,
+// credentials, certificates, proxies and errors, whoever sends a request.
+package hot
 
 import (
 	"context"
 	"net/http"
 	"net/url"
 
-	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
 	"github.com/resealhq/reseal/engine/wire"
 )
 
-// hotClient sends the requests that every object costs, and those that may, to where the store is:
-// the same addresses, credentials, clock, certificates, proxies and table of
-// errors, at a fraction of the cost.
-func hotClient(s *s3store.Store) (*wire.Client, error) {
+// Client sends the requests that every object costs, and those that may, to where the store
+// is: the same addresses, credentials, clock, certificates, proxies and table of errors, at
+// a fraction of the cost. The store reads details of objects by it from then on.
+func Client(s *s3store.Store) (*wire.Client, error) {
 	t, o := s.Transport(), s.Options()
 	c, err := wire.New(wire.Options{
 		Resolve: func(ctx context.Context, bucket string) (wire.Address, error) {
@@ -24,7 +25,7 @@ func hotClient(s *s3store.Store) (*wire.Client, error) {
 			id, secret, token, expires, err := s.Credentials(ctx)
 			return wire.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: token, Expires: expires}, err
 		},
-		Classify: func(ctx context.Context, f wire.Failed) *object.Error { return s.Failure(ctx, s3store.Failed(f)) },
+		Classify: s.Failure,
 		TLS:      t.TLSClientConfig,
 		Proxy: func(u *url.URL) (*url.URL, error) {
 			if t.Proxy == nil {
