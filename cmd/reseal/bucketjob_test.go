@@ -49,15 +49,7 @@ func (st *bucketStage) elsewhere(t *testing.T, args ...string) *exec.Cmd {
 // each.
 func (st *bucketStage) checkOnce(t *testing.T) {
 	t.Helper()
-	versions := map[string]int{}
-	for _, o := range st.server.Snapshot("b").Objects {
-		versions[o.Key]++
-	}
-	for key, n := range versions {
-		if n != 2 {
-			t.Errorf("%s has %d versions: it was copied %d times", key, n, n-1)
-		}
-	}
+	versions := st.copiedOnce(t)
 	rows := st.rows(t, bucketPlace)
 	done := 0
 	for _, r := range rows {

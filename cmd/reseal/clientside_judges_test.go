@@ -103,18 +103,8 @@ func TestClientSideOfJudges(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newSealed(t, s3test.Config{Seed: 11, TLS: true}, s3test.BucketConfig{})
-	d := s3test.DefaultCredentials
 	run := func(do, key string, text []byte, flags ...string) []byte {
-		cmd := exec.Command(judge, append([]string{do, "-s3", w.server.URL(), "-kms", w.server.URL(), "-bucket", sealedBucket, "-key", key,
-			"-access-key", d.AccessKeyID, "-secret", d.SecretAccessKey}, flags...)...)
-		cmd.Env = append(os.Environ(), append(w.env, "SSL_CERT_FILE="+filepath.Join(w.dir, "ca.pem"))...)
-		cmd.Stdin = bytes.NewReader(text)
-		var out, stderr bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &stderr
-		if err := cmd.Run(); err != nil {
-			t.Errorf("%s %s %v: %v\n%s", do, key, flags, err, stderr.Bytes())
-		}
-		return out.Bytes()
+		return w.judge(judge, do, key, text, flags...)
 	}
 	text := bytes.Repeat([]byte("as the judges wrote it. "), 500)
 	me := `{"who":"me"}`

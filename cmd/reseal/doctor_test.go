@@ -183,15 +183,7 @@ func TestDoctorSweepsWhatDied(t *testing.T) {
 	if err := st.server.SetRules(`(If (And DeleteObjects (First 1)) Stalled)`); err != nil {
 		t.Fatal(err)
 	}
-	dying := st.command("doctor", "s3://b", "--sse", "AES256")
-	if err := dying.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for st.server.Count("DeleteObjects") == 0 {
-		<-time.After(5 * time.Millisecond)
-	}
-	_ = dying.Process.Kill()
-	_ = dying.Wait()
+	st.diesAt(t, "DeleteObjects", "doctor", "s3://b", "--sse", "AES256")
 	st.server.SetRules("")
 	left := len(st.server.Snapshot("b").Objects)
 	notes, err := filepath.Glob(filepath.Join(st.dir, ".cache/reseal/doctor/*/*"))

@@ -54,19 +54,14 @@ func TestPruneOnRealServer(t *testing.T) {
 	b.reseal(0, "run", "s3://"+b.bucket, "--sse", "AES256", "--no-progress", "--job", dir)
 	before := b.everything()
 
-	stop := make(chan struct{})
-	var writing sync.WaitGroup
-	for n := range otherClients {
-		writing.Go(func() { b.write(n, stop) })
-	}
+	stopOthers := b.othersWrite()
 	b.killPrune(dir)
 	var p job.Pruned
 	file := filepath.Join(t.TempDir(), "rows.csv")
 	if err := json.Unmarshal(b.reseal(3, "prune", "--job", dir, "--yes", "--json", "--quiet", "-o", file), &p); err != nil {
 		t.Fatal(err)
 	}
-	close(stop)
-	writing.Wait()
+	stopOthers()
 	t.Logf("%+v, beside %d versions of others", p, len(b.others))
 	if p.Versions != prunedShared+prunedQuiet || !p.Complete || p.Failed > 0 || p.Earlier == 0 {
 		t.Errorf("%+v", p)
@@ -204,4 +199,17 @@ func (b *prunedBucket) everything() map[string]bool {
 		}
 	}
 	return all
+}
+
+// othersWrite lets the other clients write until stop is called, which waits for them.
+func (b *prunedBucket) othersWrite() (stop func()) {
+	ended := make(chan struct{})
+	var writing sync.WaitGroup
+	for n := range otherClients {
+		writing.Go(func() { b.write(n, ended) })
+	}
+	return func() {
+		close(ended)
+		writing.Wait()
+	}
 }

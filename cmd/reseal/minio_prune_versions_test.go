@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -37,19 +36,14 @@ func TestPruneNoncurrentOnRealServer(t *testing.T) {
 	b.reseal(0, "run", "s3://"+b.bucket, "--sse", "AES256", "--no-progress", "--job", dir)
 	before := b.everything()
 
-	stop := make(chan struct{})
-	var writing sync.WaitGroup
-	for n := range otherClients {
-		writing.Go(func() { b.write(n, stop) })
-	}
+	stopOthers := b.othersWrite()
 	args := []string{"prune", "--job", dir, "--versions", "noncurrent", "--only-encryption", "none", "--yes", "--quiet"}
 	r := rand.New(rand.NewPCG(16, 1))
 	const kills = 5
 	for n := range kills {
 		b.killAfter(before, 20*n+1+r.IntN(20), append(args, "--max-requests-per-second", "400")...)
 	}
-	close(stop)
-	writing.Wait()
+	stopOthers()
 	var p job.Pruned
 	file := filepath.Join(t.TempDir(), "rows.csv")
 	if err := json.Unmarshal(b.reseal(3, append(args, "--json", "-o", file)...), &p); err != nil {

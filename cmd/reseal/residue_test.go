@@ -95,15 +95,7 @@ func TestL1TrueNote(t *testing.T) {
 	}
 	dir := t.TempDir()
 	args := []string{"run", "s3://b/in/", "--sse", "AES256", "--job", dir}
-	dying := st.command(args...)
-	if err := dying.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for st.server.Count("DeleteObjects") == 0 {
-		<-time.After(5 * time.Millisecond)
-	}
-	_ = dying.Process.Kill()
-	_ = dying.Wait()
+	st.diesAt(t, "DeleteObjects", args...)
 	_ = st.server.SetRules("")
 	if left := len(st.server.Snapshot("b").Objects); left < 2 {
 		t.Fatalf("%d objects; the test shows nothing", left)
@@ -178,4 +170,18 @@ func (st *stage) digest(t *testing.T, args ...string) [sha256.Size]byte {
 		t.Fatal(err)
 	}
 	return digest
+}
+
+// diesAt kills the process once the store has seen a request of this kind, which a rule stalls.
+func (st *stage) diesAt(t *testing.T, op string, args ...string) {
+	t.Helper()
+	dying := st.command(args...)
+	if err := dying.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for st.server.Count(op) == 0 {
+		<-time.After(5 * time.Millisecond)
+	}
+	_ = dying.Process.Kill()
+	_ = dying.Wait()
 }

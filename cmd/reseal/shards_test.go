@@ -101,15 +101,7 @@ func TestShardsByManyProcesses(t *testing.T) {
 	if end.State != "finished" || !end.Complete || end.Done+end.Already != objects || end.Already != end.InDoubt || end.Already > 8 {
 		t.Errorf("in the end: %+v", end)
 	}
-	versions := map[string]int{}
-	for _, o := range st.server.Snapshot("b").Objects {
-		versions[o.Key]++
-	}
-	for key, n := range versions {
-		if n != 2 {
-			t.Errorf("%s has %d versions: it was copied %d times", key, n, n-1)
-		}
-	}
+	versions := st.copiedOnce(t)
 	rows := st.rows(t, dir)
 	if keys := slices.Sorted(maps.Keys(rows)); !slices.Equal(keys, slices.Sorted(maps.Keys(versions))) {
 		t.Errorf("the report has %d rows, the bucket %d keys", len(keys), len(versions))
@@ -284,4 +276,19 @@ func TestShardsOfAnInventory(t *testing.T) {
 	if o := st.server.Snapshot("docs").Objects; len(o) != 120 || len(st.rows(t, dir)) != 60 {
 		t.Errorf("%d versions and %d rows: an object was done twice, or not at all", len(o), len(st.rows(t, dir)))
 	}
+}
+
+// copiedOnce sees that each object of bucket b has the version that was there and one copy.
+func (st *stage) copiedOnce(t *testing.T) (versions map[string]int) {
+	t.Helper()
+	versions = map[string]int{}
+	for _, o := range st.server.Snapshot("b").Objects {
+		versions[o.Key]++
+	}
+	for key, n := range versions {
+		if n != 2 {
+			t.Errorf("%s has %d versions: it was copied %d times", key, n, n-1)
+		}
+	}
+	return versions
 }

@@ -55,17 +55,7 @@ func TestWaitingForReadersIsTold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, s3test.Config{}, s3test.BucketConfig{}, 8)
 			j := divided(t, b, 2)
-			shard, err := j.Shard(1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := shard.Plan(t.Context(), PlanOptions{}); err != nil {
-				t.Fatal(err)
-			}
-			reader, err := checkpoint.OpenReadOnly(shard.Dir, checkpoint.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			_, reader := readShard(t, j)
 			h := heard{slog.Default().Handler(), make(chan string, 1000)}
 			ended := make(chan error, 1)
 			go func() { ended <- run(j, Options{Log: slog.New(h)}) }()
@@ -92,17 +82,7 @@ func TestWaitingForReadersEnds(t *testing.T) {
 	for name, want := range map[string]error{"drain": ErrInterrupted, "at once": ErrGivenUp} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, s3test.Config{}, s3test.BucketConfig{}, 8)
-			shard, err := divided(t, b, 2).Shard(1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := shard.Plan(t.Context(), PlanOptions{}); err != nil {
-				t.Fatal(err)
-			}
-			reader, err := checkpoint.OpenReadOnly(shard.Dir, checkpoint.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			shard, reader := readShard(t, divided(t, b, 2))
 			defer reader.Close()
 			ctx, giveUp := context.WithCancel(t.Context())
 			defer giveUp()
@@ -132,4 +112,21 @@ func TestAPlaceThatIsRefused(t *testing.T) {
 			t.Errorf("begun %v: %v", begun, err)
 		}
 	}
+}
+
+// readShard plans the first shard and has somebody read it.
+func readShard(t *testing.T, j *Job) (*Job, *checkpoint.Store) {
+	t.Helper()
+	shard, err := j.Shard(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := shard.Plan(t.Context(), PlanOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := checkpoint.OpenReadOnly(shard.Dir, checkpoint.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shard, reader
 }
