@@ -33,7 +33,11 @@ type Holding struct {
 
 type seconds float64
 
-func (s seconds) duration() time.Duration { return time.Duration(float64(s) * float64(time.Second)) }
+// duration is to the nanosecond what the seconds were made of: 4.1 of them are a little less
+// than 4,100 million, and would be taken for another duration.
+func (s seconds) duration() time.Duration {
+	return time.Duration(math.Round(float64(s) * float64(time.Second)))
+}
 
 // Bounds of a lease, and what it is where nobody says.
 const (

@@ -277,3 +277,28 @@ func TestADeletedLease(t *testing.T) {
 		must(t, l.Release(t.Context()))
 	})
 }
+
+// TestALeaseOfAnyLength: the duration that a lease is changed to is told in seconds, of which
+// some have no exact number. It is changed all the same, and once.
+func TestALeaseOfAnyLength(t *testing.T) {
+	for _, ttl := range []time.Duration{4100 * time.Millisecond, 16900 * time.Millisecond, 66100 * time.Millisecond, MinTTL + 1, MaxTTL - 1} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBucket()
+			l, err := Acquire(t.Context(), b.place(), "lease", Terms{})
+			must(t, err)
+			ctx, cancel := context.WithCancel(t.Context())
+			b.fault = func(write int, _ string) fault {
+				if write > 20 {
+					cancel()
+				}
+				return works
+			}
+			must(t, l.Change(ctx, ttl))
+			if held := l.Holding(); held.TTL.duration() != ttl || held.Beat != 1 {
+				t.Errorf("held for %s, want %s; renewed %d times", held.TTL.duration(), ttl, held.Beat)
+			}
+			must(t, l.Release(t.Context()))
+			cancel()
+		})
+	}
+}
