@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -81,7 +82,7 @@ func (s *Store) checkTurn() error {
 }
 
 // checkNumbers holds the numbers against each other and against the ends of the
-// tables, at the price of two reads.
+// tables, at the price of a few reads.
 func (s *Store) checkNumbers() error {
 	planned, settled := s.mu.plan.Objects, s.counts.Load().settled().Objects
 	last, err := s.end(planPrefix)
@@ -96,7 +97,7 @@ func (s *Store) checkNumbers() error {
 	for _, l := range s.laneStates() {
 		waiting += l.end - l.handed
 	}
-	again, err := s.retries(0, 1)
+	again, err := s.count(retryPrefix, 0, math.MaxUint64, againCounted)
 	if err != nil {
 		return err
 	}
@@ -111,13 +112,13 @@ func (s *Store) checkNumbers() error {
 		bad = fmt.Sprintf("%d tasks were given out, and %d could have been", handed, dispatched)
 	case lastOutcome > handed:
 		bad = fmt.Sprintf("task %d has an outcome and was never given out", lastOutcome-1)
-	case known > handed, known < handed && len(again) == 0:
-		bad = fmt.Sprintf("%d outcomes, %d tasks without one and %d that others were taken before, of %d", settled, len(s.mu.holes), waiting, handed)
+	case known > handed, handed-known < uint64(again), handed-known > uint64(again) && again < againCounted:
+		bad = fmt.Sprintf("%d outcomes, %d tasks without one, %d that others were taken before and %d to be taken again, of %d", settled, len(s.mu.holes), waiting, again, handed)
 	}
 	if bad != "" {
 		return s.damaged("m/", &corruptError{bad})
 	}
-	return nil
+	return s.checkPlaces()
 }
 
 // end is the number behind the last record of a prefix; 0 where there is none.

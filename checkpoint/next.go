@@ -175,6 +175,9 @@ func (s *Store) mergeAgain() error {
 		default:
 			seq, doubt, retry = retry[0].seq, retry[0].doubt, retry[1:]
 			r.retry = seq + 1
+			if err := s.unsettled(seq); err != nil {
+				return err
+			}
 		}
 		v, ok, err := s.get(seqKey(planPrefix, seq))
 		if err != nil {
