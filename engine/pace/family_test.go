@@ -73,24 +73,30 @@ func TestPrefixAfterPrefix(t *testing.T) {
 // TestPrefixesOfYesterday: a job that has passed through many prefixes with a limit each
 // finds those of the next ones too, and does not hold up the rest by theirs.
 func TestPrefixesOfYesterday(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := New(Limits{})
-		p.mu.Lock()
-		for i := range maxPrefixes {
-			l := p.add(&limiter{reason: S3Throttling, name: fmt.Sprintf("old%02d/", i), adaptive: true, rate: newRate(0), replies: 1000, throttled: 1})
-			l.rate.limit, p.mu.s3.prefixes[l.name] = 100, l
-		}
-		p.mu.Unlock()
-		hot := func(c *object.Call) bool { return c.Key[:4] == "hot/" }
-		l := &limit{concerns: hot, class: object.ClassThrottled, rate: always(50), depth: 0.1}
-		s := newStore(20*time.Millisecond, l)
-		s.load(p, 64, 30*time.Second, func(worker, i int) *object.Call {
-			return &object.Call{Kind: object.ReqCopy, Key: [...]string{"hot/", "cold/"}[worker%2] + fmt.Sprint(i)}
+	for name, was := range map[string]limiter{"answered": {replies: 1000, throttled: 1}, "given a limit, and never asked": {born: -time.Hour}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { afterOthers(t, &was) })
 		})
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if len(p.mu.s3.prefixes) > maxPrefixes || p.mu.s3.prefixes["hot/"] == nil {
-			t.Errorf("%d prefixes, and hot/ has no limit of its own", len(p.mu.s3.prefixes))
-		}
+	}
+}
+
+func afterOthers(t *testing.T, was *limiter) {
+	p := New(Limits{})
+	p.mu.Lock()
+	for i := range maxPrefixes {
+		l := p.add(&limiter{reason: S3Throttling, name: fmt.Sprintf("old%02d/", i), adaptive: true, rate: newRate(0), replies: was.replies, throttled: was.throttled, born: was.born})
+		l.rate.limit, p.mu.s3.prefixes[l.name] = 100, l
+	}
+	p.mu.Unlock()
+	hot := func(c *object.Call) bool { return c.Key[:4] == "hot/" }
+	l := &limit{concerns: hot, class: object.ClassThrottled, rate: always(50), depth: 0.1}
+	s := newStore(20*time.Millisecond, l)
+	s.load(p, 64, 30*time.Second, func(worker, i int) *object.Call {
+		return &object.Call{Kind: object.ReqCopy, Key: [...]string{"hot/", "cold/"}[worker%2] + fmt.Sprint(i)}
 	})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.mu.s3.prefixes) > maxPrefixes || p.mu.s3.prefixes["hot/"] == nil {
+		t.Errorf("%d prefixes, and hot/ has no limit of its own", len(p.mu.s3.prefixes))
+	}
 }

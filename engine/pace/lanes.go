@@ -190,7 +190,8 @@ func (p *Pacer) forget(now time.Duration, f *family, keep *limiter, n int) {
 		if len(f.prefixes)+n <= maxPrefixes {
 			return
 		}
-		if l != keep && l.head == nil && l.replies > 0 && l.achieved.rate(now, l.replies) == 0 {
+		asked := l.replies > 0 || now-l.born > lostAfter // long enough to have been answered
+		if l != keep && l.head == nil && asked && l.achieved.rate(now, l.replies) == 0 {
 			p.drop(f, l)
 		}
 	}
