@@ -24,7 +24,7 @@ func (e *proxyError) Error() string {
 	return fmt.Sprintf("the proxy %s answered CONNECT with %s", e.proxy, e.status)
 }
 
-var errProxyScheme = errors.New("only http and https proxies are supported")
+var errProxyScheme = errors.New("only http, https and socks5 proxies are supported")
 
 // dial opens a connection to a host: TCP, through the proxy where there is one,
 // TLS where the endpoint wants it.
@@ -56,12 +56,19 @@ func (c *Client) dialRaw(ctx context.Context, h *host) (net.Conn, error) {
 			return nil, err
 		}
 	}
-	if !h.tls {
+	tunnel := connect
+	switch {
+	case isSOCKS(h.proxy.Scheme):
+		tunnel = socks
+	case !h.tls:
 		return nc, nil
 	}
-	if err := connect(ctx, nc, h); err != nil {
+	if err := tunnel(ctx, nc, h); err != nil {
 		nc.Close()
 		return nil, err
+	}
+	if !h.tls {
+		return nc, nil
 	}
 	return c.handshake(ctx, nc, h.name)
 }
@@ -117,7 +124,7 @@ func basicAuth(u *url.Userinfo) string {
 func hostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+		port = map[string]string{"http": "80", "https": "443", "socks5": socksPort, "socks5h": socksPort}[u.Scheme]
 	}
 	return net.JoinHostPort(u.Hostname(), port)
 }

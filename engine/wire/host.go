@@ -61,7 +61,13 @@ func (c *Client) newHost(a Address) (*host, error) {
 	if err != nil || proxy == nil {
 		return h, err
 	}
-	if proxy.Scheme != "http" && proxy.Scheme != "https" {
+	switch {
+	case isSOCKS(proxy.Scheme):
+		h.proxy = proxy
+		password, _ := proxy.User.Password()
+		c.secrets.Add(password)
+		return h, nil
+	case proxy.Scheme != "http" && proxy.Scheme != "https":
 		return nil, errProxyScheme
 	}
 	h.proxy, h.proxyAuth = proxy, basicAuth(proxy.User)
