@@ -124,6 +124,7 @@ func (w *whoNeeds) listed(ctx context.Context, o *object.Object) (bool, error) {
 	if o.VersionID == "" {
 		q.MaxKeys, ask = 1, w.store.ListPage
 	}
+	var been object.Trail
 	for {
 		var page object.ListReply
 		err := w.reads.Do(ctx, object.Call{Kind: object.ReqList, Key: o.Key}, func(ctx context.Context) (err error) {
@@ -143,7 +144,7 @@ func (w *whoNeeds) listed(ctx context.Context, o *object.Object) (bool, error) {
 		switch {
 		case o.VersionID == "" || !page.Truncated || last != o.Key:
 			return false, nil
-		case next.VersionIDMarker == "" || next == q:
+		case next.VersionIDMarker == "" || been.Back(next.KeyMarker+"\x00"+next.VersionIDMarker):
 			return false, errors.New("its versions cannot be listed to their end")
 		}
 		q = next

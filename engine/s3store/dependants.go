@@ -76,6 +76,7 @@ const maxConfigurations = 1000
 // InventoryKeys are those of a bucket's inventory configurations that name a key.
 func (s *Store) InventoryKeys(ctx context.Context, bucket string) ([]InventoryKey, Setting, error) {
 	var keys []InventoryKey
+	var been object.Trail
 	token := ""
 	for seen := 0; ; {
 		var doc struct {
@@ -108,7 +109,7 @@ func (s *Store) InventoryKeys(ctx context.Context, bucket string) ([]InventoryKe
 			}
 		}
 		seen += len(doc.InventoryConfiguration)
-		if !doc.IsTruncated || doc.NextContinuationToken == "" || doc.NextContinuationToken == token || seen >= maxConfigurations {
+		if !doc.IsTruncated || been.Back(doc.NextContinuationToken) || seen >= maxConfigurations {
 			return keys, Setting{Known: !doc.IsTruncated, Present: seen > 0}, nil
 		}
 		token = doc.NextContinuationToken

@@ -26,6 +26,8 @@ func TestListsThatLeadBack(t *testing.T) {
 			return answered(200, fmt.Sprintf("<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>%s</NextPartNumberMarker></ListPartsResult>", next(q.Get("part-number-marker"))))
 		case q.Has("attributes"):
 			return answered(200, fmt.Sprintf("<GetObjectAttributesResponse><ObjectParts><IsTruncated>true</IsTruncated><NextPartNumberMarker>%s</NextPartNumberMarker></ObjectParts></GetObjectAttributesResponse>", next(r.Header.Get("X-Amz-Part-Number-Marker"))))
+		case q.Has("inventory"):
+			return answered(200, fmt.Sprintf("<ListInventoryConfigurationsResult><IsTruncated>true</IsTruncated><NextContinuationToken>%s</NextContinuationToken></ListInventoryConfigurationsResult>", next(q.Get("continuation-token"))))
 		case q.Has("annotation"):
 			return answered(200, fmt.Sprintf("<ListObjectAnnotationsResult><NextContinuationToken>%s</NextContinuationToken></ListObjectAnnotationsResult>", next(q.Get("continuation-token"))))
 		}
@@ -40,6 +42,7 @@ func TestListsThatLeadBack(t *testing.T) {
 		"parts":       {func() error { _, err := s.ListParts(t.Context(), ref, "u", nil); return err }, false},
 		"attributes":  {func() error { _, _, _, err := s.attributes(t.Context(), ref, object.CustomerKey{}); return err }, false},
 		"annotations": {func() error { _, err := s.Annotations(t.Context(), ref); return err }, true},
+		"inventories": {func() error { _, _, err := s.InventoryKeys(t.Context(), "b"); return err }, false},
 		"buckets":     {func() error { _, err := s.Buckets(t.Context()); return err }, true},
 	} {
 		asked = 0

@@ -50,6 +50,7 @@ func (b Buckets) Folders(ctx context.Context, uri string) (names []string, err e
 		return nil, err
 	}
 	q := object.ListRequest{Bucket: r.Bucket, Prefix: r.Key, Delimiter: "/"}
+	var been object.Trail
 	for {
 		page, err := b.Store.ListPage(ctx, q)
 		if err != nil {
@@ -61,7 +62,7 @@ func (b Buckets) Folders(ctx context.Context, uri string) (names []string, err e
 		if !page.Truncated || len(page.Prefixes)+len(page.Objects) == 0 {
 			return names, nil
 		}
-		if page.NextToken == "" || page.NextToken == q.ContinuationToken || len(names) > maxFolders {
+		if been.Back(page.NextToken) || len(names) > maxFolders {
 			return nil, fmt.Errorf("listing %s: it does not come to an end; name the manifest.json itself", uri)
 		}
 		q.ContinuationToken = page.NextToken

@@ -124,3 +124,28 @@ func TestTroubleWithABucketIsNoFaultOfTheReport(t *testing.T) {
 		t.Error("what is gone is there")
 	}
 }
+
+// circle is a store of one folder without folders, whose two pages lead to one another.
+type circle struct {
+	fakeStore
+	asked int
+}
+
+func (c *circle) ListPage(_ context.Context, q object.ListRequest) (object.ListReply, error) {
+	if c.asked++; c.asked > 20 {
+		return object.ListReply{}, errors.New("asked without end")
+	}
+	next := "1"
+	if q.ContinuationToken == next {
+		next = "2"
+	}
+	return object.ListReply{Objects: make([]object.Object, 1), Truncated: true, NextToken: next}, nil
+}
+
+// TestFoldersThatLeadBack: a list whose pages lead from one to the other and back ends.
+func TestFoldersThatLeadBack(t *testing.T) {
+	c := new(circle)
+	if names, err := (Buckets{c}).Folders(t.Context(), "s3://b/p/"); err == nil || c.asked > 4 {
+		t.Errorf("%v, %v; asked %d times", names, err, c.asked)
+	}
+}
