@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"strings"
 	"time"
@@ -253,7 +254,7 @@ func (it *item) completed(ctx context.Context, reply object.CopyReply, err error
 	it.out.Attempts += it.inParts.Attempts
 	it.inParts.Attempts = 0
 	if it.inParts.CreateLost {
-		it.out.Message = openUploads(it.inParts.Strays)
+		it.out.Message = openUploads(it.inParts.Strays, it.inParts.Unlisted)
 	}
 	if reply.ETag != "" {
 		it.out.RequestID, it.out.NewVersionID, it.out.Inferred = reply.RequestID, reply.VersionID, reply.Inferred
@@ -268,15 +269,21 @@ func (it *item) completed(ctx context.Context, reply object.CopyReply, err error
 // endIntent names the uploads that may be the one that a process which died asked for.
 func (it *item) endIntent(ctx context.Context, u *object.Upload) (err error) {
 	it.strays, err = it.run.uploads.EndIntent(ctx, u)
+	if it.unlisted = errors.Is(err, upload.ErrUnlisted); it.unlisted {
+		return nil // the object can be done all the same
+	}
 	return err
 }
 
 // openUploads tells of uploads that may be left open. One that comes late is named in
-// the log alone.
-func openUploads(strays []string) string {
+// the log alone, and none where nobody may look for them.
+func openUploads(strays []string, unlisted bool) string {
 	which := "the log names it where there is one"
-	if len(strays) > 0 {
+	switch {
+	case len(strays) > 0:
 		which = "look at upload " + object.Cut(strings.Join(strays, ", "), 512)
+	case unlisted:
+		which = "open uploads cannot be listed (s3:ListBucketMultipartUploads)"
 	}
 	return "an upload of it may be left open, since the answer to a CreateMultipartUpload was lost; " + which
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,6 +167,58 @@ func TestUploadsOfADeadProcessAreFoundWhateverTheClocksSay(t *testing.T) {
 	}
 }
 
+// unlisted lists no open upload to anybody.
+type unlisted struct{ *memStore }
+
+func (unlisted) ListUploads(context.Context, object.Ref) ([]object.PendingUpload, error) {
+	return nil, &object.Error{Class: object.ClassDenied, Op: "ListMultipartUploads"}
+}
+
+// TestUploadsThatNobodyMayListStandInNobodysWay: of a process that died nobody knows whether
+// it has left uploads open, and whoever comes next may not list them. Its objects are done all
+// the same, their rows tell it, and the log names the permission once.
+func TestUploadsThatNobodyMayListStandInNobodysWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStore(3)
+		j := planOf(s, false)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var asked atomic.Int32
+		s.fault = func(k object.RequestKind, _ string) (error, bool) {
+			if k != object.ReqCreateUpload {
+				return nil, true
+			}
+			if asked.Add(1) == 3 {
+				cancel()
+			}
+			<-ctx.Done()
+			return &object.Error{Class: object.ClassCanceled, Op: "CreateMultipartUpload", Err: context.Canceled}, true
+		}
+		if err := Run(ctx, memConfig(s, j, object.OpMultipart)); err == nil {
+			t.Fatal("it ended in time")
+		}
+		j.reopen()
+		s.fault = nil
+		cfg, log := memConfig(s, j, object.OpMultipart), new(told)
+		cfg.Store.Uploads = unlisted{s}
+		log.into(&cfg)
+		if err := Run(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(log.b.String(), "grant s3:ListBucketMultipartUploads"); n != 1 {
+			t.Errorf("the permission is named %d times: %s", n, log.b.String())
+		}
+		for seq, o := range j.mu.outcomes {
+			if o.State != object.Done || !strings.Contains(o.Message, "s3:ListBucketMultipartUploads") {
+				t.Errorf("%d: %v %q", seq, o.State, o.Message)
+			}
+		}
+		if len(j.mu.outcomes) != 3 {
+			t.Errorf("%d outcomes", len(j.mu.outcomes))
+		}
+	})
+}
+
 // lateUploads lets the first CreateUpload of every key fail and take effect two
 // seconds after its answer.
 type lateUploads struct {
@@ -265,6 +318,30 @@ func TestAnUploadIsNotLostSightOfWhileStopping(t *testing.T) {
 		}
 		if len(j.mu.uploads) > 0 || len(s.mu.uploads) > 0 || j.states()[object.Done] != 20 {
 			t.Errorf("%d uploads in the journal, %d in the store after the next run; %v", len(j.mu.uploads), len(s.mu.uploads), j.states())
+		}
+	})
+}
+
+// TestALostCreationThatNobodyMayLookFor: where the answer to a creation is lost and uploads
+// may not be listed, the row and the log say so.
+func TestALostCreationThatNobodyMayLookFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, log := newMemStore(5), new(told)
+		s.fault = oncePerKey(object.ReqCreateUpload, classError(object.ClassTransient), true)
+		j := planOf(s, false)
+		cfg := memConfig(s, j, object.OpMultipart)
+		cfg.Store.Uploads = unlisted{s}
+		log.into(&cfg)
+		if err := Run(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		for seq, o := range j.mu.outcomes {
+			if o.State != object.Done || !strings.Contains(o.Message, "s3:ListBucketMultipartUploads") {
+				t.Errorf("%d: %v %q", seq, o.State, o.Message)
+			}
+		}
+		if n := strings.Count(log.b.String(), "grant s3:ListBucketMultipartUploads"); n != 1 || len(j.mu.outcomes) != 5 {
+			t.Errorf("%d outcomes; the permission is named %d times: %s", len(j.mu.outcomes), n, log.b.String())
 		}
 	})
 }

@@ -38,8 +38,10 @@ type item struct {
 	found *object.Head
 	// inParts is the multipart copy; nil before the first.
 	inParts *upload.Copy
-	// strays are the IDs of uploads that a process which died may have begun.
-	strays []string
+	// strays are the IDs of uploads that a process which died may have begun; unlisted says
+	// that nobody may look for them.
+	strays   []string
+	unlisted bool
 	// anew is the envelope that a rewrap writes; nil for every other operation.
 	anew *anew
 	// own are the rules that a rewrap goes by.
@@ -66,8 +68,8 @@ func (r *run) do(ctx context.Context, it *item, t *object.Task, anew bool) (*obj
 		out = it.acknowledged(out)
 	}
 	out = it.told(out)
-	if out != nil && len(it.strays) > 0 {
-		adds(out, openUploads(it.strays))
+	if out != nil && (len(it.strays) > 0 || it.unlisted) {
+		adds(out, openUploads(it.strays, it.unlisted))
 	}
 	return out, err
 }

@@ -20,10 +20,15 @@ var actions = map[string]string{
 	"CreateMultipartUpload":              "s3:PutObject and, with tags, s3:PutObjectTagging",
 	"CompleteMultipartUpload":            "s3:PutObject",
 	"AbortMultipartUpload":               "s3:AbortMultipartUpload",
+	"ListMultipartUploads":               "s3:ListBucketMultipartUploads",
 	"ListParts":                          "s3:ListMultipartUploadParts",
 	"UpdateObjectEncryption":             "s3:PutObject and s3:UpdateObjectEncryption",
 	"PutObject":                          "s3:PutObject",
+	"UploadPart":                         "s3:PutObject",
 	"DeleteObject":                       "s3:DeleteObject (and s3:DeleteObjectVersion)",
+	"ListObjectAnnotations":              "s3:ListObjectAnnotations",
+	"GetObjectAnnotation":                "s3:GetObjectAnnotation",
+	"PutObjectAnnotation":                "s3:PutObjectAnnotation",
 	"GetObjectTagging":                   "s3:GetObjectTagging (and s3:GetObjectVersionTagging)",
 	"PutObjectTagging":                   "s3:PutObjectTagging",
 	"GetObjectAcl":                       "s3:GetObjectAcl",
@@ -109,7 +114,11 @@ func hint(e *object.Error, f object.FailedReply, region string) string {
 func deniedHint(f object.FailedReply) string {
 	h := ""
 	if a := actions[f.Op]; a != "" && f.Op != "DescribeKey" {
-		h = "grant " + a + " on " + arnOf(f.Ref)
+		ref := f.Ref
+		if f.Op == "ListMultipartUploads" { // asked about a key, and granted on the bucket
+			ref.Key = ""
+		}
+		h = "grant " + a + " on " + arnOf(ref)
 	}
 	if f.Op == "DescribeKey" {
 		return "grant kms:DescribeKey on " + f.KMSKey

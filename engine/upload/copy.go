@@ -33,6 +33,8 @@ type Copier struct {
 
 	// partsShowMD5 is set once a part's ETag was seen to be the MD5 of its bytes.
 	partsShowMD5 atomic.Bool
+	// unlisted says once that open uploads cannot be listed.
+	unlisted sync.Once
 }
 
 // Copy is the multipart copy of one object. It outlives the rounds in which the
@@ -53,8 +55,10 @@ type Copy struct {
 	// CreateLost is set once a CreateMultipartUpload got no answer, so that an upload
 	// may be open whose ID nobody knows.
 	CreateLost bool
-	// Strays are the IDs of uploads that may be that one.
-	Strays []string
+	// Strays are the IDs of uploads that may be that one; Unlisted says that nobody may look
+	// for them.
+	Strays   []string
+	Unlisted bool
 	// begun is when the first upload was asked for.
 	begun time.Time
 }
@@ -134,7 +138,7 @@ func (m *Copy) create(ctx context.Context, src Source, req *object.CopyRequest, 
 		if errors.Is(err, retry.ErrStopping) {
 			return false, err
 		}
-		m.Strays = named
+		m.Strays, m.Unlisted = named, errors.Is(err, ErrUnlisted)
 		return false, nil
 	})
 	lost, err := m.c.Loop.Certain(ctx, call, send, name)

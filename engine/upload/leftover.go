@@ -27,7 +27,10 @@ func (c *Copier) CleanUp(ctx context.Context) error {
 		if u.ID != "" && (!c.ended(ctx, &u) || !u.CreateLost) || u.Begun.IsZero() {
 			continue
 		}
-		if _, err := c.EndIntent(ctx, &u); err != nil {
+		switch _, err := c.EndIntent(ctx, &u); {
+		case errors.Is(err, ErrUnlisted): // why was said once
+			c.Log.Info("an upload may be left open that nobody may look for", "bucket", u.Target.Bucket, "key", u.Target.Key, "asked", u.Begun)
+		case err != nil:
 			c.Log.Warn("an upload may be left open that nobody could look for yet", "bucket", u.Target.Bucket, "key", u.Target.Key, "asked", u.Begun, "error", err)
 		}
 	}
@@ -46,8 +49,12 @@ func (c *Copier) ended(ctx context.Context, u *object.Upload) bool {
 	return c.abort(ctx, u) == nil
 }
 
+// ErrUnlisted: the open uploads of the bucket cannot be listed, so that none was named.
+var ErrUnlisted = errors.New("open uploads cannot be listed")
+
 // EndIntent names the uploads that may be the one whose ID nobody heard, and forgets
-// the intent. None of them is aborted: see nameStrays. named are their IDs.
+// the intent. None of them is aborted: see nameStrays. named are their IDs. Where its error
+// is ErrUnlisted the intent stays, for whoever may look one day.
 func (c *Copier) EndIntent(ctx context.Context, u *object.Upload) (named []string, err error) {
 	if wait := time.Until(u.Begun.Add(lateRequest)); wait > 0 {
 		if err := c.Loop.Wait(ctx, min(wait, lateRequest)); err != nil { // the clock may have been set back
@@ -81,6 +88,14 @@ func (c *Copier) nameStrays(ctx context.Context, dest object.Ref, asked time.Tim
 		open, err = l.ListUploads(ctx, dest)
 		return err
 	})
+	switch object.ClassOf(err) {
+	case object.ClassDenied, object.ClassUnsupported:
+		c.unlisted.Do(func() {
+			c.Log.Warn("an upload may be left open, since the answer to a CreateMultipartUpload was lost, and the open uploads cannot be listed; grant s3:ListBucketMultipartUploads, or look for yourself",
+				"bucket", dest.Bucket, "error", err)
+		})
+		return nil, ErrUnlisted
+	}
 	if err != nil {
 		return nil, err
 	}
