@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -50,9 +51,17 @@ func (q *Reads) Head(ctx context.Context, ref object.Ref, dest bool) (object.Hea
 	return *h, nil
 }
 
+// ended is the error of a request that was let go, and never none: what stopped them all is
+// the end of the context, or an error that every one of them would meet.
 func (q *Reads) ended(ctx context.Context, err error) error {
-	if errors.Is(err, retry.ErrStopping) {
-		return context.Cause(ctx)
+	if !errors.Is(err, retry.ErrStopping) {
+		return err
 	}
-	return err
+	return cmp.Or(context.Cause(ctx), q.stopped(), err)
+}
+
+func (q *Reads) stopped() error {
+	q.r.mu.Lock()
+	defer q.r.mu.Unlock()
+	return q.r.mu.cause
 }
