@@ -130,6 +130,10 @@ const (
 	// coarse is the same, and for all, where times may have no fractions: FAT keeps
 	// every other second, and ext3 each. A second write within one is not seen by them.
 	coarse = 2*time.Second + tick
+	// otherClock is how far the clock of another machine may be from this one. Where that
+	// one tells the times, a file that seems to be younger is watched for the whole while:
+	// one that is being written may seem to be at rest.
+	otherClock = time.Minute
 )
 
 // rested waits until the file has been at rest, and is an error where it was changed
@@ -139,8 +143,12 @@ func rested(ctx context.Context, op string, ref object.Ref, f *os.File, info fs.
 	if written.Nanosecond() == 0 {
 		rests = []time.Duration{coarse}
 	}
+	since := written
+	if time.Since(written) < otherClock && !timesAreOurs(f) {
+		since = time.Now()
+	}
 	for _, rest := range rests {
-		age := time.Since(written)
+		age := time.Since(since)
 		if age >= rests[len(rests)-1] {
 			return nil
 		}

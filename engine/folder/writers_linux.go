@@ -19,8 +19,7 @@ func mayBeWritten(f *os.File) bool {
 	}
 	granted := false
 	err = raw.Control(func(fd uintptr) {
-		var on unix.Statfs_t
-		if unix.Fstatfs(int(fd), &on) != nil || !slices.Contains(writtenHere, int64(on.Type)) {
+		if !isWrittenHere(fd) {
 			return
 		}
 		if _, err := unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_RDLCK); err == nil {
@@ -29,6 +28,21 @@ func mayBeWritten(f *os.File) bool {
 		}
 	})
 	return err != nil || !granted
+}
+
+// timesAreOurs says whether the times of a file are surely by this machine's clock.
+func timesAreOurs(f *os.File) (ours bool) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return false
+	}
+	err = raw.Control(func(fd uintptr) { ours = isWrittenHere(fd) })
+	return err == nil && ours
+}
+
+func isWrittenHere(fd uintptr) bool {
+	var on unix.Statfs_t
+	return unix.Fstatfs(int(fd), &on) == nil && slices.Contains(writtenHere, int64(on.Type))
 }
 
 // writtenHere are the file systems whose every writer is known to this machine's kernel.

@@ -48,6 +48,42 @@ func TestWholeSeconds(t *testing.T) {
 	}
 }
 
+// older is a file whose times were told by a clock that is five seconds behind this one.
+type older struct{ fs.FileInfo }
+
+func (o older) Sys() any {
+	st := *o.FileInfo.Sys().(*syscall.Stat_t)
+	st.Ctim.Sec -= 5
+	return &st
+}
+
+// TestAnotherClock: where another machine tells the times, a file that is being written may
+// seem to be old. It is watched all the same.
+func TestAnotherClock(t *testing.T) {
+	dir := t.TempDir()
+	f, err := os.Open(put(t, dir, "file", "before"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	ref := object.Ref{Bucket: dir, Key: "file"}
+	if err := rested(ended, "GetObject", ref, f, older{info}); err != nil {
+		t.Errorf("by this machine's clock: %v", err)
+	}
+	here := writtenHere
+	defer func() { writtenHere = here }()
+	writtenHere = nil
+	if err := rested(ended, "GetObject", ref, f, older{info}); !errors.Is(err, context.Canceled) {
+		t.Errorf("by another's: it was not waited: %v", err)
+	}
+}
+
 // TestWritersElsewhere: a kernel that grants leases without knowing the writers is not asked.
 func TestWritersElsewhere(t *testing.T) {
 	f, err := os.Open("/proc/self/status")
