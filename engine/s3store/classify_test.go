@@ -184,7 +184,7 @@ func TestEveryOperationHasItsActions(t *testing.T) {
 // TestWhoMayListUploads: the permission is asked for by its name, and on the bucket, though the
 // request is about a key.
 func TestWhoMayListUploads(t *testing.T) {
-	h := deniedHint(Failed{Op: "ListMultipartUploads", Ref: object.Ref{Bucket: "b", Key: "k"}})
+	h := deniedHint(object.FailedReply{Op: "ListMultipartUploads", Ref: object.Ref{Bucket: "b", Key: "k"}})
 	if !strings.HasPrefix(h, "grant s3:ListBucketMultipartUploads on arn:aws:s3:::b;") {
 		t.Error(h)
 	}
