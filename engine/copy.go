@@ -51,6 +51,7 @@ func (it *item) replace(ctx context.Context, op string, call object.Call, req *o
 		reply = object.CopyReply{ETag: found.ETag, VersionID: found.ShownVersionID, RequestID: found.RequestID, Inferred: true}
 	}
 	it.out.RequestID, it.out.NewVersionID, it.out.Inferred = reply.RequestID, reply.VersionID, reply.Inferred
+	it.noteMade(ctx, &reply)
 	if err := it.reapplied(ctx, &reply, it.run.uploads.Reapply(ctx, dest, reply.ETag, dropped)); err != nil {
 		if object.ClassOf(err) == object.ClassChanged && !it.past.lost { // what it carries now is another client's
 			err = cmp.Or(it.dropIntent(), err)
@@ -258,6 +259,7 @@ func (it *item) completed(ctx context.Context, reply object.CopyReply, err error
 	}
 	if reply.ETag != "" {
 		it.out.RequestID, it.out.NewVersionID, it.out.Inferred = reply.RequestID, reply.VersionID, reply.Inferred
+		it.noteMade(ctx, &reply)
 		err = it.reapplied(ctx, &reply, err)
 	}
 	if err != nil {

@@ -63,7 +63,7 @@ func (it *item) rewrapItsFile(ctx context.Context) (*object.Outcome, error) {
 	if err != nil || out == nil {
 		return nil, err
 	}
-	return it.asItsFile(out), nil
+	return it.asItsFile(f.told(out)), nil
 }
 
 // asItsFile makes the outcome of an object from that of its instruction file: the

@@ -23,10 +23,14 @@ type item struct {
 	obj object.Object
 	// decided are the decisions by which the last choice was made; nil for those of all.
 	decided *narrowed
+	// alone are those of this object alone; nil for those of the run.
+	alone *narrowed
 	// attrs is nil until the object was inspected.
 	attrs *object.Attributes
 	// version is the current version's ID, where HEAD told.
 	version string
+	// made is the version that this item has written, as a reply or a HEAD told.
+	made string
 	// noNull: the key was seen to have no null version before the copy.
 	noNull bool
 	// digest of the bytes before the copy, with VerifyRead.
@@ -317,13 +321,13 @@ func (it *item) shown(h *object.Head) {
 // destOccupied looks at the place that --dest names. Nothing there: no outcome.
 // The same object there: already. Anything else: left, never overwritten.
 func (it *item) destOccupied(ctx context.Context) (*object.Outcome, error) {
-	if it.run.cfg.DestEmpty && !it.task.InDoubt && !it.past.changed {
-		return nil, nil
-	}
 	dest := it.dest()
+	if it.run.cfg.DestEmpty && !it.task.InDoubt && !it.past.changed {
+		return it.overNullThere(ctx, dest)
+	}
 	h, err := it.run.look.Head(ctx, it.run.cfg.Store.Hot, dest)
 	if object.ClassOf(err) == object.ClassGone {
-		return nil, nil
+		return it.overNullThere(ctx, dest)
 	}
 	if err != nil {
 		return nil, err
@@ -362,7 +366,7 @@ func (it *item) overNullVersion(ctx context.Context) (*object.Outcome, error) {
 	if !maySuspend(it.run.versioning()) || !it.run.cfg.Dest.InPlace() || it.version == object.NullVersion || it.version == "" {
 		return nil, nil
 	}
-	there, err := it.run.look.NullVersion(ctx, it.obj.Ref)
+	there, err := it.run.look.NullVersion(ctx, it.run.cfg.Source.Hot, it.obj.Ref)
 	if err != nil || !there {
 		it.noNull = err == nil
 		return nil, err

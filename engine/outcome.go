@@ -56,7 +56,6 @@ func (it *item) done(etag string, e object.Encryption) *object.Outcome {
 	it.out.ETagAfter, it.out.After = etag, e
 	if it.out.Operation != object.OpUpdate && it.run.cfg.Dest.InPlace() {
 		it.out.OldVersionKept = it.keepsOldVersion()
-		it.overNull(&it.out)
 	}
 	return &it.out
 }

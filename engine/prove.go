@@ -16,7 +16,6 @@ import (
 // shows the encryption, a re-listing of many objects at once, a HEAD.
 func (it *item) prove(ctx context.Context, op string, reply object.CopyReply) (*object.Outcome, error) {
 	it.past.answered(&it.out)
-	it.noticed(ctx, &reply)
 	ctx = retry.Ending(ctx)
 	if it.sentEventHold() || it.anew != nil || it.run.cfg.FromFiles && it.inParts != nil {
 		return it.proveByHead(ctx, op, reply)
@@ -102,6 +101,7 @@ func (it *item) proveByHead(ctx context.Context, op string, reply object.CopyRep
 	if h.ETag != reply.ETag {
 		return nil, look.ChangedSince(op, h.Ref)
 	}
+	it.sawMade(ctx, h)
 	if h.Size != it.obj.Size || !it.rules().Target.Satisfied(&h.Object) && !it.keptNone() {
 		return nil, it.unproved(op, h)
 	}

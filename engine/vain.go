@@ -9,9 +9,14 @@ import (
 // of the object all the same, which costs money until somebody who knows of it deletes it.
 
 // told is an outcome whose row names the versions that copies of this item have left, or may
-// have left, beside the one that every copy leaves.
+// have left, beside the one that every copy leaves, and the null version whose place one may
+// have taken.
 func (it *item) told(out *object.Outcome) *object.Outcome {
-	if out == nil || !it.run.cfg.Dest.InPlace() || !it.keepsOldVersion() && it.run.versioning() != object.VersioningUnknown {
+	if out == nil || !it.run.cfg.Dest.InPlace() {
+		return out
+	}
+	it.overNull(out)
+	if !it.keepsOldVersion() && it.run.versioning() != object.VersioningUnknown {
 		return out
 	}
 	if it.past.vain {

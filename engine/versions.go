@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -9,7 +10,7 @@ import (
 )
 
 // keeping is whether the bucket that is written to keeps versions: as its settings said
-// when the run began, until the reply to a copy shows otherwise.
+// when the run began, until the version that a copy made shows otherwise.
 type keeping struct {
 	mu sync.Mutex
 	// now decides how objects are taken and what their rows say.
@@ -25,77 +26,133 @@ func (r *run) versioning() object.Versioning {
 	return r.versions.now
 }
 
-// noticed compares what the reply to a copy names with what the bucket was taken for.
+// noteMade notes the version that a request of this item has made, as the reply names it, or
+// as the store showed it where no answer came. It is asked about at once: what has to be
+// written again, and the proof, may fail.
+func (it *item) noteMade(ctx context.Context, reply *object.CopyReply) {
+	it.made = reply.VersionID
+	it.noticed(ctx, reply.Inferred)
+}
+
+// sawMade takes the version from a HEAD that shows what was just written, where the reply
+// named none.
+func (it *item) sawMade(ctx context.Context, h *object.Head) {
+	if it.made == "" && h.ShownVersionID != "" {
+		it.made = h.ShownVersionID
+		it.noticed(ctx, false)
+	}
+}
+
+// noticed compares the version that was made with what the bucket was taken for.
 //
-//	taken for    the reply names    the store says now    then
-//	enabled      the null version   enabled               some keys keep none (MinIO can exclude
-//	                                                      prefixes): each is looked at from now on
-//	enabled      the null version   anything else         the run stops
-//	otherwise    anything else      whatever it says      it is taken for that
-func (it *item) noticed(ctx context.Context, reply *object.CopyReply) {
-	r, id := it.run, reply.VersionID
-	if id == "" || reply.Inferred || !r.cfg.Dest.InPlace() || r.cfg.Versioning == nil {
+//	taken for    it is               the store says now    then
+//	enabled      the null version    enabled               some keys keep none (MinIO can exclude
+//	                                                       prefixes): each is looked at from now on
+//	enabled      not named (S3: a    enabled               this reply does not name it
+//	             PutObject or Complete
+//	             in a suspended bucket)
+//	enabled      either              anything else         the run stops
+//	otherwise    anything else       whatever it says      it is taken for that
+//
+// Where the version is inferred, and the store stands by its settings, it may be an older
+// one, and tells nothing.
+func (it *item) noticed(ctx context.Context, inferred bool) {
+	r, id := it.run, it.made
+	named := r.rules.Caps.VersionsInReplies == object.Yes
+	if id == "" && (!named || r.cfg.Facts.Versioning != object.VersioningEnabled) || !r.cfg.Dest.InPlace() || r.cfg.Versioning == nil {
 		return
 	}
 	v := &r.versions
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.settled || !contradicts(id, v.now) {
-		return
+	if !v.settled && contradicts(id, v.now) {
+		r.askVersioning(ctx, v, it, inferred)
 	}
+	if id == "" && (v.now == object.VersioningOff || v.now == object.VersioningSuspended) {
+		it.made = object.NullVersion // which what has no ID is
+	}
+}
+
+// askVersioning asks the store whether it keeps versions, since what it made says otherwise.
+// REQUIRES: v.mu.
+func (r *run) askVersioning(ctx context.Context, v *keeping, it *item, inferred bool) {
 	now, err := r.cfg.Versioning(ctx)
 	if err != nil {
 		now = object.VersioningUnknown
 	}
 	was := v.now
+	if inferred && now == was {
+		return
+	}
 	v.now, v.settled = now, now == was
 	switch {
-	case was != object.VersioningEnabled:
-		if now != was {
-			r.cfg.Log.Warn("the bucket has changed since the run began", "versioning", was.String(), "now", now.String())
-		}
-	case now == was:
+	case now == was && was == object.VersioningEnabled && it.made != "":
 		v.now = object.VersioningSuspended
 		r.cfg.Log.Warn("the bucket says that it keeps versions, and keeps none of this key; each object is looked at before it is copied from now on", "object", it.obj.Ref.String())
+	case now == was:
+	case was != object.VersioningEnabled:
+		r.cfg.Log.Warn("the versions that copies make are not those of the bucket as it was; it has changed since the run began", "versioning", was.String(), "now", now.String())
 	default:
-		r.fail(fmt.Errorf("versioning of s3://%s was enabled when the run began and is %s now: the copy of %s took the place of the key's null version. "+
-			"Set it back and run again", it.obj.Bucket, now, it.obj.Key))
+		when := "when the run began"
+		if r.cfg.Facts.Versioning != object.VersioningEnabled {
+			when = "while the run went on"
+		}
+		r.fail(fmt.Errorf("versioning of s3://%s was enabled %s and is %s now: the copy of %s took the place of the key's null version. "+
+			"Set it back and run again", it.obj.Bucket, when, now, it.obj.Key))
 	}
 }
 
 // contradicts says whether a version that a copy made is one that no bucket makes which
-// keeps versions like that.
+// keeps versions like that; one without an ID is of a store that names them.
 func contradicts(id string, kept object.Versioning) bool {
 	switch kept {
 	case object.VersioningEnabled:
-		return id == object.NullVersion
+		return id == object.NullVersion || id == ""
 	case object.VersioningSuspended:
 		return id != object.NullVersion
 	}
-	return kept == object.VersioningOff
+	return kept == object.VersioningOff && id != ""
 }
 
 // keepsOldVersion says whether a copy left the previous version behind: by the version that
 // the store says it made, since the bucket may have changed after its settings were read.
 func (it *item) keepsOldVersion() bool {
-	id, began := it.out.NewVersionID, it.run.cfg.Facts.Versioning
+	id, began := cmp.Or(it.out.NewVersionID, it.made), it.run.cfg.Facts.Versioning
 	switch {
-	case id == object.NullVersion, id == "" && began == object.VersioningSuspended:
+	case id == object.NullVersion, id == "" && maySuspend(began):
 		return it.version != "" && it.version != object.NullVersion
 	case id == "": // the store names none, so that nothing newer is known
 		return began == object.VersioningEnabled
 	case it.run.rules.Caps.IsAWS(): // nothing but a bucket that keeps versions has one there
 		return true
 	}
-	now := it.run.versioning()
-	return now == object.VersioningEnabled || now == object.VersioningSuspended
+	return it.run.versioning() != object.VersioningOff // nor elsewhere, as far as anybody says
 }
 
-// overNull is an outcome that says so where the copy became the null version in a bucket
-// that was taken for one that keeps versions, so that nobody had looked for an older one.
+// overNull is an outcome that says so where what was written became the null version in a
+// bucket that was taken for one that keeps versions, so that nobody had looked for an older
+// one.
 func (it *item) overNull(out *object.Outcome) {
-	if it.run.cfg.Facts.Versioning != object.VersioningEnabled || out.NewVersionID != object.NullVersion || it.noNull || out.Inferred {
+	if it.run.cfg.Facts.Versioning != object.VersioningEnabled || it.made != object.NullVersion || it.noNull ||
+		out.Inferred && it.run.versioning() == object.VersioningEnabled {
 		return
 	}
 	adds(out, "the bucket did not keep versions of it by then: the copy took the place of the key's null version, if there was one")
+	if it.version == "" { // nobody has looked at what was copied
+		adds(out, "what was copied may be there still as an older version, which is not counted")
+	}
+}
+
+// overNullThere looks for an older null version where --dest leads and nothing is: a delete
+// marker hides it, and where versioning is suspended what is written takes its place.
+func (it *item) overNullThere(ctx context.Context, dest object.Ref) (*object.Outcome, error) {
+	if there := it.run.cfg.DestFacts; there == nil || there.Versioning != object.VersioningSuspended {
+		return nil, nil
+	}
+	there, err := it.run.look.NullVersion(ctx, it.run.cfg.Store.Hot, dest)
+	if err != nil || !there {
+		return nil, err
+	}
+	return it.left(object.ReasonNullVersion, "versioning is suspended there, and a copy would overwrite the null version of "+dest.String()+", which lies below a delete marker; "+
+		"turn versioning on for the time of the job, or remove that version"), nil
 }

@@ -235,3 +235,33 @@ func TestRunAsksAboutWhatWasSubmitted(t *testing.T) {
 		t.Errorf("found after others: %v", inferred)
 	}
 }
+
+// TestSubmitOverNullVersions: where versioning was suspended before S3 copied, each row says
+// whose place its copy has taken.
+func TestSubmitOverNullVersions(t *testing.T) {
+	b := newBatchBench(t, s3control.Config{}, s3test.BucketConfig{Versioning: "Enabled"})
+	b.fill(5, "plain/", object.SSENone)
+	j := b.planned(t, Policy{})
+	o := b.options()
+	o.Confirm = func(*SubmitOrder) (bool, error) {
+		b.ConfigureBucket("b", func(c *s3test.BucketConfig) { c.Versioning = "Suspended" })
+		return true, nil
+	}
+	if done, err := j.Submit(t.Context(), o); err != nil || done.Remaining != 0 {
+		t.Fatalf("%v %+v", err, done)
+	}
+	points, _, err := j.openReader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer points.Close()
+	err = points.Rows(func(task *object.Task, out *object.Outcome) error {
+		if out == nil || out.NewVersionID != object.NullVersion || !strings.Contains(out.Message, "took the place of the key's null version") {
+			t.Errorf("%s: %+v", task.Object.Key, out)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

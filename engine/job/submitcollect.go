@@ -192,6 +192,9 @@ func (p *collector) judge(said rowSays, t *object.Task, h *object.Head) *object.
 		out.NewVersionID = h.ShownVersionID
 		if id := h.ShownVersionID; id != "" { // as the bucket was when it was copied, and not when it was submitted
 			out.OldVersionKept = id != object.NullVersion
+			if id == object.NullVersion && p.learnt.Facts.Versioning == object.VersioningEnabled {
+				out.Message += "; the bucket did not keep versions of it by then: the copy took the place of the key's null version, if there was one"
+			}
 		}
 	}
 	others := row.Size >= 0 && h.Size != row.Size || update && row.ETag != "" && h.ETag != row.ETag

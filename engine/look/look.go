@@ -159,10 +159,10 @@ func (l *Looker) superseded(ctx context.Context, ref object.Ref) (bool, error) {
 	return h.ShownVersionID != named, nil
 }
 
-// NullVersion says whether the key has a null version.
-func (l *Looker) NullVersion(ctx context.Context, ref object.Ref) (bool, error) {
+// NullVersion says whether the key has a null version that is no delete marker.
+func (l *Looker) NullVersion(ctx context.Context, hot store.Hot, ref object.Ref) (bool, error) {
 	ref.VersionID = object.NullVersion
-	_, err := l.Head(ctx, l.Source.Hot, ref)
+	_, err := l.Head(ctx, hot, ref)
 	switch {
 	case object.ClassOf(err) == object.ClassGone:
 		return false, nil
