@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -24,7 +25,8 @@ type refusal struct {
 }
 
 // noUpdates: the key is another account's, or the permission is missing. One
-// object's refusal decides for all, since neither differs from object to object.
+// object's refusal decides for all, as long as none was updated and it is not locked: see
+// itsOwn.
 var noUpdates = &refusal{of: object.OpUpdate, finding: func(c *object.Capabilities) *object.Finding { return &c.Update },
 	log: "UpdateObjectEncryption was refused, so that objects are copied instead where that loses nothing; " +
 		"grant s3:UpdateObjectEncryption, and use a key of the bucket's own account, to have them updated in place",
@@ -66,26 +68,33 @@ func (n *narrowed) without(r *refusal) bool {
 	return n != nil && *r.finding(&n.caps) == object.No
 }
 
-// refuse takes what an error tells for the rest of the run. It says whether there
-// are decisions without it.
-func (r *run) refuse(what *refusal, cause error) bool {
-	if r.cfg.Narrow == nil {
-		return false
-	}
+// refuse takes what an error tells for the rest of the run.
+func (r *run) refuse(what *refusal, cause error) {
 	r.refused.mu.Lock()
 	defer r.refused.mu.Unlock()
 	n := r.refused.now.Load()
 	if n.without(what) {
-		return true
+		return
 	}
+	r.refused.now.Store(r.narrow(n, what))
+	r.cfg.Log.Warn(what.log, "cause", cause)
+}
+
+// narrow are decisions that do without what was refused, beside what was before.
+func (r *run) narrow(n *narrowed, what *refusal) *narrowed {
 	caps := r.cfg.Caps
 	if n != nil {
 		caps = n.caps
 	}
 	*what.finding(&caps) = object.No
-	r.refused.now.Store(&narrowed{caps, r.cfg.Narrow(caps)})
-	r.cfg.Log.Warn(what.log, "cause", cause)
-	return true
+	return &narrowed{caps, r.cfg.Narrow(caps)}
+}
+
+// itsOwn says whether a refusal is about this object alone, which was inspected since: S3
+// updates none that is locked, as others may have done a moment ago, and a policy may differ
+// by the key. Where one was updated, the key and the permission are not what is wrong.
+func (it *item) itsOwn(what *refusal) bool {
+	return what == noUpdates && (it.run.updated.Load() || it.obj.Locked() || it.attrs.EventHold)
 }
 
 // choose asks the chooser, and the narrowed one where something was refused. What
@@ -94,7 +103,7 @@ func (r *run) refuse(what *refusal, cause error) bool {
 // in between is met by this one too, and decided on.
 func (it *item) choose() object.Choice {
 	c := it.run.cfg.Chooser.Choose(&it.obj, it.attrs)
-	n := it.run.refused.now.Load()
+	n := cmp.Or(it.alone, it.run.refused.now.Load())
 	it.decided = n
 	if n == nil {
 		return c
@@ -126,13 +135,20 @@ func (it *item) orAnother(ctx context.Context, op object.Operation, out *object.
 		return out, err
 	case what == keepsKey && it.task.Object.VersionID != "":
 		return out, err // the copy is the current version now, and that one cannot be it again
-	case !it.run.refuse(what, err):
+	case it.run.cfg.Narrow == nil:
 		return out, err
 	}
 	it.past.again(what)
 	it.attrs, it.anew = nil, nil
 	if err := it.inspect(ctx); err != nil {
 		return nil, err
+	}
+	own := it.itsOwn(what)
+	if !own {
+		it.run.refuse(what, err)
+	}
+	if own || it.alone != nil {
+		it.alone = it.run.narrow(cmp.Or(it.alone, it.run.refused.now.Load()), what)
 	}
 	if c := it.choose(); c.Operation == object.OpUpdate || what == keepsKey && c.Operation == object.OpNone && !c.Already {
 		return nil, err // nothing else can do it

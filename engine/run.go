@@ -36,6 +36,7 @@ type run struct {
 	versions keeping
 	notes    *semaphore.Weighted // bytes of annotations that are held
 	refused  refused
+	updated  atomic.Bool // some object was, by UpdateObjectEncryption
 	berths   berths
 	lanes    *dispatch.Dispatcher // nil where the journal, or the pace, knows of none
 	beside   sync.Once            // it was said that there are several lanes

@@ -48,6 +48,7 @@ func (it *item) update(ctx context.Context) (*object.Outcome, error) {
 	if h.Size != it.obj.Size || !target.MetBy(h.Encryption) {
 		return nil, it.unproved("UpdateObjectEncryption", h)
 	}
+	it.run.updated.Store(true)
 	return it.done(h.ETag, h.Encryption), nil
 }
 
