@@ -144,6 +144,7 @@ func (s *session) same(where string, was, is *object.BucketFacts) error {
 		{"SSE-C blocked", was.BlocksSSEC, is.BlocksSSEC, is.BlocksSSEC == object.Yes && s.job.Spec.Target.SSE == object.SSEC},
 		{"region", word(was.Region), word(is.Region), was.Region != "" && is.Region != ""},
 		{"Object Lock", was.ObjectLock, is.ObjectLock, false},
+		{"the rule that locks new objects", word(was.LockRule), lockRule(was, is), false},
 		{"ACLs disabled", was.ACLsDisabled, is.ACLsDisabled, false},
 		{"website", was.Website, is.Website, false},
 		{"default encryption", spelledOut(was.DefaultEncryption), spelledOut(is.DefaultEncryption), false},
@@ -173,6 +174,14 @@ type word string
 
 // String names an absent one.
 func (w word) String() string { return firstNonEmpty(string(w), "unknown") }
+
+// lockRule is the rule now; the one from before where either was not told.
+func lockRule(was, is *object.BucketFacts) word {
+	if was.LockRule == "" || is.LockRule == "" {
+		return word(was.LockRule)
+	}
+	return word(is.LockRule)
+}
 
 func spelledOut(e object.Encryption) word {
 	return word(strings.TrimSpace(e.Type.String() + " " + e.KMSKeyID))

@@ -173,15 +173,18 @@ func (w *work) do(ctx context.Context) error {
 			return cmp.Or(w.stop.cause(), err)
 		}
 	}
+	endLooking := w.lookOut(ctx)
 	err = engine.Run(ctx, w.cfg)
 	stopPlanning()
+	drained := errors.Is(err, engine.ErrDrained)
+	changed := endLooking(err == nil || drained)
 	switch {
-	case ctx.Err() != nil && (errors.Is(err, engine.ErrDrained) || errors.Is(err, context.Canceled)):
+	case ctx.Err() != nil && (drained || errors.Is(err, context.Canceled)):
 		return ErrGivenUp
-	case errors.Is(err, engine.ErrDrained):
-		return w.stop.cause()
+	case drained:
+		return cmp.Or(changed, w.stop.cause())
 	}
-	return err
+	return cmp.Or(err, changed)
 }
 
 // elapse adds to the job's running time. The teller calls it, and conclude when

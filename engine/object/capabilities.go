@@ -270,6 +270,9 @@ type BucketFacts struct {
 	ACLsDisabled Finding `json:"ACLsDisabled"`
 	// ObjectLock is whether the bucket can hold locked objects.
 	ObjectLock Finding `json:"ObjectLock"`
+	// LockRule is the rule by which every new object is locked, in words; NoLockRule for
+	// none, and empty where it was not told, as by older jobs.
+	LockRule string `json:"LockRule"`
 	// Website is whether redirects can matter.
 	Website Finding `json:"Website"`
 	// DefaultEncryption is the bucket's default for new objects; Unknown type where
@@ -280,3 +283,6 @@ type BucketFacts struct {
 	// Region of the bucket, empty where it was not told.
 	Region string `json:"Region"`
 }
+
+// NoLockRule is the LockRule of a bucket that locks no new object by a rule.
+const NoLockRule = "none"

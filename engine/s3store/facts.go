@@ -27,7 +27,7 @@ func (s *Store) BucketFacts(ctx context.Context, bucket string) (object.BucketFa
 	g.Go(func() (err error) { f.ACLsDisabled, err = s.aclsDisabled(ctx, bucket); return err })
 	g.Go(func() error {
 		lock, err := s.ObjectLock(ctx, bucket)
-		f.ObjectLock = lock.Enabled
+		f.ObjectLock, f.LockRule = lock.Enabled, lock.rule()
 		return err
 	})
 	g.Go(func() error {

@@ -3,6 +3,7 @@ package s3store
 import (
 	"context"
 	"encoding/xml"
+	"fmt"
 	"strings"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -75,6 +76,21 @@ func (s *Store) ObjectLock(ctx context.Context, bucket string) (ObjectLock, erro
 		lock.Mode, lock.Days, lock.Years = d.Mode, d.Days, d.Years
 	}
 	return lock, nil
+}
+
+// rule is the LockRule of the bucket's facts.
+func (l *ObjectLock) rule() string {
+	switch {
+	case l.Enabled == object.Unknown:
+		return ""
+	case !l.Default:
+		return object.NoLockRule
+	case l.Mode == "":
+		return "unknown"
+	case l.Years > 0:
+		return fmt.Sprintf("%s, %d years", l.Mode, l.Years)
+	}
+	return fmt.Sprintf("%s, %d days", l.Mode, l.Days)
 }
 
 // filter is the part of a lifecycle or replication rule that says which objects

@@ -58,13 +58,13 @@ func TestSettings(t *testing.T) {
 	ctx := t.Context()
 
 	facts, err := s.BucketFacts(ctx, "plain")
-	want := object.BucketFacts{Versioning: object.VersioningOff, ACLsDisabled: object.Yes, ObjectLock: object.No, Website: object.No,
+	want := object.BucketFacts{Versioning: object.VersioningOff, ACLsDisabled: object.Yes, ObjectLock: object.No, LockRule: object.NoLockRule, Website: object.No,
 		DefaultEncryption: object.Encryption{Type: object.SSES3}, BlocksSSEC: object.No, Region: "us-east-1"}
 	if err != nil || facts != want {
 		t.Errorf("plain: %+v, %v", facts, err)
 	}
 	facts, err = s.BucketFacts(ctx, "full")
-	want = object.BucketFacts{Versioning: object.VersioningSuspended, ACLsDisabled: object.No, ObjectLock: object.Yes, Website: object.Yes,
+	want = object.BucketFacts{Versioning: object.VersioningSuspended, ACLsDisabled: object.No, ObjectLock: object.Yes, LockRule: "COMPLIANCE, 5 days", Website: object.Yes,
 		DefaultEncryption: object.Encryption{Type: object.SSEKMS, KMSKeyID: "arn:k", BucketKey: true}, BlocksSSEC: object.Yes, Region: "us-east-1"}
 	if err != nil || facts != want {
 		t.Errorf("full: %+v, %v", facts, err)

@@ -1,0 +1,114 @@
+package sim
+
+import (
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/cryptotest"
+	"testing/synctest"
+	"time"
+
+	"github.com/resealhq/reseal/engine/job"
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3test"
+	"github.com/resealhq/reseal/engine/s3test/kms"
+)
+
+// changed is a bucket whose settings are changed in the middle of a run of five minutes,
+// and what another client does then to the last object.
+type changed struct {
+	profile s3test.Profile
+	bucket  s3test.BucketConfig
+	change  func(*s3test.BucketConfig)
+	last    s3test.Attrs
+	stops   string // what the run ends with; empty for nothing
+	logs    string
+	keeps   func(s3test.Object) bool // of the last object, when the job is done
+}
+
+// TestSettingsThatChangeInMidRun: what no answer to a copy shows is looked for once a minute.
+// A run that would lose something by it stops, and the next one loses nothing.
+func TestSettingsThatChangeInMidRun(t *testing.T) {
+	versions := s3test.BucketConfig{Versioning: "Enabled"}
+	grants := []object.Grant{{URI: "http://acs.amazonaws.com/groups/global/AllUsers", Permission: "READ"}}
+	for name, c := range map[string]changed{
+		"ACLs": {bucket: versions, change: func(c *s3test.BucketConfig) { c.Ownership = "ObjectWriter" }, last: s3test.Attrs{Grants: grants},
+			stops: "objects can have ACLs now", keeps: func(o s3test.Object) bool { return len(o.Grants) == 1 }},
+		"locks": {bucket: versions, change: func(c *s3test.BucketConfig) { c.ObjectLock = true }, last: s3test.Attrs{LegalHold: true},
+			stops: "objects can be locked now", keeps: func(o s3test.Object) bool { return o.LegalHold }},
+		"a website": {change: func(c *s3test.BucketConfig) {
+			c.Documents = map[string]string{"website": "<WebsiteConfiguration><IndexDocument><Suffix>i</Suffix></IndexDocument></WebsiteConfiguration>"}
+		}, last: s3test.Attrs{Redirect: "/there"}, stops: "redirects have an effect now", keeps: func(o s3test.Object) bool { return o.Redirect == "/there" }},
+		"versions, of which no reply tells": {profile: s3test.Profile{NoVersionsInReply: true}, bucket: versions,
+			change: func(c *s3test.BucketConfig) { c.Versioning = "Suspended" }, stops: "versioning of s3://night was enabled and is suspended now"},
+		"a rule that locks": {bucket: s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true},
+			change: func(c *s3test.BucketConfig) { c.DefaultLockMode, c.DefaultLockDays = "GOVERNANCE", 30 }, logs: `rule="GOVERNANCE, 30 days"`},
+		"the default encryption": {bucket: versions, change: func(c *s3test.BucketConfig) { c.DefaultEncryption.Type = object.SSES3 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cryptotest.SetGlobalRandom(t, 1)
+			dir := filepath.Join(scratch(t), "job")
+			synctest.Test(t, func(t *testing.T) { c.run(t, dir) })
+		})
+	}
+}
+
+func (c *changed) run(t *testing.T, dir string) {
+	const objects, atCopy = 30, 6
+	x := newExchange()
+	server := s3test.New(s3test.Config{Profile: c.profile, Listener: x, Seed: 1, Latency: map[string]time.Duration{"CopyObject": 10 * time.Second}})
+	defer time.Sleep(time.Minute)
+	defer server.Close()
+	server.KMS.CreateKeyWith(kms.KeyOptions{ID: newKey})
+	server.CreateBucket(bucketName, c.bucket)
+	for i := range objects {
+		server.Put(bucketName, s3test.Object{Key: fmt.Sprintf("k%02d", i), Body: s3test.Bytes("body")})
+	}
+	copies := 0
+	server.OnRequest(func(r s3test.Request) {
+		if r.Op != "CopyObject" || !strings.HasPrefix(r.Key, "k") {
+			return
+		}
+		if copies++; copies == atCopy {
+			server.ConfigureBucket(bucketName, c.change)
+			server.Put(bucketName, s3test.Object{Key: "k29", Body: s3test.Bytes("body"), Attrs: c.last})
+		}
+	})
+	var log said
+	run := func() error {
+		l := &lines{x: x}
+		defer l.cut()
+		spec := job.Spec{Source: job.Source{Bucket: bucketName}, Target: job.Target{SSE: object.SSEKMS, KMSKeyID: newKey},
+			Connection: job.Connection{EndpointURL: "http://store.sim", Region: "us-east-1", PathStyle: "on"}}
+		j, err := job.CreateContext(job.On(t.Context(), job.Ground{Dial: l.dial}), dir, spec, job.Policy{Operation: job.CopyOnly})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer j.Close()
+		_, err = j.Run(t.Context(), job.Options{Limits: job.Limits{Concurrency: 1}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		return err
+	}
+	err := run()
+	switch {
+	case c.stops == "" && err != nil, c.stops != "" && (err == nil || !strings.Contains(err.Error(), c.stops)):
+		t.Errorf("the run ended with %v, want %q", err, c.stops)
+	case c.stops != "" && copies > objects/2:
+		t.Errorf("%d of %d objects were copied before it stopped", copies, objects)
+	}
+	if c.logs != "" && log.count(c.logs) != 1 {
+		t.Errorf("the log does not tell %s once:\n%s", c.logs, log.text.String())
+	}
+	if c.keeps == nil {
+		return
+	}
+	if err := run(); err != nil {
+		t.Errorf("the second run ended with %v", err)
+	}
+	for _, o := range server.Snapshot(bucketName).Find("k29") {
+		if o.Latest && !c.keeps(o) {
+			t.Errorf("the last object has %+v", o.Attrs)
+		}
+	}
+}
