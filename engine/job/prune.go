@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -166,22 +167,26 @@ func (j *Job) prunable() error {
 // and left none behind, or that does not tell whether it locks them.
 func (p *pruner) settings(ctx context.Context) (err error) {
 	was := p.learnt.Facts.Versioning
-	since := was == object.VersioningOff && p.points.Totals().OldVersions.Objects > 0 // rows tell of some: it was enabled meanwhile
-	if was != object.VersioningEnabled && !since {
-		return unusablef("there is nothing to do", "versioning of s3://%s was %s when the job began, so that its copies left no version behind that could be named", p.learnt.Bucket, was)
+	if was != object.VersioningEnabled && p.points.Totals().OldVersions.Objects == 0 {
+		return leftNone(&p.learnt)
 	}
 	if err := p.knownSettings(ctx); err != nil {
 		return err
 	}
 	if p.facts.Versioning != object.VersioningEnabled {
-		when := "when the job began"
-		if since {
-			when = "while the job ran"
-		}
-		return unusablef("look at who changed it and why; enable it again, or delete old versions by a lifecycle rule",
-			"versioning of s3://%s was enabled %s and is %s now", p.learnt.Bucket, when, p.facts.Versioning)
+		before := map[object.Versioning]string{object.VersioningEnabled: "enabled when the job began", object.VersioningOff: "enabled while the job ran"}[was]
+		return &UnusableError{told: errKeepsNone, Fix: "look at who changed it and why; enable it again, or delete old versions by a lifecycle rule",
+			What: fmt.Sprintf("versioning of s3://%s was %s and is %s now", p.learnt.Bucket, cmp.Or(before, was.String()+" when the job began"), p.facts.Versioning)}
 	}
 	return nil
+}
+
+// errKeepsNone is wrapped by what says that a bucket keeps no versions now.
+var errKeepsNone = errors.New("the bucket keeps no versions now")
+
+// leftNone is the error of a job of which no row tells of an old version.
+func leftNone(l *learnt) error {
+	return unusablef("there is nothing to do", "versioning of s3://%s was %s when the job began, so that its copies left no version behind that could be named", l.Bucket, l.Facts.Versioning)
 }
 
 // knownSettings refuses a bucket that does not tell whether it keeps versions, and whether

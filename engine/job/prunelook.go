@@ -20,6 +20,10 @@ func (p *pruner) judge(ctx context.Context, c *candidate) error {
 			return err
 		}
 	}
+	if c.outcome.NewVersionID == object.NullVersion {
+		c.keep(KeptVersioning, "the copy became the null version, whose place any write takes where versioning is suspended, so that its ID proves nothing")
+		return nil
+	}
 	if ok, err := p.stands(ctx, c); !ok {
 		return err
 	}

@@ -13,25 +13,34 @@ import (
 )
 
 // pruneShards is Prune of a divided job: one shard after another, each with its own record.
-// A shard that nobody has taken left none behind. One of a bucket that did not keep versions
-// when the job began, and has old ones all the same, since its versioning was suspended, keeps
-// them: nobody can prove them.
+// A shard that nobody has taken left none behind, nor did one whose rows tell of none. One of
+// a bucket that did not keep versions when the job began, and does not now, keeps them:
+// nobody can prove them.
 // Where a place cannot be looked at, the others are, and the error comes at the end.
 func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error) {
 	all := &Pruned{Job: j.Dir, Dry: !opt.Delete, Noncurrent: opt.Noncurrent != nil, Reasons: map[string]uint64{}, Complete: true}
 	began := time.Now()
 	defer func() { all.Seconds = time.Since(began).Seconds() }()
-	var failed error
+	var failed, none error
 	rows := opt.Rows
 	for _, shard := range j.parts() {
-		if was := j.Division.learntOf(shard.Part); opt.Noncurrent == nil && j.Division.Kind == ByBuckets && was.Facts.Versioning != object.VersioningEnabled {
-			if err := all.keepAll(shard, &was.Facts, was.Bucket); err != nil {
+		was := j.Division.learntOf(shard.Part)
+		noneKept := opt.Noncurrent == nil && was.Facts.Versioning != object.VersioningEnabled // when the job began, none were
+		if noneKept {
+			switch n, err := shard.oldVersions(); {
+			case err != nil:
 				failed, all.Complete = errors.Join(failed, err), false
+				continue
+			case n == 0:
+				none = leftNone(was)
+				continue
 			}
-			continue
 		}
 		opt.Rows = rows
 		one, err := shard.Prune(ctx, opt)
+		if noneKept && errors.Is(err, errKeepsNone) && j.Division.Kind == ByBuckets {
+			err = all.keepAll(shard, was)
+		}
 		if errors.Is(err, checkpoint.ErrNoStore) {
 			if opt.Noncurrent != nil { // its versions are there all the same
 				failed, all.Complete = errors.Join(failed, fmt.Errorf("shard %d was not begun, so that what it holds was not looked at; run it first", shard.Part.Index)), false
@@ -52,27 +61,35 @@ func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error
 			}
 		}
 	}
+	if failed == nil && all.Versions == 0 && j.Division.Kind != ByBuckets {
+		failed = none
+	}
 	if failed != nil && all.Versions == 0 {
 		return nil, failed
 	}
 	return all, failed
 }
 
-// keepAll counts the old versions of a shard as kept.
-func (p *Pruned) keepAll(shard *Job, facts *object.BucketFacts, bucket string) error {
-	points, _, err := shard.openReader()
+// oldVersions counts the old versions of which the rows of a shard tell.
+func (j *Job) oldVersions() (uint64, error) {
+	points, _, err := j.openReader()
 	if errors.Is(err, checkpoint.ErrNoStore) {
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return jobUnusable(err)
+		return 0, jobUnusable(err)
 	}
-	n := points.Totals().OldVersions.Objects
+	return points.Totals().OldVersions.Objects, points.Close()
+}
+
+// keepAll counts the old versions of a shard as kept.
+func (p *Pruned) keepAll(shard *Job, was *learnt) error {
+	n, err := shard.oldVersions()
 	if n > 0 {
-		p.add(&Pruned{Versions: n, Kept: n, Reasons: map[string]uint64{KeptVersioning: n}, Examples: []Finding{{"s3://" + bucket,
-			KeptVersioning + ": versioning was " + facts.Versioning.String() + " when the job began, so that none of its old versions can be named for certain"}}})
+		p.add(&Pruned{Versions: n, Kept: n, Reasons: map[string]uint64{KeptVersioning: n}, Examples: []Finding{{"s3://" + was.Bucket,
+			KeptVersioning + ": versioning was " + was.Facts.Versioning.String() + " when the job began and is not enabled now, so that none of its old versions can be named for certain"}}})
 	}
-	return points.Close()
+	return err
 }
 
 func (p *Pruned) add(o *Pruned) {
