@@ -31,7 +31,8 @@ func newVerify(a *app) *cobra.Command {
 		Long: `verify asks the store about every object of the job, by its own code, and compares the
 answer with the report. Then it looks at every object and version that lies under the
 source now, and says which of them still depend on another key than the job's: the
-question to ask before an old key is disabled.
+question to ask before an old key is disabled. A HEAD shows an object under a key that is
+disabled, or about to be deleted, like any other: one is read, and a warning tells of it.
 
 Exit code 0: every object of the job is as wanted, and as the report says, and everything
 was looked at. Exit code 1 tells what was verified, and what could not be looked at.`,
@@ -130,6 +131,9 @@ func (a *app) printVerdict(d *job.Verdict, noVersions bool) error {
 	}
 	for _, e := range d.Examples {
 		fmt.Fprintf(a.stdout, "  %s: %s\n", object.Printable(e.Object), object.Printable(e.What))
+	}
+	for _, why := range d.KeyUnusable {
+		fmt.Fprintf(a.stdout, "Warning: %s\n", object.Printable(why))
 	}
 	if d.Unread != "" {
 		fmt.Fprintf(a.stdout, "Not everything could be looked at: %s\n", object.Printable(d.Unread))

@@ -2,11 +2,9 @@ package job
 
 import (
 	"context"
-	"errors"
 	"sync"
 
 	"github.com/resealhq/reseal/engine/object"
-	"github.com/resealhq/reseal/engine/s3store"
 )
 
 // keysNow remembers, for one pass over a batch, which keys of current versions open them
@@ -36,12 +34,11 @@ func (p *pruner) opens(ctx context.Context, c *candidate, h *object.Head) (bool,
 	defer p.keys.Unlock()
 	why, known := p.keys.why[e.KMSKeyID]
 	if !known {
-		var sure bool
-		var err error
-		if why, sure, err = p.tryKey(ctx, c, h); err != nil {
+		now, err := p.tryKey(ctx, c.current(), "the current version", h)
+		if err != nil {
 			return false, err
 		}
-		if sure {
+		if why = now.why; now.sure {
 			p.keys.why[e.KMSKeyID] = why
 		}
 	}
@@ -49,41 +46,4 @@ func (p *pruner) opens(ctx context.Context, c *candidate, h *object.Head) (bool,
 		c.keep(KeptUnreadable, "%s", why)
 	}
 	return why == "", nil
-}
-
-// tryKey reads the current version, and asks KMS where that tells nothing of the key. sure
-// says that the answer is about the key and not about this one version.
-func (p *pruner) tryKey(ctx context.Context, c *candidate, h *object.Head) (why string, sure bool, err error) {
-	err = p.reads.Do(ctx, object.Call{Kind: object.ReqGet, Key: c.old.Key}, func(ctx context.Context) error {
-		body, err := p.store.Open(ctx, c.current(), object.CustomerKey{}, h.ETag)
-		if err != nil {
-			return err
-		}
-		return body.Close()
-	})
-	class := object.ClassOf(err)
-	switch {
-	case err == nil:
-		return "", true, nil
-	case ctx.Err() != nil:
-		return "", false, err
-	case class == object.ClassKey:
-		return "the current version is under " + h.Encryption.KMSKeyID + ", and nobody can read it with that key now: " + err.Error(), true, nil
-	case class == object.ClassChanged, class == object.ClassGone:
-		return "somebody wrote or deleted the object meanwhile", false, nil
-	case concernsAll(ctx, err):
-		return "", false, err
-	}
-	k, kerr := p.store.ResolveKeyFor(ctx, c.old.Bucket, h.Encryption.KMSKeyID)
-	switch {
-	case kerr == nil && k.Enabled:
-		return "", true, nil
-	case kerr == nil:
-		return "the current version is under " + k.ARN + ", and that key is " + k.State + " now", true, nil
-	case object.ClassOf(kerr) == object.ClassKey:
-		return "the current version is under " + h.Encryption.KMSKeyID + ", and KMS does not know that key any more: " + kerr.Error(), true, nil
-	case errors.Is(kerr, s3store.ErrNoKMS), object.ClassOf(kerr) == object.ClassDenied:
-		return "whether the key of the current version, " + h.Encryption.KMSKeyID + ", still opens it cannot be seen; grant kms:Decrypt or kms:DescribeKey. Reading it: " + err.Error(), class == object.ClassDenied, nil
-	}
-	return "", false, kerr
 }

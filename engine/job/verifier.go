@@ -44,6 +44,7 @@ type verifier struct {
 		sync.Mutex
 		out    *csv.Writer
 		groups map[dependentKey]*Dependents
+		sample *object.Head // see sampled
 	}
 	verdict Verdict
 	// looked: for dependents.
@@ -145,7 +146,8 @@ func (v *verifier) row(ctx context.Context, ref object.Ref, o *object.Outcome) e
 	switch {
 	case what == "":
 		v.count(&v.verdict.Verified)
-	case wanted && o.ETagAfter != h.ETag:
+		v.sampled(ref, &h)
+	case wanted && (o.ETagAfter != h.ETag || otherVersion(o, &h)):
 		v.note(&v.verdict.Changed, "changed", ref, &h.Object, what)
 	default:
 		v.note(&v.verdict.Different, "different", ref, &h.Object, what)
@@ -164,13 +166,18 @@ func (v *verifier) compare(o *object.Outcome, h *object.Head) string {
 		return fmt.Sprintf("the report says the ETag %s, the store shows %s", o.ETagAfter, h.ETag)
 	case h.Size != o.Size:
 		return fmt.Sprintf("the report says %d bytes, the store shows %d", o.Size, h.Size)
-	case o.NewVersionID != "" && h.ShownVersionID != "" && h.ShownVersionID != o.NewVersionID:
+	case otherVersion(o, h):
 		return fmt.Sprintf("the report says the version %s, the store shows %s", o.NewVersionID, h.ShownVersionID)
 	case v.target.SSE == object.SSEUnknown: // an object keeps its own
 	case !v.target.Satisfied(&h.Object):
 		return fmt.Sprintf("it is under %s %s, which is not the target", h.Encryption.Type, h.Encryption.KMSKeyID)
 	}
 	return ""
+}
+
+// otherVersion says whether somebody has written the object since, perhaps the same bytes.
+func otherVersion(o *object.Outcome, h *object.Head) bool {
+	return o.NewVersionID != "" && h.ShownVersionID != "" && h.ShownVersionID != o.NewVersionID
 }
 
 // head asks by the SDK's client, with the customer key that the kind of

@@ -41,6 +41,9 @@ type Verdict struct {
 	// not describe; absent where they were not looked for.
 	Dependents []Dependents `json:"dependents"`
 	Examples   []Finding    `json:"examples,omitempty"`
+	// KeyUnusable tells of the key that verified objects are under, where nobody can read
+	// them with it now: it is disabled, about to be deleted, or gone.
+	KeyUnusable []string `json:"key_unusable,omitempty"`
 	// Unread is why the store could not be asked about everything; empty where it was.
 	// What was found is true then, and may be less than there is.
 	Unread string `json:"unread,omitempty"`
@@ -197,6 +200,9 @@ func (v *verifier) onePlace(ctx context.Context, opt *VerifyOptions) error {
 		}
 	}
 	err := v.rows(ctx)
+	if err == nil {
+		err = v.targetKey(ctx)
+	}
 	if d := &v.verdict; err != nil {
 		d.Checked = d.Verified + d.Changed + d.Gone + d.Different // the others were not
 	}

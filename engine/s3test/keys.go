@@ -22,7 +22,7 @@ func (s *Server) useKey(region, name, op string) (arn string, e *s3Error) {
 
 // readable checks that S3 may decrypt what is under e.
 func (s *Server) readable(e object.Encryption) *s3Error {
-	if !e.Type.KMS() || s.profile.Encryption != EncryptAWS {
+	if !e.Type.KMS() || s.profile.Encryption != EncryptAWS || e.BucketKey && s.cfg.KeepsBucketKeys {
 		return nil
 	}
 	region := s.KMS.Region()

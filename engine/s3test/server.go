@@ -55,6 +55,9 @@ type Config struct {
 	// Latency of every reply by operation name (ListObjectsV2, or List as in fault
 	// rules); "" is for all others.
 	Latency map[string]time.Duration
+	// KeepsBucketKeys opens what is under a bucket key although its KMS key cannot be used
+	// any more, as S3 does for a while.
+	KeepsBucketKeys bool
 	// Now is the clock; time.Now where nil.
 	Now func() time.Time
 }
