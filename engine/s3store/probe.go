@@ -90,8 +90,8 @@ func (s probed) Remove(ctx context.Context, ref object.Ref, bypassGovernance boo
 	return rep.header.Get("X-Amz-Version-Id"), nil
 }
 
-// RemoveAll is DeleteObjects.
-func (s probed) RemoveAll(ctx context.Context, bucket string, refs []object.Ref, bypassGovernance bool) error {
+// RemoveAll is DeleteObjects. markers are the delete markers that the store says it made.
+func (s probed) RemoveAll(ctx context.Context, bucket string, refs []object.Ref, bypassGovernance bool) (markers []object.Ref, err error) {
 	type entry struct {
 		Key       string
 		VersionID string `xml:"VersionId,omitempty"`
@@ -101,7 +101,7 @@ func (s probed) RemoveAll(ctx context.Context, bucket string, refs []object.Ref,
 		XMLNS   string   `xml:"xmlns,attr"`
 		Object  []entry
 		Quiet   bool
-	}{XMLNS: s3Namespace, Quiet: true}
+	}{XMLNS: s3Namespace}
 	for _, ref := range refs {
 		doc.Object = append(doc.Object, entry{ref.Key, ref.VersionID})
 	}
@@ -110,8 +110,23 @@ func (s probed) RemoveAll(ctx context.Context, bucket string, refs []object.Ref,
 	if bypassGovernance {
 		r.header.Set("X-Amz-Bypass-Governance-Retention", "true")
 	}
-	_, err := s.call(ctx, r.payload(document(doc)))
-	return err
+	rep, err := s.call(ctx, r.payload(document(doc)))
+	if err != nil {
+		return nil, err
+	}
+	var done struct {
+		Deleted []struct {
+			Key    string
+			Marker string `xml:"DeleteMarkerVersionId"`
+		}
+	}
+	_ = decode(r, rep, "DeleteResult", &done) // what cannot be read tells of no marker
+	for _, d := range done.Deleted {
+		if d.Marker != "" {
+			markers = append(markers, object.Ref{Bucket: bucket, Key: d.Key, VersionID: d.Marker})
+		}
+	}
+	return markers, nil
 }
 
 // ReleaseHold takes a legal hold off.

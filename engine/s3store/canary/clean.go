@@ -128,9 +128,20 @@ func (c *canary) removeAll(ctx context.Context, refs []object.Ref, together bool
 	return atOnce(each)
 }
 
-// bulk says whether the store has answered to a DeleteObjects with success.
+// bulk says whether the store has answered to a DeleteObjects with success. A marker is the
+// first that tells of a bucket that keeps versions since everything was made.
 func (c *canary) bulk(ctx context.Context, refs []object.Ref) bool {
-	return c.try(ctx, func() error { return c.s.RemoveAll(ctx, c.o.Bucket, refs, c.lock && !c.unshown) }) == nil
+	var markers []object.Ref
+	err := c.try(ctx, func() (err error) {
+		markers, err = c.s.RemoveAll(ctx, c.o.Bucket, refs, c.lock && !c.unshown)
+		return err
+	})
+	for _, m := range markers {
+		if slices.ContainsFunc(refs, func(ref object.Ref) bool { return ref.Key == m.Key }) {
+			c.litter.object(m, m.VersionID)
+		}
+	}
+	return err == nil
 }
 
 // removers is how many objects go at a time: all that a canary makes, so that

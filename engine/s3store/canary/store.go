@@ -30,8 +30,9 @@ type Objects interface {
 	// delete marker that it made, if any.
 	Remove(ctx context.Context, ref object.Ref, bypass bool) (marker string, err error)
 	// RemoveAll is DeleteObjects, of at most a thousand. What it did is to be looked
-	// for: entries that failed are no error.
-	RemoveAll(ctx context.Context, bucket string, refs []object.Ref, bypass bool) error
+	// for: entries that failed are no error. It returns the delete markers that the store
+	// says it made.
+	RemoveAll(ctx context.Context, bucket string, refs []object.Ref, bypass bool) (markers []object.Ref, err error)
 }
 
 // Copies are the routes of the job.
