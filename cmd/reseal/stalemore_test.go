@@ -83,6 +83,20 @@ func TestSuspendedUnderUploads(t *testing.T) {
 	}
 }
 
+// TestSuspendedOnMinIO: no answer names a version there, and nobody looks at what a listing
+// has told, so that a row cannot tell whether the version before is left.
+func TestSuspendedOnMinIO(t *testing.T) {
+	t.Parallel()
+	st := newStage(t, s3test.Config{Profile: s3test.MinIO(), Seed: 1})
+	st.server.KMS.CreateNamedKey("named-key")
+	st.env = slices.DeleteFunc(st.env, func(e string) bool { return strings.HasPrefix(e, "AWS_ENDPOINT_URL_KMS=") })
+	st.suspendedWith(t, "CopyObject", func(c *s3test.BucketConfig) { c.Versioning = "Suspended" }, s3test.Object{},
+		"--sse-kms-key-id", "named-key", "--operation", "copy", "--accept", "concurrent-writes,expires")
+	if rows := st.reseal(t, "report", "--job", filepath.Join(st.dir, "job"), "--format", "csv").stdout; !strings.Contains(rows, "what was copied may be there still") {
+		t.Errorf("no row tells of the version before:\n%s", rows)
+	}
+}
+
 // TestVersionsThatAreForgotten: MinIO may forget that a bucket keeps versions when it starts,
 // and names none from then on.
 func TestVersionsThatAreForgotten(t *testing.T) {

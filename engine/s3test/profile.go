@@ -125,7 +125,10 @@ type Profile struct {
 	EmptyCopyReply    bool // an empty 200 after a copy that was done
 	EmptyCopyUndone   bool // the same, not done
 	NoVersionsInReply bool
-	NoCopySourceID    bool // x-amz-copy-source-version-id
+	// NoNullInReply: CopyObject's reply names no version where versioning is suspended, as
+	// those of PutObject and CompleteMultipartUpload do nowhere.
+	NoNullInReply  bool
+	NoCopySourceID bool // x-amz-copy-source-version-id
 
 	// Listings.
 	EmptyLastPage     bool // when the count is a multiple of max-keys
