@@ -84,9 +84,15 @@ func awaitClaim(path string) (c *claim, err error) {
 	return c, err
 }
 
+// claimTries bounds how often a file may have been given back between opening and locking.
+const claimTries = 1000
+
+// sameFile is os.SameFile, for tests.
+var sameFile = os.SameFile
+
 // tryClaim makes and locks a file; nil where another process holds it.
 func tryClaim(path string) (*claim, error) {
-	for {
+	for range claimTries {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|plainly, 0o600)
 		if err != nil {
 			return nil, err
@@ -96,11 +102,12 @@ func tryClaim(path string) (*claim, error) {
 			return nil, errors.Join(err, f.Close())
 		}
 		here, err := os.Lstat(path)
-		if held, herr := f.Stat(); err == nil && herr == nil && os.SameFile(here, held) {
+		if held, herr := f.Stat(); err == nil && herr == nil && sameFile(here, held) {
 			return &claim{f, path}, nil
 		}
 		_ = f.Close() // it was given back between opening and locking
 	}
+	return nil, errors.New("the file system shows another file each time that it is asked for one")
 }
 
 // release gives the directory back. A nil claim is none.

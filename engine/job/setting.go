@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os/user"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,6 +80,15 @@ func (j *Job) Set(c Change) (*Setting, error) {
 }
 
 func (j *Job) set(c *Change, now time.Time) (*Setting, error) {
+	r, err := j.takesSettings()
+	if err != nil {
+		return nil, err
+	}
+	return j.ask(func() (*Setting, error) { return j.changed(c, r, now) })
+}
+
+// takesSettings is the run that is at work, and reads what is asked of it.
+func (j *Job) takesSettings() (*lastRun, error) {
 	running, err := j.atWorkNow()
 	if err != nil {
 		return nil, jobUnusable(err)
@@ -90,7 +100,7 @@ func (j *Job) set(c *Change, now time.Time) (*Setting, error) {
 	if r == nil || !r.Ended.IsZero() {
 		return nil, &UnusableError{What: "the job in " + j.Dir, Err: fmt.Errorf("%w that takes settings", ErrNotRunning), Fix: "try again in a moment; a process of an older reseal takes none"}
 	}
-	return j.ask(func() (*Setting, error) { return j.changed(c, r, now) })
+	return r, nil
 }
 
 // changed is what is asked for by now, with a change.
@@ -145,14 +155,26 @@ func (j *Job) setShards(c *Change) (*Setting, error) {
 			now = behind(now, asked)
 		}
 	}
+	runs := map[*Job]*lastRun{}
+	var at []*Job
 	for _, shard := range j.parts() {
 		if _, locked, err := shard.locked(); err != nil || !locked {
 			continue
 		}
-		s, err := shard.set(c, now)
-		if errors.Is(err, ErrNotRunning) { // it ended meanwhile
-			continue
+		r, err := shard.takesSettings()
+		if err == nil {
+			_, err = shard.changed(c, r, now) // what one of them cannot take none is asked for
 		}
+		switch {
+		case errors.Is(err, ErrNotRunning): // it ended meanwhile
+		case err != nil:
+			return nil, err
+		default:
+			runs[shard], at = r, append(at, shard)
+		}
+	}
+	for _, shard := range at {
+		s, err := shard.ask(func() (*Setting, error) { return shard.changed(c, runs[shard], now) })
 		if err != nil {
 			return nil, err
 		}
@@ -195,17 +217,27 @@ func (j *Job) TakenUp(ctx context.Context, s *Setting) bool {
 	}
 }
 
-// tookUp says whether every process at work has taken the setting up.
+// tookUp says whether every process at work has taken the setting up, and there is one that
+// has: a worker that was between two shards may have met it at neither.
 func (j *Job) tookUp(s *Setting) bool {
+	has := func(part *Job) bool {
+		l := part.lastLive()
+		return l != nil && l.Set != nil && !l.Set.At.Before(s.At)
+	}
+	if j.Division == nil {
+		return has(j)
+	}
+	one := false
 	for _, part := range j.parts() {
-		if _, locked, err := part.locked(); j.Division != nil && (err != nil || !locked) {
+		if _, locked, err := part.locked(); err != nil || !locked {
 			continue
 		}
-		if l := part.lastLive(); l == nil || l.Set == nil || l.Set.At.Before(s.At) {
+		if !has(part) {
 			return false
 		}
+		one = true
 	}
-	return true
+	return one || slices.ContainsFunc(j.parts(), has) // and has ended since
 }
 
 // readSetting reads pace.json, and believes it only where it is whole, ours, and says
