@@ -100,7 +100,7 @@ func (a *app) options(dir string, out *outputFlags, limits job.Limits) (o job.Op
 	endBeginning := console.beginning(dir, out)
 	m := &metricsBox{}
 	o = job.Options{Limits: limits, Log: out.log(console), LogFile: out.logFile, Observers: []engine.Observer{m}, Committed: m.committed,
-		Stop: a.drain.takeOver(), Stdin: a.stdin, Version: readVersion().Version}
+		Stop: a.drain.takeOver(), Stdin: a.stdin, Version: readVersion().Version, Again: a.again}
 	o.Watch = func(r *job.Running) (end func(), err error) {
 		if endBeginning(); len(ends) > 0 {
 			return func() {}, nil // another shard of the same job

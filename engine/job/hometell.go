@@ -3,9 +3,12 @@ package job
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"os"
 	"strings"
 	"time"
+
+	"github.com/resealhq/reseal/engine/ledger"
 )
 
 // This file takes along to the bucket what a process tells of itself. Nothing is decided by
@@ -62,9 +65,29 @@ func (j *Job) tell(name string) {
 	}
 }
 
-// tellEvery is how often what a process tells of itself is taken along to the bucket,
-// and the pace that others ask for is looked at.
-const tellEvery = 5 * time.Second
+// tellAgain takes a small file along once more where the bucket has not what was taken along
+// last: somebody has changed it or taken it away.
+func (j *Job) tellAgain(ctx context.Context, name string) {
+	h := j.home
+	data, _, err := h.place.Read(ctx, j.inHome(name))
+	if err != nil && !errors.Is(err, ledger.ErrNone) {
+		return
+	}
+	h.mu.Lock()
+	if h.mu.sent[j.inHome(name)] != sha256.Sum256(data) {
+		delete(h.mu.sent, j.inHome(name))
+	}
+	h.mu.Unlock()
+	j.tell(name)
+}
+
+const (
+	// tellEvery is how often what a process tells of itself is taken along to the bucket,
+	// and the pace that others ask for is looked at.
+	tellEvery = 5 * time.Second
+	// lookEvery is after how many times it is looked whether the bucket still has it.
+	lookEvery = 3
+)
 
 // tellHome takes along what is told of this process until the function that it returns
 // is called.
@@ -75,9 +98,12 @@ func (s *session) tellHome() (end func() error) {
 	go func() {
 		defer close(ended)
 		// The first time there is little to tell yet, and somebody may want to pause it.
-		for wait := time.Second; ; wait = tellEvery {
+		for n, wait := 1, time.Second; ; n, wait = n+1, tellEvery {
 			j.tell(runName)
 			j.tell(statusName)
+			if n%lookEvery == 0 {
+				j.tellAgain(ctx, runName)
+			}
 			select {
 			case <-time.After(wait):
 				_, _ = h.pull(ctx, j.inHome(paceName))

@@ -69,8 +69,18 @@ type Options struct {
 	Free bool
 	// Await waits for a shard that another process is at work on, until it is free.
 	Await bool
+	// Again is how a further command line names a job or shard, by its Dir, and how the
+	// bucket is reached that it lies in; --job and the place where it is nil.
+	Again func(dir string) string
 
 	crew *crew // of the shards that this process works on
+}
+
+func (o *Options) again(dir string) string {
+	if o.Again != nil {
+		return o.Again(dir)
+	}
+	return "--job " + object.ShellWord(dir)
 }
 
 // Running is a job at work.

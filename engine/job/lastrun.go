@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"os/user"
 	"strings"
@@ -26,8 +27,10 @@ type lastRun struct {
 	Workers int     `json:"workers"`
 	Pace    Setting `json:"pace"`
 
-	path string
-	mu   sync.Mutex // a panic of any goroutine may end it
+	path   string
+	wrote  []byte
+	warned time.Time  // that it was not what was written
+	mu     sync.Mutex // a panic of any goroutine may end it
 }
 
 // runSize is the size of run.json; runCut bounds the longest word in it.
@@ -101,6 +104,26 @@ func (s *session) panicked(value any) {
 	s.endRun(panicError{value})
 }
 
+// mendRun writes run.json again where it is not what this process wrote: whoever wants to
+// change the pace, or to know where the job stands, would find nobody at work.
+func (s *session) mendRun() {
+	r := s.run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	data, err := readPlain(r.path, ofUs, runSize+1)
+	if !r.Ended.IsZero() || r.wrote == nil || err == nil && bytes.Equal(data, r.wrote) {
+		return
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) || len(data) > runSize { // none that can be written over
+		_ = os.Remove(r.path)
+	}
+	if time.Since(r.warned) > time.Minute {
+		r.warned = time.Now()
+		s.log.Warn("the file that says which process is at work was changed or taken away by others; it is written again", "file", s.job.shown(r.path))
+	}
+	s.keepRun()
+}
+
 func (s *session) keepRun() {
 	if err := s.run.write(); err != nil {
 		s.log.Debug("begin or end not recorded", "error", err)
@@ -116,6 +139,7 @@ func (r *lastRun) write() error {
 		return err
 	}
 	data = append(data, bytes.Repeat([]byte{' '}, max(0, runSize-1-len(data)))...)
+	data = append(data, '\n')
 	f, err := os.OpenFile(r.path, os.O_CREATE|os.O_WRONLY|plainly, 0o600)
 	if err != nil {
 		return err
@@ -125,9 +149,12 @@ func (r *lastRun) write() error {
 		err = errors.New(r.path + " is no ordinary file")
 	}
 	if err == nil {
-		_, err = f.WriteAt(append(data, '\n'), 0)
+		_, err = f.WriteAt(data, 0)
 	}
-	return errors.Join(err, f.Sync(), f.Close())
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		r.wrote = data
+	}
+	return err
 }
 
 // readRun reads run.json; nil where there is none that can be read: the jobs of

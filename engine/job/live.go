@@ -110,7 +110,7 @@ func (t *teller) pace() report.Pace {
 		}
 	}
 	if set := t.w.setting.Load(); set.Paused {
-		p.Paused, p.Why = true, "paused since "+set.At.Local().Format("15:04:05")+"; `reseal set --job "+object.ShellWord(t.w.job.Dir)+" --resume` goes on"
+		p.Paused, p.Why = true, "paused since "+set.At.Local().Format("15:04:05")+"; `reseal set "+t.w.opt.again(t.w.job.Dir)+" --resume` goes on"
 		return p
 	}
 	if t.isOutside() {
@@ -148,6 +148,7 @@ func (t *teller) tell() (end func()) {
 
 func (t *teller) look(now time.Time) *Live {
 	t.w.elapse(now)
+	t.w.mendRun()
 	t.warnOfClock()
 	t.takeSetting()
 	t.countShards(now)
