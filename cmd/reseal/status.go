@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -72,8 +73,27 @@ func (a *app) existingJob(ctx context.Context, place *placeFlags) (*job.Job, err
 	j, err := job.OpenContext(ctx, place.dir, c)
 	if err == nil {
 		a.opened = append(a.opened, j)
+		j.OnReading(a.reading(j.Dir, readingTold))
 	}
 	return j, err
+}
+
+// readingTold is how often it is said how far the reading of a large job is.
+const readingTold = 5 * time.Second
+
+// reading says how far the reading of the state of all shards is, where it takes its time,
+// and how it can be had sooner.
+func (a *app) reading(dir string, every time.Duration) func(read, of int) {
+	var mu sync.Mutex
+	told := time.Now()
+	return func(read, of int) {
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Since(told) >= every && read < of {
+			told = time.Now()
+			fmt.Fprintf(a.stderr, "reseal: reading the state of all shards of %s, %d of %d so far; --shard N reads one\n", object.Printable(dir), read, of)
+		}
+	}
 }
 
 // showStatus writes where the job stands now, in the words of the command line.

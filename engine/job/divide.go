@@ -71,7 +71,7 @@ func (j *Job) Divide(ctx context.Context, n int, opt Options) (_ *Division, err 
 		return nil, err
 	}
 	if j.home != nil {
-		if err := j.home.push(ctx, divisionName); err != nil {
+		if err := j.home.keepDivision(ctx, d.digest); err != nil {
 			return nil, err
 		}
 	}

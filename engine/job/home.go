@@ -24,7 +24,7 @@ import (
 // home is the place in a bucket where a job's state lives. This process works in a copy
 // of it, in a folder of its own, which looks like a job directory:
 //
-//	PREFIX/job.json, shards.json        as in a directory
+//	PREFIX/job.json, shards.json        as in a directory; shards-….json see homedivide.go
 //	PREFIX/lease, PREFIX/leases/0007    who works on the job, on a shard
 //	PREFIX/log/…, shards/0007/log/…     the checkpoint: see checkpoint.Away and ledger.Log
 //	PREFIX/run.json …, shards/0007/…    what is told of runs, for the verbs that read
@@ -41,6 +41,8 @@ type home struct {
 	folder string
 	lock   *os.File // held while the folder is in use
 	watch  ledger.Watch
+	// reading is told how many shards were read, where somebody asked.
+	reading func(read, of int)
 
 	mu struct {
 		sync.Mutex
@@ -50,6 +52,8 @@ type home struct {
 		records map[string]func([]byte) error // of prunes, by the name of the file
 		copied  map[string]copied             // what the folder has of a log, by the part's path
 		sent    map[string][sha256.Size]byte  // what was last taken along of each small file
+		terms   map[string]terms              // of leases, by their names in the folder of these
+		ahead   map[string]bool               // whether a process is at work, of parts that were just fetched
 	}
 }
 
@@ -99,6 +103,7 @@ func openHome(ctx context.Context, dir string, c Connection) (*home, error) {
 	h := &home{ctx: ctx, name: "s3://" + bucket + "/" + prefix}
 	h.life, h.end = context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, h.end) })
+	h.mu.ahead, h.mu.terms = map[string]bool{}, map[string]terms{}
 	h.mu.held, h.mu.copied, h.mu.records, h.mu.sent = map[string]*ledger.Lease{}, map[string]copied{}, map[string]func([]byte) error{}, map[string][sha256.Size]byte{}
 	if h.store, err = openState(ctx, c); err != nil {
 		return nil, err
@@ -248,6 +253,14 @@ func (h *home) release(name string) error {
 	ctx, cancel := context.WithTimeout(h.life, 30*time.Second)
 	defer cancel()
 	return l.Release(ctx)
+}
+
+// giveBack gives a lease back at the end of what was done under it. Where that fails nothing
+// else is lost, and whoever comes next waits until the lease has run out.
+func (h *home) giveBack(name string, log *slog.Logger) {
+	if err := h.release(name); err != nil {
+		log.Warn("the lease could not be given back; whoever goes on waits until it has run out", "job", h.name, "lease", name, "error", err)
+	}
 }
 
 // patient is the place for whoever works on the job: it waits for the store, and says so.

@@ -25,7 +25,7 @@ func (h *home) read(ctx context.Context) (*Job, error) {
 	found, err := h.pull(ctx, fileName)
 	h.place.Untried = h.place.Untried && err != nil
 	if err == nil && found {
-		_, err = h.pull(ctx, divisionName)
+		err = h.pullDivision(ctx)
 	}
 	if err != nil || !found {
 		return nil, err
@@ -51,7 +51,7 @@ func (h *home) readOrClaim(ctx context.Context, spec *Spec) (j *Job, claimed boo
 		return j, false, err
 	}
 	if _, err := h.lease(ctx, wholeLease, &Options{Log: slog.New(slog.DiscardHandler)}); err != nil {
-		return nil, false, err
+		return nil, false, jobUnusable(err)
 	}
 	if j, err = h.read(ctx); j != nil || err != nil { // begun by another, between our look and our claim
 		return j, false, errors.Join(err, h.release(wholeLease))
@@ -255,7 +255,7 @@ func (s *session) takeHome(ctx context.Context, o *checkpoint.Options) error {
 	if err != nil {
 		return jobUnusable(err)
 	}
-	s.closers = append(s.closers, func() error { return h.release(name) })
+	s.closers = append(s.closers, func() error { h.giveBack(name, s.opt.Log); return nil })
 	if err := h.pullFiles(ctx, j); err != nil {
 		return err
 	}
@@ -309,7 +309,8 @@ func (h *home) relative(path string) string {
 }
 
 // atWorkNow are how many leases of shards seem to be held: those renewed not much before
-// the latest of them, this process's own, by the one clock of the store.
+// the latest of them, by the one clock of the store. ttl is that of this process's own; who
+// holds one on longer terms renews it more seldom, so that an older one is read, once.
 func (h *home) atWorkNow(ctx context.Context, ttl time.Duration) (n int64, err error) {
 	entries, err := h.place.List(ctx, shardLeases)
 	if err != nil {
@@ -322,9 +323,43 @@ func (h *home) atWorkNow(ctx context.Context, ttl time.Duration) (n int64, err e
 		}
 	}
 	for _, e := range entries {
-		if latest.Sub(e.Modified) <= ttl {
+		most := ttl
+		if latest.Sub(e.Modified) > ttl {
+			if most, err = h.termsOf(ctx, e); err != nil {
+				return 0, err
+			}
+		}
+		if latest.Sub(e.Modified) <= most {
 			n++
 		}
 	}
 	return n, nil
+}
+
+// terms are for how long a lease holds that was written then.
+type terms struct {
+	written time.Time
+	hold    time.Duration // less than nothing of one that was given back
+}
+
+// termsOf reads for how long a lease holds.
+func (h *home) termsOf(ctx context.Context, e ledger.Entry) (time.Duration, error) {
+	h.mu.Lock()
+	known := h.mu.terms[e.Name]
+	h.mu.Unlock()
+	if known.written.Equal(e.Modified) {
+		return known.hold, nil
+	}
+	by, _, err := h.watch.Look(ctx, h.place, shardLeases+"/"+e.Name)
+	if err != nil {
+		return 0, err
+	}
+	known = terms{e.Modified, by.Patience()}
+	if by.Free || by.Epoch == 0 {
+		known.hold = -1
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.mu.terms[e.Name] = known
+	return known.hold, nil
 }

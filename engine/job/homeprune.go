@@ -39,7 +39,8 @@ func (j *Job) holdForPrune(ctx context.Context, opt *PruneOptions) (end func() e
 		h.mu.Lock()
 		clear(h.mu.records)
 		h.mu.Unlock()
-		return h.release(j.leaseName())
+		h.giveBack(j.leaseName(), opt.Log)
+		return nil
 	}
 	_, err = h.copyLog(ctx, j, j.log(h.place, pointsLog), lease)
 	for name := range pruneLogs {
@@ -97,17 +98,35 @@ func (j *Job) recordAway(name string) func(lines []byte) error {
 	return j.home.mu.records[j.inHome(name)]
 }
 
-// stillHeld waits until this process may send something for a job or shard, and fails
-// where another has taken it.
-func (j *Job) stillHeld(ctx context.Context) error {
+// notHeldError is about everything: another process may have the job, so that nothing is sent
+// for it any more.
+type notHeldError struct{ error }
+
+func (e notHeldError) Unwrap() error { return e.error }
+
+var errNotHeld = errors.New("not sent without the lease")
+
+// underLease sends something for a job or shard while this process has its lease. Where it
+// may have lost it, it waits until that is known, outside of send, whose time is bounded.
+func (j *Job) underLease(ctx context.Context, send func(held func() error) error) error {
 	if j.home == nil {
-		return nil
+		return send(func() error { return nil })
 	}
 	j.home.mu.Lock()
 	l := j.home.mu.held[j.leaseName()]
 	j.home.mu.Unlock()
 	if l == nil {
-		return ledger.ErrLost
+		return notHeldError{ledger.ErrLost}
 	}
-	return l.Hold(ctx, nil)
+	atOnce := make(chan struct{})
+	close(atOnce)
+	for {
+		if err := l.Hold(ctx, nil); err != nil {
+			return notHeldError{err}
+		}
+		err := send(func() error { return l.Hold(ctx, atOnce) })
+		if !errors.Is(err, ledger.ErrStopped) {
+			return err
+		}
+	}
 }

@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/resealhq/reseal/engine/ledger"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/pace"
 	"github.com/resealhq/reseal/engine/s3store"
@@ -262,14 +261,10 @@ func (p *pruner) remove(ctx context.Context, c *candidate) error {
 				return nil
 			}
 		}
-		err := p.reads.Do(ctx, object.Call{Kind: object.ReqDelete, Key: c.old.Key}, func(ctx context.Context) (err error) {
-			if err := p.job.stillHeld(ctx); err != nil {
-				return err
-			}
-			c.requestID, err = p.store.DeleteVersion(ctx, c.old)
+		err := p.delete(ctx, c)
+		switch _, notHeld := errors.AsType[notHeldError](err); {
+		case notHeld: // nothing was sent
 			return err
-		})
-		switch {
 		case err == nil, object.ClassOf(err) == object.ClassGone:
 			p.refusals(-1)
 			c.deletedNow("")
@@ -288,6 +283,24 @@ func (p *pruner) remove(ctx context.Context, c *candidate) error {
 	}
 	c.state, c.reason, c.message = PruneFailed, "transient", "no answer came to any of its deletions; run prune again"
 	return nil
+}
+
+// delete sends the request. What was lost of the lease between two attempts ends it.
+func (p *pruner) delete(ctx context.Context, c *candidate) error {
+	return p.job.underLease(ctx, func(held func() error) error {
+		var lost error // which may look like one that the store gave, and be repeated
+		err := p.reads.Do(ctx, object.Call{Kind: object.ReqDelete, Key: c.old.Key}, func(ctx context.Context) (err error) {
+			if lost = held(); lost != nil {
+				return errNotHeld
+			}
+			c.requestID, err = p.store.DeleteVersion(ctx, c.old)
+			return err
+		})
+		if lost != nil {
+			return notHeldError{lost}
+		}
+		return err
+	})
 }
 
 func (c *candidate) deletedNow(message string) {
@@ -333,7 +346,8 @@ func (p *pruner) aboutOne(ctx context.Context, c *candidate, reason, what string
 
 func concernsAll(ctx context.Context, err error) bool {
 	class := object.ClassOf(err)
-	return class.Fatal() || class.Retryable() || class == object.ClassCanceled || errors.Is(err, ledger.ErrLost) || ctx.Err() != nil
+	_, notHeld := errors.AsType[notHeldError](err)
+	return notHeld || class.Fatal() || class.Retryable() || class == object.ClassCanceled || ctx.Err() != nil
 }
 
 // tell says now and then in the log how far it is.

@@ -46,6 +46,12 @@ func (j *Job) openRecords() (*records, error) {
 		}
 		return recordsOf(j, points, running), nil
 	}
+	if j.home != nil {
+		if err := j.home.fetchAhead(j.parts()); err != nil {
+			return nil, err
+		}
+		defer j.home.forgetAhead()
+	}
 	for i, part := range j.parts() {
 		s := shardRecord{job: part}
 		points, running, err := part.openReader()

@@ -31,7 +31,7 @@ type Status struct {
 func (j *Job) openReader() (points *checkpoint.Store, running bool, err error) {
 	elsewhere := false
 	if j.home != nil {
-		if elsewhere, err = j.home.fetch(j); err != nil {
+		if elsewhere, err = j.home.fetched(j); err != nil {
 			return nil, false, err
 		}
 	}
