@@ -2,6 +2,8 @@ package canary_test
 
 import (
 	"crypto/rand"
+	"flag"
+	"os"
 	"strings"
 	"testing"
 
@@ -13,16 +15,26 @@ import (
 	"github.com/resealhq/reseal/engine/s3test/realserver"
 )
 
+// TestMain sets the environment of whoever uses an embedded server, once for all tests: those
+// that wait for locks to end do so side by side.
+func TestMain(m *testing.M) {
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": s3test.DefaultCredentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": s3test.DefaultCredentials.SecretAccessKey, "AWS_SESSION_TOKEN": "",
+		"AWS_REGION": "us-east-1", "AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
+	}
+	if err := flag.Set("test.parallel", "8"); err != nil { // they need no CPU
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
 // openFake opens a store on an embedded server.
 func openFake(t testing.TB, srv *s3test.Server, o s3store.Options) *s3store.Store {
 	t.Helper()
-	t.Setenv("AWS_ACCESS_KEY_ID", s3test.DefaultCredentials.AccessKeyID)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", s3test.DefaultCredentials.SecretAccessKey)
-	t.Setenv("AWS_SESSION_TOKEN", "")
-	t.Setenv("AWS_REGION", "us-east-1")
-	t.Setenv("AWS_CONFIG_FILE", "/nonexistent")
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	if o.EndpointURL == "" {
 		o.EndpointURL = srv.URL()
 	}
@@ -42,8 +54,6 @@ func openAt(t *testing.T, srv *realserver.Server, o s3store.Options) *s3store.St
 		name, value, _ := strings.Cut(kv, "=")
 		t.Setenv(name, value)
 	}
-	t.Setenv("AWS_CONFIG_FILE", "/nonexistent")
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
 	s, err := s3store.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -119,6 +119,7 @@ func TestProbePermissions(t *testing.T) {
 // TestSweepFindsUploads: an upload that a probe could not abort is found by the next
 // run, which knows no more than how the keys begin.
 func TestSweepFindsUploads(t *testing.T) {
+	t.Parallel() // it waits
 	for _, versioning := range []string{"", "Enabled"} {
 		srv := s3test.New(s3test.Config{})
 		defer srv.Close()
@@ -170,6 +171,7 @@ func TestProbeDefaultLock(t *testing.T) {
 // was tried is left for longer than a moment, or one object, which is named, where it
 // cannot be told by an object either; a bucket that locks nothing loses no answer.
 func TestProbeUntoldLock(t *testing.T) {
+	t.Parallel() // it waits
 	unlocked := s3test.BucketConfig{Versioning: "Enabled"}
 	may := s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true}
 	locks, governs := may, may
@@ -218,6 +220,7 @@ func TestProbeUntoldLock(t *testing.T) {
 // TestProbeOutwaitsLocks: where governance may not be bypassed, the locks of all
 // throwaway objects run out at the same time, and then they go.
 func TestProbeOutwaitsLocks(t *testing.T) {
+	t.Parallel() // it waits
 	srv := s3test.New(s3test.Config{})
 	defer srv.Close()
 	srv.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true, DefaultLockMode: "GOVERNANCE", DefaultLockDays: 3650,
@@ -249,6 +252,7 @@ func TestKnownAWS(t *testing.T) {
 // TestL1Sweep: a sweep refuses what no probe is called, leaves what no probe makes,
 // and does not bypass a lock that no probe asks for.
 func TestL1Sweep(t *testing.T) {
+	t.Parallel() // it waits
 	const name = "p/.reseal-canary-0123456789abcdef01234567-"
 	facts := object.BucketFacts{Versioning: object.VersioningEnabled, ObjectLock: object.Yes}
 	type trial struct {
@@ -306,6 +310,7 @@ func TestL1Sweep(t *testing.T) {
 // left there goes, no governance is bypassed for it, and a lock that the HEAD shows is
 // respected.
 func TestSweepWithoutShownLocks(t *testing.T) {
+	t.Parallel() // it waits
 	const name = ".reseal-canary-0123456789abcdef01234567-"
 	overwrites := s3test.Profile{ForeignObject: []string{"retention", "legal-hold"}, OverwritesUnknown: true}
 	refuses := s3test.Profile{RefusedObject: []string{"retention", "legal-hold"}}
@@ -357,6 +362,7 @@ func TestSweepWithoutShownLocks(t *testing.T) {
 // its hold, and all else goes: other objects, another version of the same key, an upload of
 // it.
 func TestSweepGoesOnBesideALock(t *testing.T) {
+	t.Parallel() // it waits
 	const name = ".reseal-canary-0123456789abcdef01234567-"
 	const locked = name + "06-plain-multipart-%41"
 	srv := s3test.New(s3test.Config{})

@@ -238,6 +238,7 @@ func TestProbeCleansPastAStall(t *testing.T) {
 // TestProbeCancelled: requests that were on their way when the context ended make
 // nothing that outlives the probe.
 func TestProbeCancelled(t *testing.T) {
+	t.Parallel() // it waits
 	for _, at := range []int64{1, 5, 20, 30, 40} {
 		ctx, cancel := context.WithCancel(t.Context())
 		var sent atomic.Int64
