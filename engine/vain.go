@@ -19,6 +19,9 @@ func (it *item) told(out *object.Outcome) *object.Outcome {
 	if !it.keepsOldVersion() && it.run.versioning() != object.VersioningUnknown {
 		return out
 	}
+	if out.State == object.Failed && it.made != "" && !it.past.vain {
+		adds(out, "what was written was written all the same, and where the bucket keeps versions the one before it is left behind")
+	}
 	if it.past.vain {
 		adds(out, "where the bucket keeps versions, the copy that kept the old KMS key is one more old version of it")
 	}

@@ -114,6 +114,18 @@ func TestSuspendedWhereTheRestFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.suspendedWith(t, "CopyObject", func(c *s3test.BucketConfig) { c.Versioning = "Suspended" }, s3test.Object{Attrs: s3test.Attrs{Tags: []object.Tag{{Key: "a", Value: "b"}}}}, "--sse-kms-key-id", st.keyB, "--operation", "copy")
+	failed := 0
+	for key, row := range st.rows(t, filepath.Join(st.dir, "job")) {
+		if row["state"] != "failed" {
+			continue
+		}
+		if failed++; !strings.Contains(row["message"], "the one before it is left behind") {
+			t.Errorf("%s: %s", key, row["message"])
+		}
+	}
+	if failed < 10 {
+		t.Errorf("%d rows have failed", failed)
+	}
 }
 
 // TestOldVersionsOfABucketThatDoesNotTell: where whether versions are kept may not be read,
