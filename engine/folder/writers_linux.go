@@ -19,7 +19,7 @@ func mayBeWritten(f *os.File) bool {
 	}
 	granted := false
 	err = raw.Control(func(fd uintptr) {
-		if !isWrittenHere(fd) {
+		if !liesOn(fd, writtenHere) {
 			return
 		}
 		if _, err := unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_RDLCK); err == nil {
@@ -36,19 +36,22 @@ func timesAreOurs(f *os.File) (ours bool) {
 	if err != nil {
 		return false
 	}
-	err = raw.Control(func(fd uintptr) { ours = isWrittenHere(fd) })
+	err = raw.Control(func(fd uintptr) {
+		ours = liesOn(fd, writtenHere) || liesOn(fd, []int64{unix.OVERLAYFS_SUPER_MAGIC})
+	})
 	return err == nil && ours
 }
 
-func isWrittenHere(fd uintptr) bool {
+func liesOn(fd uintptr, kinds []int64) bool {
 	var on unix.Statfs_t
-	return unix.Fstatfs(int(fd), &on) == nil && slices.Contains(writtenHere, int64(on.Type))
+	return unix.Fstatfs(int(fd), &on) == nil && slices.Contains(kinds, int64(on.Type))
 }
 
-// writtenHere are the file systems whose every writer is known to this machine's kernel.
+// writtenHere are the file systems whose every writer is known to this machine's kernel. Of
+// overlayfs it is not: a lease is granted there although somebody has mapped the file.
 var writtenHere = []int64{
 	unix.EXT4_SUPER_MAGIC, // 2 and 3 too
-	unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, unix.TMPFS_MAGIC, unix.OVERLAYFS_SUPER_MAGIC,
+	unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, unix.TMPFS_MAGIC,
 	0x2fc12fc1, // ZFS
 	0xca451a4e, // bcachefs
 }
