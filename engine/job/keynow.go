@@ -18,8 +18,8 @@ type keyNow struct {
 	sure bool
 }
 
-// waitForKMS bounds the wait for a KMS that this machine may not reach.
-const waitForKMS = 10 * time.Second
+// kmsWait bounds the wait for a KMS that this machine may not reach.
+const kmsWait = 10 * time.Second
 
 // tryKey reads an object as it was just shown, and asks KMS where that tells nothing of the
 // key: S3 goes on for a while to open what is under a bucket key, whatever has become of the
@@ -49,7 +49,7 @@ func (v *verifier) tryKey(ctx context.Context, ref object.Ref, what string, h *o
 	}
 	asking := ctx
 	if err == nil {
-		bounded, end := context.WithTimeout(ctx, waitForKMS)
+		bounded, end := context.WithTimeout(ctx, kmsWait)
 		defer end()
 		asking = bounded
 	}
