@@ -15,13 +15,16 @@ import (
 	"github.com/resealhq/reseal/engine/s3test/realserver"
 )
 
-// TestMain sets the environment of whoever uses an embedded server, once for all tests: those
-// that wait for locks to end do so side by side.
+// fakeEnvironment is that of whoever uses an embedded server.
+var fakeEnvironment = map[string]string{
+	"AWS_ACCESS_KEY_ID": s3test.DefaultCredentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": s3test.DefaultCredentials.SecretAccessKey, "AWS_SESSION_TOKEN": "",
+	"AWS_REGION": "us-east-1", "AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+// TestMain sets fakeEnvironment once for all tests: those that wait for locks to end do so
+// side by side.
 func TestMain(m *testing.M) {
-	for name, value := range map[string]string{
-		"AWS_ACCESS_KEY_ID": s3test.DefaultCredentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": s3test.DefaultCredentials.SecretAccessKey, "AWS_SESSION_TOKEN": "",
-		"AWS_REGION": "us-east-1", "AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true",
-	} {
+	for name, value := range fakeEnvironment {
 		if err := os.Setenv(name, value); err != nil {
 			panic(err)
 		}
@@ -35,6 +38,11 @@ func TestMain(m *testing.M) {
 // openFake opens a store on an embedded server.
 func openFake(t testing.TB, srv *s3test.Server, o s3store.Options) *s3store.Store {
 	t.Helper()
+	for name, value := range fakeEnvironment {
+		if os.Getenv(name) != value { // within a test of a real server
+			t.Setenv(name, value)
+		}
+	}
 	if o.EndpointURL == "" {
 		o.EndpointURL = srv.URL()
 	}
