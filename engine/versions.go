@@ -129,6 +129,10 @@ func (it *item) keepsOldVersion() bool {
 	return it.run.versioning() != object.VersioningOff // nor elsewhere, as far as anybody says
 }
 
+// TookNullVersion is what the row says of a write that became the null version in a bucket
+// that was taken for one that keeps versions.
+const TookNullVersion = "the bucket did not keep versions of it by then: the copy took the place of the key's null version, if there was one"
+
 // overNull is an outcome that says so where what was written became the null version in a
 // bucket that was taken for one that keeps versions, so that nobody had looked for an older
 // one.
@@ -137,7 +141,7 @@ func (it *item) overNull(out *object.Outcome) {
 		out.Inferred && it.run.versioning() == object.VersioningEnabled {
 		return
 	}
-	adds(out, "the bucket did not keep versions of it by then: the copy took the place of the key's null version, if there was one")
+	adds(out, TookNullVersion)
 	if it.version == "" { // nobody has looked at what was copied
 		adds(out, "what was copied may be there still as an older version, which is not counted")
 	}

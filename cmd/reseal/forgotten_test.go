@@ -55,6 +55,8 @@ func TestDependentsOfNow(t *testing.T) {
 	})
 }
 
-func (st *stage) putUnder(key, kmsKey string) {
-	st.put(key, s3test.Object{Attrs: s3test.Attrs{Encryption: object.Encryption{Type: object.SSEKMS, KMSKeyID: kmsKey}}})
+func (st *stage) putUnder(key, kmsKey string) { st.put(key, under(kmsKey)) }
+
+func under(kmsKey string) s3test.Object {
+	return s3test.Object{Attrs: s3test.Attrs{Encryption: object.Encryption{Type: object.SSEKMS, KMSKeyID: kmsKey}}}
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/resealhq/reseal/engine/job"
-	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
 	testkms "github.com/resealhq/reseal/engine/s3test/kms"
 )
@@ -74,9 +73,14 @@ func onTwoStores(t *testing.T, test func(t *testing.T, name string, st *stage)) 
 
 // meanwhile changes bucket b once, before the nth copy of the run.
 func (st *stage) meanwhile(n int64, change func(c *s3test.BucketConfig)) {
-	var copies atomic.Int64
+	st.meanwhileAt("CopyObject", n, change)
+}
+
+// meanwhileAt is meanwhile before the nth request of another kind.
+func (st *stage) meanwhileAt(op string, n int64, change func(c *s3test.BucketConfig)) {
+	var sent atomic.Int64
 	st.server.OnRequest(func(r s3test.Request) {
-		if r.Op == "CopyObject" && !strings.Contains(r.Key, "canary") && copies.Add(1) == n {
+		if r.Op == op && !strings.Contains(r.Key, "canary") && sent.Add(1) == n {
 			st.server.ConfigureBucket("b", change)
 		}
 	})
@@ -118,32 +122,7 @@ func TestVersioningEnabledMeanwhile(t *testing.T) {
 func TestVersioningSuspendedMeanwhile(t *testing.T) {
 	t.Parallel()
 	onTwoStores(t, func(t *testing.T, _ string, st *stage) {
-		st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
-		const objects = 40
-		for i := range objects {
-			key := fmt.Sprint("k", i)
-			st.put(key, s3test.Object{VersionID: "null", Body: s3test.Bytes("from before: " + key)})
-			st.putUnder(key, st.keyA)
-		}
-		st.meanwhile(10, func(c *s3test.BucketConfig) { c.Versioning = "Suspended" })
-		dir := filepath.Join(st.dir, "job")
-		s := st.reseal(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--operation", "copy", "--concurrency", "2", "--quiet", "--job", dir)
-		if s.code != 1 || !strings.Contains(s.stderr, "versioning of s3://b was enabled when the run began and is suspended now") {
-			t.Errorf("exit code %d\n%s", s.code, s.stderr)
-		}
-		lost := objects
-		for _, o := range st.server.Snapshot("b").Objects {
-			if o.VersionID == "null" && o.Encryption.Type == object.SSENone {
-				lost--
-			}
-		}
-		if lost > 4 {
-			t.Errorf("the null versions of %d keys are overwritten", lost)
-		}
-		rows := st.reseal(t, "report", "--job", dir, "--format", "csv").stdout
-		if n := strings.Count(rows, "took the place of the key's null version"); n != lost {
-			t.Errorf("%d null versions are overwritten, and %d rows say so\n%s", lost, n, rows)
-		}
+		st.suspendedWith(t, "CopyObject", suspend, under(st.keyA), "--sse-kms-key-id", st.keyB, "--operation", "copy")
 	})
 }
 

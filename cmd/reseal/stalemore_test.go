@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/resealhq/reseal/engine/job"
@@ -16,6 +15,9 @@ import (
 )
 
 // More of what was true when a job began and is not when it goes on.
+
+// suspend is what an operator does to a bucket that kept versions.
+func suspend(c *s3test.BucketConfig) { c.Versioning = "Suspended" }
 
 // suspendedWith runs a job over keys that have an older null version each, in a bucket whose
 // versioning is suspended, or forgotten, before the tenth write. It wants the run to stop,
@@ -32,12 +34,7 @@ func (st *stage) suspendedWith(t *testing.T, op string, change func(c *s3test.Bu
 		st.put(key, s3test.Object{VersionID: "null", Body: s3test.Bytes("from before: " + key)})
 		st.put(key, o)
 	}
-	var writes atomic.Int64
-	st.server.OnRequest(func(r s3test.Request) {
-		if r.Op == op && !strings.Contains(r.Key, "canary") && writes.Add(1) == 10 {
-			st.server.ConfigureBucket("b", change)
-		}
-	})
+	st.meanwhileAt(op, 10, change)
 	dir := filepath.Join(st.dir, "job")
 	s := st.reseal(t, append([]string{"run", "s3://b", "--sse", "aws:kms", "--concurrency", "2", "--quiet", "--job", dir}, args...)...)
 	if s.code != 1 || !strings.Contains(s.stderr, "versioning of s3://b was enabled when the run began and is "+map[bool]string{true: "off", false: "suspended"}[forgets]+" now") {
@@ -58,14 +55,21 @@ func (st *stage) suspendedWith(t *testing.T, op string, change func(c *s3test.Bu
 	}
 }
 
+// withoutKMS is a store that has a key by name and no KMS of AWS's kind.
+func withoutKMS(t *testing.T, profile s3test.Profile) *stage {
+	t.Helper()
+	st := newStage(t, s3test.Config{Profile: profile, Seed: 1})
+	st.server.KMS.CreateNamedKey("named-key")
+	st.env = slices.DeleteFunc(st.env, func(e string) bool { return strings.HasPrefix(e, "AWS_ENDPOINT_URL_KMS=") })
+	return st
+}
+
 // TestSuspendedWhereNoReplyNamesVersions: on Ceph no reply names what was made, and a HEAD
 // does.
 func TestSuspendedWhereNoReplyNamesVersions(t *testing.T) {
 	t.Parallel()
-	st := newStage(t, s3test.Config{Profile: s3test.Ceph16(), Seed: 1})
-	st.server.KMS.CreateNamedKey("named-key")
-	st.env = slices.DeleteFunc(st.env, func(e string) bool { return strings.HasPrefix(e, "AWS_ENDPOINT_URL_KMS=") })
-	st.suspendedWith(t, "CompleteMultipartUpload", func(c *s3test.BucketConfig) { c.Versioning = "Suspended" }, s3test.Object{},
+	st := withoutKMS(t, s3test.Ceph16())
+	st.suspendedWith(t, "CompleteMultipartUpload", suspend, s3test.Object{},
 		"--sse-kms-key-id", "named-key")
 }
 
@@ -77,7 +81,7 @@ func TestSuspendedUnderUploads(t *testing.T) {
 		t.Run(op, func(t *testing.T) {
 			t.Parallel()
 			onTwoStores(t, func(t *testing.T, _ string, st *stage) {
-				st.suspendedWith(t, op, func(c *s3test.BucketConfig) { c.Versioning = "Suspended" }, s3test.Object{}, append([]string{"--sse-kms-key-id", st.keyB}, args...)...)
+				st.suspendedWith(t, op, suspend, s3test.Object{}, append([]string{"--sse-kms-key-id", st.keyB}, args...)...)
 			})
 		})
 	}
@@ -87,10 +91,8 @@ func TestSuspendedUnderUploads(t *testing.T) {
 // has told, so that a row cannot tell whether the version before is left.
 func TestSuspendedOnMinIO(t *testing.T) {
 	t.Parallel()
-	st := newStage(t, s3test.Config{Profile: s3test.MinIO(), Seed: 1})
-	st.server.KMS.CreateNamedKey("named-key")
-	st.env = slices.DeleteFunc(st.env, func(e string) bool { return strings.HasPrefix(e, "AWS_ENDPOINT_URL_KMS=") })
-	st.suspendedWith(t, "CopyObject", func(c *s3test.BucketConfig) { c.Versioning = "Suspended" }, s3test.Object{},
+	st := withoutKMS(t, s3test.MinIO())
+	st.suspendedWith(t, "CopyObject", suspend, s3test.Object{},
 		"--sse-kms-key-id", "named-key", "--operation", "copy", "--accept", "concurrent-writes,expires")
 	if rows := st.reseal(t, "report", "--job", filepath.Join(st.dir, "job"), "--format", "csv").stdout; !strings.Contains(rows, "what was copied may be there still") {
 		t.Errorf("no row tells of the version before:\n%s", rows)
@@ -113,7 +115,7 @@ func TestSuspendedWhereTheRestFails(t *testing.T) {
 	if err := st.server.SetRules(`(If (And PutObjectTagging (Key "k*")) (Error 403 AccessDenied "no"))`); err != nil {
 		t.Fatal(err)
 	}
-	st.suspendedWith(t, "CopyObject", func(c *s3test.BucketConfig) { c.Versioning = "Suspended" }, s3test.Object{Attrs: s3test.Attrs{Tags: []object.Tag{{Key: "a", Value: "b"}}}}, "--sse-kms-key-id", st.keyB, "--operation", "copy")
+	st.suspendedWith(t, "CopyObject", suspend, s3test.Object{Attrs: s3test.Attrs{Tags: []object.Tag{{Key: "a", Value: "b"}}}}, "--sse-kms-key-id", st.keyB, "--operation", "copy")
 	failed := 0
 	for key, row := range st.rows(t, filepath.Join(st.dir, "job")) {
 		if row["state"] != "failed" {
@@ -191,7 +193,7 @@ func TestPruneOfABucketThatWasSuspended(t *testing.T) {
 		for i := range 8 {
 			st.putUnder(fmt.Sprint("k", i), st.keyA)
 		}
-		st.server.ConfigureBucket("b", func(c *s3test.BucketConfig) { c.Versioning = "Suspended" })
+		st.server.ConfigureBucket("b", suspend)
 		st.meanwhile(4, func(c *s3test.BucketConfig) { c.Versioning = "Enabled" })
 		dir := filepath.Join(st.dir, "job")
 		if s := st.reseal(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--operation", "copy", "--concurrency", "1", "--quiet", "--job", dir); s.code != 0 {
@@ -284,7 +286,7 @@ func TestNullVersionsElsewhere(t *testing.T) {
 		}
 		st.server.ConfigureBucket("c", func(c *s3test.BucketConfig) { c.Versioning = "Enabled" })
 		st.server.Put("c", s3test.Object{Key: "hidden", VersionID: "marker", DeleteMarker: true})
-		st.server.ConfigureBucket("c", func(c *s3test.BucketConfig) { c.Versioning = "Suspended" })
+		st.server.ConfigureBucket("c", suspend)
 		st.server.Put("c", s3test.Object{Key: "deleted", VersionID: "null", DeleteMarker: true})
 		dir := filepath.Join(st.dir, "job")
 		s := st.reseal(t, "run", "s3://b", "--dest", "s3://c", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--quiet", "--job", dir)

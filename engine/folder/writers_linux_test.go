@@ -23,27 +23,35 @@ func (w wholeTimes) Sys() any {
 	return &st
 }
 
-// TestWholeSeconds: where times have no fractions, a second write within two seconds of the
-// first may not be seen by them, so that a file is left alone for so long, whoever has it.
-func TestWholeSeconds(t *testing.T) {
+// young is a file that was just written. rests says whether it is at rest by such an info, to
+// somebody who does not wait: context.Canceled where that has to be waited for.
+func young(t *testing.T) (info fs.FileInfo, rests func(fs.FileInfo) error) {
+	t.Helper()
 	dir := t.TempDir()
 	f, err := os.Open(put(t, dir, "file", "before"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
+	t.Cleanup(func() { f.Close() })
+	if info, err = f.Stat(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(2 * tick)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	ref := object.Ref{Bucket: dir, Key: "file"}
-	if err := rested(ended, "GetObject", ref, f, info); err != nil {
+	return info, func(info fs.FileInfo) error {
+		return rested(ended, "GetObject", object.Ref{Bucket: dir, Key: "file"}, f, info)
+	}
+}
+
+// TestWholeSeconds: where times have no fractions, a second write within two seconds of the
+// first may not be seen by them, so that a file is left alone for so long, whoever has it.
+func TestWholeSeconds(t *testing.T) {
+	info, rests := young(t)
+	time.Sleep(2 * tick)
+	if err := rests(info); err != nil {
 		t.Errorf("with fractions: %v", err)
 	}
-	if err := rested(ended, "GetObject", ref, f, wholeTimes{info}); !errors.Is(err, context.Canceled) {
+	if err := rests(wholeTimes{info}); !errors.Is(err, context.Canceled) {
 		t.Errorf("without: it was not waited: %v", err)
 	}
 }
@@ -60,26 +68,14 @@ func (o older) Sys() any {
 // TestAnotherClock: where another machine tells the times, a file that is being written may
 // seem to be old. It is watched all the same.
 func TestAnotherClock(t *testing.T) {
-	dir := t.TempDir()
-	f, err := os.Open(put(t, dir, "file", "before"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	ref := object.Ref{Bucket: dir, Key: "file"}
-	if err := rested(ended, "GetObject", ref, f, older{info}); err != nil {
+	info, rests := young(t)
+	if err := rests(older{info}); err != nil {
 		t.Errorf("by this machine's clock: %v", err)
 	}
 	here := writtenHere
 	defer func() { writtenHere = here }()
 	writtenHere = nil
-	if err := rested(ended, "GetObject", ref, f, older{info}); !errors.Is(err, context.Canceled) {
+	if err := rests(older{info}); !errors.Is(err, context.Canceled) {
 		t.Errorf("by another's: it was not waited: %v", err)
 	}
 }

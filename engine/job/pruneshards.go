@@ -26,12 +26,14 @@ func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error
 	for _, shard := range j.parts() {
 		was := j.Division.learntOf(shard.Part)
 		noneKept := opt.Noncurrent == nil && was.Facts.Versioning != object.VersioningEnabled // when the job began, none were
+		var old uint64
 		if noneKept {
-			switch n, err := shard.oldVersions(); {
+			var err error
+			switch old, err = shard.oldVersions(); {
 			case err != nil:
 				failed, all.Complete = errors.Join(failed, err), false
 				continue
-			case n == 0:
+			case old == 0:
 				none = leftNone(was)
 				continue
 			}
@@ -39,7 +41,8 @@ func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error
 		opt.Rows = rows
 		one, err := shard.Prune(ctx, opt)
 		if noneKept && errors.Is(err, errKeepsNone) && j.Division.Kind == ByBuckets {
-			err = all.keepAll(shard, was)
+			all.keepAll(old, was)
+			err = nil
 		}
 		if errors.Is(err, checkpoint.ErrNoStore) {
 			if opt.Noncurrent != nil { // its versions are there all the same
@@ -83,13 +86,9 @@ func (j *Job) oldVersions() (uint64, error) {
 }
 
 // keepAll counts the old versions of a shard as kept.
-func (p *Pruned) keepAll(shard *Job, was *learnt) error {
-	n, err := shard.oldVersions()
-	if n > 0 {
-		p.add(&Pruned{Versions: n, Kept: n, Reasons: map[string]uint64{KeptVersioning: n}, Examples: []Finding{{"s3://" + was.Bucket,
-			KeptVersioning + ": versioning was " + was.Facts.Versioning.String() + " when the job began and is not enabled now, so that none of its old versions can be named for certain"}}})
-	}
-	return err
+func (p *Pruned) keepAll(n uint64, was *learnt) {
+	p.add(&Pruned{Versions: n, Kept: n, Reasons: map[string]uint64{KeptVersioning: n}, Examples: []Finding{{"s3://" + was.Bucket,
+		KeptVersioning + ": versioning was " + was.Facts.Versioning.String() + " when the job began and is not enabled now, so that none of its old versions can be named for certain"}}})
 }
 
 func (p *Pruned) add(o *Pruned) {

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/resealhq/reseal/engine"
 	"github.com/resealhq/reseal/engine/object"
 )
 
@@ -193,7 +194,7 @@ func (p *collector) judge(said rowSays, t *object.Task, h *object.Head) *object.
 		if id := h.ShownVersionID; id != "" { // as the bucket was when it was copied, and not when it was submitted
 			out.OldVersionKept = id != object.NullVersion
 			if id == object.NullVersion && p.learnt.Facts.Versioning == object.VersioningEnabled {
-				out.Message += "; the bucket did not keep versions of it by then: the copy took the place of the key's null version, if there was one"
+				out.Message += "; " + engine.TookNullVersion
 			}
 		}
 	}
