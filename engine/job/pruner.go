@@ -90,7 +90,16 @@ const (
 	// maxRefused is how many deletions in a row may be refused before any is done.
 	maxRefused = 32
 	pruneTries = 8 // of one deletion, each asked about, and with a growing pause between
+	// lookedWithin bounds the time between the look at a version and its deletion. A deletion
+	// waits for the pace, for a store that cannot be reached and for the lease of the job, and
+	// a machine may sleep; meanwhile somebody may have made the old version the current one.
+	lookedWithin = time.Minute
+	// lookingAgain bounds how long one version is looked at again and again.
+	lookingAgain = 30 * time.Minute
 )
+
+// errLookAgain is a deletion that was not sent, since it would come too long after the look.
+var errLookAgain = errors.New("requests have to wait for so long that it cannot be deleted soon after it was looked at; run prune again, perhaps at another pace")
 
 // candidateOf is nil for an object that no copy of the job left a version of.
 func candidateOf(t *object.Task, o *object.Outcome) *candidate {
@@ -238,8 +247,9 @@ func (p *pruner) first(ctx context.Context, c *candidate) error {
 
 // remove looks a second time, and deletes.
 func (p *pruner) remove(ctx context.Context, c *candidate) error {
-	sent := false
+	sent, began := false, time.Now()
 	for try := 1; try <= pruneTries; try++ {
+		looked := time.Now()
 		if ok, err := p.rule.stands(ctx, c); !ok {
 			return err
 		}
@@ -261,10 +271,13 @@ func (p *pruner) remove(ctx context.Context, c *candidate) error {
 				return nil
 			}
 		}
-		err := p.delete(ctx, c)
+		err := p.delete(ctx, c, looked)
 		switch _, notHeld := errors.AsType[notHeldError](err); {
 		case notHeld: // nothing was sent
 			return err
+		case errors.Is(err, errLookAgain) && !longAgo(began, lookingAgain):
+			try-- // none was sent
+			continue
 		case err == nil, object.ClassOf(err) == object.ClassGone:
 			p.refusals(-1)
 			c.deletedNow("")
@@ -285,13 +298,17 @@ func (p *pruner) remove(ctx context.Context, c *candidate) error {
 	return nil
 }
 
-// delete sends the request. What was lost of the lease between two attempts ends it.
-func (p *pruner) delete(ctx context.Context, c *candidate) error {
+// delete sends the request, unless the look was too long ago. What was lost of the lease
+// between two attempts ends it.
+func (p *pruner) delete(ctx context.Context, c *candidate, looked time.Time) error {
 	return p.job.underLease(ctx, func(held func() error) error {
 		var lost error // which may look like one that the store gave, and be repeated
 		err := p.reads.Do(ctx, object.Call{Kind: object.ReqDelete, Key: c.old.Key}, func(ctx context.Context) (err error) {
 			if lost = held(); lost != nil {
 				return errNotHeld
+			}
+			if longAgo(looked, lookedWithin) {
+				return errLookAgain
 			}
 			c.requestID, err = p.store.DeleteVersion(ctx, c.old)
 			return err
@@ -301,6 +318,13 @@ func (p *pruner) delete(ctx context.Context, c *candidate) error {
 		}
 		return err
 	})
+}
+
+// longAgo says whether an instant is further away than that, by the clock of this machine or by
+// its count of the time that passes: one that sleeps stops the count, and the clock may be set.
+func longAgo(at time.Time, most time.Duration) bool {
+	now := time.Now()
+	return now.Sub(at) > most || now.Round(0).Sub(at.Round(0)).Abs() > most
 }
 
 func (c *candidate) deletedNow(message string) {
