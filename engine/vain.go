@@ -20,7 +20,7 @@ func (it *item) told(out *object.Outcome) *object.Outcome {
 		return out
 	}
 	if out.State == object.Failed && it.made != "" && !it.past.vain {
-		adds(out, "what was written was written all the same, and where the bucket keeps versions the one before it is left behind")
+		adds(out, "it was written before that, and where the bucket keeps versions the one before it is left behind")
 	}
 	if it.past.vain {
 		adds(out, "where the bucket keeps versions, the copy that kept the old KMS key is one more old version of it")
