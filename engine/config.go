@@ -116,6 +116,10 @@ type Config struct {
 	// Gate blocks while no new work may begin (outside the window); nil is always
 	// open.
 	Gate func(context.Context) error
+	// Current is asked before each object that is copied or written again: it blocks while
+	// nobody knows whether Facts hold still, and fails where they do not, which stops the
+	// run; nil where they always do.
+	Current func(ctx context.Context) error
 	// Ceilings over the pace, as they are now; nil for none. No more objects are begun
 	// than they carry to their end within about ten seconds.
 	Ceilings func() Ceilings

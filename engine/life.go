@@ -31,7 +31,7 @@ type item struct {
 	version string
 	// made is the version that this item has written, as a reply or a HEAD told.
 	made string
-	// noNull: the key was seen to have no null version before the copy.
+	// noNull: the key was seen to have no null version before the copy, but what was copied.
 	noNull bool
 	// digest of the bytes before the copy, with VerifyRead.
 	digest []byte
@@ -208,6 +208,9 @@ func (it *item) round(ctx context.Context) (*object.Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := it.run.current(ctx, choice.Operation); err != nil {
+		return nil, err
+	}
 	if !it.run.cfg.Dest.InPlace() && choice.Operation != object.OpNone {
 		if out, err := it.destOccupied(ctx); out != nil || err != nil {
 			return out, err
@@ -371,7 +374,7 @@ func (it *item) overNullVersion(ctx context.Context) (*object.Outcome, error) {
 		it.noNull = err == nil
 		return nil, err
 	}
-	return it.left(object.ReasonNullVersion, "versioning is suspended or cannot be told, and a copy would overwrite the older null version of this key; "+
+	return it.left(object.ReasonNullVersion, "versions of this key are not kept now, as far as can be told, and a copy would overwrite its older null version; "+
 		"turn versioning on for the time of the job, or remove that version"), nil
 }
 

@@ -61,7 +61,7 @@ type run struct {
 // newRun stacks the storeys. cfg has its defaults.
 func newRun(cfg *Config) *run {
 	r := &run{cfg: cfg, draining: make(chan struct{}), notes: semaphore.NewWeighted(maxAnnotationsHeld)}
-	r.versions.now = cfg.Facts.Versioning
+	r.versions = keeping{turn: make(chan struct{}, 1), now: cfg.Facts.Versioning}
 	r.room = newRoom(maxBytesHeld)
 	switch {
 	case cfg.Reupload != nil:

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -12,17 +11,21 @@ import (
 // keeping is whether the bucket that is written to keeps versions: as its settings said
 // when the run began, until the version that a copy made shows otherwise.
 type keeping struct {
-	mu sync.Mutex
+	// turn is held by who has what follows; whoever asks the store has it for longer, and
+	// nothing is decided meanwhile.
+	turn chan struct{}
 	// now decides how objects are taken and what their rows say.
 	now object.Versioning
 	// settled: replies contradict the settings, and the store was asked and stands by these.
 	settled bool
+	// unnamed: the same of replies that name no version, and of no other.
+	unnamed bool
 }
 
 // versioning is how the bucket is taken to keep versions at this moment.
 func (r *run) versioning() object.Versioning {
-	r.versions.mu.Lock()
-	defer r.versions.mu.Unlock()
+	r.versions.turn <- struct{}{}
+	defer func() { <-r.versions.turn }()
 	return r.versions.now
 }
 
@@ -30,8 +33,17 @@ func (r *run) versioning() object.Versioning {
 // as the store showed it where no answer came. It is asked about at once: what has to be
 // written again, and the proof, may fail.
 func (it *item) noteMade(ctx context.Context, reply *object.CopyReply) {
+	if it.made == "" && it.wasNull() {
+		it.noNull = true // but the one that was copied
+	}
 	it.made = reply.VersionID
 	it.noticed(ctx, reply.Inferred)
+}
+
+// wasNull says whether what was looked at before the copy is the null version. MinIO's HEAD
+// names none that it keeps no versions of.
+func (it *item) wasNull() bool {
+	return it.version == object.NullVersion || it.version == "" && it.attrs != nil && it.run.rules.Caps.VersionsInReplies == object.Yes
 }
 
 // sawMade takes the version from a HEAD that shows what was just written, where the reply
@@ -48,14 +60,14 @@ func (it *item) sawMade(ctx context.Context, h *object.Head) {
 //	taken for    it is               the store says now    then
 //	enabled      the null version    enabled               some keys keep none (MinIO can exclude
 //	                                                       prefixes): each is looked at from now on
-//	enabled      not named (S3: a    enabled               this reply does not name it
-//	             PutObject or Complete
-//	             in a suspended bucket)
+//	enabled      not named, where    enabled               the same; of AWS, which excludes none,
+//	             others were                               that this reply does not name it
 //	enabled      either              anything else         the run stops
 //	otherwise    anything else       whatever it says      it is taken for that
 //
-// Where the version is inferred, and the store stands by its settings, it may be an older
-// one, and tells nothing.
+// S3's answers to PutObject and CompleteMultipartUpload name no null version, and MinIO's
+// to nothing. Where the version is inferred, and the store stands by its settings, it may be
+// an older one, and tells nothing.
 func (it *item) noticed(ctx context.Context, inferred bool) {
 	r, id := it.run, it.made
 	named := r.rules.Caps.VersionsInReplies == object.Yes
@@ -63,9 +75,13 @@ func (it *item) noticed(ctx context.Context, inferred bool) {
 		return
 	}
 	v := &r.versions
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if !v.settled && contradicts(id, v.now) {
+	select {
+	case v.turn <- struct{}{}:
+		defer func() { <-v.turn }()
+	case <-ctx.Done():
+		return
+	}
+	if !v.settled && (id != "" || !v.unnamed) && contradicts(id, v.now) {
 		r.askVersioning(ctx, v, it, inferred)
 	}
 	if id == "" && (v.now == object.VersioningOff || v.now == object.VersioningSuspended) {
@@ -74,32 +90,64 @@ func (it *item) noticed(ctx context.Context, inferred bool) {
 }
 
 // askVersioning asks the store whether it keeps versions, since what it made says otherwise.
-// REQUIRES: v.mu.
+// REQUIRES: v.turn is held.
 func (r *run) askVersioning(ctx context.Context, v *keeping, it *item, inferred bool) {
-	now, err := r.cfg.Versioning(ctx)
-	if err != nil {
-		now = object.VersioningUnknown
-	}
+	now, told := r.versioningNow(ctx)
 	was := v.now
-	if inferred && now == was {
+	if !told || inferred && now == was {
 		return
 	}
-	v.now, v.settled = now, now == was
+	stands := now == was
+	if stands && it.made == "" && r.rules.Caps.IsAWS() {
+		v.unnamed = true
+		return
+	}
+	v.now, v.settled = now, stands
 	switch {
-	case now == was && was == object.VersioningEnabled && it.made != "":
+	case stands && was == object.VersioningEnabled:
 		v.now = object.VersioningSuspended
 		r.cfg.Log.Warn("the bucket says that it keeps versions, and keeps none of this key; each object is looked at before it is copied from now on", "object", it.obj.Ref.String())
-	case now == was:
+	case stands:
 	case was != object.VersioningEnabled:
 		r.cfg.Log.Warn("the versions that copies make are not those of the bucket as it was; it has changed since the run began", "versioning", was.String(), "now", now.String())
 	default:
-		when := "when the run began"
-		if r.cfg.Facts.Versioning != object.VersioningEnabled {
-			when = "while the run went on"
-		}
-		r.fail(fmt.Errorf("versioning of s3://%s was enabled %s and is %s now: the copy of %s took the place of the key's null version. "+
-			"Set it back and run again", it.obj.Bucket, when, now, it.obj.Key))
+		r.fail(it.tookNull(now))
 	}
+}
+
+// versioningTries is how often a store is asked that does not tell: one that is asked too
+// much at the moment must not end a run.
+const versioningTries = 4
+
+// versioningNow asks whether versions are kept; told is false where the run ended meanwhile.
+func (r *run) versioningNow(ctx context.Context) (now object.Versioning, told bool) {
+	for n := 1; ; n++ {
+		now, err := r.cfg.Versioning(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return object.VersioningUnknown, false
+		case err == nil && now != object.VersioningUnknown:
+			return now, true
+		case n == versioningTries:
+			return object.VersioningUnknown, true
+		case r.loop.Pause(ctx, n, err) != nil:
+			return object.VersioningUnknown, false
+		}
+	}
+}
+
+// tookNull is why a run stops that took the bucket for one that keeps versions.
+func (it *item) tookNull(now object.Versioning) error {
+	when := "when the run began"
+	if it.run.cfg.Facts.Versioning != object.VersioningEnabled {
+		when = "while the run went on"
+	}
+	if now == object.VersioningUnknown {
+		return fmt.Errorf("versioning of s3://%s was enabled %s, and the store does not tell whether it still is: the copy of %s took the place of the key's null version, if there was one. "+
+			"See that it is enabled, and that it may be read (s3:GetBucketVersioning), and run again", it.obj.Bucket, when, it.obj.Key)
+	}
+	return fmt.Errorf("versioning of s3://%s was enabled %s and is %s now: the copy of %s took the place of the key's null version, if there was one. "+
+		"Set it back and run again", it.obj.Bucket, when, now, it.obj.Key)
 }
 
 // contradicts says whether a version that a copy made is one that no bucket makes which
@@ -145,6 +193,19 @@ func (it *item) overNull(out *object.Outcome) {
 	if it.version == "" { // nobody has looked at what was copied
 		adds(out, "what was copied may be there still as an older version, which is not counted")
 	}
+}
+
+// current waits until what objects are decided by is known to hold still, before one is
+// copied or written again by it.
+func (r *run) current(ctx context.Context, op object.Operation) error {
+	switch op {
+	case object.OpNone, object.OpUndecided, object.OpUpdate:
+		return nil
+	}
+	if r.cfg.Current == nil {
+		return nil
+	}
+	return r.cfg.Current(ctx)
 }
 
 // overNullThere looks for an older null version where --dest leads and nothing is: a delete
