@@ -2,20 +2,29 @@ package job
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/retry"
 )
 
-// lookoutEvery is how often a run looks at the settings of its buckets again, as long as it
-// copies objects: a few requests a minute.
-const lookoutEvery = time.Minute
-
-// lookoutWait bounds the last look of a run.
-const lookoutWait = 10 * time.Second
+const (
+	// lookoutEvery is how often a run looks at the settings of its buckets again, as long as
+	// it copies objects: a few requests a minute.
+	lookoutEvery = time.Minute
+	// lookoutStale is when nothing is copied any more before somebody has looked: after a
+	// pause, outside of the window, while the store was gone.
+	lookoutStale = 2 * lookoutEvery
+	// lookoutWait bounds one look at them.
+	lookoutWait = 10 * time.Second
+	// lookoutAgain is after what time it is looked again where something has changed:
+	// settings reach all servers of a store at their own time.
+	lookoutAgain = 5 * time.Second
+)
 
 // lookout looks at the settings of the buckets while a run goes on. What it stands on is
 // what made rows of a listing enough to decide by: where nobody could have grants, locks or
@@ -32,16 +41,20 @@ const lookoutWait = 10 * time.Second
 // A setting that the store does not tell says nothing.
 type lookout struct {
 	w *work
-	// read are the settings of the bucket that is read, written of the one that is written:
-	// as they were last, as far as they were told.
+	// began is when the settings were read that the run goes by.
+	began time.Time
+
+	turn chan struct{} // held by who looks, and has what follows
+	// read are the settings of the bucket that is read, written of the one that is written,
+	// as the run goes by them.
 	read, written object.BucketFacts
-	inPlace       bool
-	since         time.Time // when they were
-	copies        uint64    // objects that were copied by then
-	looked        bool
+	kept          object.Versioning // as it was seen last
+	since         time.Time         // when all was as it was
+	copies        uint64            // objects that were copied by then
 
 	mu struct {
 		sync.Mutex
+		tried time.Time // the last look
 		found error
 	}
 }
@@ -49,27 +62,28 @@ type lookout struct {
 // lookOut begins to look. end ends that, looks once more where the run went well and was
 // long enough, and says why the run has to be looked at.
 func (w *work) lookOut(ctx context.Context) (end func(wentWell bool) error) {
-	if w.files != nil || w.written != nil || w.job.Policy.Operation == UpdateOnly { // nothing is lost on the way
+	if w.written != nil || w.job.Policy.Operation == UpdateOnly { // nothing is lost on the way
 		return func(bool) error { return nil }
 	}
-	l := &lookout{w: w, read: w.learnt.Facts, inPlace: w.learnt.Dest == nil, since: w.began, copies: w.writtenObjects()}
-	if l.written = l.read; !l.inPlace {
-		l.written = *w.learnt.Dest
-	}
+	_, there := w.writes()
+	l := &lookout{w: w, began: w.asked, since: w.asked, copies: w.writtenObjects(), turn: make(chan struct{}, 1),
+		read: w.learnt.Facts, written: *there, kept: there.Versioning}
+	l.mu.tried = w.asked
+	w.lookout = l
 	looking, stop := context.WithCancel(ctx)
 	var goes sync.WaitGroup
-	goes.Go(func() { l.loop(looking) })
+	goes.Go(func() {
+		defer w.tellPanic()
+		l.loop(looking)
+	})
 	return func(wentWell bool) error {
 		stop()
 		goes.Wait()
-		if wentWell && l.looked && ctx.Err() == nil {
-			last, end := context.WithTimeout(ctx, lookoutWait)
-			defer end()
-			l.look(last, false)
+		if wentWell && time.Since(l.began) > lookoutEvery && ctx.Err() == nil {
+			l.look(ctx, l.copied)
 		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return l.mu.found
+		_, found := l.state()
+		return found
 	}
 }
 
@@ -87,95 +101,141 @@ func (w *work) writtenObjects() (n uint64) {
 func (l *lookout) loop(ctx context.Context) {
 	tick := time.NewTicker(lookoutEvery)
 	defer tick.Stop()
-	if time.Since(l.since) > lookoutEvery { // a manifest was read
-		l.look(ctx, true)
-	}
-	for !l.stopped() {
+	for {
 		select {
 		case <-tick.C:
-			l.look(ctx, false)
+			l.look(ctx, l.copied)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (l *lookout) stopped() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.mu.found != nil
+// current is the engine's question before each object that it copies or writes again.
+func (w *work) current(ctx context.Context) error {
+	l := w.lookout
+	if l == nil {
+		return nil
+	}
+	tried, found := l.state()
+	if found == nil && time.Since(tried) > lookoutStale {
+		looking, end := context.WithCancel(ctx)
+		defer end()
+		go w.stop.relay(looking, end) // whoever stops the run waits for no look
+		l.look(looking, func() bool { tried, _ := l.state(); return time.Since(tried) > lookoutStale })
+		found = w.stop.cause()
+	}
+	if found != nil {
+		return retry.ErrStopping
+	}
+	return nil
 }
 
-// look looks once, where objects were copied since the last time or it has to, and a second
-// time where something has changed: settings reach all servers of a store at their own time.
-func (l *lookout) look(ctx context.Context, must bool) {
-	n := l.w.writtenObjects()
-	if n == l.copies && !must || l.stopped() {
+// state is when somebody has looked last, and what was found.
+func (l *lookout) state() (tried time.Time, found error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.tried, l.mu.found
+}
+
+// copied says whether objects were copied since all was as it was.
+// REQUIRES: l.turn is held.
+func (l *lookout) copied() bool { return l.w.writtenObjects() != l.copies }
+
+// look looks, where it is due when its turn has come, and a second time where something has
+// changed.
+func (l *lookout) look(ctx context.Context, due func() bool) {
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
 		return
 	}
-	began := time.Now()
+	if _, found := l.state(); found != nil || !due() {
+		return
+	}
+	n, now := l.w.writtenObjects(), time.Now()
 	told, err := l.changed(ctx)
 	if err != nil {
-		told, err = l.changed(ctx)
+		select {
+		case <-time.After(lookoutAgain):
+			told, err = l.changed(ctx)
+		case <-ctx.Done():
+			told, err = false, nil
+		}
 	}
-	l.looked = true
 	if told && err == nil {
-		l.since, l.copies = began, n
-	}
-	if err == nil {
-		return
+		l.since, l.copies = now, n
 	}
 	l.mu.Lock()
-	l.mu.found = err
+	l.mu.tried, l.mu.found = now, err
 	l.mu.Unlock()
-	l.w.stop.stop(err)
+	if err != nil {
+		l.w.stop.stop(err)
+	}
 }
 
 // changed reads the settings, and says what has changed that a run cannot go on with. What
 // the run can go on with it takes over. told says that nothing is untold that was told when
 // the run began.
 func (l *lookout) changed(ctx context.Context) (told bool, err error) {
-	w := l.w
-	read, err := w.store.BucketFacts(ctx, w.learnt.Bucket)
-	if err != nil {
-		return false, nil // the objects' own requests meet it too
+	w, read := l.w, l.read
+	ctx, end := context.WithTimeout(ctx, lookoutWait)
+	defer end()
+	if w.files == nil {
+		if read, err = w.store.BucketFacts(ctx, w.learnt.Bucket); err != nil {
+			return false, nil // the objects' own requests meet it too
+		}
 	}
-	there := read
-	if !l.inPlace {
-		if there, err = w.to.BucketFacts(ctx, w.job.Spec.Target.DestBucket); err != nil {
+	bucket, there := w.learnt.Bucket, read
+	if w.learnt.Dest != nil {
+		bucket = w.job.Spec.Target.DestBucket
+		if there, err = w.to.BucketFacts(ctx, bucket); err != nil {
 			return false, nil
 		}
 	}
-	l.tellRule(&there)
+	l.tellRule(bucket, &there)
 	came, told := l.comes(&read)
 	if len(came) > 0 {
-		return told, fmt.Errorf("s3://%s has changed since the run began: %s now. Whatever was set of that between %s and %s, on objects that were copied meanwhile, may be missing of them. "+
-			"Run again: what remains is decided on anew", w.learnt.Bucket, strings.Join(came, "; "), l.since.UTC().Format(time.RFC3339), time.Now().UTC().Format(time.RFC3339))
+		return told, fmt.Errorf("s3://%s has changed since the run began: %s. Copies have none of that: what was set between %s and %s may be missing of objects that were copied then. "+
+			"`reseal report %s` tells when each was (finished_at). Run again: what remains is decided on anew",
+			w.learnt.Bucket, strings.Join(came, "; "), clock(l.since), clock(time.Now()), w.opt.again(w.job.Dir))
 	}
-	switch was, is := l.written.Versioning, there.Versioning; {
+	return told, l.keeps(bucket, there.Versioning)
+}
+
+func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// keeps refuses a bucket that does not keep versions any more. One that does by now is taken
+// for that once it is seen twice.
+func (l *lookout) keeps(bucket string, is object.Versioning) error {
+	switch {
 	case is == object.VersioningUnknown:
-	case was == object.VersioningEnabled && is != was:
-		bucket, _ := w.writes()
-		return told, fmt.Errorf("versioning of s3://%s was enabled and is %s now, so that copies take the place of the null versions of their keys. Set it back and run again", bucket, is)
-	default:
+		return nil
+	case l.written.Versioning == object.VersioningEnabled && is != object.VersioningEnabled:
+		return fmt.Errorf("versioning of s3://%s was enabled and is %s now. Copies since then, %s at the earliest, have taken the place of the null versions of their keys, where there were any. "+
+			"Set it back and run again", bucket, is, clock(l.since))
+	case is == l.kept:
 		l.written.Versioning = is
 	}
-	return told, nil
+	l.kept = is
+	return nil
 }
 
 // comes names what objects of the bucket that is read can have now, and could not, and says
 // whether all of that was told.
 func (l *lookout) comes(is *object.BucketFacts) (came []string, told bool) {
 	told = true
+	was := &l.read
 	for _, f := range []struct {
 		what    string
 		was, is object.Finding
 		comes   object.Finding
 		loss    object.Reason
 	}{
-		{"objects can have ACLs", l.read.ACLsDisabled, is.ACLsDisabled, object.No, object.ReasonACL},
-		{"objects can be locked", l.read.ObjectLock, is.ObjectLock, object.Yes, object.ReasonLock},
-		{"redirects have an effect", l.read.Website, is.Website, object.Yes, object.ReasonRedirect},
+		{"objects can have ACLs now (those from before they were disabled count again, and copies of this job may have lost them)", was.ACLsDisabled, is.ACLsDisabled, object.No, object.ReasonACL},
+		{"objects can be locked now", was.ObjectLock, is.ObjectLock, object.Yes, object.ReasonLock},
+		{"redirects have an effect now (those from before too, which copies of this job may have lost)", was.Website, is.Website, object.Yes, object.ReasonRedirect},
 	} {
 		if f.was != object.Unknown && f.was != f.comes && f.is == f.comes && !l.w.job.Policy.Accepts(Acceptance(f.loss)) {
 			came = append(came, f.what)
@@ -186,14 +246,25 @@ func (l *lookout) comes(is *object.BucketFacts) (came []string, told bool) {
 }
 
 // tellRule tells of a rule that locks every new object, once.
-func (l *lookout) tellRule(there *object.BucketFacts) {
+func (l *lookout) tellRule(bucket string, there *object.BucketFacts) {
 	was, is := l.written.LockRule, there.LockRule
 	if is == "" || is == was {
 		return
 	}
 	l.written.LockRule = is
 	if was != "" && is != object.NoLockRule {
-		bucket, _ := l.w.writes()
 		l.w.log.Warn("a rule of the bucket locks every new object since the run began, each copy among them", "bucket", bucket, "rule", is, "before", was)
 	}
+}
+
+// whyStopped is why a run stopped, where the settings of a bucket may have changed too. That
+// it was told to stop is no news to who told it.
+func whyStopped(cause, changed error) error {
+	switch {
+	case changed == nil:
+		return cause
+	case cause == nil, errors.Is(cause, changed), errors.Is(cause, ErrInterrupted), errors.Is(cause, ErrStopAfter):
+		return changed
+	}
+	return errors.Join(cause, changed)
 }

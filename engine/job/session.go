@@ -33,6 +33,8 @@ type session struct {
 	to     *s3store.Store
 	toHot  *wire.Client
 	learnt learnt
+	// asked is when the settings of the buckets were asked for last.
+	asked time.Time
 	// manifest is open while the plan is not complete; nil for a listing.
 	manifest *manifest.Opened
 	resumed  bool     // an earlier process had begun this job

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/resealhq/reseal/engine/folder"
 	"github.com/resealhq/reseal/engine/object"
@@ -80,6 +81,7 @@ func (s *session) survey(ctx context.Context) (*key, error) {
 // where the job writes.
 func (s *session) settings(ctx context.Context) (at s3store.ProbeOptions, err error) {
 	spec := &s.job.Spec
+	s.asked = time.Now()
 	if s.learnt.Bucket == "" {
 		s.learnt.Bucket = spec.Source.Bucket
 		if s.manifest != nil {

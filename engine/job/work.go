@@ -61,6 +61,8 @@ type work struct {
 	pacer *pace.Pacer
 	reads *engine.Reads
 	tell  *teller
+	// lookout looks whether the settings are as they were; nil where nobody has to.
+	lookout *lookout
 	// setting is how fast it works now.
 	setting atomic.Pointer[Setting]
 	// shares is how many shards are at work, and share the ceilings.
@@ -180,11 +182,11 @@ func (w *work) do(ctx context.Context) error {
 	changed := endLooking(err == nil || drained)
 	switch {
 	case ctx.Err() != nil && (drained || errors.Is(err, context.Canceled)):
-		return ErrGivenUp
+		err = ErrGivenUp
 	case drained:
-		return cmp.Or(changed, w.stop.cause())
+		err = w.stop.cause()
 	}
-	return cmp.Or(err, changed)
+	return whyStopped(err, changed)
 }
 
 // elapse adds to the job's running time. The teller calls it, and conclude when
@@ -206,7 +208,7 @@ func (w *work) config() (engine.Config, error) {
 		Inspect: p.inspect(), Verify: p.verify(), PartSize: p.PartSize,
 		KeepAnnotations: w.job.keepsAnnotations(&w.learnt),
 		Workers:         l.pace().Workers(), RequestTimeout: l.RequestTimeout,
-		Renew: w.renew, Backoff: w.job.ground.backoff, Still: w.still, Gate: w.gate, Ceilings: w.ceilings, Drain: w.stop.asked,
+		Renew: w.renew, Backoff: w.job.ground.backoff, Still: w.still, Gate: w.gate, Current: w.current, Ceilings: w.ceilings, Drain: w.stop.asked,
 		MaxFailures: l.MaxFailures.Count, MaxFailuresPercent: l.MaxFailures.Percent,
 		Panicked: w.panicked, Log: w.log,
 	}

@@ -57,58 +57,90 @@ func TestSettingsThatChangeInMidRun(t *testing.T) {
 
 func (c *changed) run(t *testing.T, dir string) {
 	const objects, atCopy = 30, 6
-	x := newExchange()
-	server := s3test.New(s3test.Config{Profile: c.profile, Listener: x, Seed: 1, Latency: map[string]time.Duration{"CopyObject": 10 * time.Second}})
-	defer time.Sleep(time.Minute)
-	defer server.Close()
-	server.KMS.CreateKeyWith(kms.KeyOptions{ID: newKey})
-	server.CreateBucket(bucketName, c.bucket)
-	for i := range objects {
-		server.Put(bucketName, s3test.Object{Key: fmt.Sprintf("k%02d", i), Body: s3test.Bytes("body")})
-	}
-	copies := 0
-	server.OnRequest(func(r s3test.Request) {
-		if r.Op != "CopyObject" || !strings.HasPrefix(r.Key, "k") {
-			return
-		}
-		if copies++; copies == atCopy {
-			server.ConfigureBucket(bucketName, c.change)
-			server.Put(bucketName, s3test.Object{Key: "k29", Body: s3test.Bytes("body"), Attrs: c.last})
-		}
+	b := newBed(t, dir, c.profile, c.bucket, objects, 10*time.Second)
+	defer b.close()
+	b.atWrite(atCopy, func() {
+		b.server.ConfigureBucket(bucketName, c.change)
+		b.server.Put(bucketName, s3test.Object{Key: "k29", Body: s3test.Bytes("body"), Attrs: c.last})
 	})
-	var log said
-	run := func() error {
-		l := &lines{x: x}
-		defer l.cut()
-		spec := job.Spec{Source: job.Source{Bucket: bucketName}, Target: job.Target{SSE: object.SSEKMS, KMSKeyID: newKey},
-			Connection: job.Connection{EndpointURL: "http://store.sim", Region: "us-east-1", PathStyle: "on"}}
-		j, err := job.CreateContext(job.On(t.Context(), job.Ground{Dial: l.dial}), dir, spec, job.Policy{Operation: job.CopyOnly})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer j.Close()
-		_, err = j.Run(t.Context(), job.Options{Limits: job.Limits{Concurrency: 1}, Log: slog.New(slog.NewTextHandler(&log, nil))})
-		return err
-	}
-	err := run()
+	err := b.run(job.Limits{})
 	switch {
 	case c.stops == "" && err != nil, c.stops != "" && (err == nil || !strings.Contains(err.Error(), c.stops)):
 		t.Errorf("the run ended with %v, want %q", err, c.stops)
-	case c.stops != "" && copies > objects/2:
-		t.Errorf("%d of %d objects were copied before it stopped", copies, objects)
+	case c.stops != "" && b.writes > objects/2:
+		t.Errorf("%d of %d objects were copied before it stopped", b.writes, objects)
 	}
-	if c.logs != "" && log.count(c.logs) != 1 {
-		t.Errorf("the log does not tell %s once:\n%s", c.logs, log.text.String())
+	if c.logs != "" && b.log.count(c.logs) != 1 {
+		t.Errorf("the log does not tell %s once:\n%s", c.logs, b.log.text.String())
 	}
 	if c.keeps == nil {
 		return
 	}
-	if err := run(); err != nil {
+	if err := b.run(job.Limits{}); err != nil {
 		t.Errorf("the second run ended with %v", err)
 	}
-	for _, o := range server.Snapshot(bucketName).Find("k29") {
+	for _, o := range b.server.Snapshot(bucketName).Find("k29") {
 		if o.Latest && !c.keeps(o) {
 			t.Errorf("the last object has %+v", o.Attrs)
 		}
 	}
+}
+
+// bed is a store whose every write takes its time, and a job that copies the objects of a
+// bucket there, one by one.
+type bed struct {
+	t      *testing.T
+	x      *exchange
+	server *s3test.Server
+	dir    string
+	spec   job.Spec
+	log    said
+	writes int // of objects of the job
+}
+
+func newBed(t *testing.T, dir string, profile s3test.Profile, bucket s3test.BucketConfig, objects int, latency time.Duration) *bed {
+	b := &bed{t: t, x: newExchange(), dir: dir, spec: job.Spec{Source: job.Source{Bucket: bucketName}, Target: job.Target{SSE: object.SSEKMS, KMSKeyID: newKey},
+		Connection: job.Connection{EndpointURL: "http://store.sim", Region: "us-east-1", PathStyle: "on"}}}
+	b.server = s3test.New(s3test.Config{Profile: profile, Listener: b.x, Seed: 1, Latency: map[string]time.Duration{"CopyObject": latency, "PutObject": latency}})
+	b.server.KMS.CreateKeyWith(kms.KeyOptions{ID: newKey})
+	b.server.CreateBucket(bucketName, bucket)
+	for i := range objects {
+		b.server.Put(bucketName, s3test.Object{Key: fmt.Sprintf("k%02d", i), Body: s3test.Bytes("body")})
+	}
+	return b
+}
+
+func (b *bed) close() {
+	b.server.Close()
+	time.Sleep(time.Minute)
+}
+
+// atWrite has something happen before an object of the job is written, counted from 1.
+func (b *bed) atWrite(n int, happens func()) {
+	b.server.OnRequest(func(r s3test.Request) {
+		if r.Op != "CopyObject" && r.Op != "PutObject" || !strings.HasPrefix(r.Key, "k") {
+			return
+		}
+		if b.writes++; b.writes == n {
+			happens()
+		}
+	})
+}
+
+// run is one process of the job.
+func (b *bed) run(limits job.Limits) error {
+	l := &lines{x: b.x}
+	defer l.cut()
+	policy := job.Policy{Operation: job.CopyOnly}
+	if b.spec.Source.Folder != "" {
+		policy.Operation = ""
+	}
+	j, err := job.CreateContext(job.On(b.t.Context(), job.Ground{Dial: l.dial}), b.dir, b.spec, policy)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer j.Close()
+	limits.Concurrency = 1
+	_, err = j.Run(b.t.Context(), job.Options{Limits: limits, Log: slog.New(slog.NewTextHandler(&b.log, nil))})
+	return err
 }
