@@ -62,6 +62,9 @@ type run struct {
 func newRun(cfg *Config) *run {
 	r := &run{cfg: cfg, draining: make(chan struct{}), notes: semaphore.NewWeighted(maxAnnotationsHeld)}
 	r.versions = keeping{turn: make(chan struct{}, 1), now: cfg.Facts.Versioning}
+	if cfg.Facts.KeepsNoneOfSome {
+		r.versions.now, r.versions.settled = object.VersioningSuspended, true
+	}
 	r.room = newRoom(maxBytesHeld)
 	switch {
 	case cfg.Reupload != nil:

@@ -43,7 +43,13 @@ func (it *item) noteMade(ctx context.Context, reply *object.CopyReply) {
 // wasNull says whether what was looked at before the copy is the null version. MinIO's HEAD
 // names none that it keeps no versions of.
 func (it *item) wasNull() bool {
-	return it.version == object.NullVersion || it.version == "" && it.attrs != nil && it.run.rules.Caps.VersionsInReplies == object.Yes
+	return it.version == object.NullVersion || it.version == "" && it.attrs != nil && it.repliesName()
+}
+
+// repliesName says whether the store names the versions that it keeps. The canary may have
+// been where it keeps none.
+func (it *item) repliesName() bool {
+	return it.run.rules.Caps.VersionsInReplies == object.Yes || it.run.cfg.Facts.KeepsNoneOfSome
 }
 
 // sawMade takes the version from a HEAD that shows what was just written, where the reply
@@ -70,7 +76,7 @@ func (it *item) sawMade(ctx context.Context, h *object.Head) {
 // an older one, and tells nothing.
 func (it *item) noticed(ctx context.Context, inferred bool) {
 	r, id := it.run, it.made
-	named := r.rules.Caps.VersionsInReplies == object.Yes
+	named := it.repliesName()
 	if id == "" && (!named || r.cfg.Facts.Versioning != object.VersioningEnabled) || !r.cfg.Dest.InPlace() || r.cfg.Versioning == nil {
 		return
 	}
@@ -211,13 +217,13 @@ func (r *run) current(ctx context.Context, op object.Operation) error {
 // overNullThere looks for an older null version where --dest leads and nothing is: a delete
 // marker hides it, and where versioning is suspended what is written takes its place.
 func (it *item) overNullThere(ctx context.Context, dest object.Ref) (*object.Outcome, error) {
-	if there := it.run.cfg.DestFacts; there == nil || there.Versioning != object.VersioningSuspended {
+	if there := it.run.cfg.DestFacts; there == nil || there.Versioning != object.VersioningSuspended && !there.KeepsNoneOfSome {
 		return nil, nil
 	}
 	there, err := it.run.look.NullVersion(ctx, it.run.cfg.Store.Hot, dest)
 	if err != nil || !there {
 		return nil, err
 	}
-	return it.left(object.ReasonNullVersion, "versioning is suspended there, and a copy would overwrite the null version of "+dest.String()+", which lies below a delete marker; "+
+	return it.left(object.ReasonNullVersion, "versions of that key are not kept there, and a copy would overwrite the null version of "+dest.String()+", which lies below a delete marker; "+
 		"turn versioning on for the time of the job, or remove that version"), nil
 }

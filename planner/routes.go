@@ -114,7 +114,7 @@ func (c *Chooser) mustGuard() bool {
 	case c.accepts(AcceptConcurrent), c.Caps.PutIfMatch == object.Unknown: // nobody asked: a job of an older reseal
 		return false
 	}
-	return dest.Versioning != object.VersioningEnabled || len(c.Caps.GuardedRoutes()) > 0
+	return !dest.KeepsAll() || len(c.Caps.GuardedRoutes()) > 0
 }
 
 // certainlyLost says whether the row alone shows a loss by the route that is not

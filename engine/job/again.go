@@ -143,6 +143,7 @@ func (s *session) same(where string, was, is *object.BucketFacts) error {
 		{"versioning", was.Versioning, is.Versioning, was.Versioning == object.VersioningEnabled},
 		{"SSE-C blocked", was.BlocksSSEC, is.BlocksSSEC, is.BlocksSSEC == object.Yes && s.job.Spec.Target.SSE == object.SSEC},
 		{"region", word(was.Region), word(is.Region), was.Region != "" && is.Region != ""},
+		{"keys without versions", object.Found(was.KeepsNoneOfSome), object.Found(is.KeepsNoneOfSome), false},
 		{"Object Lock", was.ObjectLock, is.ObjectLock, false},
 		{"the rule that locks new objects", word(was.LockRule), lockRule(was, is), false},
 		{"ACLs disabled", was.ACLsDisabled, is.ACLsDisabled, false},

@@ -289,7 +289,7 @@ func (s *session) refuse() error {
 		return unusablef("nothing of yours was touched. Examine tells what the store does"+saw, "the store of %s was not seen to encrypt under %s", where, s.job.Spec.Target.SSE)
 	case caps.Route == object.RouteNone && caps.EncryptedRoute == object.RouteNone && caps.Update != object.Yes && caps.PutIfMatch != object.Yes && caps.SendIfMatch != object.Yes:
 		return unusablef("nothing of yours was touched. Examine tells what was tried"+saw, "no operation re-encrypts in the store of %s", where)
-	case caps.Unguarded() && facts.Versioning != object.VersioningEnabled && !p.Accepts(AcceptConcurrentWrites):
+	case caps.Unguarded() && !facts.KeepsAll() && !p.Accepts(AcceptConcurrentWrites):
 		return unusablef("see to it that nobody else writes there while the job runs, and say so with Policy.Accept concurrent-writes. Nothing of yours was touched"+saw,
 			"the store of %s honours no condition, and the bucket keeps no versions, so a write of somebody else could be lost", where)
 	}

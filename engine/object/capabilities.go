@@ -268,6 +268,8 @@ type BucketFacts struct {
 	Versioning Versioning `json:"Versioning"`
 	// ACLsDisabled: BucketOwnerEnforced, so no object has grants to lose.
 	ACLsDisabled Finding `json:"ACLsDisabled"`
+	// KeepsNoneOfSome: it keeps versions, and none of some keys, as MinIO can be told.
+	KeepsNoneOfSome bool `json:"KeepsNoneOfSome"`
 	// ObjectLock is whether the bucket can hold locked objects.
 	ObjectLock Finding `json:"ObjectLock"`
 	// LockRule is the rule by which every new object is locked, in words; NoLockRule for
@@ -282,6 +284,11 @@ type BucketFacts struct {
 	BlocksSSEC Finding `json:"BlocksSSEC"`
 	// Region of the bucket, empty where it was not told.
 	Region string `json:"Region"`
+}
+
+// KeepsAll says whether nothing that is overwritten in the bucket is lost.
+func (f *BucketFacts) KeepsAll() bool {
+	return f.Versioning == VersioningEnabled && !f.KeepsNoneOfSome
 }
 
 // NoLockRule is the LockRule of a bucket that locks no new object by a rule.

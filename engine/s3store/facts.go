@@ -23,7 +23,7 @@ func (s *Store) BucketFacts(ctx context.Context, bucket string) (object.BucketFa
 	}
 	f.Region = a.Region
 	var g errgroup.Group
-	g.Go(func() (err error) { f.Versioning, err = s.versioning(ctx, bucket); return err })
+	g.Go(func() (err error) { f.Versioning, f.KeepsNoneOfSome, err = s.versioning(ctx, bucket); return err })
 	g.Go(func() (err error) { f.ACLsDisabled, err = s.aclsDisabled(ctx, bucket); return err })
 	g.Go(func() error {
 		lock, err := s.ObjectLock(ctx, bucket)
@@ -99,21 +99,27 @@ func (s *Store) settingPage(ctx context.Context, op, bucket, sub string, query m
 
 // Versioning is whether a bucket keeps versions at this moment.
 func (s *Store) Versioning(ctx context.Context, bucket string) (object.Versioning, error) {
-	return s.versioning(ctx, bucket)
+	v, _, err := s.versioning(ctx, bucket)
+	return v, err
 }
 
-func (s *Store) versioning(ctx context.Context, bucket string) (object.Versioning, error) {
-	var doc struct{ Status string }
+// versioning says too whether none are kept of some keys: MinIO can be told so.
+func (s *Store) versioning(ctx context.Context, bucket string) (v object.Versioning, except bool, err error) {
+	var doc struct {
+		Status           string
+		ExcludedPrefixes []struct{}
+		ExcludeFolders   bool
+	}
 	_, told, err := s.setting(ctx, "GetBucketVersioning", bucket, "versioning", "VersioningConfiguration", &doc)
 	switch {
 	case err != nil || !told.Known:
-		return object.VersioningUnknown, err
+		return object.VersioningUnknown, false, err
 	case doc.Status == "Enabled":
-		return object.VersioningEnabled, nil
+		return object.VersioningEnabled, len(doc.ExcludedPrefixes) > 0 || doc.ExcludeFolders, nil
 	case doc.Status == "Suspended":
-		return object.VersioningSuspended, nil
+		return object.VersioningSuspended, false, nil
 	}
-	return object.VersioningOff, nil
+	return object.VersioningOff, false, nil
 }
 
 func (s *Store) aclsDisabled(ctx context.Context, bucket string) (object.Finding, error) {
