@@ -76,6 +76,7 @@ func (j *Job) newCrew(opt *Options) (*crew, error) {
 	}
 	defer r.Close()
 	c := &crew{whole: j, opt: opt, pacer: pace.New(opt.pace()), began: time.Now(), seenTo: map[int]bool{}, seen: map[string]*learnt{}}
+	c.pacer.Share()
 	for i := range r.shards {
 		c.mu.totals = append(c.mu.totals, r.shards[i].totals)
 	}

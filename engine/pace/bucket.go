@@ -11,19 +11,29 @@ type bucket struct {
 	rate  float64 // tokens a second; +Inf for no limit
 	level float64
 	at    time.Duration
+	// owed: a call waits for the next token, which is late if it comes later than wait said.
+	owed bool
 }
 
-// slack is how much of a pause the bucket makes up for: timers are late by a
-// millisecond or so, on a busy machine by ten, and without it each lateness
-// would be lost rate. More than this would be a burst. At low rates the second
-// token does the same for a lateness of up to one interval.
-const slack = 20 * time.Millisecond
+const (
+	// slack is how much the bucket saves up while nobody wants it. More would be a burst. At
+	// low rates the second token does the same for up to one interval.
+	slack = 20 * time.Millisecond
+	// lateness is how much of a pause it makes up for while calls wait: a machine whose CPU
+	// others want rings timers late by tens of milliseconds, and without this each lateness
+	// would be lost rate. The store has saved up as much meanwhile.
+	lateness = 100 * time.Millisecond
+)
 
 func (b *bucket) depth() float64 { return math.Max(2, b.rate*slack.Seconds()) }
 
 func (b *bucket) fill(now time.Duration) {
 	if now > b.at && !math.IsInf(b.rate, 1) {
-		b.level = math.Min(b.depth(), b.level+b.rate*(now-b.at).Seconds())
+		top := b.depth()
+		if b.owed {
+			top = math.Max(top, b.rate*lateness.Seconds())
+		}
+		b.level = math.Min(top, b.level+b.rate*(now-b.at).Seconds())
 	}
 	b.at = max(b.at, now)
 }

@@ -19,11 +19,15 @@ type drawRate struct {
 	stray   float64    // share refused at any rate
 	strays  [2]float64 // from and to which second; all the time where empty
 	retry   time.Duration
+	seed    uint64
+	// gap is how long the machine does something else, on average, each time it has worked for
+	// as long as that: nothing is sent then, no reply is seen, and no step is made.
+	gap time.Duration
 }
 
 func (d drawRate) run(seconds int) (accepted, bound, limits []float64, throttled []int) {
 	const dt = 10 * time.Millisecond
-	random := rand.New(rand.NewPCG(3, 4))
+	random := rand.New(rand.NewPCG(3+d.seed, 4))
 	type reply struct {
 		at, sent  time.Duration
 		throttled bool
@@ -36,7 +40,12 @@ func (d drawRate) run(seconds int) (accepted, bound, limits []float64, throttled
 		seen  tally
 		next  = stepTime
 		owed  float64
+		turn  = time.Duration(math.MaxInt64)
+		gone  bool
 	)
+	if d.gap > 0 {
+		turn = d.gap
+	}
 	out.rate = math.Inf(1)
 	armed := false
 	accepted = make([]float64, seconds)
@@ -45,13 +54,24 @@ func (d drawRate) run(seconds int) (accepted, bound, limits []float64, throttled
 		sec := int(now / time.Second)
 		rate := d.allowed(now.Seconds())
 		store = math.Min(store+rate*dt.Seconds(), math.Max(1, rate*d.depth))
+		if now%time.Second == 0 {
+			bound = append(bound, rate)
+			limits = append(limits, r.limit)
+		}
+		if now >= turn {
+			gone, turn = !gone, now+time.Duration(random.ExpFloat64()*float64(d.gap))
+		}
+		if gone {
+			continue
+		}
 		owed = math.Min(owed+d.demand*dt.Seconds(), d.demand/10)
 		for owed >= 1 {
 			if now < r.until || !out.ready(now, 1) {
-				seen.inUse = true
+				seen.inUse, out.owed = true, true
 				break
 			}
 			out.take(1)
+			out.owed = false
 			owed--
 			strays := d.strays[1] == 0 || now.Seconds() >= d.strays[0] && now.Seconds() < d.strays[1]
 			refused := store < 1 || random.Float64() < d.stray && strays
@@ -71,29 +91,24 @@ func (d drawRate) run(seconds int) (accepted, bound, limits []float64, throttled
 				continue
 			}
 			armed = armed || f.throttled
-			seen.replies++
-			switch {
-			case !r.fresh(f.sent):
-			case f.throttled:
+			if !r.fresh(f.sent) {
+				continue
+			}
+			seen.sent++
+			if f.throttled {
 				seen.throttled++
 				seen.wait = d.retry
-			default:
-				seen.ok++
 			}
 		}
 		fly = rest
 		if now >= next {
 			next = now + stepTime
-			seen.dt = stepTime
+			seen.dt = stepTime // what it comes later is not counted
 			if armed {
 				r.step(now, seen)
 				out.set(now, r.limit)
 			}
 			seen = tally{}
-		}
-		if now%time.Second == 0 {
-			bound = append(bound, rate)
-			limits = append(limits, r.limit)
 		}
 	}
 	return accepted, bound, limits, throttled
@@ -132,6 +147,8 @@ func TestRateCurves(t *testing.T) {
 		{"noise30.txt", "30 % refused at any rate; demand 350, no limit", drawRate{demand: 350, allowed: steady(1e6), depth: 1, latency: 20 * time.Millisecond, jitter: 0.5, stray: 0.3}, 120, nil},
 		{"noise10fast.txt", "10 % refused at any rate; demand 20000, no limit", drawRate{demand: 20000, allowed: steady(1e6), depth: 1, latency: 20 * time.Millisecond, jitter: 0.5, stray: 0.1}, 60, nil},
 		{"noise10slow.txt", "10 % refused at any rate; demand 10, no limit", drawRate{demand: 10, allowed: steady(1e6), depth: 1, latency: 20 * time.Millisecond, jitter: 0.5, stray: 0.1}, 120, nil},
+		{"starved1.txt", "1 % refused at any rate, demand 700, by a machine that does something else half of the time, 60 ms on average; no limit", drawRate{demand: 700, allowed: steady(1e6), depth: 1, latency: 20 * time.Millisecond, jitter: 0.5, stray: 0.01, gap: 60 * time.Millisecond}, 120, nil},
+		{"starved.txt", "the store takes 1000; demand 6000, by a machine that does something else half of the time, 30 ms on average", drawRate{demand: 6000, allowed: steady(1000), depth: 0.5, latency: 20 * time.Millisecond, jitter: 0.5, gap: 30 * time.Millisecond}, 120, [][2]int{{30, 120}}},
 		{"both.txt", "10 % refused at any rate, and the store takes 1000; demand 5000", drawRate{demand: 5000, allowed: steady(1000), depth: 0.5, latency: 20 * time.Millisecond, jitter: 0.5, stray: 0.1}, 120, nil},
 		{"ends.txt", "the store takes 1000; demand 5000; 10 % refused at any rate from 40 s to 80 s", drawRate{demand: 5000, allowed: steady(1000), depth: 0.5, latency: 20 * time.Millisecond, jitter: 0.5, stray: 0.1, strays: [2]float64{40, 80}}, 120, nil},
 		{"lent.txt", "others take a third of 1500 for 20 s of every 40", drawRate{demand: 5000, depth: 0.5, latency: 20 * time.Millisecond, jitter: 0.5,
@@ -144,9 +161,12 @@ func TestRateCurves(t *testing.T) {
 	} {
 		t.Run(tc.file, func(t *testing.T) {
 			accepted, bound, _, throttled := tc.d.run(tc.seconds)
-			top := 0.0
+			top, demand := 0.0, tc.d.demand
+			if tc.d.gap > 0 {
+				demand /= 2
+			}
 			for i, b := range bound {
-				if bound[i] = math.Min(b, tc.d.demand); bound[i]*1.25 > top {
+				if bound[i] = math.Min(b, demand); bound[i]*1.25 > top {
 					top = bound[i] * 1.25
 				}
 			}
@@ -163,7 +183,7 @@ func TestRateCurves(t *testing.T) {
 				for _, n := range accepted[from:] {
 					sum += n
 				}
-				got, left := sum/float64(tc.seconds-from), math.Min(d.demand, d.allowed(0))*(1-d.stray)
+				got, left := sum/float64(tc.seconds-from), math.Min(demand, d.allowed(0))*(1-d.stray)
 				t.Logf("from %d s on: %.1f accepted a second of %.1f", from, got, left)
 				if got < 0.9*left {
 					t.Errorf("%.1f accepted a second, want at least 0.9 of %.1f", got, left)

@@ -16,7 +16,7 @@ type family struct {
 }
 
 func (p *Pacer) newFamily() *family {
-	return &family{everything: p.add(&limiter{reason: S3Throttling, adaptive: true, rate: newRate(p.phase())}), prefixes: map[string]*limiter{}}
+	return &family{everything: p.add(&limiter{reason: S3Throttling, adaptive: true, rate: p.newRate()}), prefixes: map[string]*limiter{}}
 }
 
 // The kinds of requests in the form of path segments, for split.
@@ -62,10 +62,8 @@ func (p *Pacer) part(now time.Duration) {
 	achieved := m.achieved.rate(now, p.done.Load())
 	for l, rate := range map[*limiter]float64{own: achieved * ofChanges, old: achieved * (1 - ofChanges)} {
 		l.lastThrottle = now
-		l.rate = newRate(p.phase())
-		l.rate.cutAt = now
+		l.restart(now, p.newRate())
 		l.begin(now, rate)
-		l.bucket.set(now, l.rate.limit)
 	}
 }
 

@@ -39,6 +39,12 @@ type floor struct {
 	// doubt is how long there is between two checks of the floor.
 	doubt   time.Duration
 	settled time.Duration // after the cut of this look
+	elapsed time.Duration // since then, by what was sent
+	usual   float64       // the share of the last ten seconds when this look began
+	// shared: other processes of the same job are behind the same limit, and what is refused
+	// is often their doing.
+	shared bool
+	scant  scant
 	// longer is how long this look had taken when it began anew, 0 if it did not; see unclear.
 	longer time.Duration
 	// waiting: enough looks of its own were in vain; the next is at the turn of a window
@@ -47,6 +53,26 @@ type floor struct {
 	aligned bool // this look began at such a turn
 	phase   time.Duration
 	window  int64
+}
+
+// scant adds up looks each of which saw too little: at sixty requests a second of which two in a
+// hundred are refused, a look of a second shows one or none, whatever there is.
+type scant struct {
+	expected    float64 // refusals, if the share stayed the same
+	seen        int
+	limit, peak float64 // from before the first of these looks
+}
+
+// add says whether the looks together have shown that the share stays the same.
+func (w *scant) add(expected float64, seen int) bool {
+	w.expected += expected
+	w.seen += seen
+	if w.expected < evidence {
+		return false
+	}
+	same := 2*float64(w.seen) >= w.expected
+	w.expected, w.seen = 0, 0
+	return same
 }
 
 // together is how long a window is. Whoever looks at the turn of one, looks when all others
@@ -81,6 +107,11 @@ const (
 	// telltale is how many refusals a second there have to be so that small shares of
 	// them can be told from chance before long.
 	telltale = 2.5
+	// unusual is the share from which on looks that saw too little are added up, and seldomly
+	// the requests a second up to which they are: with more of them a look sees enough, or
+	// many processes share a limit, each of which sees the refusals of the others.
+	unusual  = 2 * tolerated
+	seldomly = 100
 	// memory bounds the replies that a floor is averaged over.
 	memory = 5000
 	// A floor is checked every firstDoubt, then ever more seldom.
@@ -103,10 +134,10 @@ const (
 )
 
 func share(t tally) float64 {
-	if t.ok+t.throttled == 0 {
+	if t.throttled == 0 {
 		return 0
 	}
-	return float64(t.throttled) / float64(t.ok+t.throttled)
+	return float64(t.throttled) / float64(max(t.sent, t.throttled))
 }
 
 // excess is the share of the replies that a limit refused: of those that the
@@ -120,18 +151,22 @@ func (f *floor) explains(t tally) bool {
 	if f.share == 0 {
 		return false
 	}
-	n := float64(t.ok + t.throttled)
+	n := float64(max(t.sent, t.throttled))
 	spread := f.share * (1 - f.share) * (n + n*n/f.known)
 	return float64(t.throttled) <= n*(f.share+tolerated)+sigmas*math.Sqrt(spread)+1
 }
 
 // begin starts a look after a cut from limit and peak to rate; before is what was
-// seen until then.
-func (f *floor) begin(before tally, limit, peak, rate float64) {
+// seen until then, past what was within the last ten seconds.
+func (f *floor) begin(before, past tally, limit, peak, rate float64) {
 	if f.vain == 0 {
 		f.limit, f.peak = limit, peak
 	}
-	f.looking, f.before, f.after, f.waiting, f.longer = true, before, tally{}, false, 0
+	if f.scant.expected == 0 {
+		f.scant.limit, f.scant.peak = limit, peak
+	}
+	f.usual = share(past)
+	f.looking, f.before, f.after, f.waiting, f.longer, f.elapsed = true, before, tally{}, false, 0, 0
 	saved := time.Duration(float64(time.Second) / (rate * (1 - decrease)))
 	f.settled = min(max(settling, saved), longLook)
 }
@@ -140,9 +175,9 @@ func (f *floor) end() {
 	f.looking = false
 }
 
-// look takes in what came back sinceCut.
-func (f *floor) look(now, sinceCut time.Duration, t tally) verdict {
-	if sinceCut <= f.settled {
+// look takes in what was sent since the last step.
+func (f *floor) look(t tally) verdict {
+	if f.elapsed += t.dt; f.elapsed <= f.settled {
 		if f.worse(t) {
 			f.end()
 			f.vain = 0
@@ -152,7 +187,7 @@ func (f *floor) look(now, sinceCut time.Duration, t tally) verdict {
 	}
 	a := &f.after
 	a.add(t)
-	n := a.ok + a.throttled
+	n := a.sent
 	if a.dt < shortLook || (a.throttled < evidence || n < fewest) && a.dt < midLook || n < fewest && a.dt < longLook {
 		return undecided
 	}
@@ -160,13 +195,18 @@ func (f *floor) look(now, sinceCut time.Duration, t tally) verdict {
 		return undecided // it is seldom, and has to tell
 	}
 	few := math.Max(1, tolerated*float64(n))
-	if expected := float64(n) * share(f.before); f.before.ok+f.before.throttled >= fewest && expected >= a.dt.Seconds()*telltale {
+	if expected := float64(n) * share(f.before); f.before.sent >= fewest && expected >= a.dt.Seconds()*telltale {
 		if f.unclear(*a, expected, few) {
 			return undecided
 		}
 		few = math.Max(1, expected/4)
 	}
 	f.end()
+	if !f.aligned && f.scarce(*a) && f.scant.add(float64(n)*f.usual, a.throttled) {
+		f.limit, f.peak = f.scant.limit, f.scant.peak
+		f.vain, f.waiting = convincing, true
+		return suspected
+	}
 	switch {
 	case n < fewest, float64(a.throttled) <= few, !alike(f.before, *a):
 		f.vain = 0
@@ -206,21 +246,26 @@ func (f *floor) unclear(a tally, expected, few float64) bool {
 	return false
 }
 
+// scarce says whether a look saw too little to tell, as all looks will at so few requests.
+func (f *floor) scarce(a tally) bool {
+	return !f.shared && f.usual > unusual && float64(a.sent) < seldomly*a.dt.Seconds() && (a.sent < fewest || float64(a.sent)*f.usual < evidence)
+}
+
 // worse says whether far more is refused than before the last look.
 func (f *floor) worse(s tally) bool {
-	return s.ok+s.throttled >= fewest && share(s) > 1.5*share(f.before)+0.2
+	return s.sent >= fewest && share(s) > 1.5*share(f.before)+0.2
 }
 
 // alike says whether two tallies can have the same share of refusals.
 func alike(a, b tally) bool {
-	n, m := float64(a.ok+a.throttled), float64(b.ok+b.throttled)
+	n, m := float64(a.sent), float64(b.sent)
 	p := float64(a.throttled+b.throttled) / (n + m)
 	return math.Abs(share(a)-share(b)) <= tolerated+sigmas*math.Sqrt(p*(1-p)*(1/n+1/m))
 }
 
 // raise takes the share of the last look into the floor.
 func (f *floor) raise() {
-	n := float64(f.after.ok + f.after.throttled)
+	n := float64(f.after.sent)
 	if f.share == 0 || !f.explains(f.after) {
 		f.known, f.doubt = 0, firstDoubt
 	} else {

@@ -108,7 +108,7 @@ func (p *Pacer) partPrefixes(now time.Duration, f *family, l *limiter, below []s
 		if f.prefixes[name] != nil || len(f.prefixes) >= maxPrefixes {
 			continue
 		}
-		own := p.add(&limiter{reason: l.reason, name: name, adaptive: true, rate: newRate(p.phase()), born: now, lastThrottle: now, found: now})
+		own := p.add(&limiter{reason: l.reason, name: name, adaptive: true, rate: p.newRate(), born: now, lastThrottle: now, found: now})
 		own.rate.start(now, l.rate.limit/float64(len(below)))
 		own.bucket.set(now, own.rate.limit)
 		f.prefixes[name] = own
@@ -117,9 +117,7 @@ func (p *Pacer) partPrefixes(now time.Duration, f *family, l *limiter, below []s
 	if len(found.own) == before {
 		return
 	}
-	l.rate = newRate(p.phase())
-	l.rate.cutAt = now
-	l.bucket.set(now, l.rate.limit)
+	l.restart(now, p.newRate())
 	l.split = split{}
 	// A few beside many that have a limit already could not take a third more.
 	if f.parted = found; len(found.own) == 1 || len(found.own) < 2*before {
@@ -175,10 +173,9 @@ func (p *Pacer) join(now time.Duration, f *family) {
 		l.lastThrottle = max(l.lastThrottle, own.lastThrottle)
 		p.drop(f, own)
 	}
-	l.rate = newRate(p.phase())
-	l.rate.limit = math.Max(lowest, taken)
+	l.restart(now, p.newRate())
+	l.rate.limit, l.found = math.Max(lowest, taken), now
 	l.rate.peak = l.rate.limit / decrease
-	l.rate.cutAt, l.found = now, now
 	l.bucket.set(now, l.rate.limit)
 	f.parted = parted{again: now + f.parted.wait, wait: 2 * f.parted.wait}
 }

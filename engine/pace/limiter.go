@@ -19,6 +19,7 @@ type limiter struct {
 	adaptive bool
 	rate     rate
 	now      tally
+	sends    sends
 	split    split
 
 	head, tail *waiter
@@ -61,6 +62,7 @@ func (l *limiter) pushBack(w *waiter) {
 		l.head = w
 	}
 	l.tail = w
+	l.bucket.owed = true
 }
 
 func (l *limiter) pushBehindEnds(w *waiter) {
@@ -91,6 +93,7 @@ func (l *limiter) pushFront(w *waiter) {
 		l.tail = w
 	}
 	l.head = w
+	l.bucket.owed = true
 }
 
 func (l *limiter) remove(w *waiter) {
@@ -106,6 +109,7 @@ func (l *limiter) remove(w *waiter) {
 		l.tail = w.prev
 	}
 	w.in, w.prev, w.next = nil, nil, nil
+	l.bucket.owed = l.head != nil
 }
 
 // cost is what a call takes from this limit.
@@ -129,17 +133,13 @@ func (l *limiter) wait(now time.Duration) time.Duration {
 // saw counts one reply. blamed says that it was this limit that throttled.
 func (l *limiter) saw(now time.Duration, c *object.Call, r object.Result, blamed bool) {
 	l.replies++
-	l.now.replies++
 	if blamed {
 		l.throttled++
 		l.lastThrottle = now
 		l.now.wait = max(l.now.wait, r.RetryAfter)
-	}
-	if l.rate.fresh(now - r.Latency) {
-		if blamed {
+		l.sends.refused(r.Latency)
+		if l.fresh(now, r) {
 			l.now.throttled++
-		} else {
-			l.now.ok++
 		}
 	}
 	if l.reason == S3Throttling || l.reason == S3ReadThrottling {
@@ -147,12 +147,35 @@ func (l *limiter) saw(now time.Duration, c *object.Call, r object.Result, blamed
 	}
 }
 
+// fresh says whether a call was sent since the last cut, and was counted.
+func (l *limiter) fresh(now time.Duration, r object.Result) bool {
+	sent := now - r.Latency
+	return sent >= l.born && l.rate.fresh(sent)
+}
+
+// notAsked is told of a call that was let through and never came to what has this limit.
+func (l *limiter) notAsked(now time.Duration, r object.Result) {
+	if l.fresh(now, r) {
+		l.sends.takeBack()
+	}
+}
+
 // begin forgets what was seen: counting starts now, at the given rate.
 func (l *limiter) begin(now time.Duration, rate float64) {
 	l.born, l.now, l.rate.seen, l.rate.before = now, tally{}, history{}, rate
+	l.sends.cut(now)
 }
 
-// step moves an adaptive limit on and sets its bucket.
+// restart takes the limit away, and counts anew.
+func (l *limiter) restart(now time.Duration, r rate) {
+	l.rate = r
+	l.rate.cutAt = now
+	l.sends.cut(now)
+	l.bucket.set(now, l.rate.limit)
+}
+
+// step moves an adaptive limit on and sets its bucket. dt is the time since the last step in
+// which this process could have sent and read replies.
 func (l *limiter) step(now, dt time.Duration, armed bool) {
 	l.delays *= 0.8
 	l.achieved.mark(now, l.replies)
@@ -161,7 +184,8 @@ func (l *limiter) step(now, dt time.Duration, armed bool) {
 		return
 	}
 	t := l.now
-	t.dt = min(dt, now-l.born)
+	t.sent = l.sends.step(now)
+	t.dt = max(0, min(dt, now-l.sends.behind()-max(l.born, l.rate.cutAt)))
 	t.inUse = (t.inUse || l.head != nil) && now >= l.rate.until
 	l.now = tally{inUse: l.head != nil}
 	free := math.IsInf(l.rate.limit, 1)
@@ -172,6 +196,7 @@ func (l *limiter) step(now, dt time.Duration, armed bool) {
 	l.bucket.set(now, l.rate.limit)
 	if l.rate.cutAt == now {
 		l.bucket.level = 0 // what was saved up would be a burst on an empty bucket there
+		l.sends.cut(now)
 	}
 }
 

@@ -30,6 +30,8 @@ const (
 type Pacer struct {
 	start   time.Time
 	waiters sync.Pool
+	// late says how much later a timer rings than it shall, in tests of a machine whose CPU others use.
+	late func(time.Duration) time.Duration
 
 	slots  atomic.Int64 // requests that may be in flight
 	gated  atomic.Bool  // calls must pass the gate
@@ -56,10 +58,13 @@ type Pacer struct {
 		keys        map[string]*limiter // by KMS key
 		all         []*limiter
 		draining    bool // nothing waits that begins something
+		shared      bool // other processes are behind the same limits
 		armed       bool // replies are counted for the adaptive limits
 		lastStep    time.Duration
 		alarm       *time.Timer
 		alarmSet    bool
+		alarmAt     time.Duration
+		refused     int // in this step
 		seen        struct{ done, work, broken uint64 }
 		held        struct{ bySlots, byLimits int } // how often a call was, in this step
 		throttled   time.Duration
@@ -117,6 +122,21 @@ func (p *Pacer) regate() {
 }
 
 func (p *Pacer) now() time.Duration { return time.Since(p.start) }
+
+// Share is told, before the first request, that other processes work behind the same limits.
+func (p *Pacer) Share() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.shared = true
+	p.mu.s3.everything.rate = p.newRate()
+}
+
+// newRate begins without a limit. REQUIRES: mu.
+func (p *Pacer) newRate() rate {
+	r := newRate(p.phase())
+	r.floor.shared = p.mu.shared
+	return r
+}
 
 // phase is where the wall clock stood when this pace began.
 func (p *Pacer) phase() time.Duration {
@@ -216,7 +236,20 @@ func (p *Pacer) try(now time.Duration, c *object.Call, from *limiter) *limiter {
 	for _, l := range limits[:n] {
 		l.bucket.take(l.cost(c))
 	}
+	if p.mu.armed {
+		p.asked(c, func(l *limiter) { l.sends.total++ })
+	}
 	return nil
+}
+
+// asked goes over the adaptive limits that a call concerns. REQUIRES: mu.
+func (p *Pacer) asked(c *object.Call, each func(*limiter)) {
+	if c.Kind != object.ReqKMS {
+		each(p.familyOf(c.Kind).limitOf(c.Key))
+	}
+	if k := p.mu.keys[c.KMSKey]; k != nil {
+		each(k)
+	}
 }
 
 func (p *Pacer) delayed(l *limiter) *limiter {
@@ -289,16 +322,21 @@ func (p *Pacer) attribute(now time.Duration, c *object.Call, r object.Result) {
 	byKMS := !r.OK && r.Class == object.ClassKMSThrottled
 	if byS3 || byKMS {
 		m.throttled = now
+		m.refused++
 		if !m.armed {
 			m.armed = true
 			m.s3.everything.begin(now, m.achieved.rate(now, p.done.Load()))
 			p.regate()
 		}
 	}
-	if !m.armed || !answered(r) {
+	if !m.armed {
 		return
 	}
-	p.stepSoon()
+	if !answered(r) {
+		p.asked(c, func(l *limiter) { l.notAsked(now, r) })
+		return
+	}
+	p.stepSoon(now)
 	if c.Kind != object.ReqKMS {
 		l := p.familyOf(c.Kind).limitOf(c.Key)
 		l.saw(now, c, r, byS3)
@@ -306,12 +344,15 @@ func (p *Pacer) attribute(now time.Duration, c *object.Call, r object.Result) {
 			m.kinds.count(kindOf(c), byS3)
 		}
 	}
-	if byS3 {
-		return // KMS was not asked
-	}
 	k := m.keys[c.KMSKey]
+	if byS3 {
+		if k != nil {
+			k.notAsked(now, r)
+		}
+		return
+	}
 	if k == nil && byKMS && len(m.keys) < maxPrefixes {
-		k = p.add(&limiter{reason: KMSThrottling, name: c.KMSKey, adaptive: true, rate: newRate(p.phase()), born: now})
+		k = p.add(&limiter{reason: KMSThrottling, name: c.KMSKey, adaptive: true, rate: p.newRate(), born: now})
 		m.keys[c.KMSKey] = k
 	}
 	if k != nil {

@@ -36,7 +36,7 @@ var curvature = (1 - decrease) / math.Pow(plateau.Seconds(), 3)
 
 // rate is the calculator of one adaptive limit.
 //
-//	the replies of up to a second, since the last cut   the limit
+//	the calls of up to a second, since the last cut     the limit
 //	no more throttled than at any rate (see floor)      as if none were
 //	few or none throttled, limit not in use             stays
 //	few or none throttled, limit in use                 cubic in time: quickly back to where it was cut,
@@ -74,10 +74,10 @@ func newRate(phase time.Duration) rate {
 
 // tally is what was seen of one limit within one step.
 type tally struct {
-	dt      time.Duration
-	replies int // all that came back
-	// ok and throttled are the replies to calls sent since the last cut.
-	ok, throttled int
+	dt time.Duration
+	// sent are the calls let through since the last cut, of whom refusals have come back in
+	// dt, throttled those that were refused; see sends.
+	sent, throttled int
 	// inUse: calls waited for this limit.
 	inUse bool
 	// wait is the longest Retry-After.
@@ -101,6 +101,14 @@ type past struct {
 	seconds history
 }
 
+// ok are the calls that were not refused.
+func (s *tally) ok() int { return max(0, s.sent-s.throttled) }
+
+// taken is what the store accepted a second.
+func (s *tally) taken() float64 {
+	return float64(s.ok()) / max(s.dt, time.Millisecond).Seconds()
+}
+
 func (p *past) push(t tally) {
 	p.add(t)
 	if p.dt >= time.Second {
@@ -117,8 +125,7 @@ func (p *past) sum() tally {
 
 func (s *tally) add(t tally) {
 	s.dt += t.dt
-	s.replies += t.replies
-	s.ok += t.ok
+	s.sent += t.sent
 	s.throttled += t.throttled
 	s.inUse = s.inUse || t.inUse
 	s.wait = max(s.wait, t.wait)
@@ -145,7 +152,7 @@ func (r *rate) step(now time.Duration, t tally) {
 	s := r.seen.sum()
 	turned := r.floor.turned(now)
 	if r.floor.looking {
-		switch r.floor.look(now, now-max(r.cutAt, r.until), t) {
+		switch r.floor.look(t) {
 		case undecided:
 			return
 		case proved, suspected:
@@ -156,7 +163,7 @@ func (r *rate) step(now time.Duration, t tally) {
 			return
 		}
 	}
-	due := r.floor.due(turned) && s.ok+s.throttled > 0
+	due := r.floor.due(turned) && s.sent > 0
 	switch {
 	case due:
 		r.look(now, s)
@@ -172,9 +179,12 @@ func (r *rate) step(now time.Duration, t tally) {
 // look goes below what the store accepted of s, to see whether it refuses less.
 func (r *rate) look(now time.Duration, s tally) {
 	limit, peak := r.limit, r.peak
-	r.peak = math.Max(lowest, float64(s.ok)/s.dt.Seconds())
+	r.peak = math.Max(lowest, s.taken())
+	if past := r.past.sum(); !r.floor.shared && r.floor.vain != 1 { // sent in bursts, where copies are slow: a second may see none
+		r.peak = math.Max(r.peak, past.taken())
+	}
 	r.lower(now)
-	r.floor.begin(s, limit, peak, r.limit)
+	r.floor.begin(s, r.past.sum(), limit, peak, r.limit)
 	r.floor.aligned = false
 }
 
@@ -194,10 +204,10 @@ func (r *rate) lower(now time.Duration) {
 	r.seen = history{}
 }
 
-// reached says whether what came back is about what the limit lets through. Calls
+// reached says whether what was sent is about what the limit lets through. Calls
 // may wait here and yet be held up elsewhere.
 func (r *rate) reached(s tally) bool {
-	return float64(s.replies) >= 0.75*r.limit*s.dt.Seconds()-3
+	return float64(s.sent) >= 0.75*r.limit*s.dt.Seconds()-3
 }
 
 func (r *rate) recover(dt time.Duration) {
@@ -227,7 +237,7 @@ func (r *rate) start(now time.Duration, limit float64) {
 }
 
 func congested(s tally) bool {
-	n := s.ok + s.throttled
+	n := s.sent
 	switch {
 	case s.throttled == 0 || s.dt < stepTime/2:
 		return false
@@ -241,7 +251,7 @@ func congested(s tally) bool {
 func (r *rate) cut(now time.Duration, s tally) {
 	share := r.floor.excess(s)
 	sent := r.limit
-	if measured := float64(s.replies) / s.dt.Seconds(); math.IsInf(r.limit, 1) {
+	if measured := float64(s.sent) / s.dt.Seconds(); math.IsInf(r.limit, 1) {
 		sent = math.Max(measured, r.before)
 	} else if !r.reached(s) {
 		sent = math.Min(sent, measured)
@@ -263,19 +273,19 @@ func (r *rate) cut(now time.Duration, s tally) {
 	}
 	// What was taken since the last cut can be taken, whatever the share says: a
 	// refusal comes back sooner than a copy, and weighs too much for a moment.
-	taken := math.Min(sent, float64(s.ok)/s.dt.Seconds()/(1-r.floor.share))
+	taken := math.Min(sent, float64(s.ok())/s.dt.Seconds()/(1-r.floor.share))
 	limit, peak := r.limit, r.peak
 	r.peak = max(lowest, taken, sent*math.Max(least, 1-share))
 	below := share < outage && r.peak <= max(taken, sent*(1-share)) && r.peak > lowest
-	if s.ok+s.throttled < fewest {
+	if s.sent < fewest {
 		// So few replies do not tell what the store accepts; those of a longer while do.
-		if s = r.past.sum(); s.ok+s.throttled >= fewest {
-			r.peak = math.Max(lowest, math.Min(r.peak, float64(s.ok)/s.dt.Seconds()/(1-r.floor.share)))
+		if s = r.past.sum(); s.sent >= fewest {
+			r.peak = math.Max(lowest, math.Min(r.peak, float64(s.ok())/s.dt.Seconds()/(1-r.floor.share)))
 		}
 	}
 	r.lower(now)
 	if below {
-		r.floor.begin(s, limit, peak, r.limit)
+		r.floor.begin(s, r.past.sum(), limit, peak, r.limit)
 		r.floor.aligned = false
 	}
 	if s.wait > 0 && share >= 0.5 {

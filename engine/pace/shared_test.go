@@ -20,6 +20,7 @@ func shared(s *store, processes, workers int, starts time.Duration, d time.Durat
 		wg.Go(func() {
 			time.Sleep(time.Duration(p) * starts)
 			pacer := New(Limits{})
+			pacer.Share()
 			s.loadCounted(pacer, workers, d-time.Duration(p)*starts, copies, func(at time.Duration) {
 				if at >= time.Duration(a)*time.Second && at < time.Duration(b)*time.Second {
 					got[p]++ // under the store's lock

@@ -32,6 +32,7 @@ type store struct {
 	stray      float64
 	strayClass object.Class
 	retry      time.Duration
+	busy       *busy // the machine that the calls come from; nil for one that does nothing else
 	ok         []int // by second
 	no         []int
 	begin      time.Time
@@ -138,17 +139,25 @@ func (s *store) load(p *Pacer, workers int, d time.Duration, next func(worker, i
 						return
 					}
 					took, res := s.do(c)
-					time.Sleep(took)
+					s.sleep(took)
 					p.Leave(c, res)
 					if res.OK || ctx.Err() != nil {
 						break
 					}
-					time.Sleep(Backoff(attempt, res.RetryAfter, nil))
+					s.sleep(Backoff(attempt, res.RetryAfter, nil))
 				}
 			}
 		})
 	}
 	wg.Wait()
+}
+
+// sleep is time.Sleep on the machine that the calls come from.
+func (s *store) sleep(d time.Duration) {
+	if s.busy != nil {
+		d += s.busy.late(d)
+	}
+	time.Sleep(d)
 }
 
 func copies(worker, i int) *object.Call {

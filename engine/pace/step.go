@@ -15,6 +15,7 @@ func (p *Pacer) stepIfDue(now time.Duration) {
 	m.lastStep = now
 	p.next.Store(int64(now + stepTime))
 	p.stepConcurrency(now, dt)
+	dt -= p.lateness(now)
 	for _, l := range m.all {
 		l.step(now, dt, m.armed)
 	}
@@ -24,34 +25,61 @@ func (p *Pacer) stepIfDue(now time.Duration) {
 		p.disarm(now)
 	}
 	p.drainAll(now)
+	if m.armed && p.queued.Load() > 0 {
+		p.stepSoon(now)
+	}
+}
+
+// lateness is how much later this step comes than one was promised. A machine whose CPU others
+// use lets a process stand still for a while: what was not sent or read then says nothing about
+// the store, and a rate that is measured over it would be taken for all that the store can do.
+// REQUIRES: mu.
+func (p *Pacer) lateness(now time.Duration) time.Duration {
+	m := &p.mu
+	if !m.alarmSet {
+		return 0
+	}
+	m.alarmSet = false
+	m.alarm.Stop()
+	return max(0, now-m.alarmAt)
 }
 
 // stepSoon sees to it that replies are looked at although nobody comes by: when
 // all is throttled everybody may be waiting to try again. REQUIRES: mu.
-func (p *Pacer) stepSoon() {
+func (p *Pacer) stepSoon(now time.Duration) {
 	m := &p.mu
 	if m.alarmSet {
 		return
 	}
-	m.alarmSet = true
+	m.alarmSet, m.alarmAt = true, max(now, m.lastStep+stepTime)
+	d := p.timer(m.alarmAt - now)
 	if m.alarm != nil {
-		m.alarm.Reset(stepTime)
+		m.alarm.Reset(d)
 		return
 	}
-	m.alarm = time.AfterFunc(stepTime, func() {
+	m.alarm = time.AfterFunc(d, func() {
 		m.Lock()
 		defer m.Unlock()
-		m.alarmSet = false
 		p.stepIfDue(p.now())
 	})
+}
+
+// timer is how long to set a timer that shall ring in d.
+func (p *Pacer) timer(d time.Duration) time.Duration {
+	if p.late == nil {
+		return d
+	}
+	return d + p.late(d)
 }
 
 func (p *Pacer) stepConcurrency(now, dt time.Duration) {
 	m := &p.mu
 	done, work, broken := p.done.Load(), p.work.Load(), p.broken.Load()
 	m.achieved.mark(now, done)
-	f := flow{dt: dt, done: int(done - m.seen.done), broken: int(broken - m.seen.broken)}
-	f.work = float64(f.done-f.broken) + float64(work-m.seen.work)/workUnit
+	// A refusal comes back at once, and is no work.
+	f := flow{dt: dt, done: max(0, int(done-m.seen.done)-m.refused), broken: int(broken - m.seen.broken)}
+	f.work = float64(max(0, f.done-f.broken)) + float64(work-m.seen.work)/workUnit
+	m.refused = 0
 	m.seen.done, m.seen.work, m.seen.broken = done, work, broken
 	// Where the rates hold back more than the slots, these are not what limits; but where
 	// calls wait for a slot that no rate holds back, these are, whatever waits elsewhere.
@@ -84,15 +112,13 @@ func (p *Pacer) divideFamily(now time.Duration, f *family) {
 			if len(f.prefixes) >= maxPrefixes {
 				return
 			}
-			own := p.add(&limiter{reason: l.reason, name: l.split.under + seg, adaptive: true, rate: newRate(p.phase()), born: now})
+			own := p.add(&limiter{reason: l.reason, name: l.split.under + seg, adaptive: true, rate: p.newRate(), born: now})
 			own.lastThrottle = now
 			own.rate.cutAt = now
 			f.prefixes[own.name] = own
 			l.split.drop(seg)
 			// The rest was spared, so what is known is known of the others only.
-			l.rate = newRate(p.phase())
-			l.rate.cutAt = now
-			l.bucket.set(now, l.rate.limit)
+			l.restart(now, p.newRate())
 		}
 	}
 }
@@ -160,7 +186,7 @@ func (p *Pacer) arm(now time.Duration, l *limiter) {
 		}
 		return
 	}
-	d := l.wait(now)
+	d := p.timer(l.wait(now))
 	if l.timer == nil {
 		l.timer = time.AfterFunc(d, func() { p.ring(l) })
 		return

@@ -1,0 +1,121 @@
+package pace
+
+import (
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// busy is a machine that does something else half of the time: its turns are as long as chance
+// has it, gap on average. A process stands still meanwhile.
+type busy struct {
+	begin time.Time
+	turns []time.Duration // when it goes on with the other, beginning with the process
+}
+
+func newBusy(gap, d time.Duration) *busy {
+	b, random := &busy{begin: time.Now()}, rand.New(rand.NewPCG(7, 8))
+	for t := time.Duration(0); t < d; b.turns = append(b.turns, t) {
+		t += time.Duration(random.ExpFloat64() * float64(gap))
+	}
+	return b
+}
+
+// late is how much later than in d the process goes on.
+func (b *busy) late(d time.Duration) time.Duration {
+	at := time.Since(b.begin) + d
+	for i, turn := range b.turns {
+		if turn > at {
+			if i%2 == 0 {
+				return 0
+			}
+			return turn - at
+		}
+	}
+	return 0
+}
+
+// TestOnABusyMachine: the process stands still half of the time, for 50 ms on average, so that
+// timers are late and most of the time less is sent than what is allowed. Neither refusals at
+// any rate nor a limit may end in a crawl there.
+func TestOnABusyMachine(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		share float64
+		class object.Class
+		limit float64
+		want  float64 // of what the same machine does without refusals, or of the limit
+	}{
+		{"1 % by S3", 0.01, object.ClassThrottled, 0, 0.9},
+		{"3 % by KMS", 0.03, object.ClassKMSThrottled, 0, 0.9},
+		{"a limit", 0, object.ClassThrottled, 300, 0.7},
+	} {
+		if testing.Short() && tc.limit == 0 {
+			continue
+		}
+		t.Run(tc.name, func(t *testing.T) {
+			run := func(t *testing.T, refuse bool) (rate, share float64) {
+				synctest.Test(t, func(t *testing.T) {
+					const d = 90 * time.Second
+					s := newStore(20 * time.Millisecond)
+					s.servers, s.busy = 20, newBusy(50*time.Millisecond, d)
+					if refuse {
+						s.stray, s.strayClass = tc.share, tc.class
+						if tc.limit > 0 {
+							s.limits = append(s.limits, throttling(always(tc.limit), 0.5))
+						}
+					}
+					p := New(Limits{})
+					p.late = s.busy.late
+					s.load(p, 64, d, func(worker, i int) *object.Call {
+						return &object.Call{Kind: object.ReqCopy, Key: "k", KMSKey: "key"}
+					})
+					ok, no := between(s.ok, 15, 90), between(s.no, 15, 90)
+					rate, share = float64(ok)/75, float64(no)/float64(ok+no)
+				})
+				return rate, share
+			}
+			whole := tc.limit
+			if whole == 0 {
+				whole, _ = run(t, false)
+			}
+			got, refused := run(t, true)
+			t.Logf("%.0f accepted a second of %.0f (%.3f), %.1f %% refused", got, whole, got/whole, refused*100)
+			if got < tc.want*whole*(1-tc.share) {
+				t.Errorf("%.0f requests/s, want at least %.2f of %.0f", got, tc.want, whole*(1-tc.share))
+			}
+		})
+	}
+}
+
+// TestSlowCopies: what is refused comes back at once, and large copies when they are done. The
+// share that is refused is not that of the replies of a moment.
+func TestSlowCopies(t *testing.T) {
+	for _, latency := range []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second} {
+		if testing.Short() {
+			continue // half a million simulated requests are for the round without -race
+		}
+		undisturbed := 0.0
+		for _, share := range []float64{0, 0.01, 0.03, 0.10, 0.30} {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(latency)
+				s.servers = int(400 * latency.Seconds())
+				s.stray, s.strayClass = share, object.ClassThrottled
+				const from, to = 240, 360
+				s.load(New(Limits{}), 300, to*time.Second, copies)
+				got := float64(between(s.ok, from, to)) / (to - from)
+				if share == 0 {
+					undisturbed = got
+				}
+				left := undisturbed * (1 - share)
+				t.Logf("%v, %.0f %% refused: %.0f accepted a second of %.0f (%.2f)", latency, 100*share, got, left, got/left)
+				if got < 0.9*left {
+					t.Errorf("%v, %.0f %% refused: %.0f accepted a second, want at least 0.9 of %.0f", latency, 100*share, got, left)
+				}
+			})
+		}
+	}
+}
