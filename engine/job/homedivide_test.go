@@ -83,3 +83,25 @@ func TestNobodyHasTakenASettingUp(t *testing.T) {
 		t.Error("a setting was taken up by nobody")
 	}
 }
+
+// TestASettingThatTheDeadDoNotTakeUp: whoever died with the lease of a shard, which nobody has
+// watched yet, is not waited for.
+func TestASettingThatTheDeadDoNotTakeUp(t *testing.T) {
+	b := newBench(t, s3test.Config{}, s3test.BucketConfig{}, 26)
+	b.CreateBucket("state", s3test.BucketConfig{})
+	b.dir = "s3://state/jobs/one"
+	j := divided(t, b, 2)
+	asked := time.Now().UTC()
+	put := func(name, text string, ago time.Duration) {
+		b.Put("state", s3test.Object{Key: "jobs/one/" + name, Body: s3test.Bytes(text), LastModified: asked.Add(-ago)})
+	}
+	put("leases/0000", `{"epoch":1,"owner":"dead","ttl_seconds":60,"beat":9}`, 10*time.Minute)
+	put("leases/0001", `{"epoch":1,"owner":"works","ttl_seconds":60,"beat":9}`, 0)
+	if j.tookUp(&Setting{At: asked}) {
+		t.Error("it was taken up by nobody")
+	}
+	put("shards/0001/status.json", fmt.Sprintf(`{"progress":{},"set":{"at":%q}}`, asked.Format(time.RFC3339Nano)), 0)
+	if !j.tookUp(&Setting{At: asked}) {
+		t.Error("whoever works has taken it up, and the dead is waited for")
+	}
+}

@@ -229,7 +229,7 @@ func (j *Job) tookUp(s *Setting) bool {
 	}
 	one := false
 	for _, part := range j.parts() {
-		if _, locked, err := part.locked(); err != nil || !locked {
+		if working, err := part.seemsAtWork(); err != nil || !working {
 			continue
 		}
 		if !has(part) {
@@ -238,6 +238,16 @@ func (j *Job) tookUp(s *Setting) bool {
 		one = true
 	}
 	return one || slices.ContainsFunc(j.parts(), has) // and has ended since
+}
+
+// seemsAtWork says whether a process may be at work that takes settings. A lease in a bucket
+// that was not renewed for long is that of one which died, though nobody has watched it yet.
+func (j *Job) seemsAtWork() (bool, error) {
+	if j.home != nil {
+		return j.home.atWork(j)
+	}
+	_, locked, err := j.locked()
+	return locked, err
 }
 
 // readSetting reads pace.json, and believes it only where it is whole, ours, and says
