@@ -122,8 +122,8 @@ func (j *Job) Prune(ctx context.Context, opt PruneOptions) (_ *Pruned, err error
 	if err := reach(ctx, v.store, v.learnt.Bucket, j.Spec.Source.Prefix); err != nil {
 		return nil, err
 	}
-	if r := opt.RequestsPerSecond; r > 0 { // what is looked at is to be deleted soon after
-		v.workers = max(1, min(v.workers, int(2*r)))
+	if r := opt.RequestsPerSecond; r > 0 { // those that are looked at together do not wait for one another's deletions
+		v.workers = min(v.workers, 1+int(r/10))
 	}
 	p := &pruner{verifier: v, opt: &opt, began: time.Now()}
 	p.result = Pruned{Job: j.Dir, Dry: !opt.Delete, Noncurrent: opt.Noncurrent != nil, Reasons: map[string]uint64{}}

@@ -34,31 +34,73 @@ func TestAPruneThatHadToWaitLooksAgain(t *testing.T) {
 	}
 }
 
-func pruneWaits(t *testing.T, dir, rule string) {
-	const objects, wanted = 4, "k2"
+// TestAPruneUnderACeilingDeletesSoonAfterItLooked: versions that are looked at side by side do
+// not wait for one another's requests between the look and the deletion.
+func TestAPruneUnderACeilingDeletesSoonAfterItLooked(t *testing.T) {
+	cryptotest.SetGlobalRandom(t, 1)
+	dir := filepath.Join(scratch(t), "job")
+	synctest.Test(t, func(t *testing.T) {
+		b := newPrunable(t, dir, 120)
+		defer b.end()
+		opt := b.opt
+		opt.Concurrency, opt.RequestsPerSecond = 64, 20
+		p, err := b.job.Prune(t.Context(), job.PruneOptions{Options: opt, Delete: true})
+		if err != nil || p.Deleted != 120 {
+			t.Fatalf("%+v, %v", p, err)
+		}
+		looked, longest := map[string]time.Time{}, time.Duration(0)
+		for _, r := range b.Requests("HeadObject", "DeleteObject") {
+			switch {
+			case object.IsThrowaway(r.Key):
+			case r.Op == "DeleteObject":
+				longest = max(longest, r.Time.Sub(looked[r.Key]))
+			case r.VersionID() == "":
+				looked[r.Key] = r.Time
+			}
+		}
+		if longest > 2*time.Second {
+			t.Errorf("a version was deleted %s after the current one was looked at", longest)
+		}
+	})
+}
+
+// prunable is a bucket whose objects a job has copied.
+type prunable struct {
+	*s3test.Server
+	job *job.Job
+	opt job.Options
+	end func()
+}
+
+func newPrunable(t *testing.T, dir string, objects int) *prunable {
 	x := newExchange()
 	server := s3test.New(s3test.Config{Listener: x, Seed: 1})
-	defer time.Sleep(time.Minute)
-	defer server.Close()
-	server.KMS.CreateKeyWith(kms.KeyOptions{ID: newKey})
+	server.KMS.CreateKeyWith(kms.KeyOptions{ID: oldKey})
 	server.CreateBucket(bucketName, s3test.BucketConfig{Versioning: "Enabled"})
 	server.CreateBucket("state", s3test.BucketConfig{})
 	for i := range objects {
-		server.Put(bucketName, s3test.Object{Key: fmt.Sprint("k", i), Body: s3test.Bytes("body")})
+		server.Put(bucketName, s3test.Object{Key: fmt.Sprint("k", i), Body: s3test.Bytes("body"),
+			Attrs: s3test.Attrs{Encryption: object.Encryption{Type: object.SSEKMS, KMSKeyID: oldKey}}})
 	}
 	l := &lines{x: x}
-	defer l.cut()
-	spec := job.Spec{Source: job.Source{Bucket: bucketName}, Target: job.Target{SSE: object.SSEKMS, KMSKeyID: newKey},
+	spec := job.Spec{Source: job.Source{Bucket: bucketName}, Target: job.Target{SSE: object.SSES3},
 		Connection: job.Connection{EndpointURL: "http://store.sim", Region: "us-east-1", PathStyle: "on"}}
 	j, err := job.CreateContext(job.On(t.Context(), job.Ground{Dial: l.dial}), dir, spec, job.Policy{Operation: job.CopyOnly})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer j.Close()
 	opt := job.Options{Limits: job.Limits{Concurrency: 1, Lease: 20 * time.Second}, Log: slog.New(slog.DiscardHandler)}
 	if _, err := j.Run(t.Context(), opt); err != nil {
 		t.Fatal(err)
 	}
+	return &prunable{server, j, opt, func() { _ = j.Close(); l.cut(); server.Close(); time.Sleep(time.Minute) }}
+}
+
+func pruneWaits(t *testing.T, dir, rule string) {
+	const objects, wanted = 4, "k2"
+	b := newPrunable(t, dir, objects)
+	defer b.end()
+	server, j, opt := b.Server, b.job, b.opt
 	heads := 0
 	server.OnRequest(func(r s3test.Request) {
 		if r.Op != "HeadObject" || r.Key != wanted {
@@ -84,7 +126,7 @@ func pruneWaits(t *testing.T, dir, rule string) {
 	if err != nil || p.Deleted != objects-1 || p.Kept != 1 || p.Reasons[job.KeptNewer] != 1 {
 		t.Errorf("%+v, %v", p, err)
 	}
-	if left := server.Snapshot(bucketName).Find(wanted); len(left) != 1 || left[0].Encryption.Type.KMS() {
+	if left := server.Snapshot(bucketName).Find(wanted); len(left) != 1 || !left[0].Encryption.Type.KMS() {
 		t.Errorf("of the object that was wanted back %d versions are left", len(left))
 	}
 }
