@@ -28,6 +28,7 @@ type crew struct {
 	// Of the goroutine that works.
 	seenTo  map[int]bool // shards that this process is done with
 	begun   bool         // something was, in any of them
+	ended   bool         // one of them was worked on to its end
 	readers int          // how often somebody who only reads was waited for
 	failed  error        // of a shard whose bucket cannot be worked on; the others go on
 
@@ -217,6 +218,7 @@ func (c *crew) each(ctx context.Context, ended func(*object.Totals) bool, do fun
 				busy = append(busy, i)
 				continue
 			}
+			c.ended = c.ended || err == nil && !over
 			if err != nil && c.whole.Division.Kind == ByBuckets && ofOnePlace(err) {
 				c.opt.Log.Error("this place cannot be worked on; the others go on", "shard", i, "source", shard.Spec.Source.String(), "error", err)
 				c.failed = cmp.Or(c.failed, fmt.Errorf("shard %d, %s: %w", i, &shard.Spec.Source, err))
@@ -301,7 +303,13 @@ func (j *Job) runShards(ctx context.Context, opt Options) (*report.Summary, erro
 	}
 	s, err := j.statusOfShards()
 	if err != nil {
-		return nil, errors.Join(cause, err)
+		cause = errors.Join(cause, err)
+	}
+	if c.ended {
+		cause = afterBeginning(cause)
+	}
+	if err != nil {
+		return nil, cause
 	}
 	s.Summary.Resumed = resumed.Planned.Objects > 0
 	return s.Summary, cause

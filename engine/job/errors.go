@@ -8,6 +8,7 @@ import (
 
 	"github.com/resealhq/reseal/checkpoint"
 	"github.com/resealhq/reseal/engine/ledger"
+	"github.com/resealhq/reseal/planner"
 )
 
 // UnusableError is a specification, a manifest, a store or a job directory that
@@ -52,6 +53,17 @@ func unusablef(fix, format string, args ...any) error {
 // unusableBecause carries the cause along.
 func unusableBecause(err error, what, fix string) error {
 	return &UnusableError{What: what, Fix: fix, Err: err}
+}
+
+// afterBeginning is an error that comes when something was touched already. It is no refusal to
+// begin any more, which would say that nothing was.
+func afterBeginning(err error) error {
+	var refused *UnusableError
+	var source *planner.UnusableError
+	if errors.As(err, &refused) || errors.As(err, &source) {
+		return errors.New(err.Error())
+	}
+	return err
 }
 
 // ErrNone is wrapped by the error of Open where there is no job.

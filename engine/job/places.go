@@ -213,9 +213,8 @@ func ofOnePlace(err error) bool {
 // placeFailed is why a place could not be worked on. Where the others were, it is no refusal
 // to begin any more, which would say that nothing was touched.
 func (c *crew) placeFailed() error {
-	var refused *UnusableError
-	if c.begun && errors.As(c.failed, &refused) {
-		return errors.New(c.failed.Error())
+	if c.begun {
+		return afterBeginning(c.failed)
 	}
 	return c.failed
 }

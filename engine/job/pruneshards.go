@@ -70,6 +70,9 @@ func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error
 	if failed != nil && all.Versions == 0 {
 		return nil, failed
 	}
+	if all.Deleted > all.Earlier {
+		failed = afterBeginning(failed)
+	}
 	return all, failed
 }
 

@@ -266,3 +266,48 @@ func TestPoliciesOfWorkersThatBeginTogether(t *testing.T) {
 		t.Errorf("recorded: %+v, %v", again, err)
 	}
 }
+
+// TestARefusalInTheMiddle: that a shard cannot be used is no refusal to begin once others were
+// worked on, which would say that nothing was touched.
+func TestARefusalInTheMiddle(t *testing.T) {
+	b := newBench(t, s3test.Config{}, s3test.BucketConfig{Versioning: "Enabled"}, 0)
+	key := b.KMS.CreateKey("alias/old")
+	for i := range 20 {
+		b.Put("b", s3test.Object{Key: fmt.Sprintf("k%02d", i), Body: s3test.Bytes("body"), Attrs: s3test.Attrs{Encryption: object.Encryption{Type: object.SSEKMS, KMSKeyID: key}}})
+	}
+	b.CreateBucket("state", s3test.BucketConfig{})
+	b.dir = "s3://state/jobs/one"
+	j := divided(t, b, 2)
+	damaged := sync.OnceFunc(func() {
+		b.Put("state", s3test.Object{Key: "jobs/one/leases/0001", Body: s3test.Bytes("no lease")})
+	})
+	touched := func(what string, err error, n uint64) {
+		t.Helper()
+		var refused *UnusableError
+		if err == nil || errors.As(err, &refused) || n == 0 {
+			t.Errorf("%s: %d, and then %T %v", what, n, err, err)
+		}
+	}
+	b.OnRequest(func(r s3test.Request) {
+		if r.Op == "CopyObject" && r.Bucket == "b" {
+			damaged()
+		}
+	})
+	_, err := j.Run(t.Context(), Options{})
+	touched("run", err, uint64(len(b.Snapshot("b").Objects)-20))
+	b.OnRequest(nil)
+	b.Remove("state", "jobs/one/leases/0001", "")
+	if _, err := j.Run(t.Context(), Options{}); err != nil {
+		t.Fatal(err)
+	}
+	b.Put("state", s3test.Object{Key: "jobs/one/leases/0001", Body: s3test.Bytes("no lease")})
+	p, err := j.Prune(t.Context(), PruneOptions{Delete: true})
+	if p == nil {
+		t.Fatal(err)
+	}
+	touched("prune", err, p.Deleted)
+	b.Remove("state", "jobs/one/leases/0001", "")
+	b.Put("state", s3test.Object{Key: "jobs/one/leases/0000", Body: s3test.Bytes("no lease")})
+	_, err = j.Prune(t.Context(), PruneOptions{Delete: true})
+	wantUnusable(t, err, "no lease")
+}
