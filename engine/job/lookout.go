@@ -195,11 +195,15 @@ func (l *lookout) changed(ctx context.Context) (told bool, err error) {
 		}
 	}
 	l.tellRule(bucket, &there)
-	came, told := l.comes(&read)
+	came, earlier, told := l.comes(&read)
 	if len(came) > 0 {
-		return told, fmt.Errorf("s3://%s has changed since the run began: %s. Copies have none of that: what was set between %s and %s may be missing of objects that were copied then. "+
-			"`reseal report %s` tells when each was (finished_at). Run again: what remains is decided on anew",
-			w.learnt.Bucket, strings.Join(came, "; "), clock(l.since), clock(time.Now()), w.opt.again(w.job.Dir))
+		lost := fmt.Sprintf("objects that were copied between %s and %s may have lost what others set in that time", clock(l.since), clock(time.Now()))
+		if len(earlier) > 0 {
+			lost += ", and all that this job has copied what had no effect until now: " + strings.Join(earlier, " and ")
+		}
+		return told, fmt.Errorf("s3://%s has changed since the run began: %s. Nobody has looked for that, so that %s. "+
+			"`reseal report %s` tells when each was copied (finished_at). Run again: what remains is decided on anew",
+			w.learnt.Bucket, strings.Join(came, "; "), lost, w.opt.again(w.job.Dir))
 	}
 	return told, l.keeps(bucket, there.Versioning)
 }
@@ -222,27 +226,30 @@ func (l *lookout) keeps(bucket string, is object.Versioning) error {
 	return nil
 }
 
-// comes names what objects of the bucket that is read can have now, and could not, and says
-// whether all of that was told.
-func (l *lookout) comes(is *object.BucketFacts) (came []string, told bool) {
+// comes names what objects of the bucket that is read can have now, and could not, and what
+// of that they may have had without effect. told says whether all of that was told.
+func (l *lookout) comes(is *object.BucketFacts) (came, earlier []string, told bool) {
 	told = true
 	was := &l.read
 	for _, f := range []struct {
-		what    string
-		was, is object.Finding
-		comes   object.Finding
-		loss    object.Reason
+		what, earlier string
+		was, is       object.Finding
+		comes         object.Finding
+		loss          object.Reason
 	}{
-		{"objects can have ACLs now (those from before they were disabled count again, and copies of this job may have lost them)", was.ACLsDisabled, is.ACLsDisabled, object.No, object.ReasonACL},
-		{"objects can be locked now", was.ObjectLock, is.ObjectLock, object.Yes, object.ReasonLock},
-		{"redirects have an effect now (those from before too, which copies of this job may have lost)", was.Website, is.Website, object.Yes, object.ReasonRedirect},
+		{"objects can have ACLs now", "ACLs from before these were disabled", was.ACLsDisabled, is.ACLsDisabled, object.No, object.ReasonACL},
+		{"objects can be locked now", "", was.ObjectLock, is.ObjectLock, object.Yes, object.ReasonLock},
+		{"redirects have an effect now", "redirects from before", was.Website, is.Website, object.Yes, object.ReasonRedirect},
 	} {
 		if f.was != object.Unknown && f.was != f.comes && f.is == f.comes && !l.w.job.Policy.Accepts(Acceptance(f.loss)) {
 			came = append(came, f.what)
+			if f.earlier != "" {
+				earlier = append(earlier, f.earlier)
+			}
 		}
 		told = told && (f.is != object.Unknown || f.was == object.Unknown)
 	}
-	return came, told
+	return came, earlier, told
 }
 
 // tellRule tells of a rule that locks every new object, once.
