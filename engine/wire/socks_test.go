@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -127,6 +128,63 @@ func TestSOCKS(t *testing.T) {
 			})
 			if _, err := plain.Copy(ctx, someCopy); (err == nil) != c.ok {
 				t.Errorf("plain HTTP: %v", err)
+			}
+		})
+	}
+}
+
+// TestSOCKSProxiesThatAnswerAnything: whatever a proxy answers, and where it stops, nothing was
+// sent to the store, it ends in its time, and no password is told.
+func TestSOCKSProxiesThatAnswerAnything(t *testing.T) {
+	user := url.UserPassword("user", "hunter2hunter2")
+	password := string([]byte{3, 14}) + "hunter2hunter2"
+	granted := "\x05\x02\x01\x00"
+	for name, c := range map[string]struct {
+		says  string
+		waits bool // it says no more, and hangs
+		class object.Class
+	}{
+		"nothing":                    {"", true, object.ClassUnreachable},
+		"half a method":              {"\x05", true, object.ClassUnreachable},
+		"the end":                    {"\x05", false, object.ClassUnreachable},
+		"another protocol":           {"HTTP/1.1 400 Bad Request\r\n\r\n", false, object.ClassOther},
+		"a method nobody offered":    {"\x05\x01", false, object.ClassOther},
+		"a password and nothing":     {"\x05\x02", true, object.ClassUnreachable},
+		"a refusal with the secret":  {"\x05\x02\x01" + password, false, object.ClassOther},
+		"half an answer":             {granted + "\x05\x00\x00\x01\x01\x02", true, object.ClassUnreachable},
+		"a code that none has":       {granted + "\x05\xff\x00\x01\x01\x02\x03\x04\x00\x50", false, object.ClassOther},
+		"a kind that none has":       {granted + "\x05\x00\x00\x07\x01\x02\x03\x04\x00\x50", false, object.ClassOther},
+		"a name without an end":      {granted + "\x05\x00\x00\x03\xffhunter2hunter2", true, object.ClassUnreachable},
+		"a tunnel that is no store":  {granted + "\x05\x00\x00\x03\x00\x00\x50" + "nonsense", false, object.ClassOther},
+		"another version of success": {granted + "\x04\x00\x00\x01\x01\x02\x03\x04\x00\x50", false, object.ClassOther},
+	} {
+		t.Run(name, func(t *testing.T) {
+			done := make(chan struct{})
+			p := serve(t, func(_ *store, _ int, conn net.Conn, r *bufio.Reader) {
+				io.WriteString(conn, c.says)
+				if c.waits {
+					<-done
+				} else {
+					io.Copy(io.Discard, r)
+				}
+			})
+			defer p.shut()
+			defer close(done)
+			s, roots := tlsStore(t, answers(canned))
+			client := open(t, s, func(o *Options) {
+				overTLS(s, roots)(o)
+				o.DialTimeout = 300 * time.Millisecond
+				o.Proxy = func(*url.URL) (*url.URL, error) {
+					return &url.URL{Scheme: "socks5", Host: p.Addr().String(), User: user}, nil
+				}
+			})
+			began := time.Now()
+			_, err := client.Copy(context.Background(), someCopy)
+			if e, _ := err.(*object.Error); e == nil || !e.NotSent || e.Class != c.class || strings.Contains(fmt.Sprintf("%v %+v", e, e.Err), "hunter2") {
+				t.Errorf("%v", err)
+			}
+			if took := time.Since(began); took > 10*time.Second {
+				t.Errorf("it took %s", took)
 			}
 		})
 	}
