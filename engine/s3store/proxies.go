@@ -36,8 +36,11 @@ func readableProxy(value string) bool {
 		return false
 	}
 	switch u.Scheme {
-	case "http", "https", "socks5", "socks5h":
+	case "http", "https":
 		return true
+	case "socks5", "socks5h": // whose user and password have a byte each for their lengths
+		password, _ := u.User.Password()
+		return max(len(u.User.Username()), len(password)) <= 255
 	}
 	return false
 }

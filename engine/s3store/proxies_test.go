@@ -12,6 +12,7 @@ func TestAProxyThatCannotBeRead(t *testing.T) {
 		"http://us%40er:pass%2Fword@proxy:3128": true, "[::1]:3128": true,
 		"http://user:hunter%2@proxy:3128": false, "http://user:hunter2/@proxy:3128": false, "user:hunter%2@proxy": false,
 		"http://proxy:31x28": false, "http://": false, "http://:3128": false, "ftp://hunter2": false, "http://[::1": false, "http:// proxy": false,
+		"socks5://u:" + strings.Repeat("p", 255) + "@proxy": true, "socks5h://u:" + strings.Repeat("hunter", 43) + "@proxy": false,
 	} {
 		for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
 			t.Run(name+"="+value, func(t *testing.T) {
