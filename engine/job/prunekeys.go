@@ -3,24 +3,30 @@ package job
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
 
-// keysNow remembers, for one pass over a batch, which keys of current versions open them
+// keysNow remembers, for a minute of one pass over a batch, which keys of current versions open them
 // now. A HEAD shows a version under a key that is disabled, or about to be deleted, like any
 // other, and then the old version may be the only one that anybody can still read.
 type keysNow struct {
 	sync.Mutex
-	// why is what is wrong with a key; empty for nothing.
-	why map[string]string
+	told map[string]keyTold
+}
+
+// keyTold is what was seen of a key, and when it was asked for.
+type keyTold struct {
+	why string // what is wrong with it; empty for nothing
+	at  time.Time
 }
 
 // forget makes every key be asked again: a prune may take days.
 func (k *keysNow) forget() {
 	k.Lock()
 	defer k.Unlock()
-	k.why = map[string]string{}
+	k.told = map[string]keyTold{}
 }
 
 // opens says whether the current version, as it was just shown, can be read with its KMS
@@ -32,14 +38,15 @@ func (p *pruner) opens(ctx context.Context, c *candidate, h *object.Head) (bool,
 	}
 	p.keys.Lock()
 	defer p.keys.Unlock()
-	why, known := p.keys.why[e.KMSKeyID]
-	if !known {
+	told := p.keys.told[e.KMSKeyID]
+	why, asked := told.why, time.Now()
+	if longAgo(told.at, lookedWithin) {
 		now, err := p.tryKey(ctx, c.current(), "the current version", h)
 		if err != nil {
 			return false, err
 		}
 		if why = now.why; now.sure {
-			p.keys.why[e.KMSKeyID] = why
+			p.keys.told[e.KMSKeyID] = keyTold{why, asked}
 		}
 	}
 	if why != "" {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/resealhq/reseal/engine/job"
+	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
 )
 
@@ -24,7 +25,7 @@ func TestAPruneThatLosesItsLease(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 1)
 	synctest.Test(t, func(t *testing.T) {
 		const objects, third = 6, 3
-		b := newPrunable(t, stateOfJob, objects)
+		b := newPrunable(t, stateOfJob, objects, job.Target{SSE: object.SSES3})
 		defer b.end()
 		deletions := 0
 		b.OnRequest(func(r s3test.Request) {
@@ -62,7 +63,7 @@ func TestAPruneThatLosesItsLease(t *testing.T) {
 func TestALeaseThatIsNotTakenBack(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 1)
 	synctest.Test(t, func(t *testing.T) {
-		b := newPrunable(t, stateOfJob, 1)
+		b := newPrunable(t, stateOfJob, 1, job.Target{SSE: object.SSES3})
 		defer b.end()
 		var log said
 		opt := b.opt

@@ -40,7 +40,7 @@ func TestAPruneUnderACeilingDeletesSoonAfterItLooked(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 1)
 	dir := filepath.Join(scratch(t), "job")
 	synctest.Test(t, func(t *testing.T) {
-		b := newPrunable(t, dir, 120)
+		b := newPrunable(t, dir, 120, job.Target{SSE: object.SSES3})
 		defer b.end()
 		opt := b.opt
 		opt.Concurrency, opt.RequestsPerSecond = 64, 20
@@ -64,6 +64,40 @@ func TestAPruneUnderACeilingDeletesSoonAfterItLooked(t *testing.T) {
 	})
 }
 
+// TestAPruneThatHadToWaitAsksForTheKeyAgain: the key of the current versions may have been
+// disabled meanwhile, and then the old ones are all that anybody can read.
+func TestAPruneThatHadToWaitAsksForTheKeyAgain(t *testing.T) {
+	cryptotest.SetGlobalRandom(t, 1)
+	dir := filepath.Join(scratch(t), "job")
+	synctest.Test(t, func(t *testing.T) {
+		const objects, third = 4, 3
+		b := newPrunable(t, dir, objects, job.Target{SSE: object.SSEKMS, KMSKeyID: newKey})
+		defer b.end()
+		deletions := 0
+		b.OnRequest(func(r s3test.Request) {
+			if r.Op != "DeleteObject" || object.IsThrowaway(r.Key) {
+				return
+			}
+			if deletions++; deletions != third {
+				return
+			}
+			if err := b.SetRules(`(If DeleteObject (Error 503 SlowDown "later"))`); err != nil {
+				t.Error(err)
+			}
+			time.AfterFunc(10*time.Minute, func() { b.KMS.SetKeyState(newKey, kms.Disabled) })
+			time.AfterFunc(15*time.Minute, func() {
+				if err := b.SetRules(""); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+		p, err := b.job.Prune(t.Context(), job.PruneOptions{Options: b.opt, Delete: true})
+		if err != nil || p.Deleted != third-1 || p.Reasons[job.KeptUnreadable] != objects-(third-1) {
+			t.Errorf("%+v, %v", p, err)
+		}
+	})
+}
+
 // prunable is a bucket whose objects a job has copied.
 type prunable struct {
 	*s3test.Server
@@ -72,10 +106,11 @@ type prunable struct {
 	end func()
 }
 
-func newPrunable(t *testing.T, dir string, objects int) *prunable {
+func newPrunable(t *testing.T, dir string, objects int, to job.Target) *prunable {
 	x := newExchange()
 	server := s3test.New(s3test.Config{Listener: x, Seed: 1})
 	server.KMS.CreateKeyWith(kms.KeyOptions{ID: oldKey})
+	server.KMS.CreateKeyWith(kms.KeyOptions{ID: newKey})
 	server.CreateBucket(bucketName, s3test.BucketConfig{Versioning: "Enabled"})
 	server.CreateBucket("state", s3test.BucketConfig{})
 	for i := range objects {
@@ -83,7 +118,7 @@ func newPrunable(t *testing.T, dir string, objects int) *prunable {
 			Attrs: s3test.Attrs{Encryption: object.Encryption{Type: object.SSEKMS, KMSKeyID: oldKey}}})
 	}
 	l := &lines{x: x}
-	spec := job.Spec{Source: job.Source{Bucket: bucketName}, Target: job.Target{SSE: object.SSES3},
+	spec := job.Spec{Source: job.Source{Bucket: bucketName}, Target: to,
 		Connection: job.Connection{EndpointURL: "http://store.sim", Region: "us-east-1", PathStyle: "on"}}
 	j, err := job.CreateContext(job.On(t.Context(), job.Ground{Dial: l.dial}), dir, spec, job.Policy{Operation: job.CopyOnly})
 	if err != nil {
@@ -98,7 +133,7 @@ func newPrunable(t *testing.T, dir string, objects int) *prunable {
 
 func pruneWaits(t *testing.T, dir, rule string) {
 	const objects, wanted = 4, "k2"
-	b := newPrunable(t, dir, objects)
+	b := newPrunable(t, dir, objects, job.Target{SSE: object.SSES3})
 	defer b.end()
 	server, j, opt := b.Server, b.job, b.opt
 	heads := 0
