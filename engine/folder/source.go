@@ -214,8 +214,9 @@ func changed(op string, ref object.Ref) error {
 	return &object.Error{Class: object.ClassChanged, Op: op, Ref: ref, NotSent: true, Message: "the file was changed meanwhile"}
 }
 
-// unchanged looks again at a file that was read, and at what has its name now.
+// unchanged looks again at a file that was read.
 func unchanged(op string, ref object.Ref, f *os.File, etag string) error {
+	askAnew(f)
 	info, err := f.Stat()
 	if err != nil {
 		return failure(op, ref, err)

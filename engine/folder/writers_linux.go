@@ -42,6 +42,19 @@ func timesAreOurs(f *os.File) (ours bool) {
 	return err == nil && ours
 }
 
+// askAnew has the kernel ask the machine that keeps a file about it. Of NFS it remembers size
+// and times for three seconds and more, in which others may write.
+func askAnew(f *os.File) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		var now unix.Statx_t
+		_ = unix.Statx(int(fd), "", unix.AT_EMPTY_PATH|unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &now) // an old kernel tells what it has
+	})
+}
+
 func liesOn(fd uintptr, kinds []int64) bool {
 	var on unix.Statfs_t
 	return unix.Fstatfs(int(fd), &on) == nil && slices.Contains(kinds, int64(on.Type))
