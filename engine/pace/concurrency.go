@@ -20,7 +20,7 @@ import (
 // Too few cost speed, and a few too many only latency, hence the bounds below a
 // half. Time in which slots were free says nothing, and errors of an overloaded
 // store that does not say SlowDown (timeouts, 500) halve n; where they come as
-// often after two halvings, n is not their cause and comes back.
+// often after two halvings, as far as chance lets tell, n is not their cause and comes back.
 type concurrency struct {
 	n        int
 	min, max int
@@ -33,15 +33,16 @@ type concurrency struct {
 	asked    bool // a window of the climb has denied already
 	win      flow
 	settling time.Duration // of the window's start is ignored after a change
+	took     time.Duration // by a call, on average
 	ill      illness
 }
 
 // illness is what is known of errors that are no throttling.
 type illness struct {
-	share float64 // that comes at any n
-	seen  float64 // before the last halving
-	from  int     // n before the first halving in vain
-	vain  int
+	share  float64 // that comes at any n
+	before tally   // the last halving, which is to show whether it helps; empty if none is
+	from   int     // n before the first halving in vain
+	vain   int
 }
 
 type phase uint8
@@ -63,6 +64,10 @@ const (
 	steadyWindow   = 500 * time.Millisecond // once it no longer climbs
 	longestWindow  = 30 * time.Second
 	repliesPerSlot = 4
+	// tooIll is the share of errors from which on fewer are tried.
+	tooIll = 0.1
+	// longestTook bounds how long replies to what was sent before a change are left out.
+	longestTook = 10 * time.Second
 )
 
 // flow is what came back within some time.
@@ -116,9 +121,11 @@ func (c *concurrency) enough() bool {
 
 func (c *concurrency) judge(w flow) {
 	x := w.work / w.dt.Seconds()
-	c.well(w)
+	if w.done > 0 {
+		c.took = w.dt * time.Duration(c.n) / time.Duration(w.done)
+	}
 	switch {
-	case w.broken >= 3 && w.broken*10 >= w.done && c.worse(float64(w.broken)/float64(w.done)):
+	case c.fellIll(tally{sent: w.done, throttled: w.broken}):
 	case w.idle*10 > w.dt:
 		// Something else limits; nothing can be learnt about n.
 		if c.phase == above || c.phase == below {
@@ -141,37 +148,32 @@ func (c *concurrency) judge(w flow) {
 	}
 }
 
-// worse takes in a share of errors; it halves n where that may help.
-func (c *concurrency) worse(share float64) bool {
-	ill := &c.ill
-	switch {
-	case share <= 1.5*ill.share:
+// fellIll takes in the errors of a window, and says whether n was changed for them.
+func (c *concurrency) fellIll(w tally) bool {
+	ill, known := &c.ill, tally{sent: w.sent, throttled: int(math.Round(c.ill.share * float64(w.sent)))}
+	if !alike(known, w) && share(w) < ill.share {
+		ill.share = share(w)
+	}
+	switch looking := ill.before.sent > 0; {
+	case looking && share(w) < share(ill.before) && !alike(ill.before, w): // it helped
+		ill.before, ill.vain = tally{}, 0
 		return false
-	case ill.seen > 0 && share >= 0.7*ill.seen:
+	case looking:
 		ill.vain++
+	case w.throttled < 3 || share(w) < tooIll || share(w) <= ill.share || alike(known, w):
+		return false
 	default:
 		ill.vain, ill.from = 0, c.n
 	}
-	ill.seen = share
 	if ill.vain >= convincing {
-		ill.share = share
+		ill.share, ill.before, ill.vain = share(w), tally{}, 0
 		c.set(ill.from)
-		ill.seen, ill.vain = 0, 0
 	} else {
+		ill.before = w
 		c.set(max(c.min, c.n/2))
 	}
 	c.rest(shortHold)
 	return true
-}
-
-// well takes in a window without many errors.
-func (c *concurrency) well(w flow) {
-	if share := float64(w.broken) / float64(max(1, w.done)); share < c.ill.share/2 {
-		c.ill.share = share
-	}
-	if w.broken*10 < w.done {
-		c.ill.seen, c.ill.vain = 0, 0
-	}
 }
 
 func (c *concurrency) climb(x float64) {
@@ -231,7 +233,7 @@ func (c *concurrency) rest(d time.Duration) {
 // set changes n; replies to what was sent before the change are left out.
 func (c *concurrency) set(n int) {
 	if n != c.n {
-		c.settling = shortestWindow / 2
+		c.settling = max(shortestWindow/2, min(c.took, longestTook))
 	}
 	c.n = n
 	c.win = flow{}

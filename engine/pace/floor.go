@@ -110,7 +110,7 @@ const (
 	// unusual is the share from which on looks that saw too little are added up, and seldomly
 	// the requests a second up to which they are: with more of them a look sees enough, or
 	// many processes share a limit, each of which sees the refusals of the others.
-	unusual  = 2 * tolerated
+	unusual  = 1.2 * tolerated
 	seldomly = 100
 	// memory bounds the replies that a floor is averaged over.
 	memory = 5000

@@ -27,6 +27,7 @@ type store struct {
 	refuse  time.Duration // latency of a throttled reply
 	servers int           // requests served at a time; 0 for any number
 	free    []time.Time   // when each server is free
+	brittle bool          // where all servers are busy the next request ends in an error
 	limits  []*limit
 	// stray is the share that is refused at any rate, as strayClass.
 	stray      float64
@@ -95,7 +96,6 @@ func (s *store) do(c *object.Call) (time.Duration, object.Result) {
 		count(&s.no, t)
 		return s.refuse, object.Result{Class: s.strayClass, RetryAfter: s.retry, Latency: s.refuse}
 	}
-	count(&s.ok, t)
 	d := s.latency(s.rand)
 	if s.servers > 0 {
 		if s.free == nil {
@@ -108,12 +108,17 @@ func (s *store) do(c *object.Call) (time.Duration, object.Result) {
 			}
 		}
 		start := now
+		if s.brittle && s.free[first].After(now) {
+			count(&s.no, t)
+			return s.refuse, object.Result{Class: object.ClassTransient, Latency: s.refuse}
+		}
 		if s.free[first].After(now) {
 			start = s.free[first]
 		}
 		s.free[first] = start.Add(d)
 		d = s.free[first].Sub(now)
 	}
+	count(&s.ok, t)
 	return d, object.Result{OK: true, Latency: d}
 }
 
