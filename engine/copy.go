@@ -25,9 +25,9 @@ func (it *item) copy(ctx context.Context, c object.Choice) (*object.Outcome, err
 		return nil, err
 	}
 	call := object.Call{Kind: object.ReqCopy, Key: it.obj.Key, KMSKey: it.rules().KMSKey(&it.obj), OtherKey: it.rules().OtherKey(&it.obj), Bytes: it.obj.Size}
-	return it.replace(ctx, "CopyObject", call, req, func(ctx context.Context) (object.CopyReply, error) {
+	return it.replace(ctx, "CopyObject", call, req, it.inTime("CopyObject", func(ctx context.Context) (object.CopyReply, error) {
 		return it.run.cfg.Store.Copy(ctx, req)
-	})
+	}))
 }
 
 // replace sends the one request that replaces the object, writes again what the

@@ -1,7 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"time"
 
 	"github.com/resealhq/reseal/engine/carry"
 	"github.com/resealhq/reseal/engine/object"
@@ -29,6 +32,8 @@ type item struct {
 	attrs *object.Attributes
 	// version is the current version's ID, where HEAD told.
 	version string
+	// looked is when the store showed obj and attrs; zero before.
+	looked time.Time
 	// made is the version that this item has written, as a reply or a HEAD told.
 	made string
 	// noNull: the key was seen to have no null version before the copy, but what was copied.
@@ -96,7 +101,8 @@ func (it *item) planned() *object.Outcome {
 // rounds decides on the object and does it, again as long as others write it
 // meanwhile.
 func (it *item) rounds(ctx context.Context) (*object.Outcome, error) {
-	for range maxRounds {
+	began := time.Now()
+	for n := 0; n < maxRounds; n++ {
 		var out *object.Outcome
 		var err error
 		if it.past.unclear() {
@@ -104,6 +110,12 @@ func (it *item) rounds(ctx context.Context) (*object.Outcome, error) {
 		}
 		if out == nil && err == nil {
 			out, err = it.round(ctx)
+		}
+		if late, ok := errors.AsType[*lateError](err); ok {
+			if long(began, it.run.cfg.ThrottleWait) {
+				return nil, cmp.Or(late.cause, err)
+			}
+			n-- // nobody wrote it
 		}
 		switch err = it.orBack(ctx, err); object.ClassOf(err) {
 		case object.ClassChanged:
@@ -316,7 +328,7 @@ func (it *item) shown(h *object.Head) {
 	if it.past.doubt && !it.past.vain && !it.past.lost && it.task.Object.VersionID == "" { // a version stays what it was
 		it.past.vainBefore = it.mayBeVain(&h.Object)
 	}
-	it.version, it.obj, it.attrs = h.ShownVersionID, h.Object, &h.Attributes
+	it.version, it.obj, it.attrs, it.looked = h.ShownVersionID, h.Object, &h.Attributes, time.Now()
 	it.out.Size, it.out.ETagBefore, it.out.Before = h.Size, h.ETag, h.Encryption
 	it.out.ClientSideBefore = h.ClientSide
 }

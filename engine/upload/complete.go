@@ -17,14 +17,45 @@ const completeOp = "CompleteMultipartUpload"
 // lost, ListParts tells whether the upload is still there to be completed.
 func (m *Copy) complete(ctx context.Context, src Source, u *object.Upload, parts []object.Part) (reply object.CopyReply, err error) {
 	ctx = retry.Ending(ctx)
+	for began := time.Now(); ; {
+		reply, err = m.completeSoon(ctx, src, u, parts)
+		late, ok := errors.AsType[*lateError](err)
+		switch {
+		case !ok:
+			return reply, err
+		case time.Since(began).Abs() > m.c.Loop.ThrottleWait:
+			return reply, late.cause
+		}
+	}
+}
+
+// lookedWithin bounds the time between the look at an object and the Complete that replaces it.
+const lookedWithin = time.Minute
+
+// lateError is a Complete that was not sent again, since it would come too long after the look;
+// cause is why it waited.
+type lateError struct{ cause error }
+
+func (e *lateError) Error() string { return "not sent: the object was looked at too long ago" }
+
+// completeSoon looks at the object, and completes if the request need not wait for long.
+func (m *Copy) completeSoon(ctx context.Context, src Source, u *object.Upload, parts []object.Part) (reply object.CopyReply, err error) {
+	looked := time.Now()
+	var cause error // of the attempt before
 	req := m.c.Rules.Complete(u, src.Object, parts)
 	if err := m.lookAgain(ctx, src, u); err != nil {
 		return reply, err
 	}
 	call := object.Call{Kind: object.ReqComplete, Key: u.Target.Key, KMSKey: m.c.Rules.KMSKey(src.Object), OtherKey: m.c.Rules.OtherKey(src.Object)}
 	send := func(ctx context.Context) (err error) {
+		if cause != nil && !object.MaybeApplied(cause) && time.Since(looked).Abs() > lookedWithin {
+			return &lateError{cause}
+		}
 		m.Attempts++
 		reply, err = m.c.Store.CompleteUpload(ctx, req)
+		if cause == nil || !object.MaybeApplied(cause) { // what may have been applied is asked about
+			cause = err
+		}
 		return noUpload(err)
 	}
 	_, err = m.c.Loop.Certain(ctx, call, send, retry.AskFunc(func(ctx context.Context, lost error) (bool, error) {
@@ -45,12 +76,12 @@ func (m *Copy) complete(ctx context.Context, src Source, u *object.Upload, parts
 
 // lookAgain narrows the window in which what others change is lost. Nothing in S3
 // guards tags, annotations, grants, lock and metadata; the parts of a long copy give people
-// hours to change them. Where a single part was copied, that window is no longer
+// hours to change them, and so do requests that wait for the store. Where a single part was copied at once, that window is no longer
 // than a CopyObject's, and only the bytes are looked at, where Complete honours no
 // condition on them.
 func (m *Copy) lookAgain(ctx context.Context, src Source, u *object.Upload) error {
 	switch {
-	case len(u.PartSizes) > 1:
+	case len(u.PartSizes) > 1, time.Since(u.Begun).Abs() > lookedWithin:
 		now, err := m.c.Look.Inspect(ctx, &m.row, src.Changed)
 		if err != nil {
 			return err

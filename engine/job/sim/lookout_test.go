@@ -94,12 +94,13 @@ type bed struct {
 	server *s3test.Server
 	dir    string
 	spec   job.Spec
+	policy job.Policy
 	log    said
 	writes int // of objects of the job
 }
 
 func newBed(t *testing.T, dir string, profile s3test.Profile, bucket s3test.BucketConfig, objects int, latency time.Duration) *bed {
-	b := &bed{t: t, x: newExchange(), dir: dir, spec: job.Spec{Source: job.Source{Bucket: bucketName}, Target: job.Target{SSE: object.SSEKMS, KMSKeyID: newKey},
+	b := &bed{t: t, x: newExchange(), dir: dir, policy: job.Policy{Operation: job.CopyOnly}, spec: job.Spec{Source: job.Source{Bucket: bucketName}, Target: job.Target{SSE: object.SSEKMS, KMSKeyID: newKey},
 		Connection: job.Connection{EndpointURL: "http://store.sim", Region: "us-east-1", PathStyle: "on"}}}
 	b.server = s3test.New(s3test.Config{Profile: profile, Listener: b.x, Seed: 1, Latency: map[string]time.Duration{"CopyObject": latency, "PutObject": latency}})
 	b.server.KMS.CreateKeyWith(kms.KeyOptions{ID: newKey})
@@ -131,7 +132,7 @@ func (b *bed) atWrite(n int, happens func()) {
 func (b *bed) run(limits job.Limits) error {
 	l := &lines{x: b.x}
 	defer l.cut()
-	policy := job.Policy{Operation: job.CopyOnly}
+	policy := b.policy
 	if b.spec.Source.Folder != "" {
 		policy.Operation = ""
 	}
