@@ -277,8 +277,9 @@ func (r *rate) cut(now time.Duration, s tally) {
 	limit, peak := r.limit, r.peak
 	r.peak = max(lowest, taken, sent*math.Max(least, 1-share))
 	below := share < outage && r.peak <= max(taken, sent*(1-share)) && r.peak > lowest
-	if s.sent < fewest {
-		// So few replies do not tell what the store accepts; those of a longer while do.
+	if s.sent < fewest && s.dt > midLook-stepTime {
+		// So few a second do not tell what the store accepts; those of a longer while do. Soon
+		// after a cut these are of another rate, of which nearly all may have been refused.
 		if s = r.past.sum(); s.sent >= fewest {
 			r.peak = math.Max(lowest, math.Min(r.peak, float64(s.ok())/s.dt.Seconds()/(1-r.floor.share)))
 		}
