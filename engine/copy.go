@@ -11,6 +11,7 @@ import (
 	"github.com/resealhq/reseal/engine/carry"
 	"github.com/resealhq/reseal/engine/look"
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/retry"
 	"github.com/resealhq/reseal/engine/upload"
 )
 
@@ -25,9 +26,9 @@ func (it *item) copy(ctx context.Context, c object.Choice) (*object.Outcome, err
 		return nil, err
 	}
 	call := object.Call{Kind: object.ReqCopy, Key: it.obj.Key, KMSKey: it.rules().KMSKey(&it.obj), OtherKey: it.rules().OtherKey(&it.obj), Bytes: it.obj.Size}
-	return it.replace(ctx, "CopyObject", call, req, it.inTime("CopyObject", func(ctx context.Context) (object.CopyReply, error) {
+	return it.replace(ctx, "CopyObject", call, req, func(ctx context.Context) (object.CopyReply, error) {
 		return it.run.cfg.Store.Copy(ctx, req)
-	}))
+	})
 }
 
 // replace sends the one request that replaces the object, writes again what the
@@ -39,7 +40,7 @@ func (it *item) replace(ctx context.Context, op string, call object.Call, req *o
 		return nil, err
 	}
 	var reply object.CopyReply
-	found, err := it.once(ctx, call, func(ctx context.Context) (err error) {
+	found, err := it.inTime(ctx, call, req, func(ctx context.Context) (err error) {
 		it.out.Attempts++
 		reply, err = send(ctx)
 		return err
@@ -80,9 +81,9 @@ func (it *item) request(ctx context.Context, c object.Choice) (*object.CopyReque
 
 // once sends a mutation that must not be applied twice. found is what HEAD showed
 // where its answer was lost and the object turned out to be as wanted.
-func (it *item) once(ctx context.Context, call object.Call, f func(context.Context) error) (found *object.Head, err error) {
+func (it *item) once(ctx context.Context, call object.Call, f func(context.Context) error, ask retry.Asker) (found *object.Head, err error) {
 	it.found = nil
-	lost, err := it.run.loop.Certain(ctx, call, f, it)
+	lost, err := it.run.loop.Certain(ctx, call, f, ask)
 	if lost {
 		it.past.noAnswer(it)
 	}

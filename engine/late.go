@@ -1,11 +1,14 @@
 package engine
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/resealhq/reseal/engine/look"
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/retry"
 )
 
 // This file is about requests that had to wait. What they carry is what the object had when it
@@ -15,27 +18,83 @@ import (
 // lookedWithin bounds the time between the look at an object and the request that replaces it.
 const lookedWithin = time.Minute
 
-// lateError is a request that was not sent, since it would come too long after the look. The
-// object is decided on anew. cause is why it waited, where an answer told.
-type lateError struct {
-	error
-	cause error
+// lateError is a request that was not sent, since it would come too long after the look.
+// cause is why it waited, where an answer told.
+type lateError struct{ cause error }
+
+func (e *lateError) Error() string { return "not sent: the object was looked at too long ago" }
+
+// inTime sends a request that replaces the object, and looks again before it is sent late or
+// once more after an answer that was lost. ClassChanged says that the object has something else
+// now. found is what once finds.
+func (it *item) inTime(ctx context.Context, call object.Call, req *object.CopyRequest, send func(context.Context) error) (found *object.Head, err error) {
+	ask := retry.AskFunc(func(ctx context.Context, lost error) (bool, error) {
+		if applied, err := it.Ask(ctx, call, lost); applied || err != nil {
+			return applied, err
+		}
+		return false, it.lookAgain(ctx, call, req)
+	})
+	var cause error
+	for began := time.Now(); ; {
+		found, err = it.once(ctx, call, func(ctx context.Context) error {
+			if it.attrs != nil && long(it.looked, lookedWithin) {
+				return &lateError{cause}
+			}
+			cause = send(ctx)
+			return cause
+		}, ask)
+		late, ok := errors.AsType[*lateError](err)
+		switch {
+		case !ok:
+			return found, err
+		case late.cause != nil && long(began, max(it.run.cfg.ThrottleWait, it.run.cfg.OutageWait)):
+			return nil, late.cause
+		}
+		var applied bool
+		if it.past.lost {
+			applied, err = ask(retry.Ending(ctx), late.cause)
+		} else {
+			err = it.lookAgain(ctx, call, req)
+		}
+		if applied || err != nil {
+			return it.found, err
+		}
+	}
 }
 
-func (e *lateError) Unwrap() error { return e.error }
-
-// inTime sends a request unless it comes too late. One that may have been applied is sent
-// again: that what is there is the object from before was asked.
-func (it *item) inTime(op string, send func(context.Context) (object.CopyReply, error)) func(context.Context) (object.CopyReply, error) {
-	var cause error
-	return func(ctx context.Context) (object.CopyReply, error) {
-		if it.attrs != nil && !it.past.lost && long(it.looked, lookedWithin) {
-			return object.CopyReply{}, &lateError{look.ChangedSince(op, it.dest()), cause}
-		}
-		reply, err := send(ctx)
-		cause = err
-		return reply, err
+// lookAgain is an error of ClassChanged where the object is another one than the request was
+// made of, or has something else than that carries. What was not looked at is not carried.
+func (it *item) lookAgain(ctx context.Context, call object.Call, req *object.CopyRequest) error {
+	if it.attrs == nil {
+		return nil
 	}
+	at := time.Now()
+	now, err := it.run.look.Inspect(ctx, &it.task.Object, it.past.changed)
+	if err != nil {
+		return err
+	}
+	choice := object.Choice{Operation: object.OpCopy}
+	if call.Kind == object.ReqPut {
+		choice.Operation = object.OpRewrite
+		if err := it.run.look.ListAnnotations(ctx, &now.Object, &now.Attributes); err != nil {
+			return err
+		}
+	}
+	if req.ReplaceTags || it.run.rules.NeedsTags(choice) {
+		if err := it.run.look.ReadTags(ctx, now.Ref, &now.Attributes); err != nil {
+			return err
+		}
+	}
+	carries := func(o *object.Object, a *object.Attributes) []byte {
+		return it.run.rules.Copy(o, a, choice, at).Carries()
+	}
+	was := it.obj
+	was.Size = now.Size // that of what is sent may be another one
+	if now.ETag != was.ETag || !bytes.Equal(carries(&was, it.attrs), carries(&now.Object, &now.Attributes)) {
+		return look.ChangedSince(call.Kind.String(), it.dest())
+	}
+	it.looked = at
+	return nil
 }
 
 // long says whether an instant is further away than that, by the clock or by the count of the

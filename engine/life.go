@@ -1,9 +1,7 @@
 package engine
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"time"
 
 	"github.com/resealhq/reseal/engine/carry"
@@ -101,8 +99,7 @@ func (it *item) planned() *object.Outcome {
 // rounds decides on the object and does it, again as long as others write it
 // meanwhile.
 func (it *item) rounds(ctx context.Context) (*object.Outcome, error) {
-	began := time.Now()
-	for n := 0; n < maxRounds; n++ {
+	for range maxRounds {
 		var out *object.Outcome
 		var err error
 		if it.past.unclear() {
@@ -110,12 +107,6 @@ func (it *item) rounds(ctx context.Context) (*object.Outcome, error) {
 		}
 		if out == nil && err == nil {
 			out, err = it.round(ctx)
-		}
-		if late, ok := errors.AsType[*lateError](err); ok {
-			if long(began, it.run.cfg.ThrottleWait) {
-				return nil, cmp.Or(late.cause, err)
-			}
-			n-- // nobody wrote it
 		}
 		switch err = it.orBack(ctx, err); object.ClassOf(err) {
 		case object.ClassChanged:

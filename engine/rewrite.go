@@ -75,9 +75,9 @@ func (it *item) putAgain(ctx context.Context, body []byte) (*object.Outcome, err
 	}
 	put := it.rules().Rewrite(&it.obj, it.attrs, body, time.Now())
 	call := object.Call{Kind: object.ReqPut, Key: it.obj.Key, KMSKey: it.rules().KMSKey(&it.obj), Bytes: it.obj.Size}
-	return it.replace(ctx, "PutObject", call, &put.CopyRequest, it.inTime("PutObject", func(ctx context.Context) (object.CopyReply, error) {
+	return it.replace(ctx, "PutObject", call, &put.CopyRequest, func(ctx context.Context) (object.CopyReply, error) {
 		return it.run.cfg.Store.Put(ctx, put)
-	}))
+	})
 }
 
 // unread looks with HEAD at what a row promised and a GET did not give: under another

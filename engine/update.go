@@ -27,7 +27,7 @@ func (it *item) update(ctx context.Context) (*object.Outcome, error) {
 				it.out.RequestID = id
 			}
 			return err
-		})
+		}, it)
 		if err != nil {
 			return nil, it.orOlderRow(ctx, err)
 		}

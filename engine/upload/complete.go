@@ -23,7 +23,7 @@ func (m *Copy) complete(ctx context.Context, src Source, u *object.Upload, parts
 		switch {
 		case !ok:
 			return reply, err
-		case time.Since(began).Abs() > m.c.Loop.ThrottleWait:
+		case time.Since(began).Abs() > max(m.c.Loop.ThrottleWait, m.c.Loop.OutageWait):
 			return reply, late.cause
 		}
 	}
