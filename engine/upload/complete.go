@@ -60,6 +60,13 @@ func (m *Copy) completeSoon(ctx context.Context, src Source, u *object.Upload, p
 	}
 	_, err = m.c.Loop.Certain(ctx, call, send, retry.AskFunc(func(ctx context.Context, lost error) (bool, error) {
 		found, err := m.completedAlready(ctx, u)
+		if found == nil && err == nil {
+			if err = m.looksTheSame(ctx, src, u); object.ClassOf(err) == object.ClassChanged { // or the request came through meanwhile
+				if now, nerr := m.completedAlready(ctx, u); now != nil || nerr != nil {
+					found, err = now, nerr
+				}
+			}
+		}
 		switch {
 		case found != nil:
 			reply = *found
@@ -76,17 +83,13 @@ func (m *Copy) completeSoon(ctx context.Context, src Source, u *object.Upload, p
 
 // lookAgain narrows the window in which what others change is lost. Nothing in S3
 // guards tags, annotations, grants, lock and metadata; the parts of a long copy give people
-// hours to change them, and so do requests that wait for the store. Where a single part was copied at once, that window is no longer
-// than a CopyObject's, and only the bytes are looked at, where Complete honours no
-// condition on them.
+// hours to change them, and so do requests that wait for the store. Where a single part was
+// copied at once, that window is no longer than a CopyObject's, and only the bytes are looked
+// at, where Complete honours no condition on them.
 func (m *Copy) lookAgain(ctx context.Context, src Source, u *object.Upload) error {
 	switch {
 	case len(u.PartSizes) > 1, time.Since(u.Begun).Abs() > lookedWithin:
-		now, err := m.c.Look.Inspect(ctx, &m.row, src.Changed)
-		if err != nil {
-			return err
-		}
-		return m.unchanged(ctx, now, u)
+		return m.looksTheSame(ctx, src, u)
 	case !u.Sent && m.c.Rules.Caps.CompleteIfMatch == object.Yes, u.Sent && m.c.Rules.Caps.Guarded(object.RouteSend), !m.c.Rules.Dest.InPlace():
 		return nil
 	}
@@ -95,6 +98,15 @@ func (m *Copy) lookAgain(ctx context.Context, src Source, u *object.Upload) erro
 		return look.ChangedSince(completeOp, u.Target)
 	}
 	return err
+}
+
+// looksTheSame inspects the object for unchanged.
+func (m *Copy) looksTheSame(ctx context.Context, src Source, u *object.Upload) error {
+	now, err := m.c.Look.Inspect(ctx, &m.row, src.Changed)
+	if err != nil {
+		return err
+	}
+	return m.unchanged(ctx, now, u)
 }
 
 // unchanged is an error of ClassChanged where the object, inspected just now, is

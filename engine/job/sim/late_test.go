@@ -39,6 +39,7 @@ func TestWhatOthersSetWhileARequestWaits(t *testing.T) {
 		"a copy, lost":              {waits: "CopyObject", policy: copies, size: small, lost: true},
 		"an upload's begin":         {waits: "CreateMultipartUpload", policy: inParts, size: large},
 		"an upload's complete":      {waits: "CompleteMultipartUpload", policy: inParts, size: large},
+		"an upload's, lost":         {waits: "CompleteMultipartUpload", policy: inParts, size: large, lost: true},
 		"a re-upload":               {waits: "PutObject", size: small, client: toV3},
 		"a re-upload, lost":         {waits: "PutObject", size: small, client: toV3, lost: true},
 		"a re-upload's begin":       {waits: "CreateMultipartUpload", size: 4 * large, client: toV3},
