@@ -2,6 +2,8 @@ package job
 
 import (
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +46,23 @@ func TestADivisionIsNotReplaced(t *testing.T) {
 				t.Errorf("%d shards, want those of the process that began the job", n)
 			}
 		})
+	}
+}
+
+// TestADivisionThatIsGone: what is said names the place, and not the copy that goes with the
+// process.
+func TestADivisionThatIsGone(t *testing.T) {
+	b := newBench(t, s3test.Config{}, s3test.BucketConfig{}, 26)
+	b.CreateBucket("state", s3test.BucketConfig{})
+	b.dir = "s3://state/jobs/one"
+	if _, err := b.create(t, Policy{}).Divide(t.Context(), 3, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	b.Remove("state", "jobs/one/"+divisionName, "")
+	_, err := Open(b.dir)
+	wantUnusable(t, err, b.dir+"/"+divisionName)
+	if err != nil && strings.Contains(err.Error(), os.TempDir()) {
+		t.Errorf("%v", err)
 	}
 }
 

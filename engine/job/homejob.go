@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path"
@@ -33,6 +34,13 @@ func (h *home) read(ctx context.Context) (*Job, error) {
 	j, err := read(h.folder)
 	var no *UnusableError
 	if errors.As(err, &no) { // the copy goes with this process
+		if no.Err != nil {
+			why := no.Err.Error()
+			if p, ok := errors.AsType[*fs.PathError](no.Err); ok {
+				why = p.Err.Error()
+			}
+			no.What, no.Err, no.told = no.What+": "+why, nil, no.Err
+		}
 		no.What = strings.ReplaceAll(no.What, h.folder, h.name)
 	}
 	if err != nil {

@@ -85,7 +85,10 @@ func TestTraps(t *testing.T) {
 		"events":               {func(f *Facts) { f.Notifications = []Notification{{"arn:aws:sqs:q", true}} }, Warning, "notifications", "arn:aws:sqs:q"},
 		"requester pays":       {func(f *Facts) { f.RequesterPays = object.Yes }, Note, "requester-pays", "Requester Pays"},
 		"copies keep versions": {func(f *Facts) { f.Caps.Update = object.No; f.Settings.Versioning = object.VersioningEnabled }, Warning, "versioning", "leaves the old version"},
-		"asked to copy":        {func(f *Facts) { f.CopyOnly = true; f.Settings.Versioning = object.VersioningEnabled }, Warning, "versioning", "storage doubles"},
+		"keys without versions": {func(f *Facts) {
+			f.Caps.Update, f.Settings.Versioning, f.Settings.KeepsNoneOfSome = object.No, object.VersioningEnabled, true
+		}, Warning, "versioning", "keeps no versions of some keys"},
+		"asked to copy": {func(f *Facts) { f.CopyOnly = true; f.Settings.Versioning = object.VersioningEnabled }, Warning, "versioning", "storage doubles"},
 		"SSE-C, destination": {func(f *Facts) {
 			f.Target.SSE = object.SSEC
 			f.Dest = &Dest{Bucket: "d", Settings: object.BucketFacts{BlocksSSEC: object.Yes}}

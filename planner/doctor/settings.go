@@ -128,6 +128,10 @@ func versions(f *Facts, fs *findings) {
 		if f.copies() && f.Dest == nil { // a destination's objects are never overwritten
 			fs.add(Warning, "versioning", "The bucket keeps versions: each copy leaves the old version behind, under its old encryption, and the storage doubles until it expires",
 				"plan for it, and keep the old key until the old versions are gone (`reseal report` counts them)")
+			if f.Settings.KeepsNoneOfSome {
+				fs.add(Warning, "versioning", "The bucket keeps no versions of some keys, since prefixes or folders are excluded from its versioning: what a copy overwrites there is gone",
+					"read the bucket's versioning settings for which they are, and take these exclusions away for the time of the job where an older version may be wanted")
+			}
 		}
 	case object.VersioningOff, object.VersioningSuspended:
 		if f.Caps.Source != "" && f.Caps.CopySourceIfMatch != object.Yes && f.copies() {
