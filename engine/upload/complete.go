@@ -2,6 +2,7 @@ package upload
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -17,14 +18,15 @@ const completeOp = "CompleteMultipartUpload"
 // lost, ListParts tells whether the upload is still there to be completed.
 func (m *Copy) complete(ctx context.Context, src Source, u *object.Upload, parts []object.Part) (reply object.CopyReply, err error) {
 	ctx = retry.Ending(ctx)
+	var lost error
 	for began := time.Now(); ; {
-		reply, err = m.completeSoon(ctx, src, u, parts)
+		reply, err = m.completeSoon(ctx, src, u, parts, &lost)
 		late, ok := errors.AsType[*lateError](err)
 		switch {
 		case !ok:
 			return reply, err
 		case time.Since(began).Abs() > max(m.c.Loop.ThrottleWait, m.c.Loop.OutageWait):
-			return reply, late.cause
+			return reply, cmp.Or(lost, late.cause)
 		}
 	}
 }
@@ -38,35 +40,13 @@ type lateError struct{ cause error }
 
 func (e *lateError) Error() string { return "not sent: the object was looked at too long ago" }
 
-// completeSoon looks at the object, and completes if the request need not wait for long.
-func (m *Copy) completeSoon(ctx context.Context, src Source, u *object.Upload, parts []object.Part) (reply object.CopyReply, err error) {
+// completeSoon looks at the object, and completes if the request need not wait for long. lost
+// is the error of the last one that may have been applied: what became of it is asked first.
+func (m *Copy) completeSoon(ctx context.Context, src Source, u *object.Upload, parts []object.Part, lost *error) (reply object.CopyReply, err error) {
 	looked := time.Now()
-	var cause error // of the attempt before
-	req := m.c.Rules.Complete(u, src.Object, parts)
-	if err := m.lookAgain(ctx, src, u); err != nil {
-		return reply, err
-	}
-	call := object.Call{Kind: object.ReqComplete, Key: u.Target.Key, KMSKey: m.c.Rules.KMSKey(src.Object), OtherKey: m.c.Rules.OtherKey(src.Object)}
-	send := func(ctx context.Context) (err error) {
-		if cause != nil && !object.MaybeApplied(cause) && time.Since(looked).Abs() > lookedWithin {
-			return &lateError{cause}
-		}
-		m.Attempts++
-		reply, err = m.c.Store.CompleteUpload(ctx, req)
-		if cause == nil || !object.MaybeApplied(cause) { // what may have been applied is asked about
-			cause = err
-		}
-		return noUpload(err)
-	}
-	_, err = m.c.Loop.Certain(ctx, call, send, retry.AskFunc(func(ctx context.Context, lost error) (bool, error) {
-		found, err := m.completedAlready(ctx, u)
-		if found == nil && err == nil {
-			if err = m.looksTheSame(ctx, src, u); object.ClassOf(err) == object.ClassChanged { // or the request came through meanwhile
-				if now, nerr := m.completedAlready(ctx, u); now != nil || nerr != nil {
-					found, err = now, nerr
-				}
-			}
-		}
+	ask := retry.AskFunc(func(ctx context.Context, unanswered error) (bool, error) {
+		*lost, looked = unanswered, time.Now()
+		found, err := m.becameOf(ctx, src, u)
 		switch {
 		case found != nil:
 			reply = *found
@@ -74,11 +54,47 @@ func (m *Copy) completeSoon(ctx context.Context, src Source, u *object.Upload, p
 		case errors.Is(err, retry.ErrStopping), object.ClassOf(err) == object.ClassChanged, object.ClassOf(err) == object.ClassGone:
 			return false, err
 		case err != nil:
-			return false, lost // what became of it is not known: the upload's record has to stay
+			return false, unanswered // what became of it is not known: the upload's record has to stay
 		}
 		return false, nil
-	}))
+	})
+	if *lost == nil {
+		err = m.lookAgain(ctx, src, u)
+	} else if applied, aerr := ask(ctx, *lost); applied || aerr != nil {
+		return reply, aerr
+	}
+	if err != nil {
+		return reply, err
+	}
+	var cause error // of the attempt before
+	req := m.c.Rules.Complete(u, src.Object, parts)
+	call := object.Call{Kind: object.ReqComplete, Key: u.Target.Key, KMSKey: m.c.Rules.KMSKey(src.Object), OtherKey: m.c.Rules.OtherKey(src.Object)}
+	send := func(ctx context.Context) (err error) {
+		if cause != nil && time.Since(looked).Abs() > lookedWithin {
+			return &lateError{cause}
+		}
+		m.Attempts++
+		reply, err = m.c.Store.CompleteUpload(ctx, req)
+		cause = err
+		return noUpload(err)
+	}
+	_, err = m.c.Loop.Certain(ctx, call, send, ask)
 	return reply, err
+}
+
+// becameOf finds what a Complete whose answer was lost has made; nil where it may be sent
+// again, on an object that has what it had.
+func (m *Copy) becameOf(ctx context.Context, src Source, u *object.Upload) (*object.CopyReply, error) {
+	found, err := m.completedAlready(ctx, u)
+	if found != nil || err != nil {
+		return found, err
+	}
+	if err = m.looksTheSame(ctx, src, u); object.ClassOf(err) == object.ClassChanged { // or the request came through meanwhile
+		if found, ferr := m.completedAlready(ctx, u); found != nil || ferr != nil {
+			return found, ferr
+		}
+	}
+	return nil, err
 }
 
 // lookAgain narrows the window in which what others change is lost. Nothing in S3

@@ -31,6 +31,7 @@ func TestWhatOthersSetWhileARequestWaits(t *testing.T) {
 		size    int
 		client  func(*testing.T, *bed) // makes it a job of client-side encryption
 		lost    bool                   // its answer is, before it is applied
+		then    bool                   // it waits after that
 		key     string
 	}{
 		"a rewrite":                 {profile: s3test.MinIO(), waits: "PutObject", size: small},
@@ -40,6 +41,8 @@ func TestWhatOthersSetWhileARequestWaits(t *testing.T) {
 		"an upload's begin":         {waits: "CreateMultipartUpload", policy: inParts, size: large},
 		"an upload's complete":      {waits: "CompleteMultipartUpload", policy: inParts, size: large},
 		"an upload's, lost":         {waits: "CompleteMultipartUpload", policy: inParts, size: large, lost: true},
+		"an upload's, lost, waits":  {waits: "CompleteMultipartUpload", policy: inParts, size: large, lost: true, then: true},
+		"a copy, lost, waits":       {waits: "CopyObject", policy: copies, size: small, lost: true, then: true},
 		"a re-upload":               {waits: "PutObject", size: small, client: toV3},
 		"a re-upload, lost":         {waits: "PutObject", size: small, client: toV3, lost: true},
 		"a re-upload's begin":       {waits: "CreateMultipartUpload", size: 4 * large, client: toV3},
@@ -67,7 +70,8 @@ func TestWhatOthersSetWhileARequestWaits(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				fault, sets, ends := `(Error 503 SlowDown "later")`, 10*time.Minute, 13*time.Minute
+				const throttles = `(Error 503 SlowDown "later")`
+				fault, sets, ends := throttles, 10*time.Minute, 13*time.Minute
 				if c.lost {
 					fault, sets, ends = "(Unapplied ReplyLost)", 0, time.Second/2
 				}
@@ -77,7 +81,12 @@ func TestWhatOthersSetWhileARequestWaits(t *testing.T) {
 						return
 					}
 					waited = true
-					rules(`(If (And ` + c.waits + ` (Key "` + key + `")) ` + fault + `)`)
+					matches := `(If (And ` + c.waits + ` (Key "` + key + `")) `
+					rules(matches + fault + `)`)
+					if c.then {
+						sets, ends = 10*time.Minute, 13*time.Minute
+						time.AfterFunc(time.Second/2, func() { rules(matches + throttles + `)`) })
+					}
 					time.AfterFunc(sets, func() {
 						b.server.Modify(bucketName, key, "", func(a *s3test.Attrs) { a.Tags, a.LegalHold = tag("new"), true })
 					})
