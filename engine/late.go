@@ -15,15 +15,6 @@ import (
 // was looked at: nothing in S3 guards tags, grants and holds, which others set without another
 // ETag. A request that waits for a store which throttles, or is away, gives them hours for it.
 
-// lookedWithin bounds the time between the look at an object and the request that replaces it.
-const lookedWithin = time.Minute
-
-// lateError is a request that was not sent, since it would come too long after the look.
-// cause is why it waited, where an answer told.
-type lateError struct{ cause error }
-
-func (e *lateError) Error() string { return "not sent: the object was looked at too long ago" }
-
 // inTime sends a request that replaces the object, and looks again before it is sent late or
 // once more after an answer that was lost. ClassChanged says that the object has something else
 // now. found is what once finds.
@@ -37,22 +28,22 @@ func (it *item) inTime(ctx context.Context, call object.Call, req *object.CopyRe
 	var cause error
 	for began := time.Now(); ; {
 		found, err = it.once(ctx, call, func(ctx context.Context) error {
-			if it.attrs != nil && long(it.looked, lookedWithin) {
-				return &lateError{cause}
+			if it.attrs != nil && !it.looked.IsZero() && retry.LongAgo(it.looked, retry.LookedWithin) {
+				return &retry.LateError{Cause: cause}
 			}
 			cause = send(ctx)
 			return cause
 		}, ask)
-		late, ok := errors.AsType[*lateError](err)
+		late, ok := errors.AsType[*retry.LateError](err)
 		switch {
 		case !ok:
 			return found, err
-		case late.cause != nil && long(began, max(it.run.cfg.ThrottleWait, it.run.cfg.OutageWait)):
-			return nil, late.cause
+		case late.Cause != nil && retry.LongAgo(began, max(it.run.cfg.ThrottleWait, it.run.cfg.OutageWait)):
+			return nil, late.Cause
 		}
 		var applied bool
 		if it.past.lost {
-			applied, err = ask(retry.Ending(ctx), late.cause)
+			applied, err = ask(retry.Ending(ctx), late.Cause)
 		} else {
 			err = it.lookAgain(ctx, call, req)
 		}
@@ -95,11 +86,4 @@ func (it *item) lookAgain(ctx context.Context, call object.Call, req *object.Cop
 	}
 	it.looked = at
 	return nil
-}
-
-// long says whether an instant is further away than that, by the clock or by the count of the
-// time that passes, which stops in a machine that sleeps.
-func long(at time.Time, most time.Duration) bool {
-	now := time.Now()
-	return !at.IsZero() && (now.Sub(at) > most || now.Round(0).Sub(at.Round(0)).Abs() > most)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/retry"
 )
 
 // keysNow remembers, for a minute of one pass over a batch, which keys of current versions open them
@@ -40,7 +41,7 @@ func (p *pruner) opens(ctx context.Context, c *candidate, h *object.Head) (bool,
 	defer p.keys.Unlock()
 	told := p.keys.told[e.KMSKeyID]
 	why, asked := told.why, time.Now()
-	if longAgo(told.at, lookedWithin) {
+	if retry.LongAgo(told.at, retry.LookedWithin) {
 		now, err := p.tryKey(ctx, c.current(), "the current version", h)
 		if err != nil {
 			return false, err

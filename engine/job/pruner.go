@@ -12,6 +12,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/pace"
+	"github.com/resealhq/reseal/engine/retry"
 	"github.com/resealhq/reseal/engine/s3store"
 )
 
@@ -90,15 +91,12 @@ const (
 	// maxRefused is how many deletions in a row may be refused before any is done.
 	maxRefused = 32
 	pruneTries = 8 // of one deletion, each asked about, and with a growing pause between
-	// lookedWithin bounds the time between the look at a version and its deletion. A deletion
-	// waits for the pace, for a store that cannot be reached and for the lease of the job, and
-	// a machine may sleep; meanwhile somebody may have made the old version the current one.
-	lookedWithin = time.Minute
 	// lookingAgain bounds how long one version is looked at again and again.
 	lookingAgain = 30 * time.Minute
 )
 
-// errLookAgain is a deletion that was not sent, since it would come too long after the look.
+// errLookAgain is a deletion that was not sent, since it would come too long after the look:
+// somebody may have made the old version the current one meanwhile.
 var errLookAgain = errors.New("requests have to wait for so long that it cannot be deleted soon after it was looked at; run prune again, perhaps at another pace")
 
 // candidateOf is nil for an object that no copy of the job left a version of.
@@ -275,7 +273,7 @@ func (p *pruner) remove(ctx context.Context, c *candidate) error {
 		switch _, notHeld := errors.AsType[notHeldError](err); {
 		case notHeld: // nothing was sent
 			return err
-		case errors.Is(err, errLookAgain) && !longAgo(began, lookingAgain):
+		case errors.Is(err, errLookAgain) && !retry.LongAgo(began, lookingAgain):
 			try-- // none was sent
 			continue
 		case err == nil, object.ClassOf(err) == object.ClassGone:
@@ -307,7 +305,7 @@ func (p *pruner) delete(ctx context.Context, c *candidate, looked time.Time) err
 			if lost = held(); lost != nil {
 				return errNotHeld
 			}
-			if longAgo(looked, lookedWithin) {
+			if retry.LongAgo(looked, retry.LookedWithin) {
 				return errLookAgain
 			}
 			c.requestID, err = p.store.DeleteVersion(ctx, c.old)
@@ -318,13 +316,6 @@ func (p *pruner) delete(ctx context.Context, c *candidate, looked time.Time) err
 		}
 		return err
 	})
-}
-
-// longAgo says whether an instant is further away than that, by the clock of this machine or by
-// its count of the time that passes: one that sleeps stops the count, and the clock may be set.
-func longAgo(at time.Time, most time.Duration) bool {
-	now := time.Now()
-	return now.Sub(at) > most || now.Round(0).Sub(at.Round(0)).Abs() > most
 }
 
 func (c *candidate) deletedNow(message string) {

@@ -180,11 +180,12 @@ func (r *rate) step(now time.Duration, t tally) {
 func (r *rate) look(now time.Duration, s tally) {
 	limit, peak := r.limit, r.peak
 	r.peak = math.Max(lowest, s.taken())
-	if past := r.past.sum(); !r.floor.shared && r.floor.vain != 1 { // sent in bursts, where copies are slow: a second may see none
+	past := r.past.sum()
+	if !r.floor.shared && r.floor.vain != 1 { // sent in bursts, where copies are slow: a second may see none
 		r.peak = math.Max(r.peak, past.taken())
 	}
 	r.lower(now)
-	r.floor.begin(s, r.past.sum(), limit, peak, r.limit)
+	r.floor.begin(s, past, limit, peak, r.limit)
 	r.floor.aligned = false
 }
 

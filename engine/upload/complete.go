@@ -21,24 +21,15 @@ func (m *Copy) complete(ctx context.Context, src Source, u *object.Upload, parts
 	var lost error
 	for began := time.Now(); ; {
 		reply, err = m.completeSoon(ctx, src, u, parts, &lost)
-		late, ok := errors.AsType[*lateError](err)
+		late, ok := errors.AsType[*retry.LateError](err)
 		switch {
 		case !ok:
 			return reply, err
-		case time.Since(began).Abs() > max(m.c.Loop.ThrottleWait, m.c.Loop.OutageWait):
-			return reply, cmp.Or(lost, late.cause)
+		case retry.LongAgo(began, max(m.c.Loop.ThrottleWait, m.c.Loop.OutageWait)):
+			return reply, cmp.Or(lost, late.Cause)
 		}
 	}
 }
-
-// lookedWithin bounds the time between the look at an object and the Complete that replaces it.
-const lookedWithin = time.Minute
-
-// lateError is a Complete that was not sent again, since it would come too long after the look;
-// cause is why it waited.
-type lateError struct{ cause error }
-
-func (e *lateError) Error() string { return "not sent: the object was looked at too long ago" }
 
 // completeSoon looks at the object, and completes if the request need not wait for long. lost
 // is the error of the last one that may have been applied: what became of it is asked first.
@@ -70,8 +61,8 @@ func (m *Copy) completeSoon(ctx context.Context, src Source, u *object.Upload, p
 	req := m.c.Rules.Complete(u, src.Object, parts)
 	call := object.Call{Kind: object.ReqComplete, Key: u.Target.Key, KMSKey: m.c.Rules.KMSKey(src.Object), OtherKey: m.c.Rules.OtherKey(src.Object)}
 	send := func(ctx context.Context) (err error) {
-		if cause != nil && time.Since(looked).Abs() > lookedWithin {
-			return &lateError{cause}
+		if cause != nil && retry.LongAgo(looked, retry.LookedWithin) {
+			return &retry.LateError{Cause: cause}
 		}
 		m.Attempts++
 		reply, err = m.c.Store.CompleteUpload(ctx, req)
@@ -104,7 +95,7 @@ func (m *Copy) becameOf(ctx context.Context, src Source, u *object.Upload) (*obj
 // at, where Complete honours no condition on them.
 func (m *Copy) lookAgain(ctx context.Context, src Source, u *object.Upload) error {
 	switch {
-	case len(u.PartSizes) > 1, time.Since(u.Begun).Abs() > lookedWithin:
+	case len(u.PartSizes) > 1, retry.LongAgo(u.Begun, retry.LookedWithin):
 		return m.looksTheSame(ctx, src, u)
 	case !u.Sent && m.c.Rules.Caps.CompleteIfMatch == object.Yes, u.Sent && m.c.Rules.Caps.Guarded(object.RouteSend), !m.c.Rules.Dest.InPlace():
 		return nil
