@@ -19,10 +19,11 @@ type Needs struct {
 	Replicas Amount `json:"replicas"`
 	// Example is one that depends.
 	Example object.Ref `json:"-"`
-	// Envelopes are objects under client-side encryption whose data keys the key wraps.
+	// Envelopes are objects under client-side encryption, and instruction files of such
+	// ones, whose data keys the key wraps.
 	Envelopes Amount `json:"envelopes"`
-	// ClientSide objects are under an envelope of an S3 encryption client of which was not
-	// told which key wraps it.
+	// ClientSide objects are, or hold, an envelope of an S3 encryption client of which was
+	// not told which key wraps it.
 	ClientSide Amount `json:"client_side"`
 	// StoreKey objects are under SSE-S3 in a store that wraps its keys by a KMS key of
 	// its own and does not tell which (MinIO).
@@ -48,9 +49,9 @@ type NeedsOptions struct {
 	Inspect    Inspector
 	Inspectors int
 	Locks      bool
-	// Wrapped says of an object that was inspected, once, whether the key wraps its envelope,
-	// and whether that is known. With it objects that show an envelope are inspected. Nil
-	// knows nothing.
+	// Wrapped says of an object that was inspected, once, whether the key wraps an envelope
+	// that it has or holds, and whether that is known. With it objects that show an envelope,
+	// and those that may be instruction files, are inspected. Nil knows nothing.
 	Wrapped func(object.Ref) (is, known bool)
 	// Listed says whether the store lists an object still that it did not find. One that it
 	// does could not be asked about; any other was deleted. Nil takes all for deleted.
@@ -84,7 +85,7 @@ func (f *needsFinder) page(ctx context.Context, rows []object.Object) error {
 		e := &o.Encryption
 		switch {
 		case o.DeleteMarker:
-		case !told(o), f.opt.Wrapped != nil && o.ClientSide.Encrypted(), f.opt.Locks && !o.Locked() && e.Type.KMS() && f.opt.Same(e.KMSKeyID):
+		case !told(o), f.opt.Wrapped != nil && o.MayWrap(), f.opt.Locks && !o.Locked() && e.Type.KMS() && f.opt.Same(e.KMSKeyID):
 			ask = append(ask, o)
 		default:
 			f.count(o)
@@ -158,7 +159,7 @@ func (f *needsFinder) envelope(o *object.Object) {
 
 // count is called under the mutex.
 func (f *needsFinder) count(o *object.Object) {
-	if o.ClientSide.Encrypted() {
+	if o.MayWrap() {
 		f.envelope(o)
 	}
 	e := &o.Encryption

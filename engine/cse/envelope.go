@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 )
 
@@ -125,6 +126,22 @@ func ParseFile(metadata map[string]string, file []byte) (Envelope, error) {
 	}
 	e.InFile, e.own = true, own
 	return e, nil
+}
+
+// ParseLoneFile reads an instruction file without its object: what wraps the data key, and
+// whether a key opens it. Of version 3 the object has a part, in whose place nothing stands
+// here, so that no data key fits.
+func ParseLoneFile(file []byte) (Envelope, error) {
+	members, err := readFile(file)
+	if err != nil {
+		return Envelope{}, err
+	}
+	var above map[string]string
+	if slices.ContainsFunc(members, func(m member) bool { return m.name == nameKeyV3 }) {
+		none := base64.StdEncoding.EncodeToString(make([]byte, commitSize))
+		above = map[string]string{nameSuite: cekCommitted, nameCommit: none, nameMessageID: none}
+	}
+	return ParseFile(above, file)
 }
 
 // pick takes what belongs to an envelope.

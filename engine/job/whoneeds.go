@@ -149,7 +149,7 @@ type whoNeeds struct {
 	answer *KeyAnswer
 	// aliases are those that settings name, and the ARNs behind them.
 	aliases map[string]string
-	// wraps asks about client-side encryption; nil where nobody can.
+	// wraps asks about client-side encryption.
 	wraps *wrapAsker
 	// service: the key is one of AWS's own, such as that of aws/s3.
 	service bool
@@ -252,11 +252,9 @@ func (w *whoNeeds) look(ctx context.Context, src *Source) (*KeyPlace, error) {
 			return p, w.notLooked(ctx, p, "the objects", err)
 		}
 	}
+	w.wraps.filesToo = src.Manifest == ""
 	opt := planner.NeedsOptions{Same: w.same, Replica: w.replica, Inspect: w.wraps.inspector(perObject(underAnyKey(w.reads.Inspect))),
-		Listed: w.listed, Inspectors: w.opt.pace().Workers(), Locks: facts.ObjectLock != object.No, StoreKeys: !w.store.IsAWS(), Passed: w.q.Passed}
-	if w.wraps != nil {
-		opt.Wrapped = w.wraps.wrapped
-	}
+		Listed: w.listed, Inspectors: w.opt.pace().Workers(), Locks: facts.ObjectLock != object.No, StoreKeys: !w.store.IsAWS(), Passed: w.q.Passed, Wrapped: w.wraps.wrapped}
 	found, err := planner.FindNeeds(ctx, rows, opt)
 	p.Needs = *found
 	if err == nil {
@@ -320,6 +318,7 @@ func (w *whoNeeds) judge() {
 			break
 		}
 	}
+	w.limit("envelopes of client-side encryption in instruction files that neither a mark tells nor a name that ends in .instruction")
 	w.limit("data that is not in S3 (volumes, databases, secrets), and buckets that were not named")
 	w.limit("objects that were written while this looked")
 }

@@ -19,27 +19,30 @@ import (
 type wrapAsker struct {
 	who    *whoNeeds
 	kms    *s3store.KMSWraps
-	denied atomic.Bool
-	found  sync.Map // of object.Ref: bool
+	denied atomic.Bool // or there is no KMS to ask, or no key that it knows
+	found  sync.Map    // of object.Ref: bool
+	// filesToo: the instruction files of all objects, in all their versions, are looked at too.
+	filesToo bool
 }
 
-// newWrapAsker is nil where there is no KMS to ask, or no key that it knows.
 func (w *whoNeeds) newWrapAsker() *wrapAsker {
-	k, err := w.store.KMSWraps()
-	if err != nil || w.answer.ARN == "" {
-		return nil
-	}
-	return &wrapAsker{who: w, kms: k}
+	e := &wrapAsker{who: w}
+	var err error
+	e.kms, err = w.store.KMSWraps()
+	e.denied.Store(err != nil || w.answer.ARN == "")
+	return e
 }
 
-// inspector asks about the envelope of every object that shows one.
+// inspector asks about every object that shows an envelope or may hold one.
 func (e *wrapAsker) inspector(inspect planner.Inspector) planner.Inspector {
-	if e == nil {
-		return inspect
-	}
 	return func(ctx context.Context, o *object.Object) (object.Head, error) {
 		h, err := inspect(ctx, o)
-		if err == nil && h.ClientSide.Encrypted() && !e.denied.Load() {
+		if err != nil {
+			return h, err
+		}
+		shown := h.Object
+		shown.Ref = o.Ref
+		if shown.MayWrap() {
 			err = e.ask(ctx, o.Ref, &h)
 		}
 		return h, err
@@ -48,25 +51,27 @@ func (e *wrapAsker) inspector(inspect planner.Inspector) planner.Inspector {
 
 // wrapped tells what was found out of an object, once.
 func (e *wrapAsker) wrapped(ref object.Ref) (is, known bool) {
-	if e == nil {
-		return false, false
-	}
 	v, known := e.found.LoadAndDelete(ref)
 	return known && v.(bool), known
 }
 
 // ask finds out about one object. Its error is one that concerns all of them.
 func (e *wrapAsker) ask(ctx context.Context, ref object.Ref, h *object.Head) error {
-	env, err := e.envelope(ctx, h)
-	if err != nil || env.Format == cse.None || env.NeedsFile {
+	env, none := e.envelope(ctx, ref, h)
+	switch {
+	case none:
+		e.found.Store(ref, false)
+		return nil
+	case env.Format == cse.None || env.NeedsFile:
 		return ctx.Err() // it cannot be read, and is told as not known
-	}
-	if !env.Wrap.KMS() {
+	case !env.Wrap.KMS():
 		e.found.Store(ref, false) // a raw key wraps it
+		return nil
+	case e.denied.Load():
 		return nil
 	}
 	call := object.Call{Kind: object.ReqKMS, Key: ref.Key, KMSKey: e.who.answer.ARN}
-	err = e.who.reads.Do(ctx, call, func(ctx context.Context) error {
+	err := e.who.reads.Do(ctx, call, func(ctx context.Context) error {
 		_, err := env.Unwrap(ctx, cse.Opener{KMS: e.kms.Dry(), KMSKeyID: e.who.answer.ARN})
 		return err
 	})
@@ -85,25 +90,58 @@ func (e *wrapAsker) ask(ctx context.Context, ref object.Ref, h *object.Head) err
 // maxInstruction bounds an instruction file in bytes.
 const maxInstruction = 64 << 10
 
-// envelope reads it from the metadata, or from the instruction file.
-func (e *wrapAsker) envelope(ctx context.Context, h *object.Head) (cse.Envelope, error) {
-	env, err := cse.Parse(h.Metadata)
-	if err != nil || !env.NeedsFile {
-		return env, err
+// envelope reads the one that the object has, or that it holds as an instruction file. Its
+// format is None where it cannot be read; none says that there is none.
+func (e *wrapAsker) envelope(ctx context.Context, ref object.Ref, h *object.Head) (env cse.Envelope, none bool) {
+	if !h.ClientSide.Encrypted() {
+		return e.held(ctx, ref, h)
 	}
-	var text []byte
-	file := object.Ref{Bucket: h.Bucket, Key: h.Key + cse.InstructionSuffix}
+	env, err := cse.Parse(h.Metadata)
+	if err != nil {
+		return cse.Envelope{}, false
+	}
+	if !env.NeedsFile {
+		return env, false
+	}
+	text, err := e.read(ctx, object.Ref{Bucket: ref.Bucket, Key: ref.Key + cse.InstructionSuffix})
+	switch {
+	case err != nil:
+		return env, false
+	case e.filesToo: // in every version of it, of which this one may be another's
+		return env, true
+	}
+	if env, err = cse.ParseFile(h.Metadata, text); err != nil {
+		return cse.Envelope{}, false
+	}
+	return env, false
+}
+
+// held reads an object that may be an instruction file. One that has no mark and is none is
+// an object of that name.
+func (e *wrapAsker) held(ctx context.Context, ref object.Ref, h *object.Head) (env cse.Envelope, none bool) {
+	marked := h.ClientSide == object.InstructionFile
+	if !marked && h.Size > maxInstruction {
+		return env, true
+	}
+	text, err := e.read(ctx, ref)
+	if err != nil {
+		return env, false
+	}
+	if env, err = cse.ParseLoneFile(text); err != nil {
+		return cse.Envelope{}, !marked
+	}
+	return env, false
+}
+
+func (e *wrapAsker) read(ctx context.Context, file object.Ref) (text []byte, err error) {
 	err = e.who.reads.Do(ctx, object.Call{Kind: object.ReqGet, Key: file.Key}, func(ctx context.Context) error {
 		body, err := e.who.store.Open(ctx, file, object.CustomerKey{}, "")
 		if err != nil {
 			return err
 		}
 		defer body.Close()
-		text, err = io.ReadAll(io.LimitReader(body, maxInstruction))
+		text, err = io.ReadAll(io.LimitReader(body, maxInstruction+1))
 		return err
 	})
-	if err != nil {
-		return env, err
-	}
-	return cse.ParseFile(h.Metadata, text)
+	return text, err
 }

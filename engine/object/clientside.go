@@ -32,6 +32,15 @@ func (c ClientSide) Encrypted() bool {
 	return c != "" && c != NoEnvelope && c != InstructionFile
 }
 
+// instructionSuffix is how clients name instruction files, unless they are told otherwise.
+const instructionSuffix = ".instruction"
+
+// MayWrap says whether the object may hold a wrapped data key: its own, or as an
+// instruction file, which most clients do not mark, that of another object.
+func (o *Object) MayWrap() bool {
+	return o.ClientSide.Encrypted() || o.ClientSide == InstructionFile || strings.HasSuffix(o.Key, instructionSuffix)
+}
+
 // Content is the algorithm of the bytes; empty where the envelope does not show it.
 func (c ClientSide) Content() string {
 	version, rest, _ := strings.Cut(string(c), " ")
