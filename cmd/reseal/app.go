@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -30,6 +31,8 @@ type app struct {
 	reached job.Connection
 	// drain is closed by the first signal when a verb has asked to drain.
 	drain *drainer
+	// end ends the process at once; nil where it is another's, as in a test.
+	end func(code int)
 }
 
 // drainer turns the first signal into a request to finish what is in flight,
@@ -41,6 +44,8 @@ type drainer struct {
 	wanted  chan struct{} // closed when a verb has taken over the first signal
 	signals chan os.Signal
 	done    chan struct{}
+	end     func(code int) // of the process; see endAtLast
+	ended   atomic.Bool    // the work: a command of the person's own may take its time
 }
 
 // watchSignals starts to listen; stop ends it.
@@ -49,7 +54,7 @@ func (a *app) watchSignals() *drainer {
 	d := &drainer{
 		now: ctx, cancel: cancel,
 		asked: make(chan struct{}), wanted: make(chan struct{}),
-		signals: make(chan os.Signal, 2), done: make(chan struct{}),
+		signals: make(chan os.Signal, 2), done: make(chan struct{}), end: a.end,
 	}
 	signal.Notify(d.signals, os.Interrupt, syscall.SIGTERM)
 	a.drain = d
@@ -81,7 +86,27 @@ func (d *drainer) watch() {
 			default:
 			}
 		}
+		if d.now.Err() == nil && d.end != nil {
+			time.AfterFunc(atLast, d.endAtLast)
+		}
 		d.cancel()
+	}
+}
+
+// atLast is how long a process that was told to stop at once may take for its last words,
+// to the place of its job among others.
+const atLast = 10 * time.Second
+
+// endAtLast ends a process that has not ended though it was told to: it writes to a
+// terminal that was stopped or a pipe that nobody reads, waits for a file system that is
+// gone, or reads what is long. Nothing is lost by that which a kill would not lose too.
+func (d *drainer) endAtLast() {
+	select {
+	case <-d.done:
+	default:
+		if !d.ended.Load() {
+			d.end(exitInterrupted)
+		}
 	}
 }
 

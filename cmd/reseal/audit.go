@@ -105,7 +105,7 @@ func (a *app) printAudit(f *auditFlags, result *planner.Audit) error {
 		return result.WriteText(w)
 	}
 	if f.output != "" {
-		if err := writeAtomically(f.output, write); err != nil {
+		if err := a.writeOutput(f.output, write); err != nil {
 			return err
 		}
 	} else if err := write(a.stdout); err != nil {

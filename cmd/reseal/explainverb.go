@@ -32,7 +32,7 @@ func newExplain(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rows, err := j.Explain(bucket, key)
+			rows, err := j.Explain(cmd.Context(), bucket, key)
 			if err != nil {
 				return err
 			}

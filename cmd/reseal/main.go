@@ -36,7 +36,8 @@ func main() {
 		os.Exit(exitStopped)
 	}()
 	stop := followLoad()
-	code := Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, end: os.Exit}
+	code := a.main(os.Args[1:])
 	stop()
 	os.Exit(code)
 }
@@ -44,13 +45,16 @@ func main() {
 // Main runs one command line and returns its exit code. Results go to stdout,
 // everything else to stderr.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	return (&app{stdin: stdin, stdout: stdout, stderr: stderr}).main(args)
+}
+
+func (a *app) main(args []string) (code int) {
 	defer func() {
 		if p := recover(); p != nil {
-			fmt.Fprintf(stderr, "panic: %v\n%s\nreseal: this is a fault of reseal; please report it. Run the same command again to go on\n", p, debug.Stack())
+			fmt.Fprintf(a.stderr, "panic: %v\n%s\nreseal: this is a fault of reseal; please report it. Run the same command again to go on\n", p, debug.Stack())
 			code = exitStopped
 		}
 	}()
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	signals := a.watchSignals()
 	defer signals.stop()
 	root := newRoot(a)
@@ -64,7 +68,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 		_ = a.printJSON(map[string]jsonError{"error": asJSON(err, code)})
 	}
 	if text := explain(err, code); text != "" {
-		fmt.Fprintln(stderr, text)
+		fmt.Fprintln(a.stderr, text)
 	}
 	return code
 }

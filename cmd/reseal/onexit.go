@@ -27,6 +27,7 @@ func (a *app) onExit(command, dir string, sum *report.Summary, code int) {
 	}
 	cmd.Env = append(os.Environ(), "RESEAL_EXIT_CODE="+strconv.Itoa(code), "RESEAL_JOB="+dir, "RESEAL_SUMMARY="+string(summary))
 	cmd.Stdout, cmd.Stderr = a.stderr, a.stderr
+	a.drain.ended.Store(true)
 	if err := cmd.Run(); err != nil {
 		fmt.Fprintf(a.stderr, "reseal: warning: --on-exit %q: %v\n", command, err)
 	}

@@ -94,7 +94,7 @@ func (a *app) prune(cmd *cobra.Command, f *pruneFlags) error {
 	if f.output == "" {
 		err = work(nil)
 	} else {
-		err = writeAtomically(f.output, work)
+		err = a.writeOutput(f.output, work)
 	}
 	if err != nil {
 		return err

@@ -1,16 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
-	"errors"
-	"fmt"
 	"io"
-	"io/fs"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -57,10 +49,10 @@ On a terminal it is a table; elsewhere CSV.`,
 			if width := terminalWidth(a.stdout); width > 0 && format.value == "" && output == "" {
 				o.Format, o.Width = "table", width
 			}
-			if output == "" || output == "-" {
-				return j.Report(a.stdout, o)
+			if output == "" {
+				return j.Report(cmd.Context(), a.stdout, o)
 			}
-			return writeAtomically(output, func(w io.Writer) error { return j.Report(w, o) })
+			return a.writeOutput(output, func(w io.Writer) error { return j.Report(cmd.Context(), w, o) })
 		},
 	}
 	place.AddFlags(cmd.Flags())
@@ -83,45 +75,4 @@ func stateNamed(word string) object.State {
 		}
 	}
 	return object.Remaining
-}
-
-// createBeside makes a file beside path that nobody has. Who may read it the umask
-// says, as of every file that a person has a program write.
-func createBeside(path string) (*os.File, error) {
-	for {
-		name := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+strconv.FormatUint(rand.Uint64(), 36))
-		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
-		if !errors.Is(err, fs.ErrExist) {
-			return f, err
-		}
-	}
-}
-
-// writeAtomically lets a file appear only when it was written to its end; what
-// stood there before stays until then.
-func writeAtomically(path string, write func(io.Writer) error) (err error) {
-	f, err := createBeside(path)
-	if err != nil {
-		return unusableBecause(err, "the output "+path, "name a file in a directory that you can write to")
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
-	buffered := bufio.NewWriterSize(f, 64<<10)
-	if err := write(buffered); err != nil {
-		return err
-	}
-	if err := buffered.Flush(); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	return os.Rename(f.Name(), path)
 }

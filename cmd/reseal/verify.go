@@ -73,7 +73,7 @@ func (a *app) verify(cmd *cobra.Command, f *verifyFlags) error {
 		return err
 	}
 	if f.output != "" {
-		err = writeAtomically(f.output, work)
+		err = a.writeOutput(f.output, work)
 	} else {
 		err = work(nil)
 	}

@@ -26,8 +26,8 @@ import (
 type Content struct {
 	Job, Version string
 	Rows         report.Rows
-	// Documents become NAME.json; those of a job are summary, policy and
-	// identity.
+	// Documents become NAME.json once the rows were read; those of a job are summary,
+	// policy, identity and verification.
 	Documents map[string]any
 	// Now is when the evidence is made.
 	Now time.Time
@@ -163,10 +163,7 @@ func writeRows(ctx context.Context, dir string, rows report.Rows, s *Statement) 
 	}
 	var t tree
 	var fields []string
-	err = rows(func(task *object.Task, o *object.Outcome) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+	err = rows.While(ctx)(func(task *object.Task, o *object.Outcome) error {
 		r := report.RowOf(task, o)
 		fields = r.Fields(fields)
 		line, err := buffered.encode(fields)

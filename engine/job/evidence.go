@@ -33,12 +33,15 @@ type identity struct {
 	RanAs  []string `json:"ran_as"`
 }
 
-// asked is what the job was asked for.
+// asked is what the job was asked for. Objects may have been done under each of its
+// policies.
 type asked struct {
-	ID     string    `json:"id"`
-	Begun  time.Time `json:"begun"`
-	Spec   Spec      `json:"spec"`
-	Policy Policy    `json:"how"`
+	ID      string      `json:"id"`
+	Begun   time.Time   `json:"begun"`
+	Spec    Spec        `json:"spec"`
+	Policy  Policy      `json:"how"`
+	Since   time.Time   `json:"how_since,omitzero"`
+	Earlier []oldPolicy `json:"how_before,omitempty"`
 }
 
 // verification is what the last verify of the job found. Where there was none it says so:
@@ -57,7 +60,10 @@ func (j *Job) Evidence(ctx context.Context, dir string, opt EvidenceOptions) err
 		return jobUnusable(err)
 	}
 	defer func() { _ = points.Close() }()
-	totals := points.Totals()
+	policy, err := j.asked()
+	if err != nil {
+		return err
+	}
 	now := time.Now().UTC().Truncate(time.Second)
 	who := identity{Version: opt.Version, Made: now, RanAs: j.ranAs()}
 	// What this machine does not know of itself is left out.
@@ -74,12 +80,26 @@ func (j *Job) Evidence(ctx context.Context, dir string, opt EvidenceOptions) err
 	if v := (&verified{}); j.kept(verifiedName, v) && v.Verdict != nil {
 		found = verification{true, v}
 	}
-	return evidence.Write(ctx, dir, &evidence.Content{Job: j.ID, Version: opt.Version, Rows: points.Rows, Now: now, Documents: map[string]any{
-		"summary":      report.Summarize(j.Dir, &totals, points.Row),
-		"policy":       asked{ID: j.ID, Begun: j.Begun, Spec: j.frozen(), Policy: j.Policy},
-		"identity":     who,
-		"verification": found,
-	}}, opt.Signer)
+	documents := map[string]any{"policy": policy, "identity": who, "verification": found}
+	rows := report.Rows(points.Rows).Then(func() error {
+		totals := points.Totals()
+		documents["summary"] = report.Summarize(j.Dir, &totals, points.Row)
+		return nil
+	})
+	return evidence.Write(ctx, dir, &evidence.Content{Job: j.ID, Version: opt.Version, Rows: rows, Now: now, Documents: documents}, opt.Signer)
+}
+
+// asked is what job.json says; of a shard, that of the whole job.
+func (j *Job) asked() (*asked, error) {
+	of := j
+	if j.whole != nil {
+		of = j.whole
+	}
+	f, err := readFile(of.path(fileName))
+	if err != nil {
+		return nil, jobUnusable(err)
+	}
+	return &asked{ID: j.ID, Begun: j.Begun, Spec: j.frozen(), Policy: f.Policy, Since: f.Since, Earlier: f.Earlier}, nil
 }
 
 // caller is who asks now. One that was asked for and is not told is an error.

@@ -1,6 +1,8 @@
 package job
 
 import (
+	"context"
+
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/report"
 )
@@ -17,7 +19,7 @@ type Explained struct {
 
 // Explain finds every row of one key: one a version. It walks the whole plan, and
 // may be called while the job runs.
-func (j *Job) Explain(bucket, key string) ([]Explained, error) {
+func (j *Job) Explain(ctx context.Context, bucket, key string) ([]Explained, error) {
 	points, err := j.openRecords()
 	if err != nil {
 		return nil, jobUnusable(err)
@@ -25,7 +27,7 @@ func (j *Job) Explain(bucket, key string) ([]Explained, error) {
 	defer points.Close()
 	points.only = &object.Ref{Bucket: bucket, Key: key}
 	var found []Explained
-	err = points.Rows(func(t *object.Task, o *object.Outcome) error {
+	err = report.Rows(points.Rows).While(ctx)(func(t *object.Task, o *object.Outcome) error {
 		if t.Object.Key != key || t.Object.Bucket != bucket {
 			return nil
 		}

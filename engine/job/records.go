@@ -12,7 +12,7 @@ import (
 // records is what is on record of a job, for the verbs that only read: its checkpoint,
 // or those of its shards in their order. Of shards one checkpoint is open at a time, so
 // that a job may have thousands; while processes are at work on them, rows may be
-// younger than totals.
+// younger than totals that were asked for before them.
 type records struct {
 	job    *Job
 	shards []shardRecord
@@ -47,7 +47,8 @@ func (j *Job) openRecords() (*records, error) {
 		return recordsOf(j, points, running), nil
 	}
 	if j.home != nil {
-		if err := j.home.fetchAhead(j.parts()); err != nil {
+		// What verify and plan found of the whole lies beside the shards.
+		if err := errors.Join(j.home.pullFiles(j.home.ctx, j), j.home.fetchAhead(j.parts())); err != nil {
 			return nil, err
 		}
 		defer j.home.forgetAhead()
@@ -101,7 +102,7 @@ func (r *records) store(i int) (*checkpoint.Store, error) {
 	return points, nil
 }
 
-// Totals adds up all of it.
+// Totals adds up all of it. After Rows they are those of the rows.
 func (r *records) Totals() object.Totals {
 	sum := object.Totals{PlanComplete: true}
 	for i := range r.shards {
@@ -145,6 +146,7 @@ func (r *records) rowsOf(place *Place, f func(*object.Task, *object.Outcome) err
 		if err != nil {
 			return err
 		}
+		r.shards[i].totals = points.Totals()
 		if err := points.Rows(f); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"context"
 	"io"
 	"time"
 
@@ -23,7 +24,7 @@ type ReportOptions struct {
 // Report writes one row an object: what was done, how, what the store showed
 // before and after, and why an object was left or failed. It may be called while
 // the job runs.
-func (j *Job) Report(w io.Writer, opt ReportOptions) error {
+func (j *Job) Report(ctx context.Context, w io.Writer, opt ReportOptions) error {
 	if err := oneOf("ReportOptions.Format", opt.Format, "", "csv", "json", "html", "table"); err != nil {
 		return err
 	}
@@ -32,29 +33,36 @@ func (j *Job) Report(w io.Writer, opt ReportOptions) error {
 		return jobUnusable(err)
 	}
 	defer points.Close()
-	rows := report.Rows(points.Rows).Where(opt.Filter)
+	all := report.Rows(points.Rows).While(ctx)
+	rows := all.Where(opt.Filter)
 	switch opt.Format {
 	case "table":
 		return report.WriteTable(w, rows, opt.Width)
 	case "json":
 		return report.WriteJSON(w, rows)
 	case "html":
-		t := points.Totals()
 		page := j.page(opt.Name)
 		if known, found, err := points.learnt(); err == nil && found {
 			page.Facts = append(page.Facts, resolvedKey(&known)...)
 		}
-		page.Summary = report.Summarize(j.Dir, &t, points.Row)
-		if page.Summary.Standing, err = points.standing(); err != nil {
-			return err
-		}
-		if c := page.Summary.Cause; c != nil && opt.Name != nil {
-			c.Message = opt.Name(c.Message)
-		}
-		page.History, page.Verified, page.Compared = j.History(), j.lastVerified(), j.compared(page.Summary)
+		rows := all.Then(func() error { return j.summed(page, points, opt.Name) }).Where(opt.Filter)
 		return report.WriteHTML(w, page, rows)
 	}
 	return report.WriteCSV(w, rows)
+}
+
+// summed adds to a page what it says in numbers, once its rows were read.
+func (j *Job) summed(page *report.Page, points *records, name func(string) string) (err error) {
+	t := points.Totals()
+	page.Summary = report.Summarize(j.Dir, &t, points.Row)
+	if page.Summary.Standing, err = points.standing(); err != nil {
+		return err
+	}
+	if c := page.Summary.Cause; c != nil && name != nil {
+		c.Message = name(c.Message)
+	}
+	page.History, page.Verified, page.Compared = j.History(), j.lastVerified(), j.compared(page.Summary)
+	return nil
 }
 
 // resolvedKey is what the key that was asked for turned out to be.

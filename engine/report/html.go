@@ -18,7 +18,8 @@ type Page struct {
 	// Facts of the job, in order: source, target, key, who, when.
 	Facts []Fact
 	// Made is when the report is written.
-	Made    time.Time
+	Made time.Time
+	// Summary, and what follows, may be there only once the rows were walked.
 	Summary *Summary
 	// History of the runs, oldest first.
 	History []Moment

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bufio"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -36,6 +37,29 @@ func (rows Rows) Where(f Filter) Rows {
 			}
 			return row(t, o)
 		})
+	}
+}
+
+// While gives rows out until the context ends.
+func (rows Rows) While(ctx context.Context) Rows {
+	return func(row func(*object.Task, *object.Outcome) error) error {
+		return rows(func(t *object.Task, o *object.Outcome) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return row(t, o)
+		})
+	}
+}
+
+// Then does something once all rows were given out: what tells of them in numbers has to
+// add up with them, also while processes are at work.
+func (rows Rows) Then(do func() error) Rows {
+	return func(row func(*object.Task, *object.Outcome) error) error {
+		if err := rows(row); err != nil {
+			return err
+		}
+		return do()
 	}
 }
 

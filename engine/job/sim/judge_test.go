@@ -73,7 +73,7 @@ func (n *night) rows() map[at]report.Row {
 	}
 	defer j.Close()
 	var text bytes.Buffer
-	if err := j.Report(&text, job.ReportOptions{Format: "json"}); err != nil {
+	if err := j.Report(context.Background(), &text, job.ReportOptions{Format: "json"}); err != nil {
 		n.Fatal(err)
 	}
 	rows := map[at]report.Row{}

@@ -1,0 +1,148 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/resealhq/reseal/engine/s3test"
+)
+
+// stuckFor is far more than a process takes to end that was told to.
+const stuckFor = 2 * time.Minute
+
+// TestToldToStopWhileStuck: a process that writes to what nobody reads, or waits for whoever
+// might, ends when it is told to, and the job goes on from there.
+func TestToldToStopWhileStuck(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		signals int
+		read    bool // somebody has the pipe open, and does not read on
+	}{{"a pipe that nobody opens", 1, false}, {"a pipe that nobody reads", 2, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			st := newStage(t, s3test.Config{})
+			st.server.CreateBucket("b", s3test.BucketConfig{})
+			st.server.Fill("b", 600, func(i int) string { return strings.Repeat("k", i+1) }, s3test.Bytes("body"), s3test.Attrs{})
+			dir := t.TempDir()
+			job, pipe := filepath.Join(dir, "job"), filepath.Join(dir, "pipe")
+			if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			st.does(t, "plan", "s3://b", "--sse", "AES256", "--job", job)
+			if c.read {
+				reader, err := os.OpenFile(pipe, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer reader.Close()
+			}
+			cmd := st.command("run", "--job", job, "--events", pipe, "--no-progress")
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			if c.read {
+				st.awaitStatus(t, job, "600 of 600 objects") // done, as far as the store goes
+			} else {
+				time.Sleep(time.Second) // in which it may have come to the pipe; else the signal comes before it
+			}
+			for i := range c.signals {
+				if i > 0 {
+					time.Sleep(oneSignal + 200*time.Millisecond)
+				}
+				if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+			}
+			select {
+			case <-ended:
+			case <-time.After(stuckFor):
+				_ = cmd.Process.Kill()
+				t.Fatalf("it goes on; it said %s", stderr.String())
+			}
+			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+				t.Errorf("exit code %d: %s", code, stderr.String())
+			}
+			if s := st.reseal(t, "run", "--job", job, "--json"); s.code != 0 || !strings.Contains(s.stdout, `"planned":600`) {
+				t.Errorf("the next run: exit code %d: %s%s", s.code, s.stdout, s.stderr)
+			}
+		})
+	}
+}
+
+// TestOutputsThatAreNoFiles: what is no ordinary file is written to, and never replaced: it
+// would be /dev/null, in a container that runs as root.
+func TestOutputsThatAreNoFiles(t *testing.T) {
+	t.Parallel()
+	st := newStage(t, s3test.Config{Seed: 3})
+	st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled"})
+	st.put("k", s3test.Object{})
+	dir := t.TempDir()
+	job := filepath.Join(dir, "job")
+	st.does(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--no-progress", "--job", job)
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ args, begins string }{{"report --job JOB -o PIPE", "bucket,key"}, {"verify --job JOB -o PIPE", "finding,bucket"},
+		{"prune --job JOB -o PIPE", "bucket,key"}, {"audit s3://b --format csv -o PIPE", "encryption,"}} {
+		reader, err := os.OpenFile(pipe, os.O_RDWR, 0) // what is written stays in it
+		if err != nil {
+			t.Fatal(err)
+		}
+		args := strings.Fields(strings.NewReplacer("JOB", job, "PIPE", pipe).Replace(c.args))
+		if s := st.reseal(t, args...); s.code != 0 {
+			t.Errorf("%s: exit code %d: %s", c.args, s.code, s.stderr)
+		}
+		info, err := os.Lstat(pipe)
+		if err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+			t.Fatalf("%s: the pipe became %v: %v", c.args, info, err)
+		}
+		text := make([]byte, 64)
+		n, err := reader.Read(text)
+		if err := errors.Join(err, reader.Close()); err != nil || !strings.HasPrefix(string(text[:n]), c.begins) {
+			t.Errorf("%s: %q, %v", c.args, text[:n], err)
+		}
+	}
+	// Standard output by other names, whatever it leads to.
+	for _, name := range []string{"-", "/dev/stdout"} {
+		if _, err := os.Stat(name); err != nil && name != "-" {
+			continue
+		}
+		out, err := os.Create(filepath.Join(dir, "out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		link := name
+		if name != "-" { // as /dev/stdout is one
+			link = filepath.Join(dir, "stdout")
+			if err := os.Symlink(name, link); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := st.command("report", "--job", job, "-o", link)
+		cmd.Stdout, cmd.Dir = out, dir
+		if err := cmd.Run(); err != nil {
+			t.Fatal(name, err)
+		}
+		text, err := os.ReadFile(out.Name())
+		if err := errors.Join(err, out.Close()); err != nil || !strings.HasPrefix(string(text), "bucket,key") {
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "-")); err == nil {
+		t.Error("a file of the name - was made")
+	}
+}
