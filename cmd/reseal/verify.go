@@ -10,6 +10,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/job"
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/report"
 )
 
 // verifyFlags are what verify takes besides the job.
@@ -138,8 +139,13 @@ func (a *app) printVerdict(d *job.Verdict, noVersions bool) error {
 	if d.Unread != "" {
 		fmt.Fprintf(a.stdout, "Not everything could be looked at: %s\n", object.Printable(d.Unread))
 	}
+	if d.ClientSide > 0 {
+		fmt.Fprintf(a.stdout, "%s may depend on other keys by client-side encryption, which is not looked at here: ask `reseal who-needs KEY` of each\n", report.Count(d.ClientSide, "version"))
+	}
 	switch {
 	case noVersions, d.Unread != "" && len(d.Dependents) == 0:
+	case len(d.Dependents) == 0 && d.ClientSide > 0:
+		fmt.Fprintln(a.stdout, "Under the source nothing else depends on another key or encryption any more.")
 	case len(d.Dependents) == 0:
 		fmt.Fprintln(a.stdout, "Under the source nothing depends on another key or encryption any more.")
 	default:

@@ -78,6 +78,9 @@ func (j *Job) lastVerified() *report.Verified {
 	if d.Dependents != nil && len(d.Dependents) == 0 {
 		out.Lines = append(out.Lines, report.Fact{Name: "Under other keys", Value: "nothing that lies under the source"})
 	}
+	if d.ClientSide > 0 {
+		out.Lines = append(out.Lines, report.Fact{Name: "Under client-side encryption", Value: report.Count(d.ClientSide, "version") + ", whose own keys were not looked at"})
+	}
 	if d.Unread != "" {
 		out.Lines = append(out.Lines, report.Fact{Name: "Not looked at", Value: d.Unread})
 	}

@@ -277,13 +277,16 @@ func (v *verifier) look(ctx context.Context, o *object.Object) error {
 	case err != nil: // what cannot be read might depend on anything
 		o.Encryption = object.Encryption{}
 	default:
-		o.Encryption = h.Encryption
+		o.Encryption, o.ClientSide = h.Encryption, h.ClientSide
 	}
 	v.dependent(o)
 	return nil
 }
 
 func (v *verifier) dependent(o *object.Object) {
+	if o.MayWrap() {
+		v.count(&v.verdict.ClientSide)
+	}
 	if v.target.MetBy(o.Encryption) {
 		return
 	}

@@ -40,7 +40,11 @@ type Verdict struct {
 	// Dependents are the objects and versions under the source that the target does
 	// not describe; absent where they were not looked for.
 	Dependents []Dependents `json:"dependents"`
-	Examples   []Finding    `json:"examples,omitempty"`
+	// ClientSide are the objects and versions under the source, where dependents were looked
+	// for, that show an envelope of client-side encryption or may hold one. Which keys wrap
+	// their data keys nobody has asked.
+	ClientSide uint64    `json:"client_side,omitempty"`
+	Examples   []Finding `json:"examples,omitempty"`
 	// KeyUnusable tells of the key that verified objects are under, where nobody can read
 	// them with it now: it is disabled, about to be deleted, or gone.
 	KeyUnusable []string `json:"key_unusable,omitempty"`
