@@ -10,7 +10,7 @@ import (
 const retryBatch = 4096
 
 // Retry takes back the outcomes that again picks: their objects are remaining
-// again, and Next gives them out in doubt. Call it before Next. It returns how
+// again, and Next gives them out in doubt, unless nothing was sent of one. Call it before Next. It returns how
 // many. A crash in the middle leaves every object with its outcome or remaining,
 // with counters that agree; calling it again takes the rest.
 func (s *Store) Retry(again func(*object.Outcome) bool) (taken uint64, err error) {
@@ -59,12 +59,22 @@ func (s *Store) takeBack(outcomes []object.Outcome) error {
 		for i := range outcomes {
 			o := &outcomes[i]
 			_ = t.Delete(seqKey(outcomePrefix, o.Seq), nil)
-			_ = t.Set(seqKey(retryPrefix, o.Seq), inDoubt, nil)
+			_ = t.Set(seqKey(retryPrefix, o.Seq), doubtOf(o), nil)
 			f := factOf(o)
 			t.counts.count(&f, o.Seq, -1)
 		}
 		return nil
 	}})
+}
+
+// doubtOf says whether the task of an outcome that is taken back may have been sent: who
+// finds it as wanted then takes it for this job's work. One that was left before anything
+// was sent is not.
+func doubtOf(o *object.Outcome) []byte {
+	if o.State == object.Left && o.Attempts == 0 {
+		return neverSent
+	}
+	return inDoubt
 }
 
 // retry is a task in r/.

@@ -227,6 +227,31 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// TestRetryOfWhatWasNeverSent: a task that was left before anything was sent is not in doubt
+// when it is taken again, so that nobody takes the work of others for this job's.
+func TestRetryOfWhatWasNeverSent(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	must(t, s.Append(tasks(0, 3), nil))
+	must(t, s.PlanComplete())
+	for _, task := range drain(t, s, 3) {
+		o := outcome(task.Seq)
+		o.State, o.Reason, o.Attempts = object.Left, "archived", int(task.Seq)
+		must(t, s.Record(o))
+	}
+	if n, err := s.Retry(func(*object.Outcome) bool { return true }); n != 3 || err != nil {
+		t.Fatal(n, err)
+	}
+	must(t, s.Close())
+	s = open(t, dir)
+	for _, task := range drain(t, s, 3) {
+		if sent := task.Seq > 0; task.InDoubt != sent {
+			t.Errorf("task %d: in doubt %v, after %d attempts", task.Seq, task.InDoubt, task.Seq)
+		}
+	}
+	must(t, s.Close())
+}
+
 func TestUploads(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)

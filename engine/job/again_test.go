@@ -191,3 +191,20 @@ func TestACheaperRouteIsNoLoss(t *testing.T) {
 		}
 	}
 }
+
+// TestOthersDidWhatWasLeft: an object that was left before anything was sent, and that others
+// have brought under the target since, is not this job's work.
+func TestOthersDidWhatWasLeft(t *testing.T) {
+	b := newBench(t, s3test.Config{}, s3test.BucketConfig{Versioning: "Enabled"}, 3)
+	b.Put("b", s3test.Object{Key: "cold", Body: s3test.Bytes("body"), Attrs: s3test.Attrs{StorageClass: "GLACIER"}})
+	j := b.create(t, Policy{})
+	sum, err := j.Run(t.Context(), Options{})
+	if err != nil || sum.Done != 3 || sum.Left != 1 {
+		t.Fatalf("%+v, %v", sum, err)
+	}
+	b.Put("b", s3test.Object{Key: "cold", Body: s3test.Bytes("body"), Attrs: s3test.Attrs{Encryption: object.Encryption{Type: object.SSES3}}, LastModified: time.Now().Add(time.Minute)})
+	sum, err = j.Run(t.Context(), Options{Limits: Limits{RetryFailed: true}})
+	if err != nil || sum.Done != 3 || sum.Already != 1 || sum.OldVersions.Objects != 3 {
+		t.Errorf("%+v, %v", sum, err)
+	}
+}
