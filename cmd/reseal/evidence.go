@@ -30,6 +30,26 @@ func (f *evidenceFlags) AddFlags(cmd *cobra.Command) {
 	set.BoolVar(&f.caller, "evidence-caller", false, "ask STS who makes the evidence, and put the ARN into it")
 }
 
+// Validate refuses what has no meaning with evidence, which holds every row: somebody may
+// mean to show some objects only, and would hand out the names of all.
+func (f *evidenceFlags) Validate(given func(name string) bool) error {
+	if f.dir == "" {
+		for _, name := range []string{"evidence-key-file", "evidence-kms-key-id", "evidence-caller"} {
+			if given(name) {
+				return unusable("--"+name+" was given without --evidence", "name the folder for the evidence with --evidence, or leave it out")
+			}
+		}
+		return nil
+	}
+	for _, name := range []string{"state", "only", "reason", "key", "format", "output"} {
+		if given(name) {
+			return unusable("--"+name+" was given with --evidence, which holds every row in forms of its own",
+				"leave it out; `reseal explain --proof` shows what the evidence says of one object alone")
+		}
+	}
+	return nil
+}
+
 // write makes the evidence of a job.
 func (f *evidenceFlags) write(ctx context.Context, a *app, j *job.Job) error {
 	signer, done, err := f.signer(ctx, j)

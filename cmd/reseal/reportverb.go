@@ -32,6 +32,9 @@ On a terminal it is a table; elsewhere CSV.`,
   reseal report --job ~/jobs/bucket --evidence evidence/ --evidence-key-file officer.pem`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := evid.Validate(cmd.Flags().Changed); err != nil {
+				return err
+			}
 			j, err := a.shardOfJob(cmd.Context(), &place, &shard)
 			if err != nil {
 				return err

@@ -112,7 +112,7 @@ func (c *Checked) files(dir string) error {
 			return bad(statementName, fmt.Errorf("it names a file %q", s.Name))
 		}
 		known[s.Name] = true
-		got, err := digestOf(filepath.Join(dir, s.Name))
+		got, err := digestOf(dir, s.Name)
 		if err != nil {
 			return bad(s.Name, err)
 		}
@@ -163,7 +163,7 @@ func eachRow(dir string, row func(line []byte, fields []string) error) error {
 
 // eachLine is eachRow for who knows already what they say.
 func eachLine(dir string, row func(line []byte) error) error {
-	f, err := os.Open(filepath.Join(dir, csvName))
+	f, err := openFile(dir, csvName)
 	if err != nil {
 		return err
 	}
@@ -238,7 +238,7 @@ func split(line []byte) ([]string, error) {
 func bad(file string, what error) error { return &BadError{File: file, What: what} }
 
 func small(dir, name string) ([]byte, error) {
-	f, err := os.Open(filepath.Join(dir, name))
+	f, err := openFile(dir, name)
 	if err != nil {
 		return nil, bad(name, err)
 	}
@@ -253,8 +253,18 @@ func small(dir, name string) ([]byte, error) {
 	return data, nil
 }
 
-func digestOf(path string) (string, error) {
-	f, err := os.Open(path)
+// openFile opens an ordinary file. Whoever made the folder may have put a pipe there, which
+// waits for somebody to write to it.
+func openFile(dir, name string) (*os.File, error) {
+	path := filepath.Join(dir, name)
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, errors.New("it is no ordinary file")
+	}
+	return os.Open(path)
+}
+
+func digestOf(dir, name string) (string, error) {
+	f, err := openFile(dir, name)
 	if err != nil {
 		return "", err
 	}
