@@ -144,6 +144,8 @@ func (a *app) printVerdict(d *job.Verdict, noVersions bool) error {
 	}
 	switch {
 	case noVersions, d.Unread != "" && len(d.Dependents) == 0:
+	case d.Dependents == nil: // the job is about something else
+		fmt.Fprintln(a.stdout, "What else lies under the source, and under which keys, was not looked at: `reseal who-needs KEY` tells what depends on one.")
 	case len(d.Dependents) == 0 && d.ClientSide > 0:
 		fmt.Fprintln(a.stdout, "Under the source nothing else depends on another key or encryption any more.")
 	case len(d.Dependents) == 0:
