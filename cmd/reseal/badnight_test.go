@@ -140,7 +140,7 @@ func behind(p *badproxy.Proxy, cmd *exec.Cmd) *exec.Cmd {
 // through runs the binary behind the proxy to its end.
 func (b *bed) through(p *badproxy.Proxy, args []string) (stdout, stderr []byte, code int) {
 	b.Helper()
-	s := listen(b.T, behind(p, b.command(args...)))
+	s := answered(b.T, behind(p, b.command(args...)))
 	return []byte(s.stdout), []byte(s.stderr), s.code
 }
 

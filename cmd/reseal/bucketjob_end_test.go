@@ -63,7 +63,7 @@ func TestALeaseThatCannotBeGivenBack(t *testing.T) {
 func TestAPruneThatMayNotKeepItsLease(t *testing.T) {
 	t.Parallel()
 	st := newBucketStage(t, 200)
-	if s := listen(t, st.elsewhere(t, st.order()...)); s.code != 0 {
+	if s := answered(t, st.elsewhere(t, st.order()...)); s.code != 0 {
 		t.Fatalf("run: exit code %d: %s", s.code, s.stderr)
 	}
 	st.server.SetLatency(map[string]time.Duration{"DeleteObject": 300 * time.Millisecond})
@@ -91,19 +91,19 @@ func TestAPausedJobSaysHowItGoesOn(t *testing.T) {
 	st.server.SetLatency(map[string]time.Duration{"CopyObject": time.Second})
 	run := st.elsewhere(t, append(st.order(), there...)...)
 	said := st.begun(t, run, "CopyObject", 3)
-	if s := listen(t, st.elsewhere(t, append([]string{"set", "--pause", "--job", bucketPlace}, there...)...)); s.code != 0 {
+	if s := answered(t, st.elsewhere(t, append([]string{"set", "--pause", "--job", bucketPlace}, there...)...)); s.code != 0 {
 		t.Fatalf("set: exit code %d: %s", s.code, s.stderr)
 	}
 	hint := ""
 	for deadline := time.Now().Add(30 * time.Second); hint == ""; <-time.After(100 * time.Millisecond) {
-		s := listen(t, st.elsewhere(t, append([]string{"status", "--job", bucketPlace}, there...)...))
+		s := answered(t, st.elsewhere(t, append([]string{"status", "--job", bucketPlace}, there...)...))
 		_, after, _ := strings.Cut(s.stdout, "; `reseal ")
 		hint, _, _ = strings.Cut(after, "`")
 		if time.Now().After(deadline) {
 			t.Fatalf("no hint: %s%s", s.stdout, s.stderr)
 		}
 	}
-	if s := listen(t, st.elsewhere(t, strings.Fields(hint)...)); s.code != 0 {
+	if s := answered(t, st.elsewhere(t, strings.Fields(hint)...)); s.code != 0 {
 		t.Errorf("%q: exit code %d: %s", hint, s.code, s.stderr)
 	}
 	stuck := time.AfterFunc(time.Minute, func() { _ = run.Process.Kill() })

@@ -84,7 +84,7 @@ func TestAShardOfAKilledProcess(t *testing.T) {
 	t.Parallel()
 	st := newBucketStage(t, 300)
 	order := st.order()
-	if s := listen(t, st.elsewhere(t, append([]string{"plan"}, append(order[1:8:8], "--shards", "2")...)...)); s.code != 0 {
+	if s := answered(t, st.elsewhere(t, append([]string{"plan"}, append(order[1:8:8], "--shards", "2")...)...)); s.code != 0 {
 		t.Fatalf("plan: exit code %d: %s", s.code, s.stderr)
 	}
 	host, err := os.Hostname()

@@ -76,25 +76,25 @@ func TestAJobInABucket(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.until(t, func(s *bucketStatus) bool { return s.State == "running" && s.Done > 10 })
-	if s := listen(t, st.elsewhere(t, "run", "--job", bucketPlace)); s.code != 2 || !strings.Contains(s.stderr, "in use by process") {
+	if s := answered(t, st.elsewhere(t, "run", "--job", bucketPlace)); s.code != 2 || !strings.Contains(s.stderr, "in use by process") {
 		t.Errorf("a second process: exit code %d: %s", s.code, s.stderr)
 	}
-	if s := listen(t, st.elsewhere(t, "set", "--job", bucketPlace, "--max-requests-per-second", "900")); s.code != 0 || !strings.Contains(s.stdout, "has taken it up") {
+	if s := answered(t, st.elsewhere(t, "set", "--job", bucketPlace, "--max-requests-per-second", "900")); s.code != 0 || !strings.Contains(s.stdout, "has taken it up") {
 		t.Errorf("set: exit code %d: %s", s.code, s.stderr)
 	}
 	st.server.SetLatency(nil)
 	if err := first.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	s := listen(t, st.elsewhere(t, "run", "--job", bucketPlace, "--json"))
+	s := answered(t, st.elsewhere(t, "run", "--job", bucketPlace, "--json"))
 	var sum bucketStatus
 	if err := json.Unmarshal([]byte(s.stdout), &sum); err != nil || s.code != 0 || sum.Done != 600 || !sum.Complete || sum.Job != bucketPlace {
 		t.Errorf("run again: exit code %d, %v: %s%s", s.code, err, s.stdout, s.stderr)
 	}
-	if s := listen(t, st.elsewhere(t, "run", "s3://b", "--sse", "AES256", "--job", bucketPlace)); s.code != 2 || !strings.Contains(s.stderr, "--sse") {
+	if s := answered(t, st.elsewhere(t, "run", "s3://b", "--sse", "AES256", "--job", bucketPlace)); s.code != 2 || !strings.Contains(s.stderr, "--sse") {
 		t.Errorf("another target: exit code %d: %s", s.code, s.stderr)
 	}
-	if s := listen(t, st.elsewhere(t, "explain", "--job", bucketPlace, "s3://b/000/00000")); s.code != 0 || !strings.Contains(s.stdout, "done") {
+	if s := answered(t, st.elsewhere(t, "explain", "--job", bucketPlace, "s3://b/000/00000")); s.code != 0 || !strings.Contains(s.stdout, "done") {
 		t.Errorf("explain: exit code %d: %s%s", s.code, s.stdout, s.stderr)
 	}
 	st.checkOnce(t)
@@ -111,7 +111,7 @@ func (st *bucketStage) until(t *testing.T, there func(*bucketStatus) bool) {
 	t.Helper()
 	var s bucketStatus
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); <-time.After(50 * time.Millisecond) {
-		out := listen(t, st.elsewhere(t, "status", "--job", bucketPlace, "--json"))
+		out := answered(t, st.elsewhere(t, "status", "--job", bucketPlace, "--json"))
 		if out.code == 0 && json.Unmarshal([]byte(out.stdout), &s) == nil && there(&s) {
 			return
 		}
@@ -170,7 +170,7 @@ func TestAJobInABucketIsKilled(t *testing.T) {
 	if err := st.server.SetRules(""); err != nil {
 		t.Fatal(err)
 	}
-	if s := listen(t, st.elsewhere(t, st.order()...)); s.code != 0 {
+	if s := answered(t, st.elsewhere(t, st.order()...)); s.code != 0 {
 		t.Fatalf("the last run: exit code %d: %s", s.code, s.stderr)
 	}
 	if killed < kills/2 {
@@ -223,10 +223,10 @@ func TestASleepingWorker(t *testing.T) {
 	}
 	// It tells nothing of its end over what the second tells of itself.
 	st.server.SetLatency(map[string]time.Duration{"CopyObject": time.Second})
-	if s := listen(t, st.elsewhere(t, "set", "--job", bucketPlace, "--concurrency", "8")); s.code != 0 {
+	if s := answered(t, st.elsewhere(t, "set", "--job", bucketPlace, "--concurrency", "8")); s.code != 0 {
 		t.Errorf("set of the second: exit code %d: %s", s.code, s.stderr)
 	}
-	if s := listen(t, st.elsewhere(t, "status", "--job", bucketPlace, "--json")); !strings.Contains(s.stdout, fmt.Sprintf(`"pid":%d,`, second.Process.Pid)) || !strings.Contains(s.stdout, `"state":"running"`) {
+	if s := answered(t, st.elsewhere(t, "status", "--job", bucketPlace, "--json")); !strings.Contains(s.stdout, fmt.Sprintf(`"pid":%d,`, second.Process.Pid)) || !strings.Contains(s.stdout, `"state":"running"`) {
 		t.Errorf("status beside process %d: %s%s", second.Process.Pid, s.stdout, s.stderr)
 	}
 	st.server.SetLatency(nil)
@@ -253,10 +253,10 @@ func TestPruneOfAJobInABucket(t *testing.T) {
 func killedPrunes(t *testing.T, extra ...string) {
 	t.Helper()
 	st := newBucketStage(t, 1500)
-	if s := listen(t, st.elsewhere(t, st.order()...)); s.code != 0 {
+	if s := answered(t, st.elsewhere(t, st.order()...)); s.code != 0 {
 		t.Fatalf("run: exit code %d: %s", s.code, s.stderr)
 	}
-	if s := listen(t, st.elsewhere(t, append([]string{"prune", "--job", bucketPlace, "--json"}, extra...)...)); s.code != 0 || !strings.Contains(s.stdout, `"would_delete":1500`) {
+	if s := answered(t, st.elsewhere(t, append([]string{"prune", "--job", bucketPlace, "--json"}, extra...)...)); s.code != 0 || !strings.Contains(s.stdout, `"would_delete":1500`) {
 		t.Fatalf("dry: exit code %d: %s%s", s.code, s.stdout, s.stderr)
 	}
 	st.server.SetLatency(map[string]time.Duration{"DeleteObject": 5 * time.Millisecond})
@@ -275,7 +275,7 @@ func killedPrunes(t *testing.T, extra ...string) {
 		}
 	}
 	st.server.OnRequest(nil)
-	s := listen(t, st.elsewhere(t, prune...))
+	s := answered(t, st.elsewhere(t, prune...))
 	var pruned struct {
 		Versions, Deleted, Gone, Kept, Failed uint64
 		Earlier                               uint64 `json:"deleted_earlier"`
@@ -298,7 +298,7 @@ func TestShardsInABucket(t *testing.T) {
 	t.Parallel()
 	st := newBucketStage(t, 4000)
 	order := st.order()
-	if s := listen(t, st.elsewhere(t, append([]string{"plan"}, append(order[1:8:8], "--shards", "6")...)...)); s.code != 0 {
+	if s := answered(t, st.elsewhere(t, append([]string{"plan"}, append(order[1:8:8], "--shards", "6")...)...)); s.code != 0 {
 		t.Fatalf("plan: exit code %d: %s", s.code, s.stderr)
 	}
 	st.server.SetLatency(map[string]time.Duration{"CopyObject": 60 * time.Millisecond})
@@ -321,7 +321,7 @@ func TestShardsInABucket(t *testing.T) {
 			t.Errorf("worker %d: %v: %s", i+1, err, said[i+1].String())
 		}
 	}
-	end := listen(t, st.elsewhere(t, "status", "--job", bucketPlace))
+	end := answered(t, st.elsewhere(t, "status", "--job", bucketPlace))
 	if !strings.Contains(end.stdout, "complete: every object is as wanted") {
 		t.Fatalf("both have ended, and the job has not: %s%s\n%s\n%s", end.stdout, end.stderr, said[1].String(), said[2].String())
 	}
@@ -334,7 +334,7 @@ func TestWorkersThatBeginTogether(t *testing.T) {
 	t.Parallel()
 	st := newBucketStage(t, 4000)
 	order := st.order()
-	if s := listen(t, st.elsewhere(t, append([]string{"plan"}, append(order[1:8:8], "--shards", "4")...)...)); s.code != 0 {
+	if s := answered(t, st.elsewhere(t, append([]string{"plan"}, append(order[1:8:8], "--shards", "4")...)...)); s.code != 0 {
 		t.Fatalf("plan: exit code %d: %s", s.code, s.stderr)
 	}
 	st.server.SetLatency(map[string]time.Duration{"CopyObject": 60 * time.Millisecond})

@@ -44,7 +44,7 @@ func TestASignalWhileTheStateDoesNotAnswer(t *testing.T) {
 	if err := st.server.SetRules(""); err != nil {
 		t.Fatal(err)
 	}
-	if s := listen(t, st.elsewhere(t, st.order()...)); s.code != 0 {
+	if s := answered(t, st.elsewhere(t, st.order()...)); s.code != 0 {
 		t.Fatalf("the next run: exit code %d: %s", s.code, s.stderr)
 	}
 	st.checkOnce(t)
@@ -70,7 +70,7 @@ func TestTheBucketOfTheStateIsNotThere(t *testing.T) {
 	t.Parallel()
 	st := newBucketStage(t, 3)
 	for _, args := range [][]string{{"status"}, {"report"}, {"run"}, {"run", "s3://b", "--sse", "AES256"}} {
-		s := listen(t, st.elsewhere(t, append(args, "--job", "s3://not-there/jobs/one")...))
+		s := answered(t, st.elsewhere(t, append(args, "--job", "s3://not-there/jobs/one")...))
 		if s.code != 2 || !strings.Contains(s.stderr, "s3://not-there/jobs/one") || !strings.Contains(s.stderr, "make the bucket") {
 			t.Errorf("%v: exit code %d: %s", args, s.code, s.stderr)
 		}
@@ -97,7 +97,7 @@ func TestWhereTheStateCannotLive(t *testing.T) {
 		"nothing there":  {[]string{"status", "--job", bucketPlace}, "there is no job"},
 		"a short lease":  {append([]string{"run", "s3://b", "--lease-duration", "1ms"}, append(target, bucketPlace)...), "--lease-duration"},
 	} {
-		if s := listen(t, st.elsewhere(t, c.args...)); s.code != 2 || !strings.Contains(s.stderr, c.want) {
+		if s := answered(t, st.elsewhere(t, c.args...)); s.code != 2 || !strings.Contains(s.stderr, c.want) {
 			t.Errorf("%s: exit code %d: %s", name, s.code, s.stderr)
 		}
 	}
@@ -115,7 +115,7 @@ func TestWhereTheStateCannotLive(t *testing.T) {
 func TestADamagedState(t *testing.T) {
 	t.Parallel()
 	st := newBucketStage(t, 30)
-	if s := listen(t, st.elsewhere(t, st.order()...)); s.code != 0 {
+	if s := answered(t, st.elsewhere(t, st.order()...)); s.code != 0 {
 		t.Fatalf("run: exit code %d: %s", s.code, s.stderr)
 	}
 	copies := st.server.Count("CopyObject")
@@ -127,7 +127,7 @@ func TestADamagedState(t *testing.T) {
 		was, there := st.server.Get("state", key, "")
 		st.server.Put("state", s3test.Object{Key: key, Body: s3test.Bytes("nonsense")})
 		for _, verb := range []string{"status", "run", "report"} {
-			s := listen(t, st.elsewhere(t, verb, "--job", bucketPlace))
+			s := answered(t, st.elsewhere(t, verb, "--job", bucketPlace))
 			if s.code != 2 || !strings.Contains(s.stderr, "s3://state/"+key) || !strings.Contains(s.stderr, fix) || strings.Count(s.stderr, "\n") != 1 {
 				t.Errorf("%s of a damaged %s: exit code %d: %s", verb, name, s.code, s.stderr)
 			}
@@ -148,22 +148,22 @@ func TestAShardByItsPlace(t *testing.T) {
 	t.Parallel()
 	st := newBucketStage(t, 60)
 	order := st.order()
-	if s := listen(t, st.elsewhere(t, append([]string{"plan"}, append(order[1:8:8], "--shards", "3")...)...)); s.code != 0 {
+	if s := answered(t, st.elsewhere(t, append([]string{"plan"}, append(order[1:8:8], "--shards", "3")...)...)); s.code != 0 {
 		t.Fatalf("plan: exit code %d: %s", s.code, s.stderr)
 	}
 	shard := bucketPlace + "/shards/0001"
-	if s := listen(t, st.elsewhere(t, "run", "--job", bucketPlace, "--shard", "1")); s.code != 0 || !strings.Contains(s.stdout, "--job "+shard) {
+	if s := answered(t, st.elsewhere(t, "run", "--job", bucketPlace, "--shard", "1")); s.code != 0 || !strings.Contains(s.stdout, "--job "+shard) {
 		t.Fatalf("run: exit code %d: %s%s", s.code, s.stdout, s.stderr)
 	}
 	for _, args := range [][]string{{"status"}, {"report"}, {"verify", "--no-dependents"}, {"run"}} {
-		if s := listen(t, st.elsewhere(t, append(args, "--job", shard)...)); s.code != 0 {
+		if s := answered(t, st.elsewhere(t, append(args, "--job", shard)...)); s.code != 0 {
 			t.Errorf("%s: exit code %d: %s", args[0], s.code, s.stderr)
 		}
 	}
-	if s := listen(t, st.elsewhere(t, "status", "--job", bucketPlace+"/shards/0009")); s.code != 2 || !strings.Contains(s.stderr, "3 shards") {
+	if s := answered(t, st.elsewhere(t, "status", "--job", bucketPlace+"/shards/0009")); s.code != 2 || !strings.Contains(s.stderr, "3 shards") {
 		t.Errorf("one that there is not: exit code %d: %s", s.code, s.stderr)
 	}
-	if s := listen(t, st.elsewhere(t, "run", "s3://b", "--sse", "AES256", "--job", bucketPlace+"/shards/0002")); s.code != 2 {
+	if s := answered(t, st.elsewhere(t, "run", "s3://b", "--sse", "AES256", "--job", bucketPlace+"/shards/0002")); s.code != 2 {
 		t.Errorf("another job in the place of a shard: exit code %d: %s", s.code, s.stderr)
 	}
 }

@@ -13,14 +13,14 @@ import (
 func TestJobsBelowAPlace(t *testing.T) {
 	t.Parallel()
 	st := newBucketStage(t, 40)
-	if s := listen(t, st.elsewhere(t, st.order()...)); s.code != 0 {
+	if s := answered(t, st.elsewhere(t, st.order()...)); s.code != 0 {
 		t.Fatalf("run: exit code %d: %s", s.code, s.stderr)
 	}
 	other := "s3://state/jobs/other"
-	if s := listen(t, st.elsewhere(t, "plan", "s3://b", "--sse", "AES256", "--job", other, "--shards", "3")); s.code != 0 {
+	if s := answered(t, st.elsewhere(t, "plan", "s3://b", "--sse", "AES256", "--job", other, "--shards", "3")); s.code != 0 {
 		t.Fatalf("plan: exit code %d: %s", s.code, s.stderr)
 	}
-	s := listen(t, st.elsewhere(t, "jobs", "s3://state/jobs/"))
+	s := answered(t, st.elsewhere(t, "jobs", "s3://state/jobs/"))
 	if lines := strings.Split(strings.TrimSpace(s.stdout), "\n"); s.code != 0 || len(lines) != 3 || !strings.HasPrefix(lines[1], bucketPlace+" ") || !strings.HasPrefix(lines[2], other+" ") {
 		t.Errorf("exit code %d: %s%s", s.code, s.stdout, s.stderr)
 	}
@@ -29,14 +29,14 @@ func TestJobsBelowAPlace(t *testing.T) {
 	if err := st.server.SetRules(denied); err != nil {
 		t.Fatal(err)
 	}
-	s = listen(t, st.elsewhere(t, "jobs", "s3://state/jobs/"))
+	s = answered(t, st.elsewhere(t, "jobs", "s3://state/jobs/"))
 	if s.code != 0 || !strings.Contains(s.stdout, "cannot be read: GetObject on "+bucketPlace) || !strings.Contains(s.stdout, other+" ") {
 		t.Errorf("one is denied: exit code %d: %s%s", s.code, s.stdout, s.stderr)
 	}
 	if err := st.server.SetRules(""); err != nil {
 		t.Fatal(err)
 	}
-	s = listen(t, st.elsewhere(t, "kubernetes", "--job", other, "--parallelism", "2"))
+	s = answered(t, st.elsewhere(t, "kubernetes", "--job", other, "--parallelism", "2"))
 	docs := manifests(t, s.stdout)
 	pod := at(t, docs[1], "spec", "template", "spec")
 	args := fmt.Sprint(at(t, pod, "containers", 0, "args"))

@@ -15,7 +15,7 @@ func TestHowAJobInABucketIsReached(t *testing.T) {
 	st := newBucketStage(t, 3)
 	st.env = slices.DeleteFunc(st.env, func(e string) bool { return strings.HasPrefix(e, "AWS_ENDPOINT_URL=") })
 	there := []string{"--endpoint-url", st.server.URL(), "--region", "us-east-1", "--path-style"}
-	s := listen(t, st.elsewhere(t, slices.Concat([]string{"plan"}, st.order()[1:8], []string{"--shards", "2", "--no-progress"}, there)...))
+	s := answered(t, st.elsewhere(t, slices.Concat([]string{"plan"}, st.order()[1:8], []string{"--shards", "2", "--no-progress"}, there)...))
 	if s.code != 0 {
 		t.Fatalf("plan: exit code %d: %s", s.code, s.stderr)
 	}
@@ -27,12 +27,12 @@ func TestHowAJobInABucketIsReached(t *testing.T) {
 		}
 		hint, _, _ = strings.Cut(hint, "  ") // what it does follows
 		args := strings.Fields(strings.TrimPrefix(strings.TrimSpace(hint), "reseal "))
-		if s := listen(t, st.elsewhere(t, args...)); s.code != 0 {
+		if s := answered(t, st.elsewhere(t, args...)); s.code != 0 {
 			t.Errorf("%v: exit code %d: %s", args, s.code, s.stderr)
 		}
 	}
 	hinted("listed to its end yet. `", s.stdout)
-	s = listen(t, st.elsewhere(t, slices.Concat([]string{"run", "--job", bucketPlace, "--no-progress", "--lease-duration", "1s"}, there)...))
+	s = answered(t, st.elsewhere(t, slices.Concat([]string{"run", "--job", bucketPlace, "--no-progress", "--lease-duration", "1s"}, there)...))
 	if s.code != 0 {
 		t.Fatalf("run: exit code %d: %s", s.code, s.stderr)
 	}
@@ -46,18 +46,18 @@ func TestHowAJobInABucketIsReached(t *testing.T) {
 		hinted("", line)
 	}
 	for _, args := range [][]string{{"status"}, {"report"}, {"explain", "s3://b/000/00000"}, {"verify", "--no-dependents"}, {"prune"}, {"kubernetes"}} {
-		if s := listen(t, st.elsewhere(t, slices.Concat(args, []string{"--job", bucketPlace}, there)...)); s.code != 0 {
+		if s := answered(t, st.elsewhere(t, slices.Concat(args, []string{"--job", bucketPlace}, there)...)); s.code != 0 {
 			t.Errorf("%v: exit code %d: %s%s", args, s.code, s.stdout, s.stderr)
 		}
 	}
-	if s := listen(t, st.elsewhere(t, slices.Concat([]string{"set", "--pause", "--job", bucketPlace}, there)...)); s.code != 2 || !strings.Contains(s.stderr, "no process is at work") {
+	if s := answered(t, st.elsewhere(t, slices.Concat([]string{"set", "--pause", "--job", bucketPlace}, there)...)); s.code != 2 || !strings.Contains(s.stderr, "no process is at work") {
 		t.Errorf("set: exit code %d: %s", s.code, s.stderr)
 	}
-	if s := listen(t, st.elsewhere(t, slices.Concat([]string{"jobs", "s3://state/jobs"}, there)...)); s.code != 0 || !strings.Contains(s.stdout, bucketPlace) {
+	if s := answered(t, st.elsewhere(t, slices.Concat([]string{"jobs", "s3://state/jobs"}, there)...)); s.code != 0 || !strings.Contains(s.stdout, bucketPlace) {
 		t.Errorf("jobs: exit code %d: %s%s", s.code, s.stdout, s.stderr)
 	}
 	for _, args := range [][]string{{"status", "--job", st.dir}, {"jobs", st.dir}} {
-		if s := listen(t, st.elsewhere(t, append(args, there...)...)); s.code != 2 || !strings.Contains(s.stderr, "no place in a bucket") {
+		if s := answered(t, st.elsewhere(t, append(args, there...)...)); s.code != 2 || !strings.Contains(s.stderr, "no place in a bucket") {
 			t.Errorf("%v: exit code %d: %s", args, s.code, s.stderr)
 		}
 	}

@@ -87,10 +87,10 @@ func (st *stage) command(args ...string) *exec.Cmd {
 
 func (st *stage) reseal(t *testing.T, args ...string) said {
 	t.Helper()
-	return listen(t, st.command(args...))
+	return answered(t, st.command(args...))
 }
 
-// listen runs a command to its end, whatever that is.
+// listen runs a command to its end, whatever that is, in a process of its own.
 func listen(t *testing.T, cmd *exec.Cmd) (s said) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer

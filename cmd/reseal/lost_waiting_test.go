@@ -31,7 +31,7 @@ func TestALeaseIsLostWhileNothingIsSent(t *testing.T) {
 			}
 			if flags == nil {
 				st.until(t, func(s *bucketStatus) bool { return s.Done > 10 })
-				if s := listen(t, st.elsewhere(t, "set", "--job", bucketPlace, "--pause")); s.code != 0 {
+				if s := answered(t, st.elsewhere(t, "set", "--job", bucketPlace, "--pause")); s.code != 0 {
 					t.Fatalf("set: exit code %d: %s", s.code, s.stderr)
 				}
 			} else {
@@ -43,11 +43,11 @@ func TestALeaseIsLostWhileNothingIsSent(t *testing.T) {
 			if code := run.ProcessState.ExitCode(); !stuck.Stop() || code != 1 || !strings.Contains(said.String(), "was deleted") {
 				t.Errorf("exit code %d: %s", code, said.String())
 			}
-			if s := listen(t, st.elsewhere(t, "status", "--job", bucketPlace, "--json")); s.code != 0 || !strings.Contains(s.stdout, `"class":"lost"`) {
+			if s := answered(t, st.elsewhere(t, "status", "--job", bucketPlace, "--json")); s.code != 0 || !strings.Contains(s.stdout, `"class":"lost"`) {
 				t.Errorf("status: exit code %d: %s%s", s.code, s.stdout, s.stderr)
 			}
 			st.server.SetLatency(nil)
-			if s := listen(t, st.elsewhere(t, st.order()...)); s.code != 0 {
+			if s := answered(t, st.elsewhere(t, st.order()...)); s.code != 0 {
 				t.Fatalf("the next run: exit code %d: %s", s.code, s.stderr)
 			}
 			st.checkOnce(t)

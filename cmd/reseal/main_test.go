@@ -19,7 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(suite{m}, map[string]func(){"reseal": main, "reseal-crashing": crashing})
+	testscript.Main(suite{m}, map[string]func(){"reseal": main, "reseal-crashing": crashing, "reseal-warm": stayWarm})
 }
 
 // suite runs the tests of this package side by side, with their folders in memory: a job

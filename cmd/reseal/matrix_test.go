@@ -275,16 +275,13 @@ func (c *matrixCell) isOp(op, short string) bool {
 // finish runs the job to its end, as a person would: again until it says so.
 func (c *matrixCell) finish() {
 	for try := range 3 {
-		cmd := c.command()
-		var stdout, stderr bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		err := cmd.Run()
-		if err == nil {
-			c.counters(stdout.Bytes())
+		s := answered(c.T, c.command())
+		if s.code == 0 {
+			c.counters([]byte(s.stdout))
 			return
 		}
 		if try == 2 {
-			c.Fatalf("the run did not end well: %v\n%s%s", err, stdout.String(), stderr.String())
+			c.Fatalf("the run did not end well: exit code %d\n%s%s", s.code, s.stdout, s.stderr)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func TestSuspendedOnRealServer(t *testing.T) {
 			put()
 			dir := filepath.Join(t.TempDir(), "job")
 			go b.onceDone("k005", func() { keep(types.BucketVersioningStatusSuspended) })
-			s := listen(t, b.command(append([]string{"run", "s3://" + b.bucket, "--sse", "aws:kms", "--sse-kms-key-id", server.Keys[0], "--quiet", "--concurrency", "2",
+			s := answered(t, b.command(append([]string{"run", "s3://" + b.bucket, "--sse", "aws:kms", "--sse-kms-key-id", server.Keys[0], "--quiet", "--concurrency", "2",
 				"--max-requests-per-second", "100", "--job", dir}, args...)...))
 			if s.code != 1 || !strings.Contains(s.stderr, "was enabled when the run began and is suspended now") {
 				t.Errorf("exit code %d\n%s", s.code, s.stderr)

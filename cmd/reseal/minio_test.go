@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -77,20 +76,11 @@ func (b *bed) command(args ...string) *exec.Cmd {
 // reseal runs the binary and insists on its exit code; it returns stdout.
 func (b *bed) reseal(code int, args ...string) []byte {
 	b.Helper()
-	cmd := b.command(args...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	got := 0
-	var exit *exec.ExitError
-	if err := cmd.Run(); errors.As(err, &exit) {
-		got = exit.ExitCode()
-	} else if err != nil {
-		b.Fatal(err)
+	s := answered(b.T, b.command(args...))
+	if s.code != code {
+		b.Fatalf("reseal %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), s.code, code, s.stdout, s.stderr)
 	}
-	if got != code {
-		b.Fatalf("reseal %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, stdout.String(), stderr.String())
-	}
-	return stdout.Bytes()
+	return []byte(s.stdout)
 }
 
 // runSummary is what the command line promises of `run --json`.

@@ -15,6 +15,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/logging"
 
@@ -107,18 +108,24 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		// following it would send the signature of one host to another.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	// KMS, STS and S3's control are reached by the same connections, under the same bounds, and
+	// Close ends them all.
+	s.cfg.HTTPClient = s.client
 	return s, nil
 }
 
 func loadConfig(ctx context.Context, o Options) (aws.Config, error) {
+	// Credentials are fetched now and then, by clients that Close does not reach.
+	passing := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.DisableKeepAlives = true })
 	load := []func(*config.LoadOptions) error{
 		// The SDK would write its own warnings to standard error, among ours.
 		config.WithLogger(logging.Nop{}),
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		config.WithHTTPClient(passing.WithTransportOptions(func(t *http.Transport) {
 			if o.NoVerifySSL {
 				t.TLSClientConfig.InsecureSkipVerify = true
 			}
 		})),
+		config.WithEndpointCredentialOptions(func(eo *endpointcreds.Options) { eo.HTTPClient = passing }),
 	}
 	if o.Region != "" {
 		load = append(load, config.WithRegion(o.Region))
@@ -160,7 +167,7 @@ func transportOf(cfg aws.Config, o Options) *http.Transport {
 		n = 256
 	}
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, n
-	t.DisableCompression = true
+	t.DisableKeepAlives, t.DisableCompression = false, true
 	t.MaxResponseHeaderBytes = maxHeader
 	t.ForceAttemptHTTP2 = false
 	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
