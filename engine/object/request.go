@@ -226,6 +226,9 @@ type Call struct {
 	// Ends is set where it brings to its end what was begun: a proof, a question about
 	// a lost answer. It goes before what begins, also when the run drains.
 	Ends bool
+	// InTurn is set where it is sent in the turn of another call, which has a slot and does
+	// not use it meanwhile: it waits for none.
+	InTurn bool
 	// Bytes that it moves: a copy's within the store, a GET's and a PUT's over the
 	// network; 0 for the others.
 	Bytes int64

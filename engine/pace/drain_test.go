@@ -57,3 +57,34 @@ func TestEndsGoFirstAndDrainLetsGo(t *testing.T) {
 		}
 	})
 }
+
+// TestAnothersTurn: what is sent in the turn of another call waits for its rate, and for no slot.
+func TestAnothersTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Limits{Concurrency: 1, RequestsPerSecond: 1})
+		outer := &object.Call{Kind: object.ReqCopy}
+		if err := p.Enter(t.Context(), outer); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		for range 10 {
+			c := &object.Call{Kind: object.ReqHead, Ends: true, InTurn: true}
+			if err := p.Enter(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			p.Leave(c, object.Result{OK: true})
+		}
+		if took := time.Since(began); took < 8*time.Second || took > 11*time.Second {
+			t.Errorf("ten requests took %v at one a second", took)
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := p.Enter(short, &object.Call{Kind: object.ReqHead, Ends: true}); err == nil {
+			t.Error("two have the only slot")
+		}
+		p.Leave(outer, object.Result{OK: true})
+		if n := p.State().InFlight; n != 0 {
+			t.Errorf("%d in flight", n)
+		}
+	})
+}

@@ -148,14 +148,14 @@ func (p *Pacer) Enter(ctx context.Context, c *object.Call) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !p.gated.Load() && p.queued.Load() == 0 && p.takeSlot() {
+	if !p.gated.Load() && p.queued.Load() == 0 && p.takeSlot(c) {
 		return nil
 	}
 	return p.enterGate(ctx, c)
 }
 
-func (p *Pacer) takeSlot() bool {
-	for {
+func (p *Pacer) takeSlot(c *object.Call) bool {
+	for !c.InTurn {
 		n := p.inFlight.Load()
 		if n >= p.slots.Load() {
 			return false
@@ -163,6 +163,13 @@ func (p *Pacer) takeSlot() bool {
 		if p.inFlight.CompareAndSwap(n, n+1) {
 			return true
 		}
+	}
+	return true
+}
+
+func (p *Pacer) giveSlot(c *object.Call) {
+	if !c.InTurn {
+		p.inFlight.Add(-1)
 	}
 }
 
@@ -198,7 +205,7 @@ func (p *Pacer) enterGate(ctx context.Context, c *object.Call) error {
 		if w.in == nil { // the grant came at the same time: it has a slot to give back
 			<-w.ready
 			if !w.letGo {
-				p.inFlight.Add(-1)
+				p.giveSlot(c)
 			}
 		} else {
 			w.in.remove(w)
@@ -229,7 +236,7 @@ func (p *Pacer) try(now time.Duration, c *object.Call, from *limiter) *limiter {
 			return p.delayed(l)
 		}
 	}
-	if from != p.mu.slot && p.mu.slot.head != nil || !p.takeSlot() {
+	if !c.InTurn && from != p.mu.slot && p.mu.slot.head != nil || !p.takeSlot(c) {
 		p.mu.held.bySlots++
 		return p.delayed(p.mu.slot)
 	}
@@ -296,7 +303,7 @@ func (p *Pacer) Leave(c *object.Call, r object.Result) {
 	if !r.OK && (r.Class == object.ClassTransient || r.Class == object.ClassUnreachable) {
 		p.broken.Add(1)
 	}
-	p.inFlight.Add(-1)
+	p.giveSlot(c)
 	// The clock is asked at every sixteenth quick call only: it costs as much as
 	// all the rest.
 	look := n%16 == 0 || r.Latency >= stepTime
