@@ -248,7 +248,11 @@ func (p *pruner) remove(ctx context.Context, c *candidate) error {
 	sent, began := false, time.Now()
 	for try := 1; try <= pruneTries; try++ {
 		looked := time.Now()
-		if ok, err := p.rule.stands(ctx, c); !ok {
+		ok, err := p.rule.stands(ctx, c)
+		if !ok && err == nil && sent {
+			return p.keptOrGone(ctx, c)
+		}
+		if !ok {
 			return err
 		}
 		if err := p.rule.mayGo(ctx, c); err != nil || c.state == PruneKept {
@@ -256,7 +260,7 @@ func (p *pruner) remove(ctx context.Context, c *candidate) error {
 		}
 		if c.state == PruneGone {
 			if sent {
-				c.deletedNow("found deleted after a request that got no answer")
+				c.deletedNow(foundDeleted)
 			}
 			return nil
 		}
@@ -269,7 +273,7 @@ func (p *pruner) remove(ctx context.Context, c *candidate) error {
 				return nil
 			}
 		}
-		err := p.delete(ctx, c, looked)
+		err = p.delete(ctx, c, looked)
 		switch _, notHeld := errors.AsType[notHeldError](err); {
 		case notHeld: // nothing was sent
 			return err
@@ -293,6 +297,22 @@ func (p *pruner) remove(ctx context.Context, c *candidate) error {
 		}
 	}
 	c.state, c.reason, c.message = PruneFailed, "transient", "no answer came to any of its deletions; run prune again"
+	return nil
+}
+
+const foundDeleted = "found deleted after a request that got no answer"
+
+// keptOrGone looks whether a version that is to be kept after all is there still: the answer to
+// its deletion was lost.
+func (p *pruner) keptOrGone(ctx context.Context, c *candidate) error {
+	switch _, err := p.head(ctx, c.old, c.outcome.Before.Type); {
+	case object.ClassOf(err) == object.ClassGone:
+		c.deletedNow(foundDeleted)
+	case err != nil && concernsAll(ctx, err):
+		return err
+	default:
+		c.message += "; the answer to its deletion, which was sent before that, was lost"
+	}
 	return nil
 }
 

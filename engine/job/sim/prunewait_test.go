@@ -98,6 +98,34 @@ func TestAPruneThatHadToWaitAsksForTheKeyAgain(t *testing.T) {
 	})
 }
 
+// TestAPruneWhoseAnswerIsLostTellsWhatWasDeleted: a version whose deletion was applied and not
+// answered is not told as kept because somebody has written the object since.
+func TestAPruneWhoseAnswerIsLostTellsWhatWasDeleted(t *testing.T) {
+	for rule, deleted := range map[string]uint64{"ReplyLost": 4, "(Unapplied ReplyLost)": 3} {
+		t.Run(rule, func(t *testing.T) {
+			cryptotest.SetGlobalRandom(t, 1)
+			dir := filepath.Join(scratch(t), "job")
+			synctest.Test(t, func(t *testing.T) {
+				const wanted = "k2"
+				b := newPrunable(t, dir, 4, job.Target{SSE: object.SSES3})
+				defer b.end()
+				if err := b.SetRules(`(If (And DeleteObject (Key "` + wanted + `") (OnIndex 0)) ` + rule + `)`); err != nil {
+					t.Fatal(err)
+				}
+				b.OnReply(func(r s3test.Request) {
+					if r.Op == "DeleteObject" && r.Key == wanted {
+						b.Put(bucketName, s3test.Object{Key: wanted, Body: s3test.Bytes("newer")})
+					}
+				})
+				p, err := b.job.Prune(t.Context(), job.PruneOptions{Options: b.opt, Delete: true})
+				if err != nil || p.Deleted != deleted || p.Kept != 4-deleted {
+					t.Errorf("%+v, %v", p, err)
+				}
+			})
+		})
+	}
+}
+
 // prunable is a bucket whose objects a job has copied.
 type prunable struct {
 	*s3test.Server
