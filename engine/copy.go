@@ -40,11 +40,11 @@ func (it *item) replace(ctx context.Context, op string, call object.Call, req *o
 		return nil, err
 	}
 	var reply object.CopyReply
-	found, err := it.inTime(ctx, call, req, func(ctx context.Context) (err error) {
+	found, err := it.once(ctx, call, func(ctx context.Context) (err error) {
 		it.out.Attempts++
 		reply, err = send(ctx)
 		return err
-	})
+	}, again{it, req})
 	if err != nil {
 		return nil, it.withoutIntent(err)
 	}
@@ -53,7 +53,7 @@ func (it *item) replace(ctx context.Context, op string, call object.Call, req *o
 	}
 	it.out.RequestID, it.out.NewVersionID, it.out.Inferred = reply.RequestID, reply.VersionID, reply.Inferred
 	it.noteMade(ctx, &reply)
-	if err := it.reapplied(ctx, &reply, it.run.uploads.Reapply(ctx, dest, reply.ETag, dropped)); err != nil {
+	if err := it.reapplied(ctx, &reply, it.run.uploads.Reapply(ctx, dest, reply.ETag, dropped, reply.Made())); err != nil {
 		if object.ClassOf(err) == object.ClassChanged && !it.past.lost { // what it carries now is another client's
 			err = cmp.Or(it.dropIntent(), err)
 		}
@@ -90,9 +90,9 @@ func (it *item) once(ctx context.Context, call object.Call, f func(context.Conte
 	return it.found, err
 }
 
-// Ask looks whether a mutation without an answer was applied: then the object is as
+// becameOf looks whether a mutation without an answer was applied: then the object is as
 // wanted. It was not, or not yet, where the object is still the one from before.
-func (it *item) Ask(ctx context.Context, call object.Call, _ error) (applied bool, err error) {
+func (it *item) becameOf(ctx context.Context, call object.Call) (applied bool, err error) {
 	it.past.noAnswer(it)
 	ref := it.dest()
 	if it.obj.VersionID != "" && call.Kind == object.ReqUpdate {
@@ -177,7 +177,7 @@ func (it *item) resumeReapply(ctx context.Context, u *object.Upload) (*object.Ou
 	case h.Size == u.Size && it.run.rules.Target.Satisfied(&h.Object):
 	case h.Size == u.Size && h.ETag != u.ETag && it.mayKeepKeyOf(&h.Encryption) && it.mayBeVain(&h.Object):
 		// A copy in vain drops what every copy drops, and the next one has to find it.
-		if err := it.run.uploads.ReapplyLater(ctx, dest, h.ETag, u.Reapply); err != nil {
+		if err := it.run.uploads.Reapply(ctx, dest, h.ETag, u.Reapply, time.Time{}); err != nil {
 			return nil, err
 		}
 		if err := it.dropIntent(); err != nil {
@@ -191,7 +191,7 @@ func (it *item) resumeReapply(ctx context.Context, u *object.Upload) (*object.Ou
 	}
 	it.out.Operation = object.OpCopy
 	it.out.NewVersionID, it.out.Inferred = h.ShownVersionID, true
-	if err := it.run.uploads.ReapplyLater(ctx, dest, h.ETag, u.Reapply); err != nil {
+	if err := it.run.uploads.Reapply(ctx, dest, h.ETag, u.Reapply, time.Time{}); err != nil {
 		return nil, err
 	}
 	if err := it.dropIntent(); err != nil {
@@ -240,15 +240,12 @@ func (it *item) parts() *upload.Copy {
 		c = it.ownCopier()
 	}
 	it.inParts = c.For(&it.task)
-	chooser := it.run.cfg.Chooser
-	it.inParts.Leaves = func(now *object.Head) bool {
-		return chooser.Choose(&now.Object, &now.Attributes).Operation == object.OpNone
-	}
+	it.inParts.Leaves = it.run.leaves
 	return it.inParts
 }
 
 func (it *item) source() upload.Source {
-	return upload.Source{Object: &it.obj, Changed: it.past.changed}
+	return upload.Source{Object: &it.obj, Changed: it.past.changed, Looked: it.looked}
 }
 
 // completed proves a multipart copy that was completed.

@@ -3,8 +3,6 @@ package engine
 import (
 	"bytes"
 	"context"
-	"errors"
-	"time"
 
 	"github.com/resealhq/reseal/engine/look"
 	"github.com/resealhq/reseal/engine/object"
@@ -15,42 +13,26 @@ import (
 // was looked at: nothing in S3 guards tags, grants and holds, which others set without another
 // ETag. A request that waits for a store which throttles, or is away, gives them hours for it.
 
-// inTime sends a request that replaces the object, and looks again before it is sent late or
-// once more after an answer that was lost. ClassChanged says that the object has something else
-// now. found is what once finds.
-func (it *item) inTime(ctx context.Context, call object.Call, req *object.CopyRequest, send func(context.Context) error) (found *object.Head, err error) {
-	ask := retry.AskFunc(func(ctx context.Context, lost error) (bool, error) {
-		if applied, err := it.Ask(ctx, call, lost); applied || err != nil {
+// again knows the object that a request replaces.
+type again struct {
+	it  *item
+	req *object.CopyRequest
+}
+
+// Late says whether what the request carries was seen too long ago. What was not looked at is
+// not carried.
+func (a again) Late() bool {
+	return a.it.attrs != nil && !a.it.looked.IsZero() && retry.LongAgo(a.it.looked, retry.LookedWithin)
+}
+
+// Ask is becameOf, and then looks whether the object still has what the request carries.
+func (a again) Ask(ctx context.Context, call object.Call, lost error) (applied bool, err error) {
+	if lost != nil || a.it.past.lost {
+		if applied, err = a.it.becameOf(ctx, call); applied || err != nil {
 			return applied, err
 		}
-		return false, it.lookAgain(ctx, call, req)
-	})
-	var cause error
-	for began := time.Now(); ; {
-		found, err = it.once(ctx, call, func(ctx context.Context) error {
-			if it.attrs != nil && !it.looked.IsZero() && retry.LongAgo(it.looked, retry.LookedWithin) {
-				return &retry.LateError{Cause: cause}
-			}
-			cause = send(ctx)
-			return cause
-		}, ask)
-		late, ok := errors.AsType[*retry.LateError](err)
-		switch {
-		case !ok:
-			return found, err
-		case late.Cause != nil && retry.LongAgo(began, max(it.run.cfg.ThrottleWait, it.run.cfg.OutageWait)):
-			return nil, late.Cause
-		}
-		var applied bool
-		if it.past.lost {
-			applied, err = ask(retry.Ending(ctx), late.Cause)
-		} else {
-			err = it.lookAgain(ctx, call, req)
-		}
-		if applied || err != nil {
-			return it.found, err
-		}
 	}
+	return false, a.it.lookAgain(ctx, call, a.req)
 }
 
 // lookAgain is an error of ClassChanged where the object is another one than the request was
@@ -59,8 +41,15 @@ func (it *item) lookAgain(ctx context.Context, call object.Call, req *object.Cop
 	if it.attrs == nil {
 		return nil
 	}
-	at := time.Now()
-	now, err := it.run.look.Inspect(ctx, &it.task.Object, it.past.changed)
+	if !it.run.cfg.Dest.InPlace() && !req.DestAbsent {
+		switch _, err := it.run.look.Head(ctx, it.run.cfg.Store.Hot, req.Dest); {
+		case err == nil:
+			return look.ChangedSince(call.Kind.String(), req.Dest)
+		case object.ClassOf(err) != object.ClassGone:
+			return err
+		}
+	}
+	now, err := it.run.look.Inspect(ctx, &it.task.Object, true)
 	if err != nil {
 		return err
 	}
@@ -77,13 +66,20 @@ func (it *item) lookAgain(ctx context.Context, call object.Call, req *object.Cop
 		}
 	}
 	carries := func(o *object.Object, a *object.Attributes) []byte {
-		return it.run.rules.Copy(o, a, choice, at).Carries()
+		return it.run.rules.Copy(o, a, choice, now.At).Carries()
 	}
 	was := it.obj
 	was.Size = now.Size // that of what is sent may be another one
-	if now.ETag != was.ETag || !bytes.Equal(carries(&was, it.attrs), carries(&now.Object, &now.Attributes)) {
+	if now.ETag != was.ETag || now.Encryption != was.Encryption || it.run.leaves(now) ||
+		!bytes.Equal(carries(&was, it.attrs), carries(&now.Object, &now.Attributes)) {
 		return look.ChangedSince(call.Kind.String(), it.dest())
 	}
-	it.looked = at
+	it.looked = now.At
 	return nil
+}
+
+// leaves says whether the object, as it is now, would not be touched: it has something that
+// cannot be carried, or is as wanted.
+func (r *run) leaves(now *object.Head) bool {
+	return r.cfg.Chooser.Choose(&now.Object, &now.Attributes).Operation == object.OpNone
 }

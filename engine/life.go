@@ -319,7 +319,7 @@ func (it *item) shown(h *object.Head) {
 	if it.past.doubt && !it.past.vain && !it.past.lost && it.task.Object.VersionID == "" { // a version stays what it was
 		it.past.vainBefore = it.mayBeVain(&h.Object)
 	}
-	it.version, it.obj, it.attrs, it.looked = h.ShownVersionID, h.Object, &h.Attributes, time.Now()
+	it.version, it.obj, it.attrs, it.looked = h.ShownVersionID, h.Object, &h.Attributes, h.At
 	it.out.Size, it.out.ETagBefore, it.out.Before = h.Size, h.ETag, h.Encryption
 	it.out.ClientSideBefore = h.ClientSide
 }

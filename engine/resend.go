@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/resealhq/reseal/engine/carry"
 	"github.com/resealhq/reseal/engine/object"
@@ -91,7 +92,7 @@ func (it *item) endSent(ctx context.Context, u *object.Upload) error {
 		case err != nil:
 			return err
 		case h.Size == u.NewSize() && it.run.rules.Target.Satisfied(&h.Object):
-			if err := it.run.uploads.ReapplyLater(ctx, u.Target, h.ETag, u.Reapply); err != nil && object.ClassOf(err) != object.ClassChanged {
+			if err := it.run.uploads.Reapply(ctx, u.Target, h.ETag, u.Reapply, time.Time{}); err != nil && object.ClassOf(err) != object.ClassChanged {
 				return err
 			}
 		}

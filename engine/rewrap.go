@@ -241,7 +241,7 @@ func (it *item) reapplyMissing(ctx context.Context, u *object.Upload) error {
 	if missing.IsZero() {
 		return nil
 	}
-	return it.run.uploads.Reapply(ctx, it.dest(), it.obj.ETag, missing)
+	return it.run.uploads.Reapply(ctx, it.dest(), it.obj.ETag, missing, it.looked)
 }
 
 // sameHeaders says whether what HTTP shows beside the metadata is as it was.

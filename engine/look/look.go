@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
 	"github.com/resealhq/reseal/engine/carry"
@@ -120,6 +121,7 @@ func (l *Looker) headWith(ctx context.Context, hot store.Hot, ref object.Ref, ke
 	if err != nil {
 		return nil, err
 	}
+	h.At = time.Now()
 	return h, nil
 }
 

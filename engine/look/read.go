@@ -2,6 +2,7 @@ package look
 
 import (
 	"context"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -24,8 +25,10 @@ func (l *Looker) Read(ctx context.Context, row *object.Object, seen bool, into [
 		req.ETag = row.ETag
 	}
 	got := new(object.GetReply)
+	var at time.Time
 	call := object.Call{Kind: object.ReqGet, Key: row.Key, KMSKey: row.Encryption.KMSKeyID, OtherKey: true, Bytes: row.Size}
 	err := l.Loop.Do(ctx, call, func(ctx context.Context) (err error) {
+		at = time.Now()
 		if *got, err = l.Source.Get(ctx, req); err == nil && got.ETag == row.ETag {
 			err = l.sound(ctx, req, got)
 		}
@@ -44,7 +47,7 @@ func (l *Looker) Read(ctx context.Context, row *object.Object, seen bool, into [
 	case row.VersionID != "" && got.ShownVersionID != "" && got.ShownVersionID != row.VersionID:
 		return nil, ChangedSince("GetObject", row.Ref)
 	}
-	got.Ref, got.Noncurrent, got.Settled = row.Ref, row.Noncurrent, true
+	got.Ref, got.Noncurrent, got.Settled, got.At = row.Ref, row.Noncurrent, true, at
 	return got, l.readGrants(ctx, &got.Head)
 }
 

@@ -192,4 +192,6 @@ type Head struct {
 	// asked, so that "the current version" keeps meaning that.
 	ShownVersionID string
 	RequestID      string
+	// At is when it was told, or, with the bytes, was asked for; zero where nobody noted it.
+	At time.Time
 }

@@ -112,6 +112,14 @@ type CopyReply struct {
 	Inferred bool
 }
 
+// Made is when the copy was made, asked of the answer that just came; zero where it is not known.
+func (r *CopyReply) Made() time.Time {
+	if r.Inferred {
+		return time.Time{}
+	}
+	return time.Now()
+}
+
 // GetRequest asks for a whole object of a bounded size.
 type GetRequest struct {
 	Ref Ref

@@ -85,24 +85,35 @@ type Loop struct {
 // object.MaybeApplied says so; see Certain.
 func (l *Loop) Do(ctx context.Context, call object.Call, f func(context.Context) error) error {
 	var met troubles
-	call.Ends = ends(ctx)
+	_, err := l.repeat(ctx, &call, &met, nil, f)
+	return err
+}
+
+// repeat is Do for a request that may have met troubles before, and that is looked for
+// something in the turn of each attempt; b is nil for nothing. settled says that nothing was
+// left to be sent, or that nothing may.
+func (l *Loop) repeat(ctx context.Context, call *object.Call, met *troubles, b *before, f func(context.Context) error) (settled bool, err error) {
+	m := mannerOf(ctx)
+	call.Ends, call.InTurn = m >= endsWhatBegan, m == inAnothersTurn
 	for attempt := 1; ; attempt++ {
 		if !call.Ends && l.IsStopping() {
-			return ErrStopping
+			return false, ErrStopping
 		}
-		err := l.attempt(ctx, &call, f)
-		if err == nil {
+		settled, err := l.attempt(ctx, call, b, f)
+		switch {
+		case settled:
+			return true, err
+		case err == nil:
 			if call.KMSKey != "" {
 				l.keyErrors.Store(0)
 			}
-			return nil
+			return false, nil
+		case ctx.Err() != nil:
+			return false, err
 		}
-		if ctx.Err() != nil {
-			return err
-		}
-		again, counts := l.mayRepeat(&call, err, met.counted+1, met.add(object.ClassOf(err)))
+		again, counts := l.mayRepeat(call, err, met.counted+1, met.add(object.ClassOf(err)))
 		if !again {
-			return err
+			return false, err
 		}
 		if counts {
 			met.counted++
@@ -110,7 +121,7 @@ func (l *Loop) Do(ctx context.Context, call object.Call, f func(context.Context)
 			attempt = min(attempt, 6) // waiting for the store keeps its own, longer, pace
 		}
 		if err := l.Pause(ctx, attempt, err); err != nil {
-			return err
+			return false, err
 		}
 	}
 }
@@ -139,19 +150,19 @@ func (t *troubles) add(c object.Class) time.Duration {
 }
 
 // attempt sends once: paced, timed, observed.
-func (l *Loop) attempt(ctx context.Context, call *object.Call, f func(context.Context) error) error {
+func (l *Loop) attempt(ctx context.Context, call *object.Call, b *before, f func(context.Context) error) (settled bool, err error) {
 	if err := l.Pace.Enter(ctx, call); err != nil {
 		if ctx.Err() == nil && l.IsStopping() {
-			return ErrStopping // the pace let it go
+			return false, ErrStopping // the pace let it go
 		}
-		return &object.Error{Class: object.ClassCanceled, Op: call.Kind.String(), Message: "not sent: " + err.Error(), Err: err}
+		return false, &object.Error{Class: object.ClassCanceled, Op: call.Kind.String(), Message: "not sent: " + err.Error(), Err: err}
 	}
-	if err := l.still(ctx, call); err != nil {
+	if settled, err := l.ready(ctx, call, b); settled || err != nil {
 		l.Pace.Leave(call, object.Result{Class: object.ClassCanceled})
-		return err
+		return settled, err
 	}
 	start := time.Now()
-	err := l.timed(ctx, call, f)
+	err = l.timed(ctx, call, f)
 	res := object.Result{OK: err == nil, Latency: time.Since(start)}
 	if err != nil {
 		res.Class = object.ClassOf(err)
@@ -161,7 +172,7 @@ func (l *Loop) attempt(ctx context.Context, call *object.Call, f func(context.Co
 	}
 	l.Pace.Leave(call, res)
 	l.Observer.Requested(call, res)
-	return err
+	return false, err
 }
 
 // UntilStopping is ctx for what may wait no longer once the run is stopping; end ends it.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -16,29 +17,41 @@ func (c *Copier) annotate(ctx context.Context, dest object.Ref, etag string, all
 	if len(all) == 0 {
 		return nil
 	}
-	var there []object.Annotation
-	err := c.Loop.Do(ctx, getDetail(dest), func(ctx context.Context) (err error) {
-		there, err = c.Store.Annotations(ctx, dest)
-		return err
-	})
+	looked := time.Now()
+	there, err := c.annotations(ctx, dest)
 	if err != nil {
 		return err
 	}
 	for i := range all {
-		a := &all[i]
-		if slices.ContainsFunc(there, func(t object.Annotation) bool { return t.Name == a.Name }) {
+		if annotated(there, all[i].Name) {
 			continue
 		}
-		if err := c.putAnnotation(ctx, dest, etag, a); err != nil {
+		if err := c.putAnnotation(ctx, dest, etag, &all[i], looked); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *Copier) putAnnotation(ctx context.Context, dest object.Ref, etag string, a *object.Annotation) error {
+func (c *Copier) annotations(ctx context.Context, dest object.Ref) (all []object.Annotation, err error) {
+	err = c.Loop.Do(ctx, getDetail(dest), func(ctx context.Context) (err error) {
+		all, err = c.Store.Annotations(ctx, dest)
+		return err
+	})
+	return all, err
+}
+
+func annotated(all []object.Annotation, name string) bool {
+	return slices.ContainsFunc(all, func(a object.Annotation) bool { return a.Name == name })
+}
+
+func (c *Copier) putAnnotation(ctx context.Context, dest object.Ref, etag string, a *object.Annotation, lacked time.Time) error {
+	has := func(ctx context.Context) (bool, error) {
+		now, err := c.annotations(ctx, dest)
+		return annotated(now, a.Name), err
+	}
 	put := func(ctx context.Context) error { return c.Store.PutAnnotation(ctx, dest, etag, a) }
-	if err := c.Loop.Do(ctx, putDetail(dest), put); err != nil {
+	if had, err := c.give(ctx, dest, &lacking{has: has, seen: lacked}, put); had || err != nil {
 		return err
 	}
 	var text []byte

@@ -2,7 +2,6 @@ package upload
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -16,104 +15,127 @@ const completeOp = "CompleteMultipartUpload"
 
 // complete ends the upload, conditional on the destination. Where the answer is
 // lost, ListParts tells whether the upload is still there to be completed.
-func (m *Copy) complete(ctx context.Context, src Source, u *object.Upload, parts []object.Part) (reply object.CopyReply, err error) {
+func (m *Copy) complete(ctx context.Context, src Source, u *object.Upload, parts []object.Part) (object.CopyReply, error) {
 	ctx = retry.Ending(ctx)
-	var lost error
-	for began := time.Now(); ; {
-		reply, err = m.completeSoon(ctx, src, u, parts, &lost)
-		late, ok := errors.AsType[*retry.LateError](err)
-		switch {
-		case !ok:
-			return reply, err
-		case retry.LongAgo(began, max(m.c.Loop.ThrottleWait, m.c.Loop.OutageWait)):
-			return reply, cmp.Or(lost, late.Cause)
+	c := &completion{m: m, src: src, u: u, req: m.c.Rules.Complete(u, src.Object, parts)}
+	if len(parts) == 1 {
+		c.looked = src.Looked
+	}
+	if !c.Late() && !c.guarded() {
+		if err := c.standsAsBefore(ctx); err != nil {
+			return c.reply, err
 		}
 	}
+	call := object.Call{Kind: object.ReqComplete, Key: u.Target.Key, KMSKey: m.c.Rules.KMSKey(src.Object), OtherKey: m.c.Rules.OtherKey(src.Object)}
+	lost, err := m.c.Loop.Certain(ctx, call, c.send, c)
+	if class := object.ClassOf(err); err != nil && lost && class != object.ClassChanged && class != object.ClassGone {
+		err = unansweredError{err}
+	}
+	return c.reply, err
 }
 
-// completeSoon looks at the object, and completes if the request need not wait for long. lost
-// is the error of the last one that may have been applied: what became of it is asked first.
-func (m *Copy) completeSoon(ctx context.Context, src Source, u *object.Upload, parts []object.Part, lost *error) (reply object.CopyReply, err error) {
-	looked := time.Now()
-	ask := retry.AskFunc(func(ctx context.Context, unanswered error) (bool, error) {
-		*lost, looked = unanswered, time.Now()
-		found, err := m.becameOf(ctx, src, u)
-		switch {
-		case found != nil:
-			reply = *found
-			return true, nil
-		case errors.Is(err, retry.ErrStopping), object.ClassOf(err) == object.ClassChanged, object.ClassOf(err) == object.ClassGone:
-			return false, err
-		case err != nil:
-			return false, unanswered // what became of it is not known: the upload's record has to stay
-		}
-		return false, nil
-	})
-	if *lost == nil {
-		err = m.lookAgain(ctx, src, u)
-	} else if applied, aerr := ask(ctx, *lost); applied || aerr != nil {
-		return reply, aerr
+// unansweredError is why an upload is given up of which a Complete got no answer. It may have
+// been completed, or be yet, so that its record has to stay.
+type unansweredError struct{ error }
+
+func (e unansweredError) Unwrap() error { return e.error }
+
+// mayBeCompleted says whether an upload that is given up for that reason may be complete.
+func mayBeCompleted(cause error) bool {
+	_, unanswered := errors.AsType[unansweredError](cause)
+	return unanswered || object.MaybeApplied(cause)
+}
+
+// completion is the Complete of an upload, and what it has come to. It narrows the window in
+// which what others change is lost. Nothing in S3 guards tags, annotations, grants, lock and
+// metadata; the parts of a long copy give people hours to change them, and so do requests that
+// wait for the store.
+type completion struct {
+	m   *Copy
+	src Source
+	u   *object.Upload
+	req *object.CompleteRequest
+	// looked is when the object was seen to be what the upload was begun for; zero where it
+	// has to be looked at in any case.
+	looked time.Time
+	reply  object.CopyReply
+}
+
+func (c *completion) send(ctx context.Context) (err error) {
+	c.m.Attempts++
+	c.reply, err = c.m.c.Store.CompleteUpload(ctx, c.req)
+	return noUpload(err)
+}
+
+// Late says whether the object has to be looked at before Complete is sent. Where a single
+// part was copied at once, that window is no longer than a CopyObject's.
+func (c *completion) Late() bool { return retry.LongAgo(c.looked, retry.LookedWithin) }
+
+// Ask finds out what became of a Complete whose answer was lost, and looks at the object.
+func (c *completion) Ask(ctx context.Context, _ object.Call, lost error) (applied bool, err error) {
+	if lost == nil {
+		return false, c.looksTheSame(ctx)
 	}
-	if err != nil {
-		return reply, err
+	found, err := c.becameOf(ctx)
+	switch {
+	case found != nil:
+		c.reply = *found
+		return true, nil
+	case err == nil, errors.Is(err, retry.ErrStopping), object.ClassOf(err) == object.ClassChanged, object.ClassOf(err) == object.ClassGone:
+		return false, err
 	}
-	var cause error // of the attempt before
-	req := m.c.Rules.Complete(u, src.Object, parts)
-	call := object.Call{Kind: object.ReqComplete, Key: u.Target.Key, KMSKey: m.c.Rules.KMSKey(src.Object), OtherKey: m.c.Rules.OtherKey(src.Object)}
-	send := func(ctx context.Context) (err error) {
-		if cause != nil && retry.LongAgo(looked, retry.LookedWithin) {
-			return &retry.LateError{Cause: cause}
-		}
-		m.Attempts++
-		reply, err = m.c.Store.CompleteUpload(ctx, req)
-		cause = err
-		return noUpload(err)
-	}
-	_, err = m.c.Loop.Certain(ctx, call, send, ask)
-	return reply, err
+	return false, lost // what became of it is not known: the upload's record has to stay
 }
 
 // becameOf finds what a Complete whose answer was lost has made; nil where it may be sent
 // again, on an object that has what it had.
-func (m *Copy) becameOf(ctx context.Context, src Source, u *object.Upload) (*object.CopyReply, error) {
-	found, err := m.completedAlready(ctx, u)
+func (c *completion) becameOf(ctx context.Context) (*object.CopyReply, error) {
+	found, err := c.m.completedAlready(ctx, c.u)
 	if found != nil || err != nil {
 		return found, err
 	}
-	if err = m.looksTheSame(ctx, src, u); object.ClassOf(err) == object.ClassChanged { // or the request came through meanwhile
-		if found, ferr := m.completedAlready(ctx, u); found != nil || ferr != nil {
+	if err = c.looksTheSame(ctx); object.ClassOf(err) == object.ClassChanged { // or the request came through meanwhile
+		if found, ferr := c.m.completedAlready(ctx, c.u); found != nil || ferr != nil {
 			return found, ferr
 		}
 	}
 	return nil, err
 }
 
-// lookAgain narrows the window in which what others change is lost. Nothing in S3
-// guards tags, annotations, grants, lock and metadata; the parts of a long copy give people
-// hours to change them, and so do requests that wait for the store. Where a single part was
-// copied at once, that window is no longer than a CopyObject's, and only the bytes are looked
-// at, where Complete honours no condition on them.
-func (m *Copy) lookAgain(ctx context.Context, src Source, u *object.Upload) error {
+// guarded says whether Complete has a condition on the bytes that stand where it goes.
+func (c *completion) guarded() bool { return c.req.DestETag != "" || c.req.DestAbsent }
+
+// standsAsBefore looks at what stands where the upload goes.
+func (c *completion) standsAsBefore(ctx context.Context) error {
+	h, err := c.m.c.Look.Head(ctx, c.m.c.Store.Hot, c.u.Target)
+	inPlace := c.m.c.Rules.Dest.InPlace()
 	switch {
-	case len(u.PartSizes) > 1, retry.LongAgo(u.Begun, retry.LookedWithin):
-		return m.looksTheSame(ctx, src, u)
-	case !u.Sent && m.c.Rules.Caps.CompleteIfMatch == object.Yes, u.Sent && m.c.Rules.Caps.Guarded(object.RouteSend), !m.c.Rules.Dest.InPlace():
+	case object.ClassOf(err) == object.ClassGone && !inPlace:
 		return nil
+	case err != nil:
+		return err
+	case !inPlace, h.ETag != c.u.ETag:
+		return look.ChangedSince(completeOp, c.u.Target)
 	}
-	h, err := m.c.Look.Head(ctx, m.c.Store.Hot, u.Target)
-	if err == nil && h.ETag != u.ETag {
-		return look.ChangedSince(completeOp, u.Target)
-	}
-	return err
+	return nil
 }
 
 // looksTheSame inspects the object for unchanged.
-func (m *Copy) looksTheSame(ctx context.Context, src Source, u *object.Upload) error {
-	now, err := m.c.Look.Inspect(ctx, &m.row, src.Changed)
-	if err != nil {
-		return err
+func (c *completion) looksTheSame(ctx context.Context) error {
+	now, err := c.m.c.Look.Inspect(ctx, &c.m.row, c.src.Changed || !c.guarded())
+	if err == nil && !c.guarded() && !c.m.c.Rules.Dest.InPlace() {
+		err = c.standsAsBefore(ctx)
 	}
-	return m.unchanged(ctx, now, u)
+	switch {
+	case err != nil:
+		return err
+	case now.Encryption != c.src.Encryption:
+		return look.ChangedSince(completeOp, c.u.Target)
+	}
+	if err = c.m.unchanged(ctx, now, c.u); err == nil {
+		c.looked = now.At
+	}
+	return err
 }
 
 // unchanged is an error of ClassChanged where the object, inspected just now, is

@@ -71,6 +71,8 @@ type Source struct {
 	*object.Object
 	// Changed says that somebody was seen to have written it since the plan.
 	Changed bool
+	// Looked is when the store showed it.
+	Looked time.Time
 }
 
 // Begin copies src by the request, in parts of these sizes. The order is what makes
@@ -105,12 +107,12 @@ func (m *Copy) Finish(ctx context.Context, src Source, u *object.Upload, have []
 	if err != nil {
 		return object.CopyReply{}, m.giveUp(ctx, u, err)
 	}
-	return reply, m.giveBack(ctx, u, reply.ETag)
+	return reply, m.giveBack(ctx, u, &reply)
 }
 
 // giveBack writes again what the completed object lacks, and forgets the upload.
-func (m *Copy) giveBack(ctx context.Context, u *object.Upload, etag string) error {
-	err := m.c.Reapply(ctx, u.Target, etag, u.Reapply)
+func (m *Copy) giveBack(ctx context.Context, u *object.Upload, reply *object.CopyReply) error {
+	err := m.c.Reapply(ctx, u.Target, reply.ETag, u.Reapply, reply.Made())
 	if err != nil && object.ClassOf(err) != object.ClassChanged { // then what it carries now is another client's
 		return err
 	}

@@ -2,6 +2,7 @@ package upload
 
 import (
 	"context"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/retry"
@@ -16,15 +17,14 @@ func (c *Copier) Intend(seq uint64, o *object.Object, dest object.Ref, what obje
 
 // Reapply writes again what the copy dropped, and reads it back. All of it can be
 // repeated without harm. etag is that of the copy, which takes its annotations before
-// it is locked.
-func (c *Copier) Reapply(ctx context.Context, dest object.Ref, etag string, what object.Reapply) error {
+// it is locked. lacked is when the copy was seen to lack all of it, which it does when it was
+// made just now; zero where nobody has looked, after a process that died. Tags and annotations
+// that the object has by the time that they would be written are those, or another client's
+// later word: they stay.
+func (c *Copier) Reapply(ctx context.Context, dest object.Ref, etag string, what object.Reapply, lacked time.Time) error {
 	ctx = retry.Ending(ctx)
 	if len(what.Tags) > 0 {
-		put := func(ctx context.Context) error { return c.Store.PutTags(ctx, dest, what.Tags) }
-		if err := c.Loop.Do(ctx, putDetail(dest), put); err != nil {
-			return err
-		}
-		if err := c.tagsArrived(ctx, dest, what.Tags); err != nil {
+		if err := c.retag(ctx, dest, what.Tags, lacked); err != nil {
 			return err
 		}
 	}
@@ -43,24 +43,63 @@ func (c *Copier) Reapply(ctx context.Context, dest object.Ref, etag string, what
 	return nil
 }
 
-// ReapplyLater is Reapply after a process that died, perhaps when it had written all of
-// it. The tags that the object has now are those, or another client's later word: they
-// stay. The copy itself has dropped them.
-func (c *Copier) ReapplyLater(ctx context.Context, dest object.Ref, etag string, what object.Reapply) error {
-	if len(what.Tags) > 0 {
-		var now []object.Tag
-		err := c.Loop.Do(retry.Ending(ctx), getDetail(dest), func(ctx context.Context) (err error) {
-			now, err = c.Store.Tags(ctx, dest)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if len(now) > 0 {
-			what.Tags = nil
-		}
+// lacking is a detail that an object lacks, and is given unless it has one by then.
+type lacking struct {
+	has func(context.Context) (bool, error)
+	// seen is when it was seen to be lacking; zero for never.
+	seen time.Time
+	had  bool
+}
+
+// Late says whether others may have given the object one.
+func (l *lacking) Late() bool { return retry.LongAgo(l.seen, retry.LookedWithin) }
+
+// Ask looks whether the object has one, from whomever.
+func (l *lacking) Ask(ctx context.Context, _ object.Call, _ error) (bool, error) {
+	at := time.Now()
+	had, err := l.has(ctx)
+	if err == nil {
+		l.had, l.seen = had, at
 	}
-	return c.Reapply(ctx, dest, etag, what)
+	return had, err
+}
+
+// give writes the detail. had says that the object has one that need not be this.
+func (c *Copier) give(ctx context.Context, dest object.Ref, l *lacking, put func(context.Context) error) (had bool, err error) {
+	_, err = c.Loop.Certain(ctx, putDetail(dest), func(ctx context.Context) error {
+		err := put(ctx)
+		if object.MaybeApplied(err) {
+			l.seen = time.Time{}
+		}
+		return err
+	}, l)
+	return l.had, err
+}
+
+func (c *Copier) retag(ctx context.Context, dest object.Ref, tags []object.Tag, lacked time.Time) error {
+	has := func(ctx context.Context) (bool, error) {
+		now, err := c.tags(ctx, dest)
+		return len(now) > 0, err
+	}
+	put := func(ctx context.Context) error { return c.Store.PutTags(ctx, dest, tags) }
+	if had, err := c.give(ctx, dest, &lacking{has: has, seen: lacked}, put); had || err != nil {
+		return err
+	}
+	switch got, err := c.tags(ctx, dest); {
+	case err != nil:
+		return err
+	case !sameTags(got, tags):
+		return lostDetail("PutObjectTagging", dest, "the tags")
+	}
+	return nil
+}
+
+func (c *Copier) tags(ctx context.Context, dest object.Ref) (tags []object.Tag, err error) {
+	err = c.Loop.Do(ctx, getDetail(dest), func(ctx context.Context) (err error) {
+		tags, err = c.Store.Tags(ctx, dest)
+		return err
+	})
+	return tags, err
 }
 
 func putDetail(ref object.Ref) object.Call {
@@ -69,21 +108,6 @@ func putDetail(ref object.Ref) object.Call {
 
 func getDetail(ref object.Ref) object.Call {
 	return object.Call{Kind: object.ReqGetDetail, Key: ref.Key}
-}
-
-func (c *Copier) tagsArrived(ctx context.Context, dest object.Ref, want []object.Tag) error {
-	var got []object.Tag
-	err := c.Loop.Do(ctx, getDetail(dest), func(ctx context.Context) (err error) {
-		got, err = c.Store.Tags(ctx, dest)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if !sameTags(got, want) {
-		return lostDetail("PutObjectTagging", dest, "the tags")
-	}
-	return nil
 }
 
 func (c *Copier) lockArrived(ctx context.Context, dest object.Ref, want object.Reapply) error {

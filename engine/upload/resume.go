@@ -2,6 +2,7 @@ package upload
 
 import (
 	"context"
+	"time"
 
 	"github.com/resealhq/reseal/engine/look"
 	"github.com/resealhq/reseal/engine/object"
@@ -39,7 +40,7 @@ func (m *Copy) Completed(ctx context.Context, now *object.Head, u *object.Upload
 	if !m.c.Rules.Target.Satisfied(&now.Object) || now.Size != u.Size {
 		return false, m.c.forget(u)
 	}
-	if err := m.c.ReapplyLater(ctx, u.Target, now.ETag, u.Reapply); err != nil {
+	if err := m.c.Reapply(ctx, u.Target, now.ETag, u.Reapply, time.Time{}); err != nil {
 		return false, err
 	}
 	return true, m.c.forget(u)
@@ -65,7 +66,7 @@ func confirmed(saved, listed []object.Part) []object.Part {
 // giveUp decides what becomes of an upload that did not finish: the next run may
 // take it up where the run was interrupted; otherwise nothing stays behind.
 func (m *Copy) giveUp(ctx context.Context, u *object.Upload, cause error) error {
-	if ctx.Err() != nil || object.MaybeApplied(cause) {
+	if ctx.Err() != nil || mayBeCompleted(cause) {
 		return cause
 	}
 	if m.c.Loop.IsStopping() {

@@ -61,13 +61,13 @@ func (m *Copy) Send(ctx context.Context, src Source, req *object.CopyRequest, lo
 	if err != nil {
 		return object.CopyReply{}, m.endSending(ctx, u, err)
 	}
-	return reply, m.giveBack(ctx, u, reply.ETag)
+	return reply, m.giveBack(ctx, u, &reply)
 }
 
 // endSending gives an upload up whose completion failed. One that may have been
 // completed is left to the next run.
 func (m *Copy) endSending(ctx context.Context, u *object.Upload, cause error) error {
-	if object.MaybeApplied(cause) || !m.c.Loop.IsStopping() {
+	if mayBeCompleted(cause) || !m.c.Loop.IsStopping() {
 		return m.giveUp(ctx, u, cause)
 	}
 	return m.abortSent(ctx, u, cause)

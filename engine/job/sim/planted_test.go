@@ -32,7 +32,7 @@ var plants = []plant{
 	{"what the store shows is not compared", "engine/prove.go",
 		"if h.Size != it.obj.Size || !it.rules().Target.Satisfied(&h.Object) && !it.keptNone() {", "if h.Size != it.obj.Size {"},
 	{"what has no answer is sent again unasked", "engine/retry/certain.go",
-		"applied, aerr := a.Ask(Ending(ctx), call, err)", "applied, aerr := false, error(nil)"},
+		"applied, aerr := a.Ask(Ending(ctx), call, b.lost)", "applied, aerr := false, error(nil)"},
 	{"tags are lost", "engine/carry/request.go",
 		"return sendsTags(c) || r.Caps.KeepsTags != object.Yes", "return r.Caps.KeepsTags != object.Yes"},
 	{"a legal hold is lost", "engine/carry/request.go",

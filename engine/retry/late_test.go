@@ -1,0 +1,143 @@
+package retry
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// aged is the Asker of an object that was looked at.
+type aged struct {
+	looked time.Time
+	took   time.Duration // each look
+	asked  []error       // what of
+	l      *Loop
+	now    func() (bool, error) // what is found
+}
+
+func (a *aged) Late() bool { return LongAgo(a.looked, LookedWithin) }
+
+func (a *aged) Ask(ctx context.Context, _ object.Call, lost error) (bool, error) {
+	a.asked = append(a.asked, lost)
+	at := time.Now()
+	err := a.l.Do(ctx, object.Call{Kind: object.ReqHead}, func(context.Context) error {
+		time.Sleep(a.took)
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	a.looked = at
+	if a.now != nil {
+		return a.now()
+	}
+	return false, nil
+}
+
+// noting is a pace that notes the looks.
+type noting struct {
+	open
+	looks []object.Call
+}
+
+func (p *noting) Enter(_ context.Context, c *object.Call) error {
+	if c.Kind == object.ReqHead {
+		p.looks = append(p.looks, *c)
+	}
+	return nil
+}
+
+// TestALookInItsTurn: what waited is asked about in the turn of the request, and by requests
+// that need none of their own; and the request follows at once.
+func TestALookInItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := testLoop()
+		l.ThrottleWait = 30 * time.Minute
+		pace := &noting{}
+		l.Pace = pace
+		a := &aged{looked: time.Now(), l: l}
+		began := time.Now()
+		lost, err := l.Certain(t.Context(), copyCall, func(context.Context) error {
+			if age := time.Since(a.looked); age > LookedWithin {
+				t.Errorf("sent %v after the look", age)
+			}
+			if time.Since(began) < 10*time.Minute {
+				return failure(object.ClassThrottled)
+			}
+			return nil
+		}, a)
+		if lost || err != nil || len(a.asked) < 9 || len(a.asked) > 10 {
+			t.Errorf("lost %t, %v, asked %d times", lost, err, len(a.asked))
+		}
+		for i, c := range pace.looks {
+			if !c.InTurn || !c.Ends || a.asked[i] != nil {
+				t.Fatalf("look %d: %+v, after %v", i, c, a.asked[i])
+			}
+		}
+	})
+}
+
+// TestWhatALookFindsEndsIt: no more is sent, and the error is that of the look.
+func TestWhatALookFindsEndsIt(t *testing.T) {
+	changed := failure(object.ClassChanged)
+	for name, c := range map[string]struct {
+		applied bool
+		err     error
+	}{"applied": {true, nil}, "changed": {false, changed}, "no answer": {false, failure(object.ClassTransient)}, "throttled": {false, failure(object.ClassThrottled)}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, _ := testLoop()
+				a := &aged{l: l, now: func() (bool, error) { return c.applied, c.err }}
+				lost, err := l.Certain(t.Context(), copyCall, func(context.Context) error {
+					t.Error("sent")
+					return nil
+				}, a)
+				if lost || !errors.Is(err, c.err) || len(a.asked) != 1 {
+					t.Errorf("lost %t, %v, asked %d times", lost, err, len(a.asked))
+				}
+			})
+		})
+	}
+}
+
+// TestCertainGivesUpInTime: however many answers are lost, and however often the object is
+// looked at, a store is waited for as long as for any other request.
+func TestCertainGivesUpInTime(t *testing.T) {
+	throttled, lost := failure(object.ClassThrottled), failure(object.ClassTransient)
+	for name, c := range map[string]struct {
+		answer func(n int) error
+		took   time.Duration // a look
+		least  time.Duration
+		most   time.Duration
+	}{
+		"throttled":                {func(int) error { return throttled }, 0, 30 * time.Minute, 31 * time.Minute},
+		"throttled, and it sleeps": {func(int) error { return throttled }, 20 * time.Second, 30 * time.Minute, 31 * time.Minute},
+		"throttled, and lost": {func(n int) error {
+			if n%500 == 0 {
+				return lost
+			}
+			return throttled
+		}, 0, 30 * time.Minute, 31 * time.Minute},
+		"never soon after a look": {func(int) error { return nil }, 2 * time.Minute, 30 * time.Minute, 34 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, _ := testLoop()
+				l.ThrottleWait, l.RequestTimeout = 30*time.Minute, time.Hour
+				a := &aged{took: c.took, l: l}
+				began, n := time.Now(), 0
+				_, err := l.Certain(t.Context(), copyCall, func(context.Context) error {
+					n++
+					return c.answer(n)
+				}, a)
+				if took := time.Since(began); err == nil || took < c.least || took > c.most {
+					t.Errorf("%v after %v", err, took)
+				}
+			})
+		})
+	}
+}
