@@ -42,6 +42,14 @@ type asked struct {
 	Policy  Policy      `json:"how"`
 	Since   time.Time   `json:"how_since,omitzero"`
 	Earlier []oldPolicy `json:"how_before,omitempty"`
+	// NotTaken are places of the source at which nothing was done, and of which no row tells.
+	NotTaken []notTaken `json:"not_taken,omitempty"`
+}
+
+// notTaken is a place that could not be taken when the job began.
+type notTaken struct {
+	Place string `json:"place"`
+	Why   string `json:"why"`
 }
 
 // verification is what the last verify of the job found. Where there was none it says so:
@@ -99,7 +107,11 @@ func (j *Job) asked() (*asked, error) {
 	if err != nil {
 		return nil, jobUnusable(err)
 	}
-	return &asked{ID: j.ID, Begun: j.Begun, Spec: j.frozen(), Policy: f.Policy, Since: f.Since, Earlier: f.Earlier}, nil
+	a := &asked{ID: j.ID, Begun: j.Begun, Spec: j.frozen(), Policy: f.Policy, Since: f.Since, Earlier: f.Earlier}
+	for _, u := range j.Unread() {
+		a.NotTaken = append(a.NotTaken, notTaken{u.Place.String(), u.Unread})
+	}
+	return a, nil
 }
 
 // caller is who asks now. One that was asked for and is not told is an error.

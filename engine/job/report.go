@@ -92,6 +92,7 @@ func (j *Job) page(name func(string) string) *report.Page {
 	}
 	add("Source", j.Spec.Source.String())
 	for _, u := range j.Unread() {
+		p.NotTaken++
 		add("Not taken", u.Place.String()+": "+u.Unread)
 	}
 	add("Target", j.Spec.Target.String())

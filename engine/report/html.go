@@ -23,6 +23,9 @@ type Page struct {
 	Summary *Summary
 	// History of the runs, oldest first.
 	History []Moment
+	// NotTaken is how many places of the job could not be taken when it began, so that no
+	// row tells of them.
+	NotTaken int
 	// Verified is what the last verification found; nil where there was none.
 	Verified *Verified
 	// Compared is what was estimated beside what it became.

@@ -122,8 +122,13 @@ func (d *pageData) verdict(w *writer) {
 		w.put("<p class=\"verdict open\">The job is not finished: %v of %v to go.</p>\n", s.Remaining, Count(s.Planned, "object"))
 	case s.Left+s.Failed > 0:
 		w.put("<p class=\"verdict open\">The job has finished, with %v left untouched and %v failed; all are named below or in the CSV report.</p>\n", Count(s.Left, "object"), s.Failed)
+	case d.NotTaken > 0:
+		w.put("<p class=\"verdict open\">The job has finished, and every one of %v is as wanted where it could begin.</p>\n", Count(s.Planned, "object"))
 	default:
 		w.put("<p class=\"verdict good\">The job has finished, and every one of %v is as wanted.</p>\n", Count(s.Planned, "object"))
+	}
+	if d.NotTaken > 0 {
+		w.put("<p>%v could not be taken when it began: nothing was done there, and no object of it is counted. The last section names each.</p>\n", Count(uint64(d.NotTaken), "place"))
 	}
 }
 
