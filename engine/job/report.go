@@ -42,6 +42,7 @@ func (j *Job) Report(ctx context.Context, w io.Writer, opt ReportOptions) error 
 		return report.WriteJSON(w, rows)
 	case "html":
 		page := j.page(opt.Name)
+		page.Chosen = opt.Filter.String()
 		if known, found, err := points.learnt(); err == nil && found {
 			page.Facts = append(page.Facts, resolvedKey(&known)...)
 		}

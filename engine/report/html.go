@@ -23,6 +23,8 @@ type Page struct {
 	Summary *Summary
 	// History of the runs, oldest first.
 	History []Moment
+	// Chosen says which rows the page was given; empty for all.
+	Chosen string
 	// NotTaken is how many places of the job could not be taken when it began, so that no
 	// row tells of them.
 	NotTaken int

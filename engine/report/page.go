@@ -84,6 +84,9 @@ func (d *pageData) write(to io.Writer) error {
 	w := &writer{Writer: bufio.NewWriter(to)}
 	w.head(d.Title, "")
 	w.put("<h1>%v</h1>\n<p class=\"dim\">Written %v</p>\n", name(d.Title), d.Made.UTC().Format("2006-01-02 15:04:05 UTC"))
+	if d.Chosen != "" {
+		w.put("<p class=\"verdict open\">This page is about chosen objects: %v. What it says of the job itself, and its first figures, are of all.</p>\n", prose(d.Chosen))
+	}
 	d.verdict(w)
 	w.cards(d.Summary)
 	w.put("\n<h2>Over time</h2>\n")
@@ -213,7 +216,11 @@ func (d *pageData) notDone(w *writer) {
 	if uint64(d.Shown) < d.NotDone {
 		w.put("<p>The first %v of %v; <code>reseal report --job %v --format csv</code> names them all.</p>\n", uint64(d.Shown), d.NotDone, name(d.Summary.Job))
 	} else {
-		w.put("<p>All %v of them.</p>\n", d.NotDone)
+		what := "All"
+		if d.Chosen != "" {
+			what = "The chosen"
+		}
+		w.put("<p>%v %v of them.</p>\n", what, d.NotDone)
 	}
 	hints := map[string]string{}
 	for _, c := range d.Summary.Causes {

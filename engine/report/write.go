@@ -25,6 +25,29 @@ type Filter struct {
 	KeyPrefix string
 }
 
+// String says which rows are wanted; empty for all.
+func (f *Filter) String() string {
+	var parts []string
+	add := func(name string, values []string) {
+		if len(values) > 0 {
+			parts = append(parts, name+" "+strings.Join(values, " or "))
+		}
+	}
+	var states, reasons []string
+	for _, s := range f.States {
+		states = append(states, s.String())
+	}
+	for _, r := range f.Reasons {
+		reasons = append(reasons, string(r))
+	}
+	add("state", states)
+	add("reason", reasons)
+	if f.KeyPrefix != "" {
+		add("keys that begin with", []string{f.KeyPrefix})
+	}
+	return strings.Join(parts, ", ")
+}
+
 // Where passes the rows that the filter wants.
 func (rows Rows) Where(f Filter) Rows {
 	if len(f.States) == 0 && len(f.Reasons) == 0 && f.KeyPrefix == "" {
