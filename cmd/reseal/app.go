@@ -43,6 +43,7 @@ type drainer struct {
 	asked   chan struct{} // closed by the first signal
 	wanted  chan struct{} // closed when a verb has taken over the first signal
 	signals chan os.Signal
+	unread  chan os.Signal // that nobody reads any more what is told: work goes on all the same
 	done    chan struct{}
 	end     func(code int) // of the process; see endAtLast
 	ended   atomic.Bool    // the work: a command of the person's own may take its time
@@ -54,7 +55,7 @@ func (a *app) watchSignals() *drainer {
 	d := &drainer{
 		now: ctx, cancel: cancel,
 		asked: make(chan struct{}), wanted: make(chan struct{}),
-		signals: make(chan os.Signal, 2), done: make(chan struct{}), end: a.end,
+		signals: make(chan os.Signal, 2), unread: make(chan os.Signal, 1), done: make(chan struct{}), end: a.end,
 	}
 	signal.Notify(d.signals, os.Interrupt, syscall.SIGTERM)
 	a.drain = d
@@ -112,6 +113,7 @@ func (d *drainer) endAtLast() {
 
 func (d *drainer) stop() {
 	signal.Stop(d.signals)
+	signal.Stop(d.unread)
 	close(d.done)
 	d.cancel()
 }
@@ -120,6 +122,7 @@ func (d *drainer) stop() {
 // then, and the context ends only with the second. One verb calls it once.
 func (d *drainer) takeOver() <-chan struct{} {
 	close(d.wanted)
+	signal.Notify(d.unread, syscall.SIGPIPE)
 	return d.asked
 }
 

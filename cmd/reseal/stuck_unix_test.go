@@ -146,3 +146,29 @@ func TestOutputsThatAreNoFiles(t *testing.T) {
 		t.Error("a file of the name - was made")
 	}
 }
+
+// TestWhoeverListensMayGo: whoever reads what a run tells may be gone by the morning. The run
+// goes on, and is not taken for one that was killed.
+func TestWhoeverListensMayGo(t *testing.T) {
+	t.Parallel()
+	st := newStage(t, s3test.Config{})
+	st.server.CreateBucket("b", s3test.BucketConfig{})
+	st.server.Fill("b", 600, func(i int) string { return strings.Repeat("k", i+1) }, s3test.Bytes("body"), s3test.Attrs{})
+	job := filepath.Join(t.TempDir(), "job")
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reader.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := st.command("run", "s3://b", "--sse", "AES256", "--job", job, "--events", "-")
+	cmd.Stdout, cmd.Stderr = writer, writer
+	if err := cmd.Run(); err != nil {
+		t.Errorf("the run: %v", err)
+	}
+	_ = writer.Close()
+	if s := st.reseal(t, "status", "--job", job, "--json"); s.code != 0 || !strings.Contains(s.stdout, `"state":"finished"`) || strings.Contains(s.stdout, `"remaining":600`) {
+		t.Errorf("exit code %d: %s%s", s.code, s.stdout, s.stderr)
+	}
+}
