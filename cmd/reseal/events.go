@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"sync"
@@ -23,10 +24,13 @@ type eventLog struct {
 	file *os.File // nil for standard output
 	job  string
 
-	queue chan any
-	lost  atomic.Uint64
-	wrote sync.WaitGroup
-	row   atomic.Pointer[func(uint64) (object.Task, *object.Outcome, error)]
+	queue   chan any
+	lost    atomic.Uint64
+	written atomic.Uint64 // events that were
+	ended   chan struct{} // closed when all that was in the queue is written
+	stuck   bool          // whoever reads them does not; nothing more is waited for
+	mu      sync.Mutex    // held while a row is read, and to end that
+	row     func(uint64) (object.Task, *object.Outcome, error)
 
 	// What was told last; look alone uses it.
 	planned bool
@@ -56,7 +60,7 @@ func (a *app) openEvents(name, dir string) (*eventLog, error) {
 	if name == "" {
 		return nil, nil
 	}
-	e := &eventLog{w: a.stdout, job: dir, queue: make(chan any, eventQueue)}
+	e := &eventLog{w: a.stdout, job: dir, queue: make(chan any, eventQueue), ended: make(chan struct{})}
 	if name != "-" {
 		f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		if err != nil {
@@ -64,30 +68,24 @@ func (a *app) openEvents(name, dir string) (*eventLog, error) {
 		}
 		e.w, e.file = f, f
 	}
-	e.wrote.Go(e.write)
+	go e.write()
 	return e, nil
 }
 
 func (e *eventLog) write() {
+	defer close(e.ended)
 	for v := range e.queue {
 		if caughtUp, ok := v.(chan struct{}); ok {
 			close(caughtUp)
 			continue
 		}
 		if s, ok := v.(*settled); ok {
-			row := e.row.Load()
-			if row == nil {
-				continue
-			}
-			task, _, err := (*row)(s.outcome.Seq)
+			row, err := e.rowOf(s)
 			if err != nil {
 				e.lost.Add(1)
 				continue
 			}
-			v = struct {
-				event
-				report.Row
-			}{s.event, report.RowOf(&task, &s.outcome)}
+			v = row
 		}
 		data, err := json.Marshal(v)
 		if err == nil {
@@ -96,7 +94,70 @@ func (e *eventLog) write() {
 		if err != nil {
 			e.lost.Add(1)
 		}
+		e.written.Add(1)
 	}
+}
+
+// rowOf makes the event of an object.
+func (e *eventLog) rowOf(s *settled) (any, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.row == nil {
+		return nil, errors.New("its checkpoint is closed")
+	}
+	task, _, err := e.row(s.outcome.Seq)
+	return struct {
+		event
+		report.Row
+	}{s.event, report.RowOf(&task, &s.outcome)}, err
+}
+
+func (e *eventLog) reads(row func(uint64) (object.Task, *object.Outcome, error)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.row = row
+}
+
+// stuckAfter is how long nothing may be written at the end before it is taken for certain
+// that nobody reads the events.
+const stuckAfter = 10 * time.Second
+
+// wait waits for something that comes once enough was written, and gives up where nobody
+// reads: the job is done, and others want it.
+func (e *eventLog) wait(come func(giveUp <-chan time.Time) bool) {
+	for !e.stuck {
+		before, timer := e.written.Load(), time.NewTimer(stuckAfter)
+		came := come(timer.C)
+		timer.Stop()
+		if came {
+			return
+		}
+		e.stuck = e.written.Load() == before
+	}
+}
+
+// put waits for room in the queue.
+func (e *eventLog) put(v any) {
+	e.wait(func(giveUp <-chan time.Time) bool {
+		select {
+		case e.queue <- v:
+			return true
+		case <-giveUp:
+			return false
+		}
+	})
+}
+
+// await waits until something is closed.
+func (e *eventLog) await(closed <-chan struct{}) {
+	e.wait(func(giveUp <-chan time.Time) bool {
+		select {
+		case <-closed:
+			return true
+		case <-giveUp:
+			return false
+		}
+	})
 }
 
 func (e *eventLog) of(kind string) event { return event{kind, time.Now().UTC(), e.job} }
@@ -141,7 +202,7 @@ func (e *eventLog) follow(o *job.Options) {
 
 // watch tells of the work while it lasts.
 func (e *eventLog) watch(r *job.Running) (end func()) {
-	e.row.Store(&r.Row)
+	e.reads(r.Row)
 	stop := make(chan struct{})
 	var watching sync.WaitGroup
 	watching.Go(func() {
@@ -161,9 +222,9 @@ func (e *eventLog) watch(r *job.Running) (end func()) {
 		close(stop)
 		watching.Wait()
 		caughtUp := make(chan struct{}) // rows are read while the checkpoint is open
-		e.queue <- caughtUp
-		<-caughtUp
-		e.row.Store(nil)
+		e.put(caughtUp)
+		e.await(caughtUp)
+		e.reads(nil)
 	})
 }
 
@@ -216,19 +277,19 @@ func (e *eventLog) end(sum *report.Summary, err error, code int) {
 		return
 	}
 	if err != nil {
-		e.queue <- struct {
+		e.put(struct {
 			event
 			jsonError
-		}{e.of("error"), asJSON(err, code)}
+		}{e.of("error"), asJSON(err, code)})
 	}
-	e.queue <- struct {
+	e.put(struct {
 		event
 		ExitCode int             `json:"exit_code"`
 		Lost     uint64          `json:"events_lost"`
 		Summary  *report.Summary `json:"summary"`
-	}{e.of("end"), code, e.lost.Load(), sum}
+	}{e.of("end"), code, e.lost.Load(), sum})
 	close(e.queue)
-	e.wrote.Wait()
+	e.await(e.ended)
 	if e.file != nil {
 		_ = e.file.Close()
 	}
