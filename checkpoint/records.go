@@ -160,6 +160,7 @@ const (
 	outFinished
 	outClientSide
 	outInferred
+	outNeverSent
 )
 
 // outcome writes the value of o/<seq>. State comes right after the version, so
@@ -173,7 +174,7 @@ func (e *encoder) outcome(o *object.Outcome) {
 		flag(outNewVersion, o.NewVersionID != "") | flag(outOldKept, o.OldVersionKept) |
 		flag(outRequestID, o.RequestID != "") | flag(outFinished, !o.FinishedAt.IsZero()) |
 		flag(outClientSide, o.ClientSideBefore != "" || o.ClientSideAfter != "") |
-		flag(outInferred, o.Inferred)
+		flag(outInferred, o.Inferred) | flag(outNeverSent, o.NeverSent)
 	e.byte(valueVersion)
 	e.byte(byte(o.State))
 	e.byte(byte(o.Operation))
@@ -258,7 +259,7 @@ func decodeOutcome(d *dict, seq uint64, b []byte, o *object.Outcome) error {
 		o.NewVersionID = r.token()
 	}
 	o.OldVersionKept = flags&outOldKept != 0
-	o.Inferred = flags&outInferred != 0
+	o.Inferred, o.NeverSent = flags&outInferred != 0, flags&outNeverSent != 0
 	if flags&outRequestID != 0 {
 		o.RequestID = r.token()
 	}

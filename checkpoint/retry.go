@@ -10,8 +10,8 @@ import (
 const retryBatch = 4096
 
 // Retry takes back the outcomes that again picks: their objects are remaining
-// again, and Next gives them out in doubt, unless nothing was sent of one. Call it before Next. It returns how
-// many. A crash in the middle leaves every object with its outcome or remaining,
+// again, and Next gives them out in doubt, unless nothing was ever sent of one. Call it
+// before Next. It returns how many. A crash in the middle leaves every object with its outcome or remaining,
 // with counters that agree; calling it again takes the rest.
 func (s *Store) Retry(again func(*object.Outcome) bool) (taken uint64, err error) {
 	if s.ro {
@@ -68,10 +68,10 @@ func (s *Store) takeBack(outcomes []object.Outcome) error {
 }
 
 // doubtOf says whether the task of an outcome that is taken back may have been sent: who
-// finds it as wanted then takes it for this job's work. One that was left before anything
-// was sent is not.
+// finds it as wanted then takes it for this job's work, and asks for what a copy left to be
+// done after it. One that was in doubt when it was left stays so.
 func doubtOf(o *object.Outcome) []byte {
-	if o.State == object.Left && o.Attempts == 0 {
+	if o.State == object.Left && o.NeverSent {
 		return neverSent
 	}
 	return inDoubt

@@ -47,6 +47,7 @@ func adds(out *object.Outcome, what string) {
 func (it *item) left(why object.Reason, message string) *object.Outcome {
 	it.out.State, it.out.Operation = object.Left, object.OpNone
 	it.out.Reason, it.out.Message = why, message
+	it.out.NeverSent = it.out.Attempts == 0 && !it.task.InDoubt
 	return &it.out
 }
 

@@ -273,6 +273,9 @@ func (p *prover) ask(ctx context.Context, c *claim) {
 	if object.ClassOf(err) == object.ClassChanged {
 		out, err = p.r.do(ctx, new(item), &c.it.task, true) // somebody wrote it after the copy
 		out = c.it.acknowledged(out)
+		if out != nil {
+			out.NeverSent = false // the copy was, that was to be proved
+		}
 	} else if err != nil {
 		out, err = c.it.orOutcome(ctx, err)
 	}

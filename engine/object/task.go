@@ -151,7 +151,10 @@ type Outcome struct {
 	// Inferred is set on a done object where no answer told that this job made it so:
 	// the store showed it as wanted after a request without an answer or a process that
 	// died. Another client may have written it.
-	Inferred   bool
+	Inferred bool
+	// NeverSent is set on a left object to which no process of the job has sent anything
+	// that might change it.
+	NeverSent  bool
 	Attempts   int
 	RequestID  string
 	FinishedAt time.Time
