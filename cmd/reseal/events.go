@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -28,9 +29,12 @@ type eventLog struct {
 	lost    atomic.Uint64
 	written atomic.Uint64 // events that were
 	ended   chan struct{} // closed when all that was in the queue is written
-	stuck   bool          // whoever reads them does not; nothing more is waited for
-	mu      sync.Mutex    // held while a row is read, and to end that
-	row     func(uint64) (object.Task, *object.Outcome, error)
+	rows    atomic.Pointer[rows]
+
+	// What was written when it was looked last, and how many looks in a row showed the
+	// same; whoever waits alone uses them.
+	seen uint64
+	idle int
 
 	// What was told last; look alone uses it.
 	planned bool
@@ -45,10 +49,23 @@ type event struct {
 	Job   string    `json:"job"`
 }
 
-// settled is an object on its way to the file.
+// settled is an object on its way to the file, and the checkpoint that has its row.
 type settled struct {
 	event
 	outcome object.Outcome
+	rows    *rows
+}
+
+// rows are those of one checkpoint, a shard's or the job's, until it is closed.
+type rows struct {
+	mu sync.Mutex
+	of func(uint64) (object.Task, *object.Outcome, error) // nil once it is closed
+}
+
+func (r *rows) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.of = nil
 }
 
 // eventQueue is how many events may wait to be written.
@@ -80,7 +97,7 @@ func (e *eventLog) write() {
 			continue
 		}
 		if s, ok := v.(*settled); ok {
-			row, err := e.rowOf(s)
+			row, err := s.row()
 			if err != nil {
 				e.lost.Add(1)
 				continue
@@ -98,75 +115,77 @@ func (e *eventLog) write() {
 	}
 }
 
-// rowOf makes the event of an object.
-func (e *eventLog) rowOf(s *settled) (any, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.row == nil {
+// row makes the event of an object.
+func (s *settled) row() (any, error) {
+	if s.rows == nil {
+		return nil, errors.New("nobody has told of its checkpoint")
+	}
+	s.rows.mu.Lock()
+	defer s.rows.mu.Unlock()
+	if s.rows.of == nil {
 		return nil, errors.New("its checkpoint is closed")
 	}
-	task, _, err := e.row(s.outcome.Seq)
+	task, _, err := s.rows.of(s.outcome.Seq)
 	return struct {
 		event
 		report.Row
 	}{s.event, report.RowOf(&task, &s.outcome)}, err
 }
 
-func (e *eventLog) reads(row func(uint64) (object.Task, *object.Outcome, error)) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.row = row
-}
+// Where events wait to be written at the end, it is looked every so often whether any was,
+// and they are given up once so many looks in a row saw none. A process that was stopped, or
+// whose machine slept, finds one look late, and not all of them.
+const (
+	eventLook  = time.Second
+	eventLooks = 10
+)
 
-// stuckAfter is how long nothing may be written at the end before it is taken for certain
-// that nobody reads the events.
-const stuckAfter = 10 * time.Second
-
-// wait waits for something that comes once enough was written, and gives up where nobody
-// reads: the job is done, and others want it.
-func (e *eventLog) wait(come func(giveUp <-chan time.Time) bool) {
-	for !e.stuck {
-		before, timer := e.written.Load(), time.NewTimer(stuckAfter)
-		came := come(timer.C)
-		timer.Stop()
-		if came {
-			return
-		}
-		e.stuck = e.written.Load() == before
+// patient says whether somebody seems to read the events: the job is done, and others want
+// it. Whoever reads on is waited for again.
+func (e *eventLog) patient() bool {
+	if n := e.written.Load(); n != e.seen {
+		e.seen, e.idle = n, 0
 	}
+	return e.idle < eventLooks
 }
 
-// put waits for room in the queue.
-func (e *eventLog) put(v any) {
-	e.wait(func(giveUp <-chan time.Time) bool {
+// put waits for room in the queue, and says whether there was any.
+func (e *eventLog) put(v any) bool {
+	for e.patient() {
 		select {
 		case e.queue <- v:
 			return true
-		case <-giveUp:
-			return false
+		case <-time.After(eventLook):
+			e.idle++
 		}
-	})
+	}
+	return e.tell(v)
 }
 
-// await waits until something is closed.
-func (e *eventLog) await(closed <-chan struct{}) {
-	e.wait(func(giveUp <-chan time.Time) bool {
+// await waits until something is closed that is once enough was written, and says whether
+// it was.
+func (e *eventLog) await(closed <-chan struct{}) bool {
+	for e.patient() {
 		select {
 		case <-closed:
 			return true
-		case <-giveUp:
-			return false
+		case <-time.After(eventLook):
+			e.idle++
 		}
-	})
+	}
+	return false
 }
 
 func (e *eventLog) of(kind string) event { return event{kind, time.Now().UTC(), e.job} }
 
-func (e *eventLog) tell(v any) {
+// tell takes what there is room for.
+func (e *eventLog) tell(v any) bool {
 	select {
 	case e.queue <- v:
+		return true
 	default:
 		e.lost.Add(1)
+		return false
 	}
 }
 
@@ -174,7 +193,7 @@ func (e *eventLog) tell(v any) {
 func (e *eventLog) Requested(*object.Call, object.Result) {}
 
 // Settled tells of an object.
-func (e *eventLog) Settled(o *object.Outcome) { e.tell(&settled{e.of("object"), *o}) }
+func (e *eventLog) Settled(o *object.Outcome) { e.tell(&settled{e.of("object"), *o, e.rows.Load()}) }
 
 // lookEvery and progressEvery are how often changes are looked for, and how often
 // progress is told.
@@ -202,7 +221,8 @@ func (e *eventLog) follow(o *job.Options) {
 
 // watch tells of the work while it lasts.
 func (e *eventLog) watch(r *job.Running) (end func()) {
-	e.reads(r.Row)
+	read := &rows{of: r.Row}
+	e.rows.Store(read)
 	stop := make(chan struct{})
 	var watching sync.WaitGroup
 	watching.Go(func() {
@@ -224,7 +244,7 @@ func (e *eventLog) watch(r *job.Running) (end func()) {
 		caughtUp := make(chan struct{}) // rows are read while the checkpoint is open
 		e.put(caughtUp)
 		e.await(caughtUp)
-		e.reads(nil)
+		read.close()
 	})
 }
 
@@ -271,8 +291,9 @@ func waitsFor(s *report.Snapshot) string {
 	return s.WaitingFor
 }
 
-// end tells how the run ended, and closes the file. A nil *eventLog is none.
-func (e *eventLog) end(sum *report.Summary, err error, code int) {
+// end tells how the run ended, and closes the file. Where nobody reads that it says so to
+// others, who may read no more than that one. A nil *eventLog is none.
+func (e *eventLog) end(sum *report.Summary, err error, code int, others io.Writer) {
 	if e == nil {
 		return
 	}
@@ -282,14 +303,24 @@ func (e *eventLog) end(sum *report.Summary, err error, code int) {
 			jsonError
 		}{e.of("error"), asJSON(err, code)})
 	}
-	e.put(struct {
+	told := e.put(struct {
 		event
 		ExitCode int             `json:"exit_code"`
 		Lost     uint64          `json:"events_lost"`
 		Summary  *report.Summary `json:"summary"`
 	}{e.of("end"), code, e.lost.Load(), sum})
 	close(e.queue)
-	e.await(e.ended)
+	if !e.await(e.ended) || !told {
+		warned := make(chan struct{})
+		go func() {
+			defer close(warned)
+			fmt.Fprintln(others, "reseal: warning: nobody reads the events (--events); the last ones, and how the run ended, were not written")
+		}()
+		select {
+		case <-warned:
+		case <-time.After(eventLook):
+		}
+	}
 	if e.file != nil {
 		_ = e.file.Close()
 	}

@@ -56,7 +56,7 @@ func (a *app) run(ctx context.Context, f *jobFlags, j *job.Job, limits job.Limit
 	}
 	sum, err := a.work(ctx, f, j, limits, events, shard)
 	code := exitCode(err)
-	events.end(sum, err, code)
+	events.end(sum, err, code, a.stderr)
 	a.onExit(f.how.onExit, j.Dir, sum, code)
 	return err
 }
