@@ -15,7 +15,7 @@ import (
 // writeOutput writes to a file that a person has named. One that is there is replaced by
 // the new one, and one that is not appears, when that was written to its end. What is no
 // ordinary file (a pipe, a terminal, /dev/null) is written to as it is: a file in its place
-// would be in everybody's way. So is standard output, by whatever name.
+// would be in everybody's way. So are standard output and standard error, by whatever name.
 func (a *app) writeOutput(path string, write func(io.Writer) error) error {
 	if path == "-" {
 		return write(a.stdout)
@@ -24,8 +24,10 @@ func (a *app) writeOutput(path string, write func(io.Writer) error) error {
 	if err != nil { // none yet, or one of which the next one tells
 		return writeAtomically(path, write)
 	}
-	if out, err := os.Stdout.Stat(); err == nil && os.SameFile(out, info) {
-		return writeBuffered(os.Stdout, path, write)
+	for _, out := range []*os.File{os.Stdout, os.Stderr} {
+		if there, err := out.Stat(); err == nil && os.SameFile(there, info) {
+			return writeBuffered(out, path, write)
+		}
 	}
 	if info.Mode().IsRegular() {
 		return writeAtomically(path, write)

@@ -128,8 +128,8 @@ func TestOutputsThatAreNoFiles(t *testing.T) {
 			t.Errorf("%s: %q, %v", c.args, text[:n], err)
 		}
 	}
-	// Standard output by other names, whatever it leads to.
-	for _, name := range []string{"-", "/dev/stdout"} {
+	// Standard output and standard error by other names, whatever they lead to.
+	for _, name := range []string{"-", "/dev/stdout", "/dev/stderr"} {
 		if _, err := os.Stat(name); err != nil && name != "-" {
 			continue
 		}
@@ -139,13 +139,16 @@ func TestOutputsThatAreNoFiles(t *testing.T) {
 		}
 		link := name
 		if name != "-" { // as /dev/stdout is one
-			link = filepath.Join(dir, "stdout")
+			link = filepath.Join(dir, filepath.Base(name))
 			if err := os.Symlink(name, link); err != nil {
 				t.Fatal(err)
 			}
 		}
 		cmd := st.command("report", "--job", job, "-o", link)
 		cmd.Stdout, cmd.Dir = out, dir
+		if name == "/dev/stderr" {
+			cmd.Stdout, cmd.Stderr = nil, out
+		}
 		if err := cmd.Run(); err != nil {
 			t.Fatal(name, err)
 		}
