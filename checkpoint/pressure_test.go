@@ -134,6 +134,7 @@ func TestRecordersAreReleasedByAFailure(t *testing.T) {
 	must(t, s.Append(tasks(0, 1000), nil))
 	must(t, s.PlanComplete())
 	drain(t, s, 1000)
+	must(t, s.Flush()) // so that the sync which hangs is that of the first outcome, and of no other
 	disk.stick()
 	must(t, s.Record(outcome(0)))
 	<-disk.begun
