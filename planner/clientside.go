@@ -37,7 +37,7 @@ func (f ClientSideFilter) matches(o *object.Object) bool {
 	case byWrap:
 		return len(words) > 1 && strings.EqualFold(words[1], wrap)
 	case f == "instruction":
-		return o.ClientSide == object.InstructionFile || words[len(words)-1] == "instruction" || o.ClientSide == object.NoEnvelope && strings.HasSuffix(o.Key, ".instruction")
+		return o.ClientSide == object.InstructionFile || words[len(words)-1] == "instruction" || o.ClientSide == object.NoEnvelope && strings.HasSuffix(o.Key, object.InstructionSuffix)
 	}
 	return words[0] == string(f)
 }

@@ -162,17 +162,23 @@ func TestOutputsThatAreNoFiles(t *testing.T) {
 	}
 }
 
-// TestNobodyReadsTheEvents: the run ends, and gives its job up for the next one.
-func TestNobodyReadsTheEvents(t *testing.T) {
-	t.Parallel()
-	st := newStage(t, s3test.Config{})
+// talkative is a job whose events no pipe holds, with one that takes them.
+func talkative(t *testing.T) (st *stage, job string, reader, writer *os.File) {
+	t.Helper()
+	st = newStage(t, s3test.Config{})
 	st.server.CreateBucket("b", s3test.BucketConfig{})
 	st.server.Fill("b", 600, func(i int) string { return strings.Repeat("k", i+1) }, s3test.Bytes("body"), s3test.Attrs{})
-	job := filepath.Join(t.TempDir(), "job")
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return st, filepath.Join(t.TempDir(), "job"), reader, writer
+}
+
+// TestNobodyReadsTheEvents: the run ends, and gives its job up for the next one.
+func TestNobodyReadsTheEvents(t *testing.T) {
+	t.Parallel()
+	st, job, reader, writer := talkative(t)
 	defer reader.Close()
 	cmd := st.command("run", "s3://b", "--sse", "AES256", "--job", job, "--events", "-", "--no-progress")
 	cmd.Stdout = writer
@@ -196,14 +202,7 @@ func TestNobodyReadsTheEvents(t *testing.T) {
 // goes on, and is not taken for one that was killed.
 func TestWhoeverListensMayGo(t *testing.T) {
 	t.Parallel()
-	st := newStage(t, s3test.Config{})
-	st.server.CreateBucket("b", s3test.BucketConfig{})
-	st.server.Fill("b", 600, func(i int) string { return strings.Repeat("k", i+1) }, s3test.Bytes("body"), s3test.Attrs{})
-	job := filepath.Join(t.TempDir(), "job")
-	reader, writer, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	st, job, reader, writer := talkative(t)
 	if err := reader.Close(); err != nil {
 		t.Fatal(err)
 	}

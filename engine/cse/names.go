@@ -38,7 +38,7 @@ var every = [...]string{nameKeyV1, nameKeyV2, nameIV, nameDesc, nameWrap, nameCE
 
 // InstructionSuffix is what the key of an instruction file has beyond that of
 // its object.
-const InstructionSuffix = ".instruction"
+const InstructionSuffix = object.InstructionSuffix
 
 // IsInstructionFile says whether this is the metadata of an instruction file.
 // Some clients leave theirs unmarked.

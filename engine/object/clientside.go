@@ -32,13 +32,14 @@ func (c ClientSide) Encrypted() bool {
 	return c != "" && c != NoEnvelope && c != InstructionFile
 }
 
-// instructionSuffix is how clients name instruction files, unless they are told otherwise.
-const instructionSuffix = ".instruction"
+// InstructionSuffix is what the key of an instruction file has beyond that of its object,
+// unless a client is told otherwise.
+const InstructionSuffix = ".instruction"
 
 // MayWrap says whether the object may hold a wrapped data key: its own, or as an
 // instruction file, which most clients do not mark, that of another object.
 func (o *Object) MayWrap() bool {
-	return o.ClientSide.Encrypted() || o.ClientSide == InstructionFile || strings.HasSuffix(o.Key, instructionSuffix)
+	return o.ClientSide.Encrypted() || o.ClientSide == InstructionFile || strings.HasSuffix(o.Key, InstructionSuffix)
 }
 
 // Content is the algorithm of the bytes; empty where the envelope does not show it.
