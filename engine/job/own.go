@@ -9,8 +9,22 @@ import (
 	"time"
 )
 
-// readPlain reads a file that is no link, no pipe and no device.
+// readPlain reads a file that is no link, no pipe and no device. A running job puts new
+// files in the place of old ones at any time, and whoever reads them then looks again.
 func readPlain(path string, check func(fs.FileInfo) error, most int64) ([]byte, error) {
+	for range 1000 {
+		data, err := readSame(path, check, most)
+		if !errors.Is(err, errExchanged) {
+			return data, err
+		}
+	}
+	return nil, fmt.Errorf("%s: %w", path, errExchanged)
+}
+
+var errExchanged = errors.New("it was exchanged while it was read")
+
+// readSame is readPlain of a path that names the same file all the while.
+func readSame(path string, check func(fs.FileInfo) error, most int64) ([]byte, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
@@ -26,9 +40,12 @@ func readPlain(path string, check func(fs.FileInfo) error, most int64) ([]byte, 
 		return nil, err
 	}
 	defer f.Close()
-	// What was opened may be another file than what was looked at.
-	if opened, err := f.Stat(); err != nil || !os.SameFile(info, opened) {
-		return nil, errors.Join(errors.New("it was exchanged while it was read"), err)
+	opened, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !os.SameFile(info, opened) { // it was not looked at
+		return nil, errExchanged
 	}
 	return io.ReadAll(io.LimitReader(f, most))
 }
