@@ -159,7 +159,7 @@ func (e *eventLog) put(v any) bool {
 			e.idle++
 		}
 	}
-	return e.tell(v)
+	return e.offer(v)
 }
 
 // await waits until something is closed that is once enough was written, and says whether
@@ -178,13 +178,19 @@ func (e *eventLog) await(closed <-chan struct{}) bool {
 
 func (e *eventLog) of(kind string) event { return event{kind, time.Now().UTC(), e.job} }
 
-// tell takes what there is room for.
-func (e *eventLog) tell(v any) bool {
+// tell takes what there is room for, and counts what there is none for.
+func (e *eventLog) tell(v any) {
+	if !e.offer(v) {
+		e.lost.Add(1)
+	}
+}
+
+// offer takes what there is room for, and says whether there was any.
+func (e *eventLog) offer(v any) bool {
 	select {
 	case e.queue <- v:
 		return true
 	default:
-		e.lost.Add(1)
 		return false
 	}
 }
@@ -297,11 +303,11 @@ func (e *eventLog) end(sum *report.Summary, err error, code int, others io.Write
 	if e == nil {
 		return
 	}
-	if err != nil {
-		e.put(struct {
-			event
-			jsonError
-		}{e.of("error"), asJSON(err, code)})
+	if err != nil && !e.put(struct {
+		event
+		jsonError
+	}{e.of("error"), asJSON(err, code)}) {
+		e.lost.Add(1)
 	}
 	told := e.put(struct {
 		event

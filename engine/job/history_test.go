@@ -2,6 +2,7 @@ package job
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -76,5 +77,20 @@ func TestKeptIsWhole(t *testing.T) {
 				t.Fatalf("changed or cut at %d it is believed: %+v", at, v)
 			}
 		}
+	}
+}
+
+// TestKeepsAVerdictOfManyKeys: a bucket with a key for each of 20,000 customers has a
+// verdict of some megabytes, and the report shows that too.
+func TestKeepsAVerdictOfManyKeys(t *testing.T) {
+	j := &Job{Dir: "a job", local: t.TempDir()}
+	d := &Verdict{Verified: 1}
+	for i := range 20_000 {
+		d.Dependents = append(d.Dependents, Dependents{Encryption: "aws:kms", Current: 1, Example: fmt.Sprintf("s3://b/customer/%d", i),
+			KMSKeyID: fmt.Sprintf("arn:aws:kms:eu-central-1:111122223333:key/00000000-0000-0000-0000-%012d", i)})
+	}
+	j.keepVerified(d, slog.New(slog.DiscardHandler))
+	if v := j.lastVerified(); v == nil || len(v.Lines) != 1+len(d.Dependents) {
+		t.Fatalf("of %d keys the report shows %+v", len(d.Dependents), v)
 	}
 }

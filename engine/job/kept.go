@@ -18,8 +18,9 @@ import (
 
 // This file keeps, for the report, what other verbs have found. It decides nothing.
 
-// keptSize bounds each of these files in bytes.
-const keptSize = 1 << 20
+// keptSize bounds each of these files in bytes: a verdict names every key that something
+// still lies under, and a bucket may have as many keys as customers.
+const keptSize = 64 << 20
 
 // verified is verified.json: what the last verification found.
 type verified struct {
@@ -31,13 +32,17 @@ type verified struct {
 // shown.
 func (j *Job) keep(name string, v any, log *slog.Logger) {
 	data, err := json.Marshal(v)
+	file := fmt.Appendf(nil, "%x\n%s", sha256.Sum256(data), data)
+	if err == nil && len(file) > keptSize {
+		err = fmt.Errorf("it would be %s, and at most %s is read back", humanize.IBytes(uint64(len(file))), humanize.IBytes(keptSize))
+	}
 	if err == nil {
-		err = writeFile(j.path(name), fmt.Appendf(nil, "%x\n%s", sha256.Sum256(data), data))
+		err = writeFile(j.path(name), file)
 	}
 	if err == nil {
 		j.tell(name)
 	} else {
-		log.Debug("not kept for the report", "file", name, "error", err)
+		log.Warn("not kept for the report", "file", name, "error", err)
 	}
 }
 
