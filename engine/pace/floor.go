@@ -13,6 +13,7 @@ import (
 // the store had just accepted, which a limit would not refuse any of:
 //
 //	the share after such a cut       what follows
+//	that of the floor, if known      a limit: the rate recovers from there, and the floor is known better
 //	fewer                            a limit: the rate recovers from there, and the floor is at most that
 //	the same                         not yet believed, since the limit may have fallen just now: cut again
 //	the same a second time           suspected: the rate from before the cuts is back, until all who share the limit look together
@@ -152,8 +153,19 @@ func (f *floor) explains(t tally) bool {
 		return false
 	}
 	n := float64(max(t.sent, t.throttled))
-	spread := f.share * (1 - f.share) * (n + n*n/f.known)
-	return float64(t.throttled) <= n*(f.share+tolerated)+sigmas*math.Sqrt(spread)+1
+	return float64(t.throttled) <= n*(f.share+tolerated)+f.chance(n)+1
+}
+
+// denies says whether these are fewer than the floor brings, by more than chance.
+func (f *floor) denies(t tally) bool {
+	n := float64(max(t.sent, t.throttled))
+	return float64(t.throttled) < n*(f.share-tolerated)-f.chance(n)-1
+}
+
+// chance is how far from the floor's share of n replies chance may lead, also that by which
+// the floor was measured.
+func (f *floor) chance(n float64) float64 {
+	return sigmas * math.Sqrt(f.share*(1-f.share)*(n+n*n/f.known))
 }
 
 // begin starts a look after a cut from limit and peak to rate; before is what was
@@ -206,6 +218,12 @@ func (f *floor) look(t tally) verdict {
 		f.limit, f.peak = f.scant.limit, f.scant.peak
 		f.vain, f.waiting = convincing, true
 		return suspected
+	}
+	if f.share > 0 && !f.aligned && f.vain == 0 && f.explains(*a) && !f.denies(*a) {
+		if !f.shared { // others took the room, and were refused with us
+			f.merge(*a)
+		}
+		return helped
 	}
 	switch {
 	case n < fewest, float64(a.throttled) <= few, !alike(f.before, *a):
@@ -265,7 +283,6 @@ func alike(a, b tally) bool {
 
 // raise takes the share of the last look into the floor.
 func (f *floor) raise() {
-	n := float64(f.after.sent)
 	if f.share == 0 || !f.explains(f.after) {
 		f.known, f.doubt = 0, firstDoubt
 	} else {
@@ -274,9 +291,15 @@ func (f *floor) raise() {
 	for f.doubt < lastDoubt && f.doubt < seldom*f.after.dt {
 		f.doubt *= 2
 	}
-	f.share = (f.share*f.known + float64(f.after.throttled)) / (f.known + n)
-	f.known = math.Min(memory, f.known+n)
+	f.merge(f.after)
 	f.vain = 0
+}
+
+// merge takes a look into the share.
+func (f *floor) merge(t tally) {
+	n := float64(t.sent)
+	f.share = (f.share*f.known + float64(t.throttled)) / (f.known + n)
+	f.known = math.Min(memory, f.known+n)
 }
 
 // due says, at the turn of a window, whether to look whether there is a floor, or still is.
