@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -125,6 +126,14 @@ func cutLast(s, sep string) (before, after string, found bool) {
 func digest(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
+}
+
+// equal says whether two seals promise the same. A nil seal is one that could not be read.
+func (s *seal) equal(o *seal) bool {
+	if s == nil || o == nil {
+		return s == o
+	}
+	return s.turn == o.turn && s.closed == o.closed && maps.Equal(s.files, o.files)
 }
 
 // check compares a closed seal with the database.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -23,28 +24,64 @@ const snapshotTries = 20
 // errMoved says that the store has moved on while it was copied.
 var errMoved = errors.New("the checkpoint kept changing while it was copied; try again")
 
-// OpenSnapshot opens the job in dir for reading, also while a process runs it:
-// then it reads a view, of the state that a crash at this moment would leave. The
-// view holds the logs in memory and the tables open; nothing is written.
+// OpenSnapshot opens the job in dir for reading, also while a process runs it, and keeps
+// none from beginning: it reads a view, of the state that a crash at this moment would
+// leave. The view holds the logs in memory and the tables open; nothing is written, and
+// no lock is held, since a run that is refused because somebody reads a report would be
+// taken for one whose job is not usable.
 func OpenSnapshot(dir string, opts Options) (*Store, error) {
-	s, err := OpenReadOnly(dir, opts)
-	var locked *LockedError
-	if !errors.As(err, &locked) {
-		return s, err
+	asked := newStore(dir, opts)
+	if asked.opts.fs != vfs.Default { // one process has it, and nobody else comes
+		return OpenReadOnly(dir, opts)
 	}
 	path := filepath.Join(dir, storeDir)
+	var last error
 	for range snapshotTries {
-		if beingMade(path) {
-			return nil, fmt.Errorf("job directory %s: %w", dir, ErrNoStore)
+		beside, err := asked.beingRun(path)
+		if err != nil {
+			return nil, err
 		}
-		if s, err = trySnapshot(dir, path, opts); err == nil {
+		s, err := trySnapshot(dir, path, opts, !beside)
+		switch {
+		case err == nil:
+			s.beside = beside
 			return s, nil
-		}
-		if !lostRace(err) {
+		case errors.Is(err, ErrNoStore):
+			return nil, err
+		case !beside && errors.Is(err, syscall.EMFILE): // more tables than can be held open: then a lock holds them
+			return OpenReadOnly(dir, opts)
+		case !beside && !errors.Is(err, errMoved):
+			// Nobody changes anything, so that it is what is there; unless he has just come.
+			if now, nerr := asked.beingRun(path); nerr == nil && !now {
+				return nil, err
+			}
+		case !lostRace(err):
 			return nil, &DiskError{dir, err}
 		}
+		last = err
 	}
-	return nil, &DiskError{dir, errors.Join(errMoved, err)}
+	return nil, &DiskError{dir, errors.Join(errMoved, last)}
+}
+
+// beingRun says whether a process runs the job. It holds the lock for this moment only.
+func (s *Store) beingRun(path string) (bool, error) {
+	if _, err := os.Stat(path); err != nil {
+		return false, fmt.Errorf("job directory %s: %w", s.dir, ErrNoStore)
+	}
+	if err := s.checkDir(path); err != nil {
+		return false, s.dirError(err)
+	}
+	lock, err := s.opts.lock(path, false)
+	if _, locked := errors.AsType[*LockedError](err); locked {
+		return true, nil
+	}
+	if err == nil {
+		err = lock.Close()
+	}
+	if err != nil {
+		return false, s.dirError(err)
+	}
+	return false, nil
 }
 
 // lostRace says whether another try may do: the store moved on, what was copied was not
@@ -62,17 +99,48 @@ func beingMade(path string) bool {
 	return errors.Is(db, fs.ErrNotExist) && errors.Is(seal, fs.ErrNotExist)
 }
 
-func trySnapshot(dir, path string, opts Options) (*Store, error) {
+// trySnapshot takes a view and opens it. Where it is quiet, since nobody runs the job, the
+// database has to be what its seal says, before the view is taken and after it.
+func trySnapshot(dir, path string, opts Options, quiet bool) (*Store, error) {
+	if beingMade(path) {
+		return nil, fmt.Errorf("job directory %s: %w", dir, ErrNoStore)
+	}
 	// Read before the copy, so that it promises no more than what is copied.
 	promised, sealed, err := readSeal(vfs.Default, path)
+	db := filepath.Join(path, dbDir)
+	if err == nil && sealed && quiet {
+		if _, err = os.Stat(db); err != nil {
+			err = &corruptError{"its database is missing"}
+		} else {
+			err = promised.check(vfs.Default, db)
+		}
+	}
+	var s *Store
+	if err == nil {
+		s, err = takeView(dir, db, promised, sealed, opts)
+	}
+	if !quiet {
+		return s, err
+	}
+	if after, _, serr := readSeal(vfs.Default, path); serr == nil && !promised.equal(after) {
+		if err == nil {
+			err = s.Close()
+		}
+		return nil, errors.Join(errMoved, err)
+	}
+	if err != nil {
+		return nil, newStore(dir, opts).dirError(err)
+	}
+	return s, nil
+}
+
+// takeView opens what is there now.
+func takeView(dir, db string, promised *seal, sealed bool, opts Options) (*Store, error) {
+	v, err := newView(db)
 	if err != nil {
 		return nil, err
 	}
-	v, err := newView()
-	if err != nil {
-		return nil, err
-	}
-	if err := v.copyDB(filepath.Join(path, dbDir)); err != nil {
+	if err := v.copyDB(); err != nil {
 		return nil, errors.Join(err, v.Close())
 	}
 	return openView(dir, v, promised, sealed, opts)
@@ -83,7 +151,7 @@ func trySnapshot(dir, path string, opts Options) (*Store, error) {
 func openView(dir string, v *view, promised *seal, sealed bool, opts Options) (*Store, error) {
 	s := newStore(dir, opts)
 	s.ro, s.existed, s.seal, s.sealed, s.lock, s.gate.FS = true, true, promised, sealed, v, v
-	err := s.openDB(viewDir, false)
+	err := s.openDB(v.dir, false)
 	if err == nil {
 		if err = s.load(); err == nil {
 			close(s.idle)
@@ -98,13 +166,13 @@ func openView(dir string, v *view, promised *seal, sealed bool, opts Options) (*
 // first, for the tables that it names and the logs that it needs exist then, and
 // every log that is followed by another one is whole. What was removed meanwhile
 // is seen at the end.
-func (v *view) copyDB(db string) error {
-	before, err := list(db)
+func (v *view) copyDB() error {
+	before, err := list(v.db)
 	if err != nil {
 		return err
 	}
 	for _, pick := range []func(string) bool{isHead, isRest} {
-		names, err := list(db)
+		names, err := list(v.db)
 		if err != nil {
 			return err
 		}
@@ -112,7 +180,7 @@ func (v *view) copyDB(db string) error {
 			if !pick(name) {
 				continue
 			}
-			switch err := v.take(db, name); {
+			switch err := v.take(name); {
 			case errors.Is(err, fs.ErrNotExist) && isTable(name): // compacted away; if the manifest still names it, opening fails
 			case errors.Is(err, fs.ErrNotExist):
 				return fmt.Errorf("%w (%s)", errMoved, name)
@@ -121,7 +189,7 @@ func (v *view) copyDB(db string) error {
 			}
 		}
 	}
-	after, err := list(db)
+	after, err := list(v.db)
 	if err != nil {
 		return err
 	}

@@ -177,3 +177,60 @@ func TestSnapshotOfAMovedStore(t *testing.T) {
 		t.Error("what may not be read is tried again")
 	}
 }
+
+// TestReadersKeepNobodyFromWriting: a report may take an hour, and whoever watches a job
+// asks for its status again and again. Neither keeps a run from beginning, and a reader
+// that was there first reads on what it has begun to read.
+func TestReadersKeepNobodyFromWriting(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	must(t, s.Append(tasks(0, 20_000), nil))
+	must(t, s.Close())
+	slow, err := OpenSnapshot(dir, Options{})
+	must(t, err)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				r, err := OpenSnapshot(dir, Options{})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if n := r.Totals().Planned.Objects; n != 20_000 {
+					t.Errorf("%d planned", n)
+				}
+				must(t, r.Close())
+			}
+		})
+	}
+	for range 20 {
+		w, err := Open(dir, Options{Job: [32]byte{1}, memTable: 64 << 10})
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		beside, err := OpenSnapshot(dir, Options{})
+		must(t, err)
+		if slow.Beside() || !beside.Beside() {
+			t.Errorf("a process is at work: %v when there was none, %v when there was one", slow.Beside(), beside.Beside())
+		}
+		must(t, beside.Close())
+		must(t, w.db.Compact(t.Context(), []byte{0}, []byte{0xff}, false))
+		must(t, w.Close())
+	}
+	close(stop)
+	wg.Wait()
+	rows := 0
+	must(t, slow.Rows(func(*object.Task, *object.Outcome) error { rows++; return nil }))
+	if rows != 20_000 {
+		t.Errorf("%d rows", rows)
+	}
+	must(t, slow.Close())
+}

@@ -104,6 +104,7 @@ type Store struct {
 	existed bool
 	earlier uint64 // tasks below it were planned by an earlier process
 	ro      bool
+	beside  bool // it is a view of what another process has open
 
 	failed   chan struct{} // closed by fail
 	failOnce sync.Once
@@ -268,19 +269,29 @@ func syncDir(disk vfs.FS, path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// takeLock takes the writer's lock. It tries for a moment, since somebody who
-// only asks whether the job is locked holds it as briefly.
+// takeLock takes the writer's lock. It tries for a moment, since somebody who only asks
+// whether the job is locked, or takes a view of it, holds it as briefly; and for longer
+// where there are only such, since others may come while one goes.
 func (s *Store) takeLock(path string) (lock io.Closer, err error) {
-	for range 10 {
+	for try := 1; ; try++ {
 		lock, err = s.opts.lock(path, true)
-		var locked *LockedError
-		if !errors.As(err, &locked) {
+		locked, is := errors.AsType[*LockedError](err)
+		if !is {
 			return lock, err
+		}
+		if try >= writerTries && (locked.PID != 0 || try >= readerTries) {
+			return nil, err
 		}
 		<-time.After(20 * time.Millisecond)
 	}
-	return nil, err
 }
+
+// writerTries and readerTries bound how often the lock is tried for while a writer has it,
+// or only readers do.
+const (
+	writerTries = 10
+	readerTries = 100
+)
 
 func (s *Store) dirError(err error) error {
 	var (
@@ -299,9 +310,9 @@ func (s *Store) dirError(err error) error {
 	return &DiskError{s.dir, err}
 }
 
-// OpenReadOnly opens the job in dir for status, report and verify. Many may read
-// at a time; while a run holds the job it answers *LockedError. Where there is
-// nothing to read the error wraps ErrNoStore.
+// OpenReadOnly opens the job in dir for reading and lets no run begin until it is closed,
+// as a prune needs it. Many may read at a time; while a run holds the job it answers
+// *LockedError. Where there is nothing to read the error wraps ErrNoStore.
 func OpenReadOnly(dir string, opts Options) (*Store, error) {
 	s := newStore(dir, opts)
 	s.ro, s.existed = true, true
@@ -374,6 +385,9 @@ func (s *Store) openDB(path string, create bool) error {
 	}
 	return err
 }
+
+// Beside says whether another process had the job open when this view of it was taken.
+func (s *Store) Beside() bool { return s.beside }
 
 // Existed says whether an earlier process had made this store.
 func (s *Store) Existed() bool { return s.existed }

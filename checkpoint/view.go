@@ -16,14 +16,14 @@ import (
 type view struct {
 	vfs.FS // in memory
 	tables map[string]vfs.File
+	// db is where the database is, and dir where it is in the view: the same place, so
+	// that errors name the files that are there.
+	db, dir string
 }
 
-// viewDir is where the database is in a view.
-const viewDir = "/view"
-
-func newView() (*view, error) {
-	v := &view{FS: vfs.NewMem(), tables: map[string]vfs.File{}}
-	return v, v.FS.MkdirAll(viewDir, 0o700)
+func newView(db string) (*view, error) {
+	v := &view{FS: vfs.NewMem(), tables: map[string]vfs.File{}, db: db, dir: filepath.ToSlash(db)}
+	return v, v.FS.MkdirAll(v.dir, 0o700)
 }
 
 // Close gives the tables up.
@@ -38,8 +38,8 @@ func (v *view) Close() error {
 
 // take takes a file of the database into the view. One that is gone says so by
 // fs.ErrNotExist.
-func (v *view) take(db, name string) error {
-	from, to := filepath.Join(db, name), v.PathJoin(viewDir, name)
+func (v *view) take(name string) error {
+	from, to := filepath.Join(v.db, name), v.PathJoin(v.dir, name)
 	if isTable(name) {
 		f, err := vfs.Default.Open(from)
 		if err == nil {

@@ -236,6 +236,18 @@ func shardOf(dir string) (*Job, error) {
 	return s, nil
 }
 
+// untakenShard opens a shard whose directory nobody has made yet; nil where it is none.
+func untakenShard(dir string) (*Job, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Dir(filepath.Dir(abs))); err != nil {
+		return nil, nil
+	}
+	return shardOf(abs)
+}
+
 // parts are the shards of a divided job, or the job itself.
 func (j *Job) parts() []*Job {
 	if j.Division == nil {

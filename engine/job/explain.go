@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/report"
@@ -42,5 +43,26 @@ func (j *Job) Explain(ctx context.Context, bucket, key string) ([]Explained, err
 		found = append(found, e)
 		return nil
 	})
+	if err == nil && len(found) == 0 {
+		err = points.unknown(bucket, key)
+	}
 	return found, err
+}
+
+// unknown says that the job may have an object of which it has no row: what would have it was
+// not read to its end yet.
+func (r *records) unknown(bucket, key string) error {
+	for i := range r.shards {
+		s := &r.shards[i]
+		if s.totals.PlanComplete || s.job.Part != nil && !s.job.Part.holds(object.Ref{Bucket: bucket, Key: key}) {
+			continue
+		}
+		what := "source"
+		if s.job.Part != nil {
+			what = fmt.Sprintf("share of shard %d", s.job.Part.Index)
+		}
+		return unusablef("let it run on, and ask again", "the job in %s has not read the %s to its end, and has no object %s so far",
+			r.job.Dir, what, object.Printable(object.Ref{Bucket: bucket, Key: key}.String()))
+	}
+	return nil
 }

@@ -35,13 +35,10 @@ func (j *Job) openReader() (points *checkpoint.Store, running bool, err error) {
 			return nil, false, err
 		}
 	}
-	points, err = checkpoint.OpenReadOnly(j.local, checkpoint.Options{Disk: j.ground.Disk})
-	var locked *checkpoint.LockedError
-	if errors.As(err, &locked) {
-		points, err = checkpoint.OpenSnapshot(j.local, checkpoint.Options{Disk: j.ground.Disk})
-		running = true
+	if points, err = checkpoint.OpenSnapshot(j.local, checkpoint.Options{Disk: j.ground.Disk}); err != nil {
+		return nil, false, err
 	}
-	return points, running || elsewhere, err
+	return points, points.Beside() || elsewhere, nil
 }
 
 // Status tells where the job stands. It may be asked while the job runs, in this
