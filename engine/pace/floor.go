@@ -112,7 +112,7 @@ const (
 	// the requests a second up to which they are: with more of them a look sees enough, or
 	// many processes share a limit, each of which sees the refusals of the others.
 	unusual  = 1.2 * tolerated
-	seldomly = 100
+	seldomly = 200
 	// memory bounds the replies that a floor is averaged over.
 	memory = 5000
 	// A floor is checked every firstDoubt, then ever more seldom.
