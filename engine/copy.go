@@ -51,9 +51,10 @@ func (it *item) replace(ctx context.Context, op string, call object.Call, req *o
 	if found != nil {
 		reply = object.CopyReply{ETag: found.ETag, VersionID: found.ShownVersionID, RequestID: found.RequestID, Inferred: true}
 	}
+	made := reply.Made() // before anything is asked about it
 	it.out.RequestID, it.out.NewVersionID, it.out.Inferred = reply.RequestID, reply.VersionID, reply.Inferred
 	it.noteMade(ctx, &reply)
-	if err := it.reapplied(ctx, &reply, it.run.uploads.Reapply(ctx, dest, reply.ETag, dropped, reply.Made())); err != nil {
+	if err := it.reapplied(ctx, &reply, it.run.uploads.Reapply(ctx, dest, reply.ETag, dropped, made)); err != nil {
 		if object.ClassOf(err) == object.ClassChanged && !it.past.lost { // what it carries now is another client's
 			err = cmp.Or(it.dropIntent(), err)
 		}
@@ -93,7 +94,6 @@ func (it *item) once(ctx context.Context, call object.Call, f func(context.Conte
 // becameOf looks whether a mutation without an answer was applied: then the object is as
 // wanted. It was not, or not yet, where the object is still the one from before.
 func (it *item) becameOf(ctx context.Context, call object.Call) (applied bool, err error) {
-	it.past.noAnswer(it)
 	ref := it.dest()
 	if it.obj.VersionID != "" && call.Kind == object.ReqUpdate {
 		ref = it.obj.Ref

@@ -27,7 +27,10 @@ func (a again) Late() bool {
 
 // Ask is becameOf, and then looks whether the object still has what the request carries.
 func (a again) Ask(ctx context.Context, call object.Call, lost error) (applied bool, err error) {
-	if lost != nil || a.it.past.lost {
+	if lost != nil {
+		a.it.past.noAnswer(a.it)
+	}
+	if a.it.past.lost {
 		if applied, err = a.it.becameOf(ctx, call); applied || err != nil {
 			return applied, err
 		}
@@ -65,13 +68,8 @@ func (it *item) lookAgain(ctx context.Context, call object.Call, req *object.Cop
 			return err
 		}
 	}
-	carries := func(o *object.Object, a *object.Attributes) []byte {
-		return it.run.rules.Copy(o, a, choice, now.At).Carries()
-	}
-	was := it.obj
-	was.Size = now.Size // that of what is sent may be another one
-	if now.ETag != was.ETag || now.Encryption != was.Encryption || it.run.leaves(now) ||
-		!bytes.Equal(carries(&was, it.attrs), carries(&now.Object, &now.Attributes)) {
+	carries := it.rules().Copy(&now.Object, &now.Attributes, choice, now.At).Carries()
+	if now.ETag != it.obj.ETag || now.Encryption != it.obj.Encryption || it.run.leaves(now) || !bytes.Equal(carries, req.Carries()) {
 		return look.ChangedSince(call.Kind.String(), it.dest())
 	}
 	it.looked = now.At

@@ -256,7 +256,7 @@ func TestTagsThatAreWrittenLate(t *testing.T) {
 						}
 						if puts.Add(1) == 1 {
 							since = time.Now()
-							time.AfterFunc(set.after/2, func() { s.alter(key, func(o *memObject) { o.attrs.Tags = theirs }) })
+							time.AfterFunc(max(1, set.after/2), func() { s.alter(key, func(o *memObject) { o.attrs.Tags = theirs }) })
 							return &object.Error{Class: set.class, Op: k.String()}, set.applied
 						}
 						if time.Since(since) < set.after {

@@ -27,7 +27,10 @@ func (it *item) update(ctx context.Context) (*object.Outcome, error) {
 				it.out.RequestID = id
 			}
 			return err
-		}, retry.AskFunc(func(ctx context.Context, _ error) (bool, error) { return it.becameOf(ctx, call) }))
+		}, retry.AskFunc(func(ctx context.Context, _ error) (bool, error) {
+			it.past.noAnswer(it)
+			return it.becameOf(ctx, call)
+		}))
 		if err != nil {
 			return nil, it.orOlderRow(ctx, err)
 		}
