@@ -263,6 +263,9 @@ func uploadChecksum(o *object.Object) (algorithm, typ string) {
 	return o.ChecksumAlgorithm, o.ChecksumType
 }
 
+// InForce says whether a retention until then protects anything now, by the store's clock.
+func (r *Rules) InForce(until, now time.Time) bool { return until.After(r.byStore(now)) }
+
 // retention is the one that still protects the object. S3 goes on showing one that
 // has run out, and refuses to write it again.
 func retention(o *object.Object, now time.Time) (mode string, until time.Time) {

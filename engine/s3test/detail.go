@@ -221,6 +221,9 @@ func (s *Server) putRetention(q *request) (*reply, *s3Error) {
 	if in.Mode != "" && (err != nil || in.Mode != "GOVERNANCE" && in.Mode != "COMPLIANCE") {
 		return nil, errMalformedXML()
 	}
+	if in.Mode != "" && !until.After(s.now()) {
+		return nil, errInvalidArgument("The retain until date must be in the future!")
+	}
 	a := v.attrs
 	active := a.LockMode != "" && a.RetainUntil.After(s.now())
 	weaker := in.Mode == "" || until.Before(a.RetainUntil) || a.LockMode == "COMPLIANCE" && in.Mode != "COMPLIANCE"

@@ -88,13 +88,24 @@ func (c *completion) Ask(ctx context.Context, _ object.Call, lost error) (applie
 }
 
 // becameOf finds what a Complete whose answer was lost has made; nil where it may be sent
-// again, on an object that has what it had.
+// again, on an object that has what it had. Where that has something else, or is gone, the upload
+// is ended, or the request would come through later, when nobody knows any more what it drops.
 func (c *completion) becameOf(ctx context.Context) (*object.CopyReply, error) {
 	found, err := c.m.completedAlready(ctx, c.u)
 	if found != nil || err != nil {
 		return found, err
 	}
-	if err = c.looksTheSame(ctx); object.ClassOf(err) == object.ClassChanged { // or the request came through meanwhile
+	err = c.looksTheSame(ctx)
+	if class := object.ClassOf(err); class != object.ClassChanged && class != object.ClassGone {
+		return nil, err
+	}
+	if found, ferr := c.m.completedAlready(ctx, c.u); found != nil || ferr != nil { // it came through meanwhile
+		return found, ferr
+	}
+	switch gone, eerr := c.m.c.end(ctx, c.u); {
+	case eerr != nil:
+		return nil, eerr
+	case gone: // since then
 		if found, ferr := c.m.completedAlready(ctx, c.u); found != nil || ferr != nil {
 			return found, ferr
 		}

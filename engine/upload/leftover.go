@@ -41,12 +41,14 @@ func (c *Copier) CleanUp(ctx context.Context) error {
 // has warned. One that was completed keeps its record too where the store has dropped
 // something: that is written again when the object is tried again.
 func (c *Copier) ended(ctx context.Context, u *object.Upload) bool {
-	if !u.Reapply.IsZero() {
-		if _, err := c.listParts(ctx, u); err != nil {
-			return false
-		}
+	if u.Reapply.IsZero() {
+		return c.abort(ctx, u) == nil
 	}
-	return c.abort(ctx, u) == nil
+	if _, err := c.listParts(ctx, u); err != nil {
+		return false
+	}
+	gone, err := c.end(ctx, u)
+	return err == nil && !gone && c.forget(u) == nil
 }
 
 // ErrUnlisted: the open uploads of the bucket cannot be listed, so that none was named.

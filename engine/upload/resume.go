@@ -98,28 +98,31 @@ func (m *Copy) End(ctx context.Context, u *object.Upload) (completed bool, err e
 	case err != nil:
 		return false, err
 	}
-	return false, m.c.end(ctx, u.Target, u.ID)
+	return m.c.end(ctx, u)
 }
 
 // abort removes the upload and then its record. Where the store does not answer,
 // the record stays, and CleanUp tries again.
 func (c *Copier) abort(ctx context.Context, u *object.Upload) error {
-	if err := c.end(ctx, u.Target, u.ID); err != nil {
-		c.Log.Warn("an upload could not be aborted yet", "bucket", u.Target.Bucket, "key", u.Target.Key, "upload", u.ID, "error", err)
+	if _, err := c.end(ctx, u); err != nil {
 		return err
 	}
 	return c.forget(u)
 }
 
-// end aborts an upload. One that is not there is as good as aborted.
-func (c *Copier) end(ctx context.Context, dest object.Ref, id string) error {
-	err := c.Loop.Do(retry.Ending(ctx), object.Call{Kind: object.ReqAbort, Key: dest.Key}, func(ctx context.Context) error {
-		return noUpload(c.Store.AbortUpload(ctx, dest, id))
+// end aborts an upload. One that is gone is as good as aborted, but where it may have been
+// completed.
+func (c *Copier) end(ctx context.Context, u *object.Upload) (gone bool, err error) {
+	err = c.Loop.Do(retry.Ending(ctx), object.Call{Kind: object.ReqAbort, Key: u.Target.Key}, func(ctx context.Context) error {
+		return noUpload(c.Store.AbortUpload(ctx, u.Target, u.ID))
 	})
-	if object.ClassOf(err) == object.ClassNoUpload {
-		return nil
+	switch {
+	case object.ClassOf(err) == object.ClassNoUpload:
+		return true, nil
+	case err != nil:
+		c.Log.Warn("an upload could not be aborted yet", "bucket", u.Target.Bucket, "key", u.Target.Key, "upload", u.ID, "error", err)
 	}
-	return err
+	return false, err
 }
 
 // forget drops an upload's record. Where a CreateMultipartUpload was lost on the

@@ -1,0 +1,109 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// TestTagsOfOthersWhileVersionsAreAskedFor: between the copy, which drops the tags, and the
+// request that writes them again the store is asked whether it keeps versions, and takes long.
+// Tags that others set meanwhile stay.
+func TestTagsOfOthersWhileVersionsAreAskedFor(t *testing.T) {
+	theirs := []object.Tag{{Key: "set by", Value: "another"}}
+	synctest.Test(t, func(t *testing.T) {
+		s, j, cfg := tagged(1, object.OpCopy)
+		cfg.Facts.Versioning, cfg.Caps.VersionsInReplies = object.VersioningEnabled, object.Yes
+		asked := 0
+		cfg.Versioning = func(context.Context) (object.Versioning, error) {
+			asked++
+			time.Sleep(5 * time.Minute)
+			s.alter("k000000", func(o *memObject) { o.attrs.Tags = theirs })
+			return object.VersioningEnabled, nil
+		}
+		if err := Run(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.mu.objects["k000000"].attrs.Tags; asked == 0 || !slices.Equal(got, theirs) || j.states()[object.Done] != 1 {
+			t.Errorf("asked %d times; tags %v, %v", asked, got, j.states())
+		}
+	})
+}
+
+// TestACompleteThatComesBeforeTheAbort: a Complete got no answer, and the object has something
+// else since, so that the upload is given up. It takes effect just before it is aborted. What
+// the store has dropped with it is written again all the same.
+func TestACompleteThatComesBeforeTheAbort(t *testing.T) {
+	for name, make := range map[string]func(int) (*memStore, *memJournal, Config){
+		"copied": func(n int) (*memStore, *memJournal, Config) { return tagged(n, object.OpMultipart) },
+		"sent": func(n int) (*memStore, *memJournal, Config) {
+			s, j, cfg := resends(n)
+			s.dropsTags = true
+			s.mu.objects["k000000"].attrs.Tags = someTags
+			cfg.Caps.KeepsTags, cfg.Caps.PutTagging, cfg.Caps.GetTagging = object.No, object.Yes, object.Yes
+			return s, j, cfg
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, j, cfg := make(1)
+				lost, aborted := false, false
+				s.fault = func(k object.RequestKind, key string) (error, bool) {
+					switch {
+					case k == object.ReqComplete && !lost:
+						lost = true
+						s.alter(key, func(o *memObject) { o.attrs.CacheControl = "no-store" })
+						return &object.Error{Class: object.ClassTransient, Op: k.String()}, false
+					case k == object.ReqAbort && !aborted:
+						aborted = true
+						s.completeNow()
+						return &object.Error{Class: object.ClassNoUpload, Op: "AbortMultipartUpload"}, false
+					}
+					return nil, true
+				}
+				if err := Run(t.Context(), cfg); err != nil {
+					t.Fatal(err)
+				}
+				if !aborted || j.states()[object.Done] != 1 || len(j.mu.uploads)+len(s.mu.uploads) > 0 {
+					t.Errorf("aborted %t, %v, %d records, %d uploads", aborted, j.states(), len(j.mu.uploads), len(s.mu.uploads))
+				}
+				checkTags(t, s)
+			})
+		})
+	}
+}
+
+// TestALostUpdateIsNoLostCopy: an update got no answer and is refused then, and the copy that
+// follows waits for so long that the object is looked at again. No row tells of a copy that may
+// have taken effect.
+func TestALostUpdateIsNoLostCopy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStore(1)
+		j, cfg := refusing(s, object.Capabilities{Update: object.Yes, CopyIfMatch: object.Yes}, false)
+		updates := 0
+		s.fault = func(k object.RequestKind, _ string) (error, bool) {
+			switch {
+			case k == object.ReqUpdate && updates == 0:
+				updates++
+				return &object.Error{Class: object.ClassTransient, Op: "UpdateObjectEncryption"}, false
+			case k == object.ReqUpdate:
+				return &object.Error{Class: object.ClassDenied, Op: "UpdateObjectEncryption"}, false
+			case k == object.ReqCopy:
+				return &object.Error{Class: object.ClassThrottled, Op: "CopyObject"}, false
+			}
+			return nil, true
+		}
+		cfg.Facts.Versioning = object.VersioningEnabled
+		if err := Run(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		if out := j.mu.outcomes[0]; out.State != object.Failed || strings.Contains(out.Message, "a copy that got no answer") {
+			t.Errorf("%v: %s", out.State, out.Message)
+		}
+	})
+}
