@@ -58,6 +58,9 @@ func (a *app) watchSignals() *drainer {
 		signals: make(chan os.Signal, 2), unread: make(chan os.Signal, 1), done: make(chan struct{}), end: a.end,
 	}
 	signal.Notify(d.signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup(1) has it
+		signal.Notify(d.signals, syscall.SIGHUP) // the terminal was closed, or the connection to it is gone
+	}
 	a.drain = d
 	go d.watch()
 	return d

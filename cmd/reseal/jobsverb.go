@@ -12,6 +12,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/job"
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/report"
 )
 
 // jobLine is what `jobs` says of one job.
@@ -132,17 +133,11 @@ func (a *app) printJobs(lines []jobLine) error {
 	return nil
 }
 
-// oneWord is where a job stands.
+// oneWord is where a job stands. What somebody has paused goes on only when somebody says
+// so, which is not like waiting for a store.
 func oneWord(s *job.Status) string {
-	switch {
-	case s.Shards != nil:
-		return s.State
-	case s.Running:
-		return "running"
-	case s.Complete:
-		return "finished"
-	case s.Totals.PlanComplete && s.Remaining == s.Planned:
-		return "planned"
+	if s.State == report.StateWaiting && s.Cause != nil && s.Cause.Class == job.CausePaused {
+		return "paused"
 	}
-	return "stopped"
+	return s.State
 }

@@ -247,7 +247,7 @@ func describe(l *job.Live, line func(name, format string, args ...any)) {
 	if l.PaceState.Allowed > 0 {
 		rate += fmt.Sprintf(" of %.0f allowed", l.PaceState.Allowed)
 	}
-	if l.PaceState.Detail != "" && l.Stage != "window" {
+	if l.PaceState.Detail != "" && l.Stage != "window" && l.Stage != "paused" {
 		rate += "; " + l.PaceState.Detail
 	}
 	line("pace", "%s", rate)

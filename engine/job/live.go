@@ -110,7 +110,7 @@ func (t *teller) pace() report.Pace {
 		}
 	}
 	if set := t.w.setting.Load(); set.Paused {
-		p.Paused, p.Why = true, "paused since "+set.At.Local().Format("15:04:05")+"; `reseal set "+t.w.opt.again(t.w.job.Dir)+" --resume` goes on"
+		p.Paused, p.Why = true, "paused since "+set.At.UTC().Format(report.TimeLayout)+"; `reseal set "+t.w.opt.again(t.w.job.Dir)+" --resume` goes on"
 		return p
 	}
 	if t.isOutside() {

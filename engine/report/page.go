@@ -20,6 +20,10 @@ import (
 //go:embed report.css
 var pageStyle string
 
+// TimeLayout is how a time is told to people. A pause or an outage may have begun days ago, and
+// whoever looks may be somewhere else than the process, so it has a date and a zone.
+const TimeLayout = "2006-01-02 15:04:05 UTC"
+
 // writer writes HTML. Its first error ends it.
 type writer struct {
 	*bufio.Writer
@@ -83,7 +87,7 @@ const maxMessage = 300
 func (d *pageData) write(to io.Writer) error {
 	w := &writer{Writer: bufio.NewWriter(to)}
 	w.head(d.Title, "")
-	w.put("<h1>%v</h1>\n<p class=\"dim\">Written %v</p>\n", name(d.Title), d.Made.UTC().Format("2006-01-02 15:04:05 UTC"))
+	w.put("<h1>%v</h1>\n<p class=\"dim\">Written %v</p>\n", name(d.Title), d.Made.UTC().Format(TimeLayout))
 	if d.Chosen != "" {
 		w.put("<p class=\"verdict open\">This page is about chosen objects: %v. What it says of the job itself, and its first figures, are of all.</p>\n", prose(d.Chosen))
 	}
@@ -192,7 +196,7 @@ func (d *pageData) verified(w *writer) {
 	if !v.OK {
 		class, text = "open", "not everything was as this report says"
 	}
-	w.put("<p class=\"verdict %v\">At %v %v.</p>\n", class, v.At.UTC().Format("2006-01-02 15:04:05 UTC"), text)
+	w.put("<p class=\"verdict %v\">At %v %v.</p>\n", class, v.At.UTC().Format(TimeLayout), text)
 	w.facts(v.Lines)
 }
 

@@ -188,7 +188,7 @@ func (p *Progress) Snapshot(now time.Time) *Snapshot {
 	}
 	if w := p.waiting.Load(); w != nil {
 		s.WaitingSince, s.WaitingFor = w.since.UTC(), w.class.String()
-		s.Why = waitsFor(w.class) + " since " + w.since.Format("15:04:05")
+		s.Why = waitsFor(w.class) + " since " + w.since.UTC().Format(TimeLayout)
 	}
 	p.rates(s, now)
 	return s
