@@ -219,10 +219,9 @@ func (f *floor) look(t tally) verdict {
 		f.vain, f.waiting = convincing, true
 		return suspected
 	}
-	if f.share > 0 && !f.aligned && f.vain == 0 && f.explains(*a) && !f.denies(*a) {
-		if !f.shared { // others took the room, and were refused with us
-			f.merge(*a)
-		}
+	// Of many processes none learns by itself: others take the room, and are refused with it.
+	if f.share > 0 && !f.shared && !f.aligned && f.vain == 0 && f.explains(*a) && !f.denies(*a) {
+		f.merge(*a)
 		return helped
 	}
 	switch {
