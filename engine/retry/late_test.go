@@ -141,3 +141,37 @@ func TestCertainGivesUpInTime(t *testing.T) {
 		})
 	}
 }
+
+// slowest is a pace at which each request waits for its turn for longer than a store is waited for.
+type slowest struct{ open }
+
+func (slowest) Enter(ctx context.Context, _ *object.Call) error {
+	time.Sleep(2 * time.Hour)
+	return ctx.Err()
+}
+
+// TestATurnThatTakesLongIsNotTheStores: under a ceiling the next attempt may come hours later. A
+// store that refused one or two of them was not waited for in all that time.
+func TestATurnThatTakesLongIsNotTheStores(t *testing.T) {
+	for _, class := range []object.Class{object.ClassThrottled, object.ClassKMSThrottled, object.ClassUnreachable} {
+		synctest.Test(t, func(t *testing.T) {
+			l, _ := testLoop()
+			l.Pace, l.ThrottleWait, l.OutageWait = slowest{}, 30*time.Minute, 4*time.Hour
+			n := 0
+			err := l.Do(t.Context(), copyCall, func(context.Context) error {
+				if n++; n <= 3 {
+					return failure(class)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Errorf("%v after %d attempts", err, n)
+			}
+			n = -100
+			began := time.Now()
+			if err := l.Do(t.Context(), copyCall, func(context.Context) error { n++; return failure(class) }); err == nil || time.Since(began) > 24*time.Hour {
+				t.Errorf("%v after %v", err, time.Since(began))
+			}
+		})
+	}
+}

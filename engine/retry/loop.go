@@ -133,20 +133,36 @@ type troubles struct {
 	counted int
 	last    object.Class
 	at      time.Time // when it was met last
-	waited  map[object.Class]time.Duration
+	of      map[object.Class]*waited
 }
+
+// waited is how often one kind of trouble was met, and for how long it was waited since.
+type waited struct {
+	times int
+	sum   time.Duration
+}
+
+// fewTimes is how often a request meets a trouble before the time counts for which that was
+// waited for. Under a ceiling hours may pass between two attempts, and say nothing of the store.
+const fewTimes = 5
 
 // add takes in the trouble that was met now, and is how long the like of it was waited for.
 func (t *troubles) add(c object.Class) time.Duration {
 	now := time.Now()
+	if t.of == nil {
+		t.of = map[object.Class]*waited{}
+	}
 	if !t.at.IsZero() {
-		if t.waited == nil {
-			t.waited = map[object.Class]time.Duration{}
-		}
-		t.waited[t.last] += now.Sub(t.at)
+		t.of[t.last].sum += now.Sub(t.at)
+	}
+	if t.of[c] == nil {
+		t.of[c] = new(waited)
 	}
 	t.last, t.at = c, now
-	return t.waited[c]
+	if t.of[c].times++; t.of[c].times <= fewTimes {
+		return 0
+	}
+	return t.of[c].sum
 }
 
 // attempt sends once: paced, timed, observed.
