@@ -255,7 +255,10 @@ func (p *pruner) remove(ctx context.Context, c *candidate) error {
 		if !ok {
 			return err
 		}
-		if err := p.rule.mayGo(ctx, c); err != nil || c.state == PruneKept {
+		switch err := p.rule.mayGo(ctx, c); {
+		case err == nil && c.state == PruneKept && sent:
+			return p.keptOrGone(ctx, c)
+		case err != nil, c.state == PruneKept:
 			return err
 		}
 		if c.state == PruneGone {
