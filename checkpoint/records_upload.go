@@ -28,6 +28,7 @@ func (e *encoder) upload(u *object.Upload) {
 		e.token(a.ETag)
 		e.bytes(a.Text)
 	}
+	e.token(u.Made)
 }
 
 func (e *encoder) reapply(r *object.Reapply) {
@@ -73,6 +74,9 @@ func decodeUpload(d *dict, seq uint64, b []byte) (object.Upload, error) {
 			a.Size = int64(len(a.Text))
 			u.Reapply.Annotations = append(u.Reapply.Annotations, a)
 		}
+	}
+	if len(r.b) > 0 { // nor the third what was made
+		u.Made = r.token()
 	}
 	return u, r.err
 }

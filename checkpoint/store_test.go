@@ -256,7 +256,7 @@ func TestRetryOfWhatWasNeverSent(t *testing.T) {
 func TestUploads(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	up := object.Upload{Seq: 7, Target: object.Ref{Bucket: "b", Key: "k"}, ID: "id1", ETag: "e", Size: 100, PartSizes: []int64{60, 40}, Carries: []byte{1, 2, 3},
+	up := object.Upload{Seq: 7, Target: object.Ref{Bucket: "b", Key: "k"}, ID: "id1", ETag: "e", Size: 100, PartSizes: []int64{60, 40}, Carries: []byte{1, 2, 3}, Made: "made",
 		Reapply: object.Reapply{Annotations: []object.Annotation{{Name: "note ü", ETag: "a1", Size: 4, Text: []byte("text")}, {Name: "b", ETag: "a2", Size: 1 << 20, Text: make([]byte, 1<<20)}}}}
 	must(t, s.SaveUpload(up))
 	must(t, s.SavePart(7, object.Part{Number: 2, ETag: "p2", Size: 10}))

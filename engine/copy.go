@@ -55,7 +55,11 @@ func (it *item) replace(ctx context.Context, op string, call object.Call, req *o
 	it.out.RequestID, it.out.NewVersionID, it.out.Inferred = reply.RequestID, reply.VersionID, reply.Inferred
 	it.noteMade(ctx, &reply)
 	if err := it.reapplied(ctx, &reply, it.run.uploads.Reapply(ctx, dest, reply.ETag, dropped, made)); err != nil {
-		if object.ClassOf(err) == object.ClassChanged && !it.past.lost { // what it carries now is another client's
+		switch {
+		case !it.past.intended:
+		case object.ClassOf(err) != object.ClassChanged:
+			err = cmp.Or(it.run.uploads.Intend(it.task.Seq, &it.obj, dest, dropped, reply.ETag), err)
+		case !it.past.lost: // what it carries now is another client's
 			err = cmp.Or(it.dropIntent(), err)
 		}
 		return nil, err
@@ -135,7 +139,7 @@ func (it *item) intend(dest object.Ref, what object.Reapply) error {
 	if what.IsZero() {
 		return nil
 	}
-	if err := it.run.uploads.Intend(it.task.Seq, &it.obj, dest, what); err != nil {
+	if err := it.run.uploads.Intend(it.task.Seq, &it.obj, dest, what, ""); err != nil {
 		return err
 	}
 	it.past.intended = true
@@ -174,8 +178,8 @@ func (it *item) resumeReapply(ctx context.Context, u *object.Upload) (*object.Ou
 		return nil, err
 	}
 	switch {
-	case h.Size == u.Size && it.run.rules.Target.Satisfied(&h.Object):
-	case h.Size == u.Size && h.ETag != u.ETag && it.mayKeepKeyOf(&h.Encryption) && it.mayBeVain(&h.Object):
+	case u.MayHaveMade(&h.Object) && it.run.rules.Target.Satisfied(&h.Object):
+	case u.MayHaveMade(&h.Object) && h.ETag != u.ETag && it.mayKeepKeyOf(&h.Encryption) && it.mayBeVain(&h.Object):
 		// A copy in vain drops what every copy drops, and the next one has to find it.
 		if err := it.run.uploads.Reapply(ctx, dest, h.ETag, u.Reapply, time.Time{}); err != nil {
 			return nil, err

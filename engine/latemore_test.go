@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -35,19 +37,24 @@ func TestTagsOfOthersWhileVersionsAreAskedFor(t *testing.T) {
 	})
 }
 
+// taggedSent is tagged for objects that go through this process in parts.
+func taggedSent(n int) (*memStore, *memJournal, Config) {
+	s, j, cfg := resends(n)
+	s.dropsTags = true
+	for _, o := range s.mu.objects {
+		o.attrs.Tags = someTags
+	}
+	cfg.Caps.KeepsTags, cfg.Caps.PutTagging, cfg.Caps.GetTagging = object.No, object.Yes, object.Yes
+	return s, j, cfg
+}
+
 // TestACompleteThatComesBeforeTheAbort: a Complete got no answer, and the object has something
 // else since, so that the upload is given up. It takes effect just before it is aborted. What
 // the store has dropped with it is written again all the same.
 func TestACompleteThatComesBeforeTheAbort(t *testing.T) {
 	for name, make := range map[string]func(int) (*memStore, *memJournal, Config){
 		"copied": func(n int) (*memStore, *memJournal, Config) { return tagged(n, object.OpMultipart) },
-		"sent": func(n int) (*memStore, *memJournal, Config) {
-			s, j, cfg := resends(n)
-			s.dropsTags = true
-			s.mu.objects["k000000"].attrs.Tags = someTags
-			cfg.Caps.KeepsTags, cfg.Caps.PutTagging, cfg.Caps.GetTagging = object.No, object.Yes, object.Yes
-			return s, j, cfg
-		},
+		"sent":   taggedSent,
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -106,4 +113,44 @@ func TestALostUpdateIsNoLostCopy(t *testing.T) {
 			t.Errorf("%v: %s", out.State, out.Message)
 		}
 	})
+}
+
+// TestWhatWasNotWrittenAgainIsNotForOthers: tags that a copy dropped could not be written again,
+// and another client has written the object since, of the same size and as wanted. The next
+// process, which tries it again, does not give it the tags of the one before.
+func TestWhatWasNotWrittenAgainIsNotForOthers(t *testing.T) {
+	for name, make := range map[string]func() (*memStore, *memJournal, Config){
+		"copy":      func() (*memStore, *memJournal, Config) { return tagged(1, object.OpCopy) },
+		"multipart": func() (*memStore, *memJournal, Config) { return tagged(1, object.OpMultipart) },
+		"sent":      func() (*memStore, *memJournal, Config) { return taggedSent(1) },
+	} {
+		for _, written := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, " written ", written), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s, j, cfg := make()
+					s.fault = func(k object.RequestKind, _ string) (error, bool) {
+						if k == object.ReqPutDetail {
+							return &object.Error{Class: object.ClassDenied, Op: "PutObjectTagging"}, false
+						}
+						return nil, true
+					}
+					if err := Run(t.Context(), cfg); err != nil || j.states()[object.Failed] != 1 || len(j.mu.uploads) != 1 {
+						t.Fatalf("%v, %v, %d records", err, j.states(), len(j.mu.uploads))
+					}
+					if written {
+						s.alter("k000000", func(o *memObject) { o.ETag, o.body = "theirs", bytes.Repeat([]byte("t"), len(o.body)) })
+					}
+					s.fault = nil
+					clear(j.mu.outcomes) // --retry-failed
+					j.reopen()
+					if err := Run(t.Context(), cfg); err != nil || j.states()[object.Failed] > 0 || len(j.mu.uploads) > 0 {
+						t.Errorf("%v, %v, %d records", err, j.states(), len(j.mu.uploads))
+					}
+					if got := s.mu.objects["k000000"].attrs.Tags; (len(got) == 0) != written {
+						t.Errorf("it has the tags %v", got)
+					}
+				})
+			})
+		}
+	}
 }

@@ -91,7 +91,7 @@ func (it *item) endSent(ctx context.Context, u *object.Upload) error {
 		case object.ClassOf(err) == object.ClassGone:
 		case err != nil:
 			return err
-		case h.Size == u.NewSize() && it.run.rules.Target.Satisfied(&h.Object):
+		case u.MayHaveMade(&h.Object) && it.run.rules.Target.Satisfied(&h.Object):
 			if err := it.run.uploads.Reapply(ctx, u.Target, h.ETag, u.Reapply, time.Time{}); err != nil && object.ClassOf(err) != object.ClassChanged {
 				return err
 			}

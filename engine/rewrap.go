@@ -221,7 +221,7 @@ func (it *item) reapplyMissing(ctx context.Context, u *object.Upload) error {
 	if err := it.inspect(ctx); err != nil {
 		return err
 	}
-	if it.obj.Size != u.NewSize() {
+	if !u.MayHaveMade(&it.obj) {
 		return nil
 	}
 	missing := u.Reapply

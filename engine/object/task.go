@@ -202,6 +202,9 @@ type Upload struct {
 	PartSizes []int64
 	// Sent: the parts come from this client. Nobody goes on with such an upload.
 	Sent bool
+	// Made is the ETag of what it has made, where that is known and Reapply was tried in
+	// vain; empty else.
+	Made string
 	// Carries is CopyRequest.Carries of the request that began it; nil where nobody
 	// kept it.
 	Carries []byte
@@ -221,6 +224,12 @@ func (u *Upload) NewSize() int64 {
 		n += size
 	}
 	return n
+}
+
+// MayHaveMade says whether an object may be what it has made. Another is another client's,
+// with details of its own.
+func (u *Upload) MayHaveMade(o *Object) bool {
+	return o.Size == u.NewSize() && (u.Made == "" || u.Made == o.ETag)
 }
 
 // Reapply is what a copy loses on some stores and a later request can restore.

@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -114,7 +115,8 @@ func (m *Copy) Finish(ctx context.Context, src Source, u *object.Upload, have []
 func (m *Copy) giveBack(ctx context.Context, u *object.Upload, reply *object.CopyReply) error {
 	err := m.c.Reapply(ctx, u.Target, reply.ETag, u.Reapply, reply.Made())
 	if err != nil && object.ClassOf(err) != object.ClassChanged { // then what it carries now is another client's
-		return err
+		u.Made = reply.ETag
+		return cmp.Or(m.c.save(*u), err)
 	}
 	return errors.Join(m.c.forget(u), err)
 }

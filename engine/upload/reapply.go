@@ -11,9 +11,10 @@ import (
 
 // Intend makes durable what has to be written again after a copy of the object by
 // CopyObject, before that copy drops it. A crash after this finds it, looks at the
-// object and writes it again.
-func (c *Copier) Intend(seq uint64, o *object.Object, dest object.Ref, what object.Reapply) error {
-	return c.save(object.Upload{Seq: seq, Target: dest, ETag: o.ETag, Size: o.Size, Reapply: what})
+// object and writes it again. made is the ETag of that copy, once it is known and what was to be
+// written could not be.
+func (c *Copier) Intend(seq uint64, o *object.Object, dest object.Ref, what object.Reapply, made string) error {
+	return c.save(object.Upload{Seq: seq, Target: dest, ETag: o.ETag, Size: o.Size, Reapply: what, Made: made})
 }
 
 // Reapply writes again what the copy dropped, and reads it back. All of it can be

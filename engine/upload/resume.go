@@ -37,7 +37,7 @@ func (m *Copy) Completed(ctx context.Context, now *object.Head, u *object.Upload
 	case object.ClassOf(err) != object.ClassNoUpload:
 		return false, err
 	}
-	if !m.c.Rules.Target.Satisfied(&now.Object) || now.Size != u.Size {
+	if !m.c.Rules.Target.Satisfied(&now.Object) || !u.MayHaveMade(&now.Object) {
 		return false, m.c.forget(u)
 	}
 	if err := m.c.Reapply(ctx, u.Target, now.ETag, u.Reapply, time.Time{}); err != nil {
