@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -114,12 +115,14 @@ func (s *Store) versioning(ctx context.Context, bucket string) (v object.Version
 	switch {
 	case err != nil || !told.Known:
 		return object.VersioningUnknown, false, err
-	case doc.Status == "Enabled":
+	case strings.EqualFold(doc.Status, "Enabled"):
 		return object.VersioningEnabled, len(doc.ExcludedPrefixes) > 0 || doc.ExcludeFolders, nil
-	case doc.Status == "Suspended":
+	case strings.EqualFold(doc.Status, "Suspended"):
 		return object.VersioningSuspended, false, nil
+	case doc.Status == "", strings.EqualFold(doc.Status, "Disabled"):
+		return object.VersioningOff, false, nil
 	}
-	return object.VersioningOff, false, nil
+	return object.VersioningUnknown, false, nil // a word that is not S3's
 }
 
 func (s *Store) aclsDisabled(ctx context.Context, bucket string) (object.Finding, error) {

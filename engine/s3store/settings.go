@@ -70,7 +70,7 @@ func (s *Store) ObjectLock(ctx context.Context, bucket string) (ObjectLock, erro
 	if err != nil || !told.Known {
 		return ObjectLock{}, err
 	}
-	lock := ObjectLock{Enabled: object.Found(found && doc.ObjectLockEnabled == "Enabled"), Default: doc.Rule != nil}
+	lock := ObjectLock{Enabled: object.Found(found && strings.EqualFold(doc.ObjectLockEnabled, "Enabled")), Default: doc.Rule != nil}
 	if doc.Rule != nil {
 		d := doc.Rule.DefaultRetention
 		lock.Mode, lock.Days, lock.Years = d.Mode, d.Days, d.Years

@@ -1,6 +1,7 @@
 package s3store_test
 
 import (
+	"encoding/hex"
 	"errors"
 	"reflect"
 	"strings"
@@ -130,6 +131,22 @@ func TestSettingsOfLiars(t *testing.T) {
 	for _, r := range srv.Requests() {
 		if r.Method != "GET" {
 			t.Errorf("sent %s %s", r.Method, r.Op)
+		}
+	}
+}
+
+// TestVersioningInOtherWords: a word that S3 does not have is not taken for off, which says
+// that nothing is kept and that there are no versions to look at.
+func TestVersioningInOtherWords(t *testing.T) {
+	srv := s3test.New(s3test.Config{})
+	defer srv.Close()
+	s := openFake(t, srv, s3store.Options{})
+	for word, want := range map[string]object.Versioning{"": object.VersioningOff, "Enabled": object.VersioningEnabled, "Suspended": object.VersioningSuspended,
+		"ENABLED": object.VersioningEnabled, "suspended": object.VersioningSuspended, "Disabled": object.VersioningOff, "On": object.VersioningUnknown} {
+		bucket := "words-" + hex.EncodeToString([]byte(word))
+		srv.CreateBucket(bucket, s3test.BucketConfig{Versioning: word})
+		if got, err := s.Versioning(t.Context(), bucket); got != want || err != nil {
+			t.Errorf("%q: %v, %v, want %v", word, got, err, want)
 		}
 	}
 }
