@@ -75,6 +75,8 @@ type teller struct {
 
 	// clock is the store's offset that was warned of last; look alone uses it.
 	clock time.Duration
+	// stood is since when nothing went forward when that was warned of last; look alone uses it.
+	stood time.Time
 	// refused is why the last setting was; takeSetting alone uses it.
 	refused string
 	// counted is when the shards at work were; look alone uses it.
@@ -153,6 +155,7 @@ func (t *teller) look(now time.Time) *Live {
 	t.takeSetting()
 	t.countShards(now)
 	l := &Live{PID: os.Getpid(), Started: t.w.began.UTC(), Progress: t.progress.Snapshot(now), PaceState: t.w.pacer.State(), Stage: t.stage()}
+	t.warnOfStanding(l.Progress)
 	if !l.Progress.WaitingSince.IsZero() && l.Stage != "draining" && l.Stage != "paused" {
 		l.Stage = "waiting"
 	}
@@ -164,6 +167,16 @@ func (t *teller) look(now time.Time) *Live {
 		_, l.NextWindow = w.at(now)
 	}
 	return l
+}
+
+// warnOfStanding tells once, each time that nothing goes forward, what the store answers.
+func (t *teller) warnOfStanding(s *report.Snapshot) {
+	if !s.StuckSince.IsZero() && s.StuckSince != t.stood {
+		t.w.log.Warn("no object is finished and nothing written any more, since requests fail; they are sent again", "since", s.StuckSince.Format(report.TimeLayout), "last_error", s.LastError)
+	}
+	if !s.StuckSince.IsZero() {
+		t.stood = s.StuckSince
+	}
 }
 
 // warnOfClock tells when signatures go by the store's clock because this machine's

@@ -249,6 +249,8 @@ type Result struct {
 	Class      Class
 	RetryAfter time.Duration
 	Latency    time.Duration
+	// Err is the error itself, where there was one.
+	Err error
 }
 
 // Choice is what the planner decides for one object.

@@ -96,6 +96,9 @@ func (p *Picture) pace(w *writer) {
 		if s.Why != "" {
 			why = s.Why
 		}
+		if stuck := s.stuck(); stuck != "" {
+			why = stuck
+		}
 		facts = append(facts, Fact{"Still to go", p.ETA()}, Fact{"Last minute", p.Rate()}, Fact{"Ceiling in force", ceiling}, Fact{"What holds it back", why})
 		if e := s.errors(); e != "" {
 			facts = append(facts, Fact{"Requests that did not succeed", e})

@@ -46,6 +46,9 @@ func (s *Snapshot) details() string {
 	if waits && s.Why != "" {
 		parts = append(parts, object.Printable(s.Why))
 	}
+	if !s.StuckSince.IsZero() {
+		parts = append(parts, s.stuck())
+	}
 	if s.Failed > 0 {
 		parts = append(parts, comma(s.Failed)+" failed")
 	}

@@ -24,6 +24,7 @@ type Progress struct {
 	// waiting is what the outside world owes the run; nil while requests come
 	// through.
 	waiting atomic.Pointer[wait]
+	stuck   stuck
 
 	mu struct {
 		sync.Mutex
@@ -111,9 +112,11 @@ func (p *Progress) Requested(c *object.Call, r object.Result) {
 		if p.waiting.Load() != nil {
 			p.waiting.Store(nil)
 		}
+		p.stuck.moved(c.Kind)
 		return
 	}
 	p.failures[r.Class].Add(1)
+	p.stuck.failed(&r)
 	if waitsFor(r.Class) == "" {
 		return
 	}
@@ -124,6 +127,9 @@ func (p *Progress) Requested(c *object.Call, r object.Result) {
 
 // Settled counts an object; the engine calls it.
 func (p *Progress) Settled(o *object.Outcome) {
+	if o.State != object.Failed {
+		p.stuck.forward.Add(1)
+	}
 	t := &p.states[o.State]
 	t.objects.Add(1)
 	t.bytes.Add(max(0, o.Size))
@@ -153,6 +159,10 @@ type Snapshot struct {
 	Requests   map[string]uint64 `json:"requests"`
 	// Errors are requests that did not succeed, by class. Most were sent again.
 	Errors map[string]uint64 `json:"errors"`
+	// StuckSince is when anything last went forward, where nothing has for half a minute and
+	// requests fail; LastError is how the last of them did.
+	StuckSince time.Time `json:"stuck_since,omitzero"`
+	LastError  string    `json:"last_error,omitempty"`
 	Pace
 	// Final is set on the last one of a process.
 	Final bool `json:"final"`
@@ -190,6 +200,11 @@ func (p *Progress) Snapshot(now time.Time) *Snapshot {
 		s.WaitingSince, s.WaitingFor = w.since.UTC(), w.class.String()
 		s.Why = waitsFor(w.class) + " since " + w.since.UTC().Format(TimeLayout)
 	}
+	if waits := s.Paused || !s.PausedUntil.IsZero() || !s.WaitingSince.IsZero(); waits {
+		p.stuck.rest(now)
+	} else {
+		s.StuckSince, s.LastError = p.stuck.look(now)
+	}
 	p.rates(s, now)
 	return s
 }
@@ -212,7 +227,7 @@ func (p *Progress) rates(s *Snapshot, now time.Time) {
 		s.ObjectsPerSecond = float64(latest.objects-first.objects) / seconds
 		s.BytesPerSecond = float64(latest.bytes-first.bytes) / seconds
 	}
-	if s.PlanComplete && s.ObjectsPerSecond > 0 && s.WaitingSince.IsZero() && s.PausedUntil.IsZero() && !s.Paused {
+	if s.PlanComplete && s.ObjectsPerSecond > 0 && s.WaitingSince.IsZero() && s.PausedUntil.IsZero() && !s.Paused && s.StuckSince.IsZero() {
 		eta := float64(s.Remaining) / s.ObjectsPerSecond
 		s.ETASeconds = &eta
 	}

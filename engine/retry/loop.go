@@ -179,7 +179,7 @@ func (l *Loop) attempt(ctx context.Context, call *object.Call, b *before, f func
 	}
 	start := time.Now()
 	err = l.timed(ctx, call, f)
-	res := object.Result{OK: err == nil, Latency: time.Since(start)}
+	res := object.Result{OK: err == nil, Latency: time.Since(start), Err: err}
 	if err != nil {
 		res.Class = object.ClassOf(err)
 		if e, ok := errors.AsType[*object.Error](err); ok {

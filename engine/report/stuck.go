@@ -1,0 +1,78 @@
+package report
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// stuck notices that a run is at work and nothing comes of it: a store that answers, with
+// errors alone, as one does whose KMS is away. Each request is sent again for a while, so
+// that no object has failed yet and nobody has told anything.
+type stuck struct {
+	forward atomic.Uint64 // objects that were settled and have not failed, and requests that list or write
+	trouble atomic.Pointer[trouble]
+
+	mu struct {
+		sync.Mutex
+		seen uint64    // forward, when it was last looked at
+		at   time.Time // when it was seen to grow
+	}
+}
+
+type trouble struct {
+	err error
+	at  time.Time
+}
+
+// stuckAfter is far more than a request that succeeds takes, and its repetitions.
+const stuckAfter = 30 * time.Second
+
+// moved counts a request that succeeded. Those that only look, and those that begin or give
+// up what is to be written, succeed while nothing goes forward.
+func (s *stuck) moved(k object.RequestKind) {
+	switch k {
+	case object.ReqList, object.ReqCopy, object.ReqUpdate, object.ReqCopyPart, object.ReqComplete, object.ReqPut, object.ReqDelete:
+		s.forward.Add(1)
+	}
+}
+
+// failed notes a failure of those that are sent again.
+func (s *stuck) failed(r *object.Result) {
+	switch r.Class {
+	case object.ClassThrottled, object.ClassKMSThrottled, object.ClassTransient, object.ClassKey:
+		s.trouble.Store(&trouble{r.Err, time.Now()})
+	}
+}
+
+// rest begins anew: what waits is not stuck.
+func (s *stuck) rest(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.at = now
+}
+
+// stuck says that nothing goes forward, and why; empty where something does.
+func (s *Snapshot) stuck() string {
+	if s.StuckSince.IsZero() {
+		return ""
+	}
+	return "no object finished and nothing written since " + s.StuckSince.UTC().Format(TimeLayout) + "; the last error: " + object.Printable(s.LastError)
+}
+
+// look tells since when nothing goes forward, and the last error; the zero time where
+// something does, or nothing fails.
+func (s *stuck) look(now time.Time) (since time.Time, last string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.forward.Load(); n != s.mu.seen || s.mu.at.IsZero() {
+		s.mu.seen, s.mu.at = n, now
+	}
+	t := s.trouble.Load()
+	if t == nil || t.err == nil || t.at.Before(s.mu.at) || now.Sub(t.at) > stuckAfter || now.Sub(s.mu.at) < stuckAfter {
+		return time.Time{}, ""
+	}
+	return s.mu.at.UTC(), t.err.Error()
+}
