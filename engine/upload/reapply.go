@@ -25,6 +25,16 @@ func (c *Copier) Intend(seq uint64, o *object.Object, dest object.Ref, what obje
 // does another object, which has come to stand in the place of the copy: ClassChanged.
 func (c *Copier) Reapply(ctx context.Context, dest object.Ref, etag string, what object.Reapply, lacked time.Time) error {
 	ctx = retry.Ending(ctx)
+	err := c.reapply(ctx, dest, etag, what, lacked)
+	if object.ClassOf(err) == object.ClassUnproved { // or it was read back from another object
+		if serr := c.same(dest, etag)(ctx); object.ClassOf(serr) == object.ClassChanged {
+			return serr
+		}
+	}
+	return err
+}
+
+func (c *Copier) reapply(ctx context.Context, dest object.Ref, etag string, what object.Reapply, lacked time.Time) error {
 	if len(what.Tags) > 0 {
 		if err := c.retag(ctx, dest, etag, what.Tags, lacked); err != nil {
 			return err
@@ -106,9 +116,11 @@ func (c *Copier) retag(ctx context.Context, dest object.Ref, etag string, tags [
 	if had, err := c.give(ctx, dest, &lacking{same: c.same(dest, etag), has: has, seen: lacked}, put); had || err != nil {
 		return err
 	}
+	written := time.Now()
 	switch got, err := c.tags(ctx, dest); {
 	case err != nil:
 		return err
+	case len(got) > 0 && retry.LongAgo(written, retry.LookedWithin): // those, or another client's later word
 	case !sameTags(got, tags):
 		return lostDetail("PutObjectTagging", dest, "the tags")
 	}

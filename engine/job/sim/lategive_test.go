@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +112,48 @@ func TestARetentionThatRunsOutWhileARequestWaits(t *testing.T) {
 		}
 		b.allDone()
 	})
+}
+
+// TestWhatIsReadBackLate: what a store dropped was written again, and the request that reads it back
+// has to wait. What others have done by then says nothing of that: their tags stay, and the lock
+// follows; another object is decided on anew.
+func TestWhatIsReadBackLate(t *testing.T) {
+	tags := func(value string) []object.Tag { return []object.Tag{{Key: "a", Value: value}} }
+	for _, waits := range []string{"GetObjectTagging", "GetObjectRetention"} {
+		for what, others := range map[string]func(b *bed){
+			"tags": func(b *bed) { b.set(func(a *s3test.Attrs) { a.Tags = tags("new") }) },
+			"object": func(b *bed) {
+				b.server.Put(bucketName, s3test.Object{Key: "k00", Body: s3test.Bytes("theirs"), Attrs: s3test.Attrs{Tags: tags("new")}})
+			},
+		} {
+			for _, inParts := range []bool{false, true} {
+				t.Run(fmt.Sprint(waits, " ", what, " in parts ", inParts), func(t *testing.T) {
+					profile := s3test.Profile{CopyDropsTags: true, UploadDropsTags: true, CopyDropsLock: true, UploadDropsLock: true}
+					onBed(t, profile, s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true}, 1, time.Second, func(t *testing.T, b *bed) {
+						if inParts {
+							b.server.Put(bucketName, s3test.Object{Key: "k00", Body: s3test.Bytes(strings.Repeat("x", 6<<20))})
+							b.policy.MultipartThreshold = 1 << 20
+						}
+						b.set(func(a *s3test.Attrs) {
+							a.Tags, a.LockMode, a.RetainUntil = tags("old"), "GOVERNANCE", midnight.AddDate(0, 1, 0)
+						})
+						put, waited := strings.Replace(waits, "Get", "Put", 1), new(bool)
+						b.server.OnRequest(func(r s3test.Request) {
+							if r.Op == put && r.Key == "k00" {
+								waited = b.waits(waits, "k00", false, func() { others(b) })
+							}
+						})
+						err := b.run(job.Limits{})
+						o, _ := b.server.Get(bucketName, "k00", "")
+						if err != nil || !*waited || len(o.Tags) != 1 || o.Tags[0].Value != "new" || (o.LockMode == "") != (what == "object") || !strings.HasSuffix(o.Encryption.KMSKeyID, newKey) {
+							t.Errorf("%v; waited %t, tags %v, lock %q, under %v", err, *waited, o.Tags, o.LockMode, o.Encryption)
+						}
+						b.allDone()
+					})
+				})
+			}
+		}
+	}
 }
 
 // midnight is when the clock of these tests begins.
