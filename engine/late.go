@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"time"
 
 	"github.com/resealhq/reseal/engine/look"
 	"github.com/resealhq/reseal/engine/object"
@@ -22,7 +23,18 @@ type again struct {
 // Late says whether what the request carries was seen too long ago. What was not looked at is
 // not carried.
 func (a again) Late() bool {
-	return a.it.attrs != nil && !a.it.looked.IsZero() && retry.LongAgo(a.it.looked, retry.LookedWithin)
+	return a.it.attrs != nil && !a.it.looked.IsZero() && (retry.LongAgo(a.it.looked, retry.LookedWithin) || a.it.mayHide())
+}
+
+// shownFor is how long a second look is believed that follows trouble of the store: others
+// may meet more all the time, and an object is not looked at without end for that.
+const shownFor = 5 * time.Second
+
+// mayHide says whether the object may have a checksum that the store did not show, since it
+// was in trouble around the time of the look.
+func (it *item) mayHide() bool {
+	trouble := it.run.loop.LastTrouble()
+	return !trouble.IsZero() && trouble.Add(retry.LookedWithin).After(it.looked) && look.MayHide(&it.obj, &it.rules().Caps) && time.Since(it.confirmed) > shownFor
 }
 
 // Ask is becameOf, and then looks whether the object still has what the request carries.
@@ -69,10 +81,10 @@ func (it *item) lookAgain(ctx context.Context, call object.Call, req *object.Cop
 		}
 	}
 	carries := it.rules().Copy(&now.Object, &now.Attributes, choice, now.At).Carries()
-	if now.ETag != it.obj.ETag || now.Encryption != it.obj.Encryption || it.run.leaves(now) || !bytes.Equal(carries, req.Carries()) {
+	if now.ETag != it.obj.ETag || now.Encryption != it.obj.Encryption || look.Revealed(&it.obj, &now.Object) || it.run.leaves(now) || !bytes.Equal(carries, req.Carries()) {
 		return look.ChangedSince(call.Kind.String(), it.dest())
 	}
-	it.looked = now.At
+	it.looked, it.confirmed = now.At, now.At
 	return nil
 }
 

@@ -32,6 +32,8 @@ type item struct {
 	version string
 	// looked is when the store showed obj and attrs; zero before.
 	looked time.Time
+	// confirmed is when a second look showed the same.
+	confirmed time.Time
 	// made is the version that this item has written, as a reply or a HEAD told.
 	made string
 	// noNull: the key was seen to have no null version before the copy, but what was copied.

@@ -70,6 +70,7 @@ type Loop struct {
 	Stop func(error)
 
 	keyErrors atomic.Int32
+	trouble   atomic.Pointer[time.Time] // when the store last failed for a moment
 	renewal   struct {
 		sync.Mutex
 		last time.Time // when credentials were last renewed
@@ -182,6 +183,10 @@ func (l *Loop) attempt(ctx context.Context, call *object.Call, b *before, f func
 	res := object.Result{OK: err == nil, Latency: time.Since(start), Err: err}
 	if err != nil {
 		res.Class = object.ClassOf(err)
+		if res.Class == object.ClassTransient || res.Class == object.ClassKey {
+			now := time.Now()
+			l.trouble.Store(&now)
+		}
 		if e, ok := errors.AsType[*object.Error](err); ok {
 			res.RetryAfter = e.RetryAfter
 		}
@@ -189,6 +194,15 @@ func (l *Loop) attempt(ctx context.Context, call *object.Call, b *before, f func
 	l.Pace.Leave(call, res)
 	l.Observer.Requested(call, res)
 	return false, err
+}
+
+// LastTrouble is when the store last failed for a moment, or could not use a key; zero for
+// never. What it showed around that time may be less than there is.
+func (l *Loop) LastTrouble() time.Time {
+	if t := l.trouble.Load(); t != nil {
+		return *t
+	}
+	return time.Time{}
 }
 
 // UntilStopping is ctx for what may wait no longer once the run is stopping; end ends it.

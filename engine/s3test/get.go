@@ -81,7 +81,7 @@ func (s *Server) showObject(q *request, b *bucket, v *version, r *reply) {
 	s.showVersion(r, b, v)
 	showEncryption(r, a)
 	s.showLock(q, b, a, r)
-	if q.h("x-amz-checksum-mode") == "ENABLED" {
+	if q.h("x-amz-checksum-mode") == "ENABLED" && !s.hides(a) {
 		a.Checksum.show(r)
 	}
 	if b.cfg.RequesterPays {
@@ -144,6 +144,11 @@ func (s *Server) cutRange(q *request, v *version, r *reply) *s3Error {
 		r.set("Content-Length", itoa(n))
 	}
 	return nil
+}
+
+// hides says whether the store keeps the checksum to itself, since its key cannot be used.
+func (s *Server) hides(a *Attrs) bool {
+	return s.profile.HidesChecksums && a.Checksum.Value != "" && s.readable(a.Encryption) != nil
 }
 
 // hide takes the whole object's checksum out of a reply that is a stretch of it.

@@ -144,6 +144,9 @@ type Profile struct {
 	ListMetadata      bool // metadata=true, as MinIO has it
 	ControlCharsAsFFD bool
 
+	// HidesChecksums: what is under a KMS key that cannot be used is shown by HEAD and
+	// GetObjectAttributes as if it had no checksum.
+	HidesChecksums bool
 	// HeadersAreMetadata: more than 8 KB of headers are told as MetadataTooLarge.
 	HeadersAreMetadata bool
 

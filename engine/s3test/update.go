@@ -134,7 +134,7 @@ func (s *Server) getAttributes(q *request) (*reply, *s3Error) {
 	if want["ETag"] {
 		x.el("ETag", v.etag)
 	}
-	if want["Checksum"] && a.Checksum.Value != "" {
+	if want["Checksum"] && a.Checksum.Value != "" && !s.hides(a) {
 		x.open("Checksum")
 		value, _, _ := strings.Cut(a.Checksum.Value, "-")
 		x.el(checksumElement(a.Checksum.Algorithm), value)

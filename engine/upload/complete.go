@@ -18,7 +18,7 @@ const completeOp = "CompleteMultipartUpload"
 func (m *Copy) complete(ctx context.Context, src Source, u *object.Upload, parts []object.Part) (object.CopyReply, error) {
 	ctx = retry.Ending(ctx)
 	c := &completion{m: m, src: src, u: u, req: m.c.Rules.Complete(u, src.Object, parts)}
-	if len(parts) == 1 {
+	if len(parts) == 1 && !look.MayHide(src.Object, &m.c.Rules.Caps) { // the parts have shown that the key can be used
 		c.looked = src.Looked
 	}
 	if !c.Late() && !c.guarded() {
@@ -140,7 +140,7 @@ func (c *completion) looksTheSame(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case now.Encryption != c.src.Encryption:
+	case now.Encryption != c.src.Encryption, look.Revealed(c.src.Object, &now.Object):
 		return look.ChangedSince(completeOp, c.u.Target)
 	}
 	if err = c.m.unchanged(ctx, now, c.u); err == nil {
