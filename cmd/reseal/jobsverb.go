@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,18 +68,24 @@ func jobsBelow(_ context.Context, below *placeFlags) ([]jobLine, error) {
 	}
 	places := []string{dir}
 	for _, e := range entries {
-		if e.IsDir() {
-			places = append(places, filepath.Join(dir, e.Name()))
+		place := filepath.Join(dir, e.Name())
+		if info, err := os.Stat(place); err == nil && info.IsDir() { // or a link to one
+			places = append(places, place)
 		}
 	}
 	lines := []jobLine{}
 	for _, place := range places {
 		line := jobLine{Job: place}
-		if _, err := os.Lstat(filepath.Join(place, "job.json")); err != nil {
+		switch _, err := os.Lstat(filepath.Join(place, "job.json")); {
+		case errors.Is(err, fs.ErrNotExist):
 			if _, err := os.Lstat(filepath.Join(place, "checkpoint")); err == nil {
 				line.Error = "it has a checkpoint, and its job.json is missing; restore that file"
 				lines = append(lines, line)
 			}
+			continue
+		case err != nil: // it may be a job
+			line.Error = err.Error()
+			lines = append(lines, line)
 			continue
 		}
 		j, err := job.Open(place)
