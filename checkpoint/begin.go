@@ -146,7 +146,7 @@ func (s *Store) loadJob() error {
 	if len(v) != 33 {
 		return s.damaged(keyJob, &corruptError{"the job's digest is cut off"})
 	}
-	if !s.ro && !bytes.Equal(v[1:], s.opts.Job[:]) {
+	if (!s.ro || s.opts.Job != [32]byte{}) && !bytes.Equal(v[1:], s.opts.Job[:]) {
 		return &JobMismatchError{Dir: s.dir, Have: [32]byte(v[1:]), Want: s.opts.Job}
 	}
 	s.opts.Job = [32]byte(v[1:])
@@ -219,7 +219,7 @@ func (s *Store) loadState() error {
 }
 
 func (s *Store) damaged(key string, err error) error {
-	return &DiskError{s.dir, errors.Join(errors.New("record "+key), err)}
+	return &DiskError{s.dir, fmt.Errorf("record %s: %w", key, err)}
 }
 
 // get reads one small record.

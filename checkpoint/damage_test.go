@@ -78,7 +78,7 @@ func copyJob(t *testing.T, dir string) string {
 // read is what a reader says about a job: its totals, and how many rows it has by
 // state. Rows that were believed before an error count too.
 func read(dir string) (got object.Totals, rows [object.NumStates]int, err error) {
-	s, err := OpenReadOnly(dir, Options{})
+	s, err := OpenSnapshot(dir, Options{})
 	if err != nil {
 		return got, rows, err
 	}
@@ -307,7 +307,7 @@ func TestM3NoManifestIsNoEmptyJob(t *testing.T) {
 		t.Fatal(markers)
 	}
 	must(t, os.Remove(markers[0]))
-	_, reading := OpenReadOnly(dir, Options{})
+	_, reading := OpenSnapshot(dir, Options{})
 	_, running := Open(dir, Options{Job: [32]byte{1}})
 	for verb, err := range map[string]error{"read": reading, "run": running} {
 		var disk *DiskError

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -49,7 +50,7 @@ type JobMismatchError struct {
 }
 
 func (e *JobMismatchError) Error() string {
-	return fmt.Sprintf("job directory %s holds another job (digest %x, not %x); use another --job directory, or the options that it was begun with",
+	return fmt.Sprintf("job directory %s holds another job, or another shard (digest %x, not %x); use another --job directory, or the options that it was begun with",
 		e.Dir, e.Have[:6], e.Want[:6])
 }
 
@@ -85,7 +86,7 @@ func (e *DiskError) Hint() string {
 	switch {
 	case errors.As(e.Err, &lost):
 		return "see that only one process works on the job and that nobody cleans its directory up, and run the job again"
-	case errors.As(e.Err, &damaged), errors.Is(e.Err, pebble.ErrCorruption):
+	case errors.As(e.Err, &damaged), pebble.IsCorruptionError(e.Err):
 		return "restore the whole job directory from a copy, or begin a new job in another one: what is under the target already is found to be so"
 	case errors.Is(e.Err, syscall.ENOSPC), errors.Is(e.Err, syscall.EDQUOT):
 		return "make room on its disk and run the job again; nothing acknowledged is lost"
@@ -97,6 +98,12 @@ func (e *DiskError) Hint() string {
 
 // corruptError says that a record cannot be what this package wrote.
 type corruptError struct{ what string }
+
+// damageOf is what Pebble found to be damaged, in one line.
+func damageOf(err error) error {
+	what, _, _ := strings.Cut(err.Error(), "\n")
+	return &corruptError{what}
+}
 
 func (e *corruptError) Error() string { return "checkpoint record is damaged: " + e.what }
 

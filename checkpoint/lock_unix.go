@@ -217,7 +217,7 @@ func Locked(dir string) (pid int, locked bool, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return 0, false, nil
 	case err != nil:
-		return 0, false, err
+		return 0, false, &DiskError{dir, err}
 	}
 	return 0, false, l.Close()
 }

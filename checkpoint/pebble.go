@@ -30,7 +30,7 @@ func (s *Store) pebbleOptions(create, readOnly bool) *pebble.Options {
 		DisableTableStats:           true,
 		EventListener: &pebble.EventListener{
 			BackgroundError: s.backgroundError,
-			DataCorruption:  func(i pebble.DataCorruptionInfo) { s.fail(i.Details) },
+			DataCorruption:  func(i pebble.DataCorruptionInfo) { s.fail(damageOf(i.Details)) },
 		},
 	}
 	o.Experimental.SpanPolicyFunc = ownTables

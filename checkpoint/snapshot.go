@@ -46,7 +46,7 @@ func OpenSnapshot(dir string, opts Options) (*Store, error) {
 		case err == nil:
 			s.beside = beside
 			return s, nil
-		case errors.Is(err, ErrNoStore):
+		case errors.Is(err, ErrNoStore), errors.As(err, new(*JobMismatchError)):
 			return nil, err
 		case !beside && errors.Is(err, syscall.EMFILE): // more tables than can be held open: then a lock holds them
 			return OpenReadOnly(dir, opts)
@@ -65,8 +65,11 @@ func OpenSnapshot(dir string, opts Options) (*Store, error) {
 
 // beingRun says whether a process runs the job. It holds the lock for this moment only.
 func (s *Store) beingRun(path string) (bool, error) {
-	if _, err := os.Stat(path); err != nil {
+	switch _, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
 		return false, fmt.Errorf("job directory %s: %w", s.dir, ErrNoStore)
+	case err != nil:
+		return false, s.dirError(err)
 	}
 	if err := s.checkDir(path); err != nil {
 		return false, s.dirError(err)
@@ -118,6 +121,8 @@ func trySnapshot(dir, path string, opts Options, quiet bool) (*Store, error) {
 	var s *Store
 	if err == nil {
 		s, err = takeView(dir, db, promised, sealed, opts)
+	} else if quiet {
+		err = newStore(dir, opts).dirError(err)
 	}
 	if !quiet {
 		return s, err
@@ -128,10 +133,7 @@ func trySnapshot(dir, path string, opts Options, quiet bool) (*Store, error) {
 		}
 		return nil, errors.Join(errMoved, err)
 	}
-	if err != nil {
-		return nil, newStore(dir, opts).dirError(err)
-	}
-	return s, nil
+	return s, err
 }
 
 // takeView opens what is there now.
@@ -141,7 +143,7 @@ func takeView(dir, db string, promised *seal, sealed bool, opts Options) (*Store
 		return nil, err
 	}
 	if err := v.copyDB(); err != nil {
-		return nil, errors.Join(err, v.Close())
+		return nil, errors.Join(&DiskError{dir, err}, v.Close())
 	}
 	return openView(dir, v, promised, sealed, opts)
 }
@@ -157,7 +159,7 @@ func openView(dir string, v *view, promised *seal, sealed bool, opts Options) (*
 			close(s.idle)
 			return s, nil
 		}
-		err = errors.Join(err, s.closeDB())
+		err = s.unloaded(err)
 	}
 	return nil, errors.Join(err, s.abandon())
 }
@@ -244,3 +246,16 @@ func (s *Store) sweepSnapshots(path string) {
 		}
 	}
 }
+
+// unloaded closes the database of a store that cannot be loaded, for this reason. Where
+// Pebble has met damage, that is the reason.
+func (s *Store) unloaded(err error) error {
+	cerr := s.closeDB()
+	if failed := s.failure(); failed != nil {
+		return failed
+	}
+	return errors.Join(err, cerr)
+}
+
+// Beside says whether another process had the job open when this view of it was taken.
+func (s *Store) Beside() bool { return s.beside }

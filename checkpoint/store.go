@@ -29,7 +29,7 @@ const (
 // Options of Open. The zero value of each is useful.
 type Options struct {
 	// Job is the digest of the job's frozen specification. A store of another
-	// digest is refused. OpenReadOnly does not look at it.
+	// digest is refused. Readers that name none take any.
 	Job [32]byte
 	// Logger gets run-level events; nil for none.
 	Logger *slog.Logger
@@ -161,8 +161,13 @@ func Open(dir string, opts Options) (*Store, error) {
 	}
 	if err := s.load(); err != nil {
 		// Pebble is healthy, and is closed like it; the error is about what it holds,
-		// so that the seal stays broken.
-		return nil, errors.Join(err, s.closeDB(), s.abandon())
+		// so that the seal stays broken. Where there was none, there is none again: the
+		// next process is to be told the same.
+		err = s.unloaded(err)
+		if !s.sealed && s.existed {
+			err = errors.Join(err, s.opts.fs.Remove(s.opts.fs.PathJoin(path, sealName)))
+		}
+		return nil, errors.Join(err, s.abandon())
 	}
 	s.sweepSnapshots(path)
 	if opts.Away != nil {
@@ -385,9 +390,6 @@ func (s *Store) openDB(path string, create bool) error {
 	}
 	return err
 }
-
-// Beside says whether another process had the job open when this view of it was taken.
-func (s *Store) Beside() bool { return s.beside }
 
 // Existed says whether an earlier process had made this store.
 func (s *Store) Existed() bool { return s.existed }

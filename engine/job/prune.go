@@ -109,7 +109,7 @@ func (j *Job) Prune(ctx context.Context, opt PruneOptions) (_ *Pruned, err error
 		}
 		defer func() { err = errors.Join(err, end()) }()
 	}
-	points, err := checkpoint.OpenReadOnly(j.local, checkpoint.Options{Disk: j.ground.Disk})
+	points, err := checkpoint.OpenReadOnly(j.local, checkpoint.Options{Job: j.digest, Disk: j.ground.Disk})
 	if err != nil {
 		return nil, jobUnusable(err)
 	}

@@ -193,6 +193,10 @@ func TestDivisionIsBelievedAsItWasWritten(t *testing.T) {
 	}
 	_, err = other.Run(t.Context(), Options{})
 	wantUnusable(t, err, "holds another job")
+	_, err = j.Run(t.Context(), Options{})
+	wantUnusable(t, err, "holds another job")
+	_, err = j.Status()
+	wantUnusable(t, err, "holds another job")
 	if err := os.Rename(other.Dir, shard.Dir); err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func (j *Job) openReader() (points *checkpoint.Store, running bool, err error) {
 			return nil, false, err
 		}
 	}
-	if points, err = checkpoint.OpenSnapshot(j.local, checkpoint.Options{Disk: j.ground.Disk}); err != nil {
+	if points, err = checkpoint.OpenSnapshot(j.local, checkpoint.Options{Job: j.digest, Disk: j.ground.Disk}); err != nil {
 		return nil, false, err
 	}
 	return points, points.Beside() || elsewhere, nil
