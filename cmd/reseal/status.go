@@ -254,7 +254,7 @@ func describe(l *job.Live, line func(name, format string, args ...any)) {
 	line("in flight", "%d of %s", l.PaceState.InFlight, report.Count(uint64(l.PaceState.Concurrency), "request"))
 	if l.Window != "" {
 		word := "closes"
-		if l.Stage == "window" {
+		if l.Outside || l.Stage == "window" {
 			word = "opens"
 		}
 		line("window", "%s, %s %s", l.Window, word, l.NextWindow.Format(time.RFC3339))

@@ -29,6 +29,8 @@ type Live struct {
 	// Window is the text of Limits.Window, NextWindow when it opens or closes.
 	Window     string    `json:"window,omitempty"`
 	NextWindow time.Time `json:"next_window,omitzero"`
+	// Outside says that it is closed, whatever else holds the run.
+	Outside bool `json:"outside_window,omitempty"`
 }
 
 // staleAfter is how old status.json may be before nobody believes it.
@@ -164,7 +166,9 @@ func (t *teller) look(now time.Time) *Live {
 	}
 	if w := t.w.opt.Window; w != nil {
 		l.Window = w.text
-		_, l.NextWindow = w.at(now)
+		var open bool
+		open, l.NextWindow = w.at(now)
+		l.Outside = !open
 	}
 	return l
 }
