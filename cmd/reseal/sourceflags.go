@@ -141,24 +141,8 @@ func parseS3URI(what, s string) (bucket, prefix string, err error) {
 		return "", "", unusablef("name a folder that is there, and of one file its folder and --include; or write s3://BUCKET[/PREFIX]", "%s %q is no folder of this machine", what, s)
 	case err != nil && !strings.HasPrefix(s, "s3://"):
 		return "", "", unusablef("write it as s3://BUCKET[/PREFIX]", "%s %q is no S3 address", what, s)
-	case err != nil || !object.IsAccessPoint(bucket) && !bucketName(bucket):
+	case err != nil || !object.MayBeBucket(bucket):
 		return "", "", unusablef("write it as s3://BUCKET[/PREFIX]", "%s %q names no valid bucket", what, s)
 	}
 	return bucket, prefix, nil
-}
-
-// bucketName accepts what S3 accepts, and the upper case and underscores of old
-// buckets; it is there to catch slips, the store has the last word.
-func bucketName(s string) bool {
-	if len(s) == 0 || len(s) > 255 {
-		return false
-	}
-	for _, c := range s {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '.', c == '_':
-		default:
-			return false
-		}
-	}
-	return true
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/planner"
 )
 
@@ -110,6 +111,8 @@ func (s *Source) validate() error {
 		return unusable("Source.Prefix and Source.Manifest were both given", "name one of them")
 	case s.Manifest == "" && s.ManifestFormat != "":
 		return unusable("Source.ManifestFormat was given without Source.Manifest", "leave it out")
+	case s.Bucket != "" && !object.MayBeBucket(s.Bucket) && !object.IsFolder(s.Bucket):
+		return unusablef("name the bucket alone, without s3:// and without a key", "Source.Bucket: no bucket can have the name %q", s.Bucket)
 	case s.ManifestFormat == "keys" && s.Bucket == "":
 		return unusable("Source.Bucket is missing", "a key list names no bucket; add Source.Bucket")
 	}

@@ -35,6 +35,26 @@ func (r Ref) String() string {
 // which S3 tells objects and none of the settings of the bucket behind it.
 func IsAccessPoint(bucket string) bool { return strings.HasPrefix(bucket, "arn:") }
 
+// MayBeBucket says whether a bucket may have this name: what S3 accepts, the upper case and
+// underscores of old buckets, and the ARN of an access point. It is there to catch slips,
+// and lists that are none; the store has the last word.
+func MayBeBucket(name string) bool {
+	if IsAccessPoint(name) {
+		return true
+	}
+	if len(name) == 0 || len(name) > 255 || strings.Contains(name, "..") || name == "." {
+		return false
+	}
+	for _, c := range name {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '.', c == '_':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // Object is what the source of a plan tells about one object: a listing row,
 // an inventory row, a line of a key list. Zero values mean "not told", except
 // where a comment says otherwise. HEAD completes it (see Attributes).

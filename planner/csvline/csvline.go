@@ -16,6 +16,9 @@ import (
 // rows with a key of 3,072 encoded bytes and an ACL.
 const MaxRecord = 4 << 20
 
+// maxFields bounds the fields of a record, each of which takes more memory than its bytes.
+const maxFields = 1 << 17
+
 const firstBuffer = 256 << 10
 
 // Reader reads records. Not safe for concurrent use.
@@ -117,7 +120,9 @@ func (r *Reader) parse(b []byte, last bool) (n, lines int, err error) {
 			}
 			quoted = quoted || doubled
 			lines += bytes.Count(b[from:to], newline)
-			r.fields = append(r.fields, b[from:to:to])
+			if r.fields = append(r.fields, b[from:to:to]); len(r.fields) > maxFields {
+				return 0, 0, &SyntaxError{r.next, fmt.Sprintf("a record of more than %d fields", maxFields)}
+			}
 			i = to + 1
 		} else {
 			to := fieldEnd(b, i)
@@ -131,7 +136,9 @@ func (r *Reader) parse(b []byte, last bool) (n, lines int, err error) {
 			if bytes.IndexByte(f, '"') >= 0 {
 				return 0, 0, &SyntaxError{r.next, "a quote within a field that is not quoted"}
 			}
-			r.fields = append(r.fields, f)
+			if r.fields = append(r.fields, f); len(r.fields) > maxFields {
+				return 0, 0, &SyntaxError{r.next, fmt.Sprintf("a record of more than %d fields", maxFields)}
+			}
 			i = to
 		}
 		switch {

@@ -122,3 +122,15 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+// TestFieldsAreBounded: a record of four megabytes of commas would take a hundred.
+func TestFieldsAreBounded(t *testing.T) {
+	r := NewReader(strings.NewReader(strings.Repeat(",", MaxRecord-1)))
+	_, err := r.Next()
+	if bad := new(SyntaxError); !errors.As(err, &bad) || bad.Line != 1 || cap(r.fields) > 2*maxFields {
+		t.Errorf("%v; room for %d fields", err, cap(r.fields))
+	}
+	if fields, err := NewReader(strings.NewReader(strings.Repeat("\"\",", maxFields-1))).Next(); err != nil || len(fields) != maxFields {
+		t.Errorf("%d fields, %v", len(fields), err)
+	}
+}

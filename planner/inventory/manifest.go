@@ -71,6 +71,8 @@ func parseManifest(uri string, data []byte) (*Source, error) {
 	switch {
 	case m.SourceBucket == "":
 		return nil, bad("this is no inventory manifest: it names no sourceBucket", nil)
+	case !object.MayBeBucket(m.SourceBucket):
+		return nil, bad(fmt.Sprintf("no bucket can have the name %q, its sourceBucket", m.SourceBucket), nil)
 	case m.Files == nil:
 		return nil, bad("this is no inventory manifest: it has no list of files", nil)
 	case m.FileFormat != CSV && m.FileFormat != Parquet && m.FileFormat != ORC:

@@ -54,6 +54,8 @@ func (t *tableReader) next() (o object.Object, wanted bool, err error) {
 	switch {
 	case o.Bucket == "":
 		return o, false, errors.New("the bucket is empty")
+	case t.bucket == "" && !object.MayBeBucket(o.Bucket):
+		return o, false, fmt.Errorf("no bucket can have the name %q", o.Bucket)
 	case t.bucket == "":
 		t.bucket = o.Bucket
 	case o.Bucket != t.bucket:
