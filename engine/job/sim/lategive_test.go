@@ -164,13 +164,22 @@ func (b *bed) set(change func(*s3test.Attrs)) { b.server.Modify(bucketName, "k00
 
 // allDone says what is left, or failed.
 func (b *bed) allDone() {
+	b.told(func(t *object.Totals) bool { return t.States[object.Done].Objects == t.Planned.Objects })
+}
+
+// noneFailed says what failed.
+func (b *bed) noneFailed() {
+	b.told(func(t *object.Totals) bool { return t.States[object.Failed].Objects == 0 })
+}
+
+func (b *bed) told(asWanted func(*object.Totals) bool) {
 	j, err := job.Open(b.dir)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	defer j.Close()
 	s, err := j.Status()
-	if err != nil || s.Totals.States[object.Done].Objects != s.Totals.Planned.Objects {
+	if err != nil || !asWanted(&s.Totals) {
 		var rows strings.Builder
 		_ = j.Report(b.t.Context(), &rows, job.ReportOptions{})
 		b.t.Errorf("%v; %s", err, rows.String())
