@@ -175,3 +175,30 @@ func TestATurnThatTakesLongIsNotTheStores(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatWaitsWhileItIsSent: a request that had to wait for credentials when its turn had come asks
+// whether it is late, is not sent, and the object is looked at once more.
+func TestWhatWaitsWhileItIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := testLoop()
+		l.RequestTimeout = time.Hour
+		a := &aged{looked: time.Now(), l: l}
+		tries, sent := 0, 0
+		_, err := l.Certain(t.Context(), copyCall, func(ctx context.Context) error {
+			if tries++; tries == 1 {
+				time.Sleep(10 * time.Minute)
+			}
+			if err := object.TooLate(ctx, "test", object.Ref{}); err != nil {
+				return err
+			}
+			sent++
+			return nil
+		}, a)
+		if err != nil || tries != 2 || sent != 1 || len(a.asked) != 1 || a.asked[0] != nil {
+			t.Errorf("%v; tried %d times, sent %d times, asked %v", err, tries, sent, a.asked)
+		}
+		if object.TooLate(t.Context(), "test", object.Ref{}) != nil {
+			t.Error("of no concern, and too late")
+		}
+	})
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/resealhq/reseal/engine/object"
 )
 
 // limited is a run's context with one attempt's time limit. context.WithTimeout
@@ -13,6 +15,7 @@ import (
 type limited struct {
 	context.Context // the run's
 	limit           time.Time
+	asker           Asker // nil for none
 
 	mu struct {
 		sync.Mutex
@@ -22,8 +25,8 @@ type limited struct {
 }
 
 // withLimit bounds ctx. Whoever calls it calls release when the attempt is over.
-func withLimit(ctx context.Context, d time.Duration) *limited {
-	l := &limited{Context: ctx, limit: time.Now().Add(d)}
+func withLimit(ctx context.Context, d time.Duration, a Asker) *limited {
+	l := &limited{Context: ctx, limit: time.Now().Add(d), asker: a}
 	if earlier, ok := ctx.Deadline(); ok && earlier.Before(l.limit) {
 		l.limit = earlier
 	}
@@ -32,6 +35,14 @@ func withLimit(ctx context.Context, d time.Duration) *limited {
 
 // Limit is the context without the limit, and the limit.
 func (l *limited) Limit() (context.Context, time.Time) { return l.Context, l.limit }
+
+// Value has what object.TooLate asks for.
+func (l *limited) Value(key any) any {
+	if key == (object.LateKey{}) && l.asker != nil {
+		return l.asker
+	}
+	return l.Context.Value(key)
+}
 
 // Deadline is the limit.
 func (l *limited) Deadline() (time.Time, bool) { return l.limit, true }

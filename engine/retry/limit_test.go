@@ -12,7 +12,7 @@ func TestLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		run, stop := context.WithCancel(t.Context())
 		for _, waits := range []bool{false, true} {
-			l := withLimit(run, time.Second)
+			l := withLimit(run, time.Second, nil)
 			if waits {
 				l.Done()
 			}
@@ -32,7 +32,7 @@ func TestLimited(t *testing.T) {
 			l.release()
 		}
 		// A context made from it, as net/http makes them, ends with it.
-		l := withLimit(run, time.Second)
+		l := withLimit(run, time.Second, nil)
 		child, cancel := context.WithCancel(l)
 		defer cancel()
 		<-child.Done()
@@ -40,7 +40,7 @@ func TestLimited(t *testing.T) {
 			t.Errorf("the child ended by %v", child.Err())
 		}
 		l.release()
-		l, waited := withLimit(run, time.Second), withLimit(run, time.Second)
+		l, waited := withLimit(run, time.Second, nil), withLimit(run, time.Second, nil)
 		waited.Done()
 		stop()
 		<-waited.Done()
@@ -50,7 +50,7 @@ func TestLimited(t *testing.T) {
 		waited.release()
 		early, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		if at, _ := withLimit(early, time.Second).Deadline(); time.Until(at) != time.Millisecond {
+		if at, _ := withLimit(early, time.Second, nil).Deadline(); time.Until(at) != time.Millisecond {
 			t.Errorf("the run's own deadline is earlier, and %v from now it was", time.Until(at))
 		}
 	})

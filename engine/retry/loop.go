@@ -179,7 +179,7 @@ func (l *Loop) attempt(ctx context.Context, call *object.Call, b *before, f func
 		return settled, err
 	}
 	start := time.Now()
-	err = l.timed(ctx, call, f)
+	err = l.timed(ctx, call, b, f)
 	res := object.Result{OK: err == nil, Latency: time.Since(start), Err: err}
 	if err != nil {
 		res.Class = object.ClassOf(err)
@@ -239,9 +239,13 @@ func (l *Loop) still(ctx context.Context, call *object.Call) error {
 
 // timed bounds one attempt. A copy gets a second more for every 4 MiB: stores
 // answer a CopyObject only when all bytes are there.
-func (l *Loop) timed(ctx context.Context, call *object.Call, f func(context.Context) error) error {
+func (l *Loop) timed(ctx context.Context, call *object.Call, b *before, f func(context.Context) error) error {
 	limit := l.RequestTimeout + time.Duration(call.Bytes/(4<<20))*time.Second
-	tctx := withLimit(ctx, limit)
+	var a Asker
+	if b != nil {
+		a = b.Asker
+	}
+	tctx := withLimit(ctx, limit, a)
 	defer tctx.release()
 	err := f(tctx)
 	if err != nil && ctx.Err() == nil && tctx.Err() != nil {

@@ -53,6 +53,11 @@ func (x *exchange) do(ctx context.Context, build func(*request, *host), parse fu
 		if err != nil {
 			return x.noCredentials(ctx, err)
 		}
+		if !x.idempotent {
+			if err := object.TooLate(ctx, x.op, x.ref); err != nil {
+				return err
+			}
+		}
 		k, err := x.connect(ctx, h, now)
 		if err != nil {
 			return x.dialFailed(ctx, err)
