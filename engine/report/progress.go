@@ -203,7 +203,7 @@ func (p *Progress) Snapshot(now time.Time) *Snapshot {
 	if waits := s.Paused || !s.PausedUntil.IsZero() || !s.WaitingSince.IsZero(); waits {
 		p.stuck.rest(now)
 	} else {
-		s.StuckSince, s.LastError = p.stuck.look(now)
+		s.StuckSince, s.LastError = p.stuck.look(now, !s.PlanComplete)
 	}
 	p.rates(s, now)
 	return s

@@ -13,11 +13,12 @@ import (
 // that no object has failed yet and nobody has told anything.
 type stuck struct {
 	forward atomic.Uint64 // objects that were settled and have not failed, and requests that list or write
+	looks   atomic.Uint64 // requests that look at an object, which is what a plan goes forward by
 	trouble atomic.Pointer[trouble]
 
 	mu struct {
 		sync.Mutex
-		seen uint64    // forward, when it was last looked at
+		seen uint64    // what went forward, when it was last looked at
 		at   time.Time // when it was seen to grow
 	}
 }
@@ -36,6 +37,8 @@ func (s *stuck) moved(k object.RequestKind) {
 	switch k {
 	case object.ReqList, object.ReqCopy, object.ReqUpdate, object.ReqCopyPart, object.ReqComplete, object.ReqPut, object.ReqDelete:
 		s.forward.Add(1)
+	case object.ReqHead, object.ReqGet:
+		s.looks.Add(1)
 	}
 }
 
@@ -64,10 +67,14 @@ func (s *Snapshot) stuck() string {
 
 // look tells since when nothing goes forward, and the last error; the zero time where
 // something does, or nothing fails.
-func (s *stuck) look(now time.Time) (since time.Time, last string) {
+func (s *stuck) look(now time.Time, planning bool) (since time.Time, last string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := s.forward.Load(); n != s.mu.seen || s.mu.at.IsZero() {
+	n := s.forward.Load()
+	if planning {
+		n += s.looks.Load()
+	}
+	if n != s.mu.seen || s.mu.at.IsZero() {
 		s.mu.seen, s.mu.at = n, now
 	}
 	t := s.trouble.Load()

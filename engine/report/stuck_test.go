@@ -13,8 +13,8 @@ import (
 // whatever writes. After half a minute of that the progress says since when, and why.
 func TestTellsThatNothingGoesForward(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		paused := false
-		p := NewProgress(ProgressOptions{Planned: func() (object.Tally, bool) { return object.Tally{Objects: 100}, true },
+		paused, planned := false, false
+		p := NewProgress(ProgressOptions{Planned: func() (object.Tally, bool) { return object.Tally{Objects: 100}, planned },
 			Pace: func() Pace { return Pace{Paused: paused} }})
 		ok := object.Result{OK: true}
 		away := object.Result{Class: object.ClassTransient, Err: &object.Error{Class: object.ClassTransient, Op: "PutObject", Message: "the KMS is away"}}
@@ -32,6 +32,10 @@ func TestTellsThatNothingGoesForward(t *testing.T) {
 			}
 			return s
 		}
+		if s := seconds(60, away); !s.StuckSince.IsZero() {
+			t.Errorf("a plan looks at its objects: %s", s.Line())
+		}
+		planned = true
 		if s := seconds(60, ok, away); !s.StuckSince.IsZero() {
 			t.Errorf("some succeed: %s", s.Line())
 		}
