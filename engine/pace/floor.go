@@ -113,6 +113,9 @@ const (
 	// many processes share a limit, each of which sees the refusals of the others.
 	unusual  = 1.2 * tolerated
 	seldomly = 200
+	// crowded is the share of refusals in ten seconds from which on processes that share a
+	// limit look together.
+	crowded = 2 * tolerated
 	// memory bounds the replies that a floor is averaged over.
 	memory = 5000
 	// A floor is checked every firstDoubt, then ever more seldom.
@@ -303,7 +306,9 @@ func (f *floor) merge(t tally) {
 
 // due says, at the turn of a window, whether to look whether there is a floor, or still is.
 // Windows at which a floor that has held for long is looked at are among those of one that
-// was just found, so that there are some at which all look.
-func (f *floor) due(turned bool) bool {
-	return turned && (f.waiting || f.share > 0 && f.window%int64(f.doubt/together) == 0)
+// was just found, so that there are some at which all look. Of many processes those look too
+// that suspect nothing, where more is refused than a limit does: one of them may take what the
+// others do for a floor, and to see that it is none all have to make room at once.
+func (f *floor) due(turned bool, past tally) bool {
+	return turned && (f.waiting || f.shared && share(past) > crowded || f.share > 0 && f.window%int64(f.doubt/together) == 0)
 }
