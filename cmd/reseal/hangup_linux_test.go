@@ -24,7 +24,8 @@ func TestHangup(t *testing.T) {
 	}{{"terminal", true, false, exitInterrupted}, {"signal", false, false, exitInterrupted}, {"nohup", false, true, 0}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			st := newStage(t, s3test.Config{Latency: map[string]time.Duration{"CopyObject": 50 * time.Millisecond}})
+			st := newStage(t, s3test.Config{})
+			st.server.SetLatency(map[string]time.Duration{"CopyObject": 2 * time.Second}) // it would take minutes
 			st.server.CreateBucket("b", s3test.BucketConfig{})
 			st.server.Fill("b", 200, func(i int) string { return fmt.Sprint("k", i) }, s3test.Bytes("body"), s3test.Attrs{})
 			job := filepath.Join(t.TempDir(), "job")
@@ -53,7 +54,11 @@ func TestHangup(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if c.code == 0 {
+				st.server.SetLatency(nil)
+			}
 			_ = cmd.Wait()
+			st.server.SetLatency(nil)
 			if code := cmd.ProcessState.ExitCode(); code != c.code {
 				t.Errorf("it ends with %d (%v), want %d", code, cmd.ProcessState, c.code)
 			}
