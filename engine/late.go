@@ -84,7 +84,7 @@ func (it *item) lookAgain(ctx context.Context, call object.Call, req *object.Cop
 	if now.ETag != it.obj.ETag || now.Encryption != it.obj.Encryption || look.Revealed(&it.obj, &now.Object) || it.run.leaves(now) || !bytes.Equal(carries, req.Carries()) {
 		return look.ChangedSince(call.Kind.String(), it.dest())
 	}
-	it.looked, it.confirmed = now.At, now.At
+	it.looked, it.confirmed = now.At, time.Now()
 	return nil
 }
 

@@ -197,6 +197,9 @@ func TestWhatWaitsWhileItIsSent(t *testing.T) {
 		if err != nil || tries != 2 || sent != 1 || len(a.asked) != 1 || a.asked[0] != nil {
 			t.Errorf("%v; tried %d times, sent %d times, asked %v", err, tries, sent, a.asked)
 		}
+		if !l.LastTrouble().IsZero() {
+			t.Error("what was not sent is taken for trouble of the store")
+		}
 		if object.TooLate(t.Context(), "test", object.Ref{}) != nil {
 			t.Error("of no concern, and too late")
 		}

@@ -183,12 +183,13 @@ func (l *Loop) attempt(ctx context.Context, call *object.Call, b *before, f func
 	res := object.Result{OK: err == nil, Latency: time.Since(start), Err: err}
 	if err != nil {
 		res.Class = object.ClassOf(err)
-		if res.Class == object.ClassTransient || res.Class == object.ClassKey {
+		e, ok := errors.AsType[*object.Error](err)
+		if ok {
+			res.RetryAfter = e.RetryAfter
+		}
+		if sent := !ok || !e.NotSent; sent && (res.Class == object.ClassTransient || res.Class == object.ClassKey) {
 			now := time.Now()
 			l.trouble.Store(&now)
-		}
-		if e, ok := errors.AsType[*object.Error](err); ok {
-			res.RetryAfter = e.RetryAfter
 		}
 	}
 	l.Pace.Leave(call, res)
