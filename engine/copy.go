@@ -57,9 +57,10 @@ func (it *item) replace(ctx context.Context, op string, call object.Call, req *o
 	if err := it.reapplied(ctx, &reply, it.run.uploads.Reapply(ctx, dest, reply.ETag, dropped, made)); err != nil {
 		switch {
 		case !it.past.intended:
+		case it.past.lost: // a copy that got no answer may take its place yet, and lacks the same
 		case object.ClassOf(err) != object.ClassChanged:
 			err = cmp.Or(it.run.uploads.Intend(it.task.Seq, &it.obj, dest, dropped, reply.ETag), err)
-		case !it.past.lost: // what it carries now is another client's
+		default: // what it carries now is another client's
 			err = cmp.Or(it.dropIntent(), err)
 		}
 		return nil, err

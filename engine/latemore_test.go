@@ -154,3 +154,35 @@ func TestWhatWasNotWrittenAgainIsNotForOthers(t *testing.T) {
 		}
 	}
 }
+
+// TestALostCopyMayComeAfterTheAnsweredOne: a copy got no answer, the next one did, and the tags that
+// it dropped could not be written again. Then the first takes effect. The next process gives the
+// tags to what that has made, which has another ETag.
+func TestALostCopyMayComeAfterTheAnsweredOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, j, cfg := tagged(1, object.OpCopy)
+		copies := 0
+		s.fault = func(k object.RequestKind, _ string) (error, bool) {
+			switch k {
+			case object.ReqCopy:
+				if copies++; copies == 1 {
+					return &object.Error{Class: object.ClassTransient, Op: "CopyObject"}, false
+				}
+			case object.ReqPutDetail:
+				return &object.Error{Class: object.ClassDenied, Op: "PutObjectTagging"}, false
+			}
+			return nil, true
+		}
+		if err := Run(t.Context(), cfg); err != nil || copies != 2 || j.states()[object.Failed] != 1 || len(j.mu.uploads) != 1 {
+			t.Fatalf("%v, %d copies, %v, %d records", err, copies, j.states(), len(j.mu.uploads))
+		}
+		s.alter("k000000", func(o *memObject) { o.ETag = "late" })
+		s.fault = nil
+		clear(j.mu.outcomes) // --retry-failed
+		j.reopen()
+		if err := Run(t.Context(), cfg); err != nil || j.states()[object.Failed] > 0 || len(j.mu.uploads) > 0 {
+			t.Errorf("%v, %v, %d records", err, j.states(), len(j.mu.uploads))
+		}
+		checkTags(t, s)
+	})
+}
