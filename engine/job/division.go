@@ -225,6 +225,9 @@ func shardOf(dir string) (*Job, error) {
 	if _, err := os.Lstat(filepath.Join(dir, fileName)); !errors.Is(err, fs.ErrNotExist) {
 		return nil, err // a job of its own
 	}
+	if _, err := os.Lstat(filepath.Join(filepath.Dir(above), fileName)); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // what is there besides is none of its business
+	}
 	whole, err := read(filepath.Dir(above))
 	if err != nil || whole == nil || whole.Division == nil {
 		return nil, err
@@ -241,9 +244,6 @@ func untakenShard(dir string) (*Job, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
-	}
-	if _, err := os.Stat(filepath.Dir(filepath.Dir(abs))); err != nil {
-		return nil, nil
 	}
 	return shardOf(abs)
 }

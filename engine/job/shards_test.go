@@ -315,3 +315,17 @@ func TestARefusalInTheMiddle(t *testing.T) {
 	_, err = j.Prune(t.Context(), PruneOptions{Delete: true})
 	wantUnusable(t, err, "no lease")
 }
+
+// TestADirectoryThatIsNamedLikeAShard: in a folder of no job a directory may be named as one likes.
+func TestADirectoryThatIsNamedLikeAShard(t *testing.T) {
+	b := newBench(t, s3test.Config{}, s3test.BucketConfig{}, 1)
+	at := t.TempDir()
+	if err := os.WriteFile(filepath.Join(at, "other"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.dir = filepath.Join(at, shardsName, "1")
+	if _, err := Open(b.dir); !errors.Is(err, ErrNone) {
+		t.Errorf("where nothing is: %v", err)
+	}
+	b.create(t, Policy{})
+}
