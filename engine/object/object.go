@@ -35,14 +35,14 @@ func (r Ref) String() string {
 // which S3 tells objects and none of the settings of the bucket behind it.
 func IsAccessPoint(bucket string) bool { return strings.HasPrefix(bucket, "arn:") }
 
-// MayBeBucket says whether a bucket may have this name: what S3 accepts, the upper case and
-// underscores of old buckets, and the ARN of an access point. It is there to catch slips,
+// MayBeBucket says whether a bucket may have this name: what S3 accepts, the upper case,
+// underscores and adjacent dots of old buckets, and the ARN of an access point. It is there to catch slips,
 // and lists that are none; the store has the last word.
 func MayBeBucket(name string) bool {
 	if IsAccessPoint(name) {
 		return true
 	}
-	if len(name) == 0 || len(name) > 255 || strings.Contains(name, "..") || name == "." {
+	if len(name) == 0 || len(name) > 255 || name == "." || name == ".." {
 		return false
 	}
 	for _, c := range name {
