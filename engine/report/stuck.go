@@ -23,13 +23,20 @@ type stuck struct {
 	}
 }
 
+// trouble is how a request failed last, and how many did since forward had grown to that.
 type trouble struct {
-	err error
-	at  time.Time
+	err     error
+	at      time.Time
+	times   int
+	forward uint64
 }
 
 // stuckAfter is far more than a request that succeeds takes, and its repetitions.
 const stuckAfter = 30 * time.Second
+
+// stuckTimes is how many requests have to fail meanwhile. Copies of large objects, and all
+// under a ceiling, may take longer than stuckAfter, which one that fails is not the reason for.
+const stuckTimes = 3
 
 // moved counts a request that succeeded. Those that only look, and those that begin or give
 // up what is to be written, succeed while nothing goes forward.
@@ -46,7 +53,11 @@ func (s *stuck) moved(k object.RequestKind) {
 func (s *stuck) failed(r *object.Result) {
 	switch r.Class {
 	case object.ClassThrottled, object.ClassKMSThrottled, object.ClassTransient, object.ClassKey:
-		s.trouble.Store(&trouble{r.Err, time.Now()})
+		t := &trouble{r.Err, time.Now(), 1, s.forward.Load()}
+		if last := s.trouble.Load(); last != nil && last.forward == t.forward {
+			t.times += last.times
+		}
+		s.trouble.Store(t)
 	}
 }
 
@@ -66,7 +77,7 @@ func (s *Snapshot) stuck() string {
 }
 
 // look tells since when nothing goes forward, and the last error; the zero time where
-// something does, or nothing fails.
+// something does, or hardly anything fails.
 func (s *stuck) look(now time.Time, planning bool) (since time.Time, last string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,7 +89,7 @@ func (s *stuck) look(now time.Time, planning bool) (since time.Time, last string
 		s.mu.seen, s.mu.at = n, now
 	}
 	t := s.trouble.Load()
-	if t == nil || t.err == nil || t.at.Before(s.mu.at) || now.Sub(t.at) > stuckAfter || now.Sub(s.mu.at) < stuckAfter {
+	if t == nil || t.err == nil || t.times < stuckTimes || t.at.Before(s.mu.at) || now.Sub(t.at) > stuckAfter || now.Sub(s.mu.at) < stuckAfter {
 		return time.Time{}, ""
 	}
 	return s.mu.at.UTC(), t.err.Error()

@@ -39,6 +39,13 @@ func TestTellsThatNothingGoesForward(t *testing.T) {
 		if s := seconds(60, ok, away); !s.StuckSince.IsZero() {
 			t.Errorf("some succeed: %s", s.Line())
 		}
+		second(ok)
+		seconds(10)
+		second(away)
+		if s := seconds(25); !s.StuckSince.IsZero() {
+			t.Errorf("one fails while copies take their time: %s", s.Line())
+		}
+		second(ok)
 		since := time.Now().UTC()
 		if s := seconds(25, away); !s.StuckSince.IsZero() {
 			t.Errorf("too early: %s", s.Line())
