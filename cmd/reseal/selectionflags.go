@@ -32,7 +32,7 @@ var selectionNames = []string{"include", "exclude", "min-size", "max-size", "mod
 
 // addObjectFlags adds those.
 func (s *selectionFlags) addObjectFlags(f *pflag.FlagSet) {
-	f.Var(&patternFlag{include: true, rules: &s.patterns}, "include", "take keys that match; of several --include and --exclude the last that matches decides")
+	f.Var(&patternFlag{include: true, rules: &s.patterns}, "include", "take keys that match, and all that no --exclude matches; of several --include and --exclude the last that matches decides")
 	f.Var(&patternFlag{rules: &s.patterns}, "exclude", "pass over keys that match")
 	f.Var(&s.minSize, "min-size", "pass over smaller objects, for example 64MiB")
 	f.Var(&s.maxSize, "max-size", "pass over larger objects")

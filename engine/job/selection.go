@@ -16,7 +16,7 @@ import (
 // current version of every one.
 type Selection struct {
 	// Patterns decide in their order: the last that matches a key takes it in or
-	// leaves it out.
+	// leaves it out. A key that none matches is taken in.
 	Patterns []Pattern `json:"patterns,omitempty"`
 	MinSize  *int64    `json:"min_size,omitempty"`
 	MaxSize  *int64    `json:"max_size,omitempty"`
