@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/resealhq/reseal/engine/job"
@@ -54,6 +56,21 @@ func (s *selectionFlags) Selection() job.Selection {
 		sel.MaxSize = &s.maxSize.bytes
 	}
 	return sel
+}
+
+// noEffect says that an --include was given without anything that leaves keys out. Whoever
+// means "only these" would have every object of the source taken.
+func (s *selectionFlags) noEffect(cmd *cobra.Command) bool {
+	return cmd.Flags().Changed("include") && !cmd.Flags().Changed("exclude")
+}
+
+const onlyThese = "--include alone leaves no key out; for only those that match, put --exclude '*' before it"
+
+// warn tells of what somebody most likely does not mean.
+func (s *selectionFlags) warn(cmd *cobra.Command) {
+	if s.noEffect(cmd) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "reseal: warning: "+onlyThese)
+	}
 }
 
 // fill takes from a frozen selection what the command line did not say.
