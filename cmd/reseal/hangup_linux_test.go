@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -17,6 +18,10 @@ import (
 // signal does, with what is in flight brought to its end; under nohup(1) the run goes on.
 func TestHangup(t *testing.T) {
 	t.Parallel()
+	// Where these tests themselves run under nohup, what they start would ignore hangups too.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(caught) })
 	for _, c := range []struct {
 		name           string
 		terminal, hush bool // the hangup is the kernel's; it is ignored
