@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/resealhq/reseal/engine/s3test"
 )
@@ -75,21 +74,4 @@ func TestHangup(t *testing.T) {
 			}
 		})
 	}
-}
-
-// openTerminal is both ends of a terminal that nobody reads.
-func openTerminal(t *testing.T) (master, slave *os.File) {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var number uint32
-	var unlocked int32
-	ioctl(t, master, syscall.TIOCSPTLCK, unsafe.Pointer(&unlocked))
-	ioctl(t, master, syscall.TIOCGPTN, unsafe.Pointer(&number))
-	if slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0); err != nil {
-		t.Fatal(err)
-	}
-	return master, slave
 }

@@ -32,7 +32,8 @@ func ioctl(t *testing.T, f *os.File, request uintptr, arg unsafe.Pointer) {
 	}
 }
 
-func newTerminal(t *testing.T, columns int) *pty {
+// openTerminal is both ends of a terminal, which nobody reads yet.
+func openTerminal(t *testing.T) (master, slave *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
@@ -42,10 +43,15 @@ func newTerminal(t *testing.T, columns int) *pty {
 	var unlocked int32
 	ioctl(t, master, syscall.TIOCSPTLCK, unsafe.Pointer(&unlocked))
 	ioctl(t, master, syscall.TIOCGPTN, unsafe.Pointer(&number))
-	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
+	if slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0); err != nil {
 		t.Fatal(err)
 	}
+	return master, slave
+}
+
+func newTerminal(t *testing.T, columns int) *pty {
+	t.Helper()
+	master, slave := openTerminal(t)
 	tty := &pty{master: master, slave: slave, read: make(chan struct{})}
 	tty.resize(t, columns)
 	go func() {

@@ -64,12 +64,10 @@ func (s *selectionFlags) noEffect(cmd *cobra.Command) bool {
 	return cmd.Flags().Changed("include") && !cmd.Flags().Changed("exclude")
 }
 
-const onlyThese = "--include alone leaves no key out; for only those that match, put --exclude '*' before it"
-
 // warn tells of what somebody most likely does not mean.
 func (s *selectionFlags) warn(cmd *cobra.Command) {
 	if s.noEffect(cmd) {
-		fmt.Fprintln(cmd.ErrOrStderr(), "reseal: warning: "+onlyThese)
+		fmt.Fprintln(cmd.ErrOrStderr(), "reseal: warning: --include alone leaves no key out; for only those that match, put --exclude '*' before it")
 	}
 }
 

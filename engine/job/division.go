@@ -215,8 +215,12 @@ func (j *Job) shardDigest(index int) [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// shardOf opens a shard by its own directory; nil where it is none.
+// shardOf opens a shard by its own directory, which nobody may have made yet; nil where it is none.
 func shardOf(dir string) (*Job, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
 	index, err := strconv.Atoi(filepath.Base(dir))
 	above := filepath.Dir(dir)
 	if err != nil || filepath.Base(above) != shardsName {
@@ -237,15 +241,6 @@ func shardOf(dir string) (*Job, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// untakenShard opens a shard whose directory nobody has made yet; nil where it is none.
-func untakenShard(dir string) (*Job, error) {
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, err
-	}
-	return shardOf(abs)
 }
 
 // parts are the shards of a divided job, or the job itself.

@@ -220,7 +220,7 @@ func Open(dir string) (*Job, error) {
 		return nil, err
 	}
 	if _, err := os.Stat(dir); err != nil {
-		if s, serr := untakenShard(dir); s != nil || serr != nil {
+		if s, serr := shardOf(dir); s != nil || serr != nil {
 			return s, serr
 		}
 		return nil, &UnusableError{What: "the job directory", Err: noJob{err}, Fix: "name the directory of a job that was begun"}

@@ -309,6 +309,6 @@ func (f *floor) merge(t tally) {
 // was just found, so that there are some at which all look. Of many processes those look too
 // that suspect nothing, where more is refused than a limit does: one of them may take what the
 // others do for a floor, and to see that it is none all have to make room at once.
-func (f *floor) due(turned bool, past tally) bool {
-	return turned && (f.waiting || f.shared && share(past) > crowded || f.share > 0 && f.window%int64(f.doubt/together) == 0)
+func (f *floor) due(past tally) bool {
+	return f.waiting || f.shared && share(past) > crowded || f.share > 0 && f.window%int64(f.doubt/together) == 0
 }

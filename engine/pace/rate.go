@@ -163,7 +163,7 @@ func (r *rate) step(now time.Duration, t tally) {
 			return
 		}
 	}
-	due := r.floor.due(turned, r.past.sum()) && s.sent > 0
+	due := turned && s.sent > 0 && r.floor.due(r.past.sum())
 	switch {
 	case due:
 		r.look(now, s)
