@@ -228,6 +228,9 @@ func (c *matrixCell) dieAt(op, moment string) {
 	cmd := c.command()
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil { // before requests are counted, of which some may be of one killed before
+		c.Fatal(err)
+	}
 	var seen, later atomic.Int32
 	mine := func(r s3test.Request) bool { return strings.HasPrefix(r.Key, "obj-") && c.isOp(r.Op, op) }
 	kill := func() { _ = cmd.Process.Kill() }
@@ -251,9 +254,6 @@ func (c *matrixCell) dieAt(op, moment string) {
 			kill()
 		}
 	})
-	if err := cmd.Start(); err != nil {
-		c.Fatal(err)
-	}
 	err := cmd.Wait()
 	c.server.OnRequest(nil)
 	c.server.OnReply(nil)

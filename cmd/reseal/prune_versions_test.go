@@ -215,19 +215,20 @@ func TestPruneNoncurrentUnderFaults(t *testing.T) {
 }
 
 // dieAtRequest runs the binary and kills it when the nth request has come, if it has not
-// ended by then.
+// ended by then. Requests are counted once there is a process to kill: those of one that
+// was killed before may still come in, and came before the next had started.
 func (st *stage) dieAtRequest(t *testing.T, nth int32, args ...string) {
 	t.Helper()
 	cmd := st.command(args...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
 	var seen atomic.Int32
 	st.server.OnRequest(func(s3test.Request) {
 		if seen.Add(1) == nth {
 			_ = cmd.Process.Kill()
 		}
 	})
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	err := cmd.Wait()
 	st.server.OnRequest(nil)
 	if err == nil && seen.Load() >= nth {
