@@ -1,6 +1,8 @@
 package pace
 
 import (
+	"cmp"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -168,4 +170,44 @@ func TestErrorsAtAnyRate(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestAfterAPause: a run that is paused, or outside its window, sends nothing and waits for
+// nothing. That time is no slowness of the store: the first refusal after it is not one too many,
+// and a limit that has changed meanwhile is found as it would be without the pause.
+func TestAfterAPause(t *testing.T) {
+	for _, tc := range []struct {
+		before, after float64
+		pause, ask    time.Duration // ask: how often somebody asks for the state meanwhile
+	}{
+		{30, 30, time.Minute, 0}, {30, 30, time.Minute, 500 * time.Millisecond}, {30, 30, 12 * time.Second, 2 * time.Second},
+		{300, 150, 5 * time.Second, 0}, {300, 150, 10 * time.Minute, 0}, {300, 150, 10 * time.Minute, time.Second},
+		{1000, 500, time.Hour, 0},
+	} {
+		if testing.Short() && tc.before > 100 {
+			continue
+		}
+		t.Run(fmt.Sprintf("%v then %v a second, %v, asked every %v", tc.before, tc.after, tc.pause, tc.ask), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { afterAPause(t, tc.before, tc.after, tc.pause, tc.ask) })
+		})
+	}
+}
+
+func afterAPause(t *testing.T, before, after float64, pause, ask time.Duration) {
+	rate := before
+	s := newStore(20*time.Millisecond, throttling(func(time.Duration) float64 { return rate }, 0.5))
+	p := New(Limits{})
+	s.load(p, 128, time.Minute, copies)
+	rate = after
+	for end := time.Now().Add(pause); time.Now().Before(end); {
+		time.Sleep(cmp.Or(ask, pause))
+		p.State()
+	}
+	from := int(time.Since(s.begin)/time.Second) + 5
+	s.load(p, 128, 30*time.Second, copies)
+	got := float64(between(s.ok, from, from+25)) / 25
+	t.Logf("%.0f accepted a second of %.0f (%.2f)", got, after, got/after)
+	if got < 0.9*after {
+		t.Errorf("%.0f accepted a second from five seconds on, want at least 0.9 of %.0f", got, after)
+	}
 }

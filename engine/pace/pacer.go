@@ -61,6 +61,7 @@ type Pacer struct {
 		shared      bool // other processes are behind the same limits
 		armed       bool // replies are counted for the adaptive limits
 		lastStep    time.Duration
+		quiet       time.Duration // in which nothing was under way
 		alarm       *time.Timer
 		alarmSet    bool
 		alarmAt     time.Duration

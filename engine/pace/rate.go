@@ -147,6 +147,10 @@ func (r *rate) step(now time.Duration, t tally) {
 	if now < r.until {
 		return
 	}
+	if t.dt == 0 && t.sent == 0 && t.throttled == 0 { // a pause, or just after a cut
+		r.seen = history{}
+		return
+	}
 	r.seen.push(t)
 	r.past.push(t)
 	s := r.seen.sum()

@@ -14,8 +14,11 @@ func (p *Pacer) stepIfDue(now time.Duration) {
 	}
 	m.lastStep = now
 	p.next.Store(int64(now + stepTime))
+	idle := p.idle(dt)
 	p.stepConcurrency(now, dt)
-	dt -= p.lateness(now)
+	if dt -= p.lateness(now); idle {
+		dt = 0
+	}
 	for _, l := range m.all {
 		l.step(now, dt, m.armed)
 	}
@@ -28,6 +31,22 @@ func (p *Pacer) stepIfDue(now time.Duration) {
 	if m.armed && p.queued.Load() > 0 {
 		p.stepSoon(now)
 	}
+}
+
+// away is how long nothing has to be under way so that it says nothing about the store.
+const away = time.Second
+
+// idle says whether nothing has been asked of the store for a while: the run is paused, outside
+// its window, or done with what it has found so far. A rate that is measured over such a time would
+// be taken for all that the store can do, and the first refusals after it cut the pace to that.
+// REQUIRES: mu.
+func (p *Pacer) idle(dt time.Duration) bool {
+	m := &p.mu
+	m.quiet += dt
+	if p.inFlight.Load() > 0 || p.queued.Load() > 0 || p.done.Load() != m.seen.done {
+		m.quiet = 0
+	}
+	return m.quiet > away
 }
 
 // lateness is how much later this step comes than one was promised. A machine whose CPU others
