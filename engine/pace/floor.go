@@ -113,8 +113,8 @@ const (
 	// many processes share a limit, each of which sees the refusals of the others.
 	unusual  = 1.2 * tolerated
 	seldomly = 200
-	// crowded is the share of refusals in ten seconds from which on processes that share a
-	// limit look together.
+	// crowded is the share of refusals beyond the floor in ten seconds from which on processes
+	// that share a limit look together.
 	crowded = 2 * tolerated
 	// memory bounds the replies that a floor is averaged over.
 	memory = 5000
@@ -308,7 +308,8 @@ func (f *floor) merge(t tally) {
 // Windows at which a floor that has held for long is looked at are among those of one that
 // was just found, so that there are some at which all look. Of many processes those look too
 // that suspect nothing, where more is refused than a limit does: one of them may take what the
-// others do for a floor, and to see that it is none all have to make room at once.
+// others do for a floor, and to see that it is none all have to make room at once. What one takes
+// for its floor is no such reason, or all would look at every turn where there is one.
 func (f *floor) due(past tally) bool {
-	return f.waiting || f.shared && share(past) > crowded || f.share > 0 && f.window%int64(f.doubt/together) == 0
+	return f.waiting || f.shared && f.excess(past) > crowded || f.share > 0 && f.window%int64(f.doubt/together) == 0
 }

@@ -79,3 +79,27 @@ func TestManyProcessesShareOneLimit(t *testing.T) {
 		})
 	}
 }
+
+// TestManyProcessesBesideRefusals: refusals that come at any rate cost processes that share a
+// limit no more than one alone, also where each sends so little that a look takes seconds.
+func TestManyProcessesBesideRefusals(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a quarter of a million simulated requests are for the round without -race")
+	}
+	const draws, a, b = 6, 60, 240
+	sum := 0.0
+	for range draws {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStore(20 * time.Millisecond)
+			s.servers = 4 // 200 a second
+			s.stray, s.strayClass = 0.03, object.ClassThrottled
+			shared(s, 4, 16, 0, b*time.Second, a, b)
+			got := float64(between(s.ok, a, b)) / (b - a) / 200
+			t.Logf("4 processes, 3 %% refused: %.2f of what is accepted without", got)
+			sum += got
+		})
+	}
+	if sum < 0.95*draws {
+		t.Errorf("%.2f on average of what is accepted without refusals, want at least 0.95", sum/draws)
+	}
+}
