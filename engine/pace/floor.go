@@ -116,6 +116,9 @@ const (
 	// crowded is the share of refusals beyond the floor in ten seconds from which on processes
 	// that share a limit look together.
 	crowded = 2 * tolerated
+	// restful is of how many windows one is left alone by that: a look at every third, with
+	// what it takes to find the limit again, refuses enough to be the reason for the next.
+	restful = 4
 	// memory bounds the replies that a floor is averaged over.
 	memory = 5000
 	// A floor is checked every firstDoubt, then ever more seldom.
@@ -311,5 +314,5 @@ func (f *floor) merge(t tally) {
 // others do for a floor, and to see that it is none all have to make room at once. What one takes
 // for its floor is no such reason, or all would look at every turn where there is one.
 func (f *floor) due(past tally) bool {
-	return f.waiting || f.shared && f.excess(past) > crowded || f.share > 0 && f.window%int64(f.doubt/together) == 0
+	return f.waiting || f.shared && f.window%restful != 0 && f.excess(past) > crowded || f.share > 0 && f.window%int64(f.doubt/together) == 0
 }

@@ -103,3 +103,23 @@ func TestManyProcessesBesideRefusals(t *testing.T) {
 		t.Errorf("%.2f on average of what is accepted without refusals, want at least 0.95", sum/draws)
 	}
 }
+
+// TestLooksTogetherAreNoReasonForTheNext: two processes at a low limit, one of whose looks
+// together, and what it takes to find the limit again, refuse more than crowded, do not go on
+// looking at each window that follows, which left them a twelfth below the limit for good.
+func TestLooksTogetherAreNoReasonForTheNext(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the round without -race plays it")
+	}
+	for range 5 { // one in four fell into it
+		synctest.Test(t, func(t *testing.T) {
+			const a, b, rate = 250, 550, 350
+			s := newStore(40*time.Millisecond, &limit{concerns: anyCall, class: object.ClassThrottled, rate: always(rate), depth: 1})
+			shared(s, 2, 192, 0, b*time.Second, a, b)
+			all, refused := between(s.ok, a, b), between(s.no, a, b)
+			if together := float64(all) / (b - a) / rate; together < 0.97 || float64(refused) > 0.01*float64(all) {
+				t.Errorf("together %.3f of the limit, %d refused of %d; want at least 0.97, and at most 1 %%", together, refused, all)
+			}
+		})
+	}
+}
