@@ -73,7 +73,7 @@ func (f *auditFlags) Spec(cmd *cobra.Command, args []string) (spec job.Spec, err
 	if f.out.json {
 		f.format.value = "json"
 	}
-	f.selection.warn(cmd)
+	f.selection.warn(cmd, &f.out)
 	spec.Selection, spec.Connection = f.selection.Selection(), f.conn.Connection
 	return spec, nil
 }

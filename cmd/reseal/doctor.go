@@ -103,7 +103,7 @@ func (f *doctorFlags) understand(cmd *cobra.Command, args []string) (o *order, e
 	if o.spec.Target, err = f.target.Target(); err != nil {
 		return nil, err
 	}
-	f.selection.warn(cmd)
+	f.selection.warn(cmd, &f.out)
 	o.spec.Selection, o.spec.Connection, o.spec.DestConnection = f.selection.Selection(), f.conn.Connection, f.dest.Spec()
 	return o, cmp.Or(job.CheckRewrap(&o.spec, &o.policy), o.spec.Validate(), o.policy.Validate())
 }

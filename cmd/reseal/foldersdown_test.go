@@ -246,7 +246,7 @@ func TestFolderRefusals(t *testing.T) {
 		{[]string{"run", "s3://b", "s3://c", "--dest", f.to}, "several sources"},
 		{[]string{"run", "s3://b", "--dest", filepath.Join(f.from, "file")}, "is a file"},
 		{[]string{"run", filepath.Join(f.dir, "nowhere"), "--dest", "s3://b", "--sse", "AES256"}, "no folder of this machine"},
-		{[]string{"run", filepath.Join(f.from, "file"), "--dest", "s3://b", "--sse", "AES256"}, "its folder and --include"},
+		{[]string{"run", filepath.Join(f.from, "file"), "--dest", "s3://b", "--sse", "AES256"}, "its folder and --exclude '*' --include FILE"},
 		{[]string{"run", "s3://b", "--dest", "nowhere/to/be/found"}, "./FOLDER"},
 		{[]string{"run", f.from, "--dest", "s3://b", "--sse", "sse-c", "--sse-c-key-file", key}, "would be uploaded with it"},
 		{[]string{"run", f.from, "--dest", "s3://b", "--sse", "AES256", "--dest-region", "eu-west-1"}, "one store only"},

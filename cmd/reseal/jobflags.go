@@ -70,7 +70,7 @@ func (f *jobFlags) Validate(cmd *cobra.Command, args []string) (*job.Job, job.Li
 	if spec.Target, err = f.target.Target(); err != nil {
 		return nil, job.Limits{}, err
 	}
-	f.selection.warn(cmd)
+	f.selection.warn(cmd, &f.out)
 	spec.Selection, spec.Connection, spec.DestConnection = f.selection.Selection(), f.conn.Connection, f.dest.Spec()
 	limits, err := f.how.Limits()
 	if err != nil {

@@ -119,8 +119,8 @@ func (a *app) prune(cmd *cobra.Command, f *pruneFlags) error {
 // behind has no meaning yet.
 func (f *pruneFlags) choose(cmd *cobra.Command, o *job.PruneOptions) error {
 	if f.versions.value == "noncurrent" {
-		if f.selection.noEffect(cmd) { // others are warned; this one deletes
-			return unusable("--include alone leaves no version out", "put --exclude '*' before it for only those that match, or leave it out for all")
+		if what := f.selection.idle(cmd); what != "" { // others are warned; this one deletes
+			return unusable(what, onlyThese+", or leave it out")
 		}
 		chosen := f.selection.Selection()
 		o.Noncurrent = &chosen

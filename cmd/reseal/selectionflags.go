@@ -1,8 +1,8 @@
 package main
 
 import (
-	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -58,16 +58,31 @@ func (s *selectionFlags) Selection() job.Selection {
 	return sel
 }
 
-// noEffect says that an --include was given without anything that leaves keys out. Whoever
-// means "only these" would have every object of the source taken.
-func (s *selectionFlags) noEffect(cmd *cobra.Command) bool {
-	return cmd.Flags().Changed("include") && !cmd.Flags().Changed("exclude")
+// idle says of an --include that stands before every --exclude, or alone, that it has no effect:
+// what no pattern matches is taken anyway. Whoever means "only these" would have every object of
+// the source taken. One that takes all in means just that.
+func (s *selectionFlags) idle(cmd *cobra.Command) string {
+	if !cmd.Flags().Changed("include") || !s.patterns[0].Include {
+		return ""
+	}
+	for _, p := range s.patterns {
+		switch {
+		case !p.Include:
+			return "an --include before the first --exclude has no effect"
+		case strings.Trim(p.Glob, "*") == "":
+			return ""
+		}
+	}
+	return "--include alone leaves no key out"
 }
 
-// warn tells of what somebody most likely does not mean.
-func (s *selectionFlags) warn(cmd *cobra.Command) {
-	if s.noEffect(cmd) {
-		fmt.Fprintln(cmd.ErrOrStderr(), "reseal: warning: --include alone leaves no key out; for only those that match, put --exclude '*' before it")
+// onlyThese is what somebody most likely means by it.
+const onlyThese = "put --exclude '*' before it for only those that match"
+
+// warn tells of it.
+func (s *selectionFlags) warn(cmd *cobra.Command, out *outputFlags) {
+	if what := s.idle(cmd); what != "" {
+		out.log(cmd.ErrOrStderr()).Warn(what + "; " + onlyThese)
 	}
 }
 

@@ -138,7 +138,7 @@ func parseS3URI(what, s string) (bucket, prefix string, err error) {
 	case err != nil && !strings.HasPrefix(s, "s3://") && what == "--dest":
 		return "", "", unusablef("write it as s3://BUCKET[/PREFIX], or as ./FOLDER for one of this machine", "%s %q is no S3 address", what, s)
 	case err != nil && what == "SOURCE" && destFolder(s):
-		return "", "", unusablef("name a folder that is there, and of one file its folder and --include; or write s3://BUCKET[/PREFIX]", "%s %q is no folder of this machine", what, s)
+		return "", "", unusablef("name a folder that is there, and of one file its folder and --exclude '*' --include FILE; or write s3://BUCKET[/PREFIX]", "%s %q is no folder of this machine", what, s)
 	case err != nil && !strings.HasPrefix(s, "s3://"):
 		return "", "", unusablef("write it as s3://BUCKET[/PREFIX]", "%s %q is no S3 address", what, s)
 	case err != nil || !object.MayBeBucket(bucket):
