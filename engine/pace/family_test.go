@@ -100,3 +100,38 @@ func afterOthers(t *testing.T, was *limiter) {
 		t.Errorf("%d prefixes, and hot/ has no limit of its own", len(p.mu.s3.prefixes))
 	}
 }
+
+// TestPartedBeforeAPause: prefixes that have just got limits of their own are judged by what they
+// take once they are asked again. What they took in a pause was taken for all that there is.
+func TestPartedBeforeAPause(t *testing.T) {
+	for _, ask := range []time.Duration{time.Minute, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStore(20*time.Millisecond, throttling(always(300), 0.5))
+			p := New(Limits{})
+			below := []string{"a/", "b/", "c/", "d/"}
+			calls := func(worker, i int) *object.Call {
+				return &object.Call{Kind: object.ReqCopy, Key: below[worker%len(below)] + "x"}
+			}
+			for second := 0; len(p.mu.s3.prefixes) == 0; second++ { // not while it looks for a floor
+				if second > 60 {
+					t.Fatal("the limit was not parted")
+				}
+				s.load(p, 128, time.Second, calls)
+				p.Spread("", len(below), below)
+			}
+			s.load(p, 128, 8*time.Second, calls)
+			for asleep := time.Duration(0); asleep < time.Minute; asleep += ask {
+				time.Sleep(ask)
+				p.State()
+			}
+			from := int(time.Since(s.begin)/time.Second) + 5
+			s.load(p, 128, 35*time.Second, calls)
+			if len(p.mu.s3.prefixes) > 0 {
+				t.Errorf("%d prefixes have limits of their own, and the store has one for all", len(p.mu.s3.prefixes))
+			}
+			if got := between(s.ok, from, from+30) / 30; got < 270 {
+				t.Errorf("%d accepted a second from five seconds after the pause on, want at least 0.9 of 300", got)
+			}
+		})
+	}
+}

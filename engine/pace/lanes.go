@@ -125,9 +125,12 @@ func (p *Pacer) partPrefixes(now time.Duration, f *family, l *limiter, below []s
 	}
 }
 
-// judge sees what came of prefixes that were parted. REQUIRES: mu.
-func (p *Pacer) judge(now time.Duration, f *family) {
+// judge sees what came of prefixes that were parted, while they are asked. REQUIRES: mu.
+func (p *Pacer) judge(now time.Duration, f *family, idle bool) {
 	d := &f.parted
+	if idle {
+		d.at = now
+	}
 	if d.from == nil || now-d.at < judgedAfter {
 		return
 	}

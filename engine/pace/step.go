@@ -24,7 +24,7 @@ func (p *Pacer) stepIfDue(now time.Duration) {
 	}
 	m.slot.delays *= 0.8
 	if m.armed {
-		p.divide(now)
+		p.divide(now, idle)
 		p.disarm(now)
 	}
 	p.drainAll(now)
@@ -109,13 +109,13 @@ func (p *Pacer) stepConcurrency(now, dt time.Duration) {
 }
 
 // divide gives prefixes that are throttled while others are not their own limit.
-func (p *Pacer) divide(now time.Duration) {
+func (p *Pacer) divide(now time.Duration, idle bool) {
 	p.part(now)
 	p.divideFamily(now, p.mu.s3)
-	p.judge(now, p.mu.s3)
+	p.judge(now, p.mu.s3, idle)
 	if p.mu.changes != nil {
 		p.divideFamily(now, p.mu.changes)
-		p.judge(now, p.mu.changes)
+		p.judge(now, p.mu.changes, idle)
 	}
 }
 
