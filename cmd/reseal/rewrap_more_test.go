@@ -333,3 +333,35 @@ func TestRewrapJudges(t *testing.T) {
 		}
 	}
 }
+
+// TestRewrapOfOneKey: where only what one key wraps is asked for, what came under the new
+// one is done: for verify, for the other row of an instruction file, and a second time.
+func TestRewrapOfOneKey(t *testing.T) {
+	t.Parallel()
+	w := newSealed(t, s3test.Config{Seed: 12}, s3test.BucketConfig{Versioning: "Enabled"})
+	old, third := cse.Target{Wrap: cse.KMSContext, KMSKeyID: w.keyA}, cse.Target{Wrap: cse.KMSContext, KMSKeyID: w.server.KMS.CreateKey()}
+	w.put(0, "v3", cse.V3, old, nil)
+	w.put(2, "v2", cse.V2, old, nil)
+	w.inFile(4, "file", cse.V3, old)
+	w.put(8, "third", cse.V3, third, nil)
+	args := []string{"--cse-kms-key-id", w.keyB, "--source-cse-kms-key-id", w.keyA}
+
+	if sum := w.rewrap("first", 3, args...); sum.Done != 3 || sum.Already != 1 || sum.Left != 1 {
+		t.Errorf("%+v", sum)
+	}
+	if r := w.rows(t, filepath.Join(w.dir, "first"))["third"]; r["reason"] != "other-key" {
+		t.Errorf("%v", r)
+	}
+	if s := w.reseal(t, "verify", "--job", filepath.Join(w.dir, "first"), "--json"); s.code != 3 || !strings.Contains(s.stdout, `"verified":4`) || !strings.Contains(s.stdout, `"different":0`) {
+		t.Errorf("verify: exit code %d\n%s%s", s.code, s.stdout, s.stderr)
+	}
+	if sum := w.rewrap("again", 0, append(args, "--exclude", "third")...); sum.Already != 4 {
+		t.Errorf("a second time: %+v", sum)
+	}
+	// prune refuses such jobs, so that nobody is sent there.
+	w.put(10, "late", cse.V3, old, nil)
+	s := w.reseal(t, append([]string{"run", "s3://" + sealedBucket, "--operation", "rewrap", "--job", filepath.Join(w.dir, "late"), "--exclude", "*", "--include", "late"}, args...)...)
+	if s.code != 0 || !strings.Contains(s.stdout, "old version") || strings.Contains(s.stdout, "reseal prune") {
+		t.Errorf("exit code %d\n%s%s", s.code, s.stdout, s.stderr)
+	}
+}

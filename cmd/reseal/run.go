@@ -148,7 +148,7 @@ func (a *app) printNext(j *job.Job, sum *report.Summary) error {
 	w, again := table(a.stdout), a.again(j.Dir)
 	fmt.Fprintf(w, "next:\treseal verify %s\tasks the store again, object by object\n", again)
 	fmt.Fprintf(w, "\treseal report %s\tsays what happened to every object\n", again)
-	if sum.OldVersions.Objects > 0 {
+	if sum.OldVersions.Objects > 0 && !j.Spec.Target.ClientSide.Given() { // of envelopes prune proves nothing
 		fmt.Fprintf(w, "\treseal prune %s\tsays which old versions may go, and deletes none without --yes\n", again)
 	}
 	if b := j.Spec.Source.Bucket; b != "" && j.Spec.Target.DestBucket == "" {

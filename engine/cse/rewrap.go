@@ -140,30 +140,57 @@ func (d Decision) Do(ctx context.Context, k KMS) (Result, error) {
 
 func (d Decision) reEncrypt(ctx context.Context, k KMS) (Result, error) {
 	e, t := d.envelope, d.target
-	var reply ReEncryptReply
-	var entries map[string]string
-	var err error
-	for _, source := range e.contexts() {
-		entries = d.entries(source)
-		reply, err = k.ReEncrypt(ctx, ReEncryptRequest{Wrapped: e.wrapped, SourceKeyID: t.SourceKMSKeyID, KeyID: t.KMSKeyID,
-			SourceContext: maps.Clone(source), DestContext: maps.Clone(entries)})
-		if !errors.Is(err, ErrInvalidCiphertext) {
-			break
-		}
-	}
+	reply, entries, err := d.ask(ctx, k, t.SourceKMSKeyID)
 	switch {
 	case errors.Is(err, ErrIncorrectKey) && t.SourceKMSKeyID != "":
-		return Result{}, refuse(ReasonOtherKey, "wrapped by another key than "+t.SourceKMSKeyID)
+		return d.otherwise(ctx, k)
 	case err != nil:
 		return Result{}, err
-	case len(reply.Wrapped) == 0 || len(reply.Wrapped) > maxWrapped || reply.SourceKeyID == "" || !SameKey(t.KMSKeyID, reply.KeyID):
-		return Result{}, fmt.Errorf("cse: KMS was asked for the key %s and answered with %q", t.KMSKeyID, reply.KeyID)
 	}
 	r := Result{SourceKey: reply.SourceKeyID, Key: reply.KeyID}
 	if r.Already = d.to == e.Wrap && reply.already(); !r.Already {
 		r.Changes = e.rewrapped(d.to, reply.Wrapped, entries)
 	}
 	return r, nil
+}
+
+// ask has KMS put the data key under the new key, from this one or, where it is empty,
+// from whatever it is under. The entries are those of the new envelope.
+func (d Decision) ask(ctx context.Context, k KMS, from string) (reply ReEncryptReply, entries map[string]string, err error) {
+	e, t := d.envelope, d.target
+	for _, source := range e.contexts() {
+		entries = d.entries(source)
+		reply, err = k.ReEncrypt(ctx, ReEncryptRequest{Wrapped: e.wrapped, SourceKeyID: from, KeyID: t.KMSKeyID,
+			SourceContext: maps.Clone(source), DestContext: maps.Clone(entries)})
+		if !errors.Is(err, ErrInvalidCiphertext) {
+			break
+		}
+	}
+	if err == nil && (len(reply.Wrapped) == 0 || len(reply.Wrapped) > maxWrapped || reply.SourceKeyID == "" || !SameKey(t.KMSKeyID, reply.KeyID)) {
+		err = fmt.Errorf("cse: KMS was asked for the key %s and answered with %q", t.KMSKeyID, reply.KeyID)
+	}
+	return reply, entries, err
+}
+
+// otherwise is for a data key that is not under the key whose alone were asked for. It
+// may be under the new one: a job that was interrupted finds its own work so, the row of
+// an object what was done for that of its instruction file, and verify everything.
+func (d Decision) otherwise(ctx context.Context, k KMS) (Result, error) {
+	t := d.target
+	other := "wrapped by another key than " + t.SourceKMSKeyID
+	if d.to != d.envelope.Wrap {
+		return Result{}, refuse(ReasonOtherKey, other)
+	}
+	reply, _, err := d.ask(ctx, k, t.KMSKeyID)
+	switch {
+	case errors.Is(err, ErrIncorrectKey):
+		return Result{}, refuse(ReasonOtherKey, other)
+	case object.ClassOf(err) == object.ClassDenied:
+		return Result{}, refuse(ReasonOtherKey, other+"; whether it is under "+t.KMSKeyID+" already may not be asked: allow kms:ReEncryptFrom on that key")
+	case err != nil:
+		return Result{}, err
+	}
+	return Result{Already: true, SourceKey: reply.SourceKeyID, Key: reply.KeyID}, nil
 }
 
 // already is the same key and the same material of it. Where the service does

@@ -79,7 +79,7 @@ func resolvedKey(l *learnt) (facts []report.Fact) {
 
 // page is the job's description above the rows.
 func (j *Job) page(name func(string) string) *report.Page {
-	p := &report.Page{Title: "reseal: " + j.Spec.Source.String(), Made: time.Now()}
+	p := &report.Page{Title: "reseal: " + j.Spec.Source.String(), Made: time.Now(), NoPrune: j.Spec.Target.ClientSide.Given()}
 	add := func(name, value string) {
 		if value != "" {
 			p.Facts = append(p.Facts, report.Fact{Name: name, Value: value})

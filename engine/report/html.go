@@ -28,6 +28,8 @@ type Page struct {
 	// NotTaken is how many places of the job could not be taken when it began, so that no
 	// row tells of them.
 	NotTaken int
+	// NoPrune is set for a job whose old versions prune does not delete.
+	NoPrune bool
 	// Verified is what the last verification found; nil where there was none.
 	Verified *Verified
 	// Compared is what was estimated beside what it became.

@@ -152,8 +152,12 @@ func (w *writer) cards(s *Summary) {
 
 func (d *pageData) oldVersions(w *writer) {
 	if old := d.Summary.OldVersions; old.Objects > 0 {
+		how := markup("<code>reseal prune</code> deletes them once the new ones are proved")
+		if d.NoPrune {
+			how = "a lifecycle rule for noncurrent versions deletes them, once all readers have the new key"
+		}
 		w.put("<p>%v (%v) left under the old encryption: a copy on a versioned bucket does not replace the version before. "+
-			"The old key must stay usable for as long as one is kept; <code>reseal prune</code> deletes them once the new ones are proved.</p>\n", Count(old.Objects, "old version"), iBytes(old.Bytes))
+			"The old key must stay usable for as long as one is kept; %v.</p>\n", Count(old.Objects, "old version"), iBytes(old.Bytes), how)
 	}
 }
 

@@ -330,6 +330,9 @@ func (p *policy) rewrap(r *RewrapNeeds, region string) {
 	}
 	if r.Key != "" {
 		actions := []string{"kms:ReEncryptTo"}
+		if r.SourceKey != "" && !r.RawKey {
+			actions = append(actions, "kms:ReEncryptFrom") // what is under it already, only KMS tells
+		}
 		if r.RawSource {
 			actions = append(actions, "kms:Encrypt")
 		}

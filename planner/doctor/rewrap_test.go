@@ -47,9 +47,9 @@ func TestRewrapPolicy(t *testing.T) {
 		needs RewrapNeeds
 		want  string
 	}{
-		{RewrapNeeds{Key: newKey, SourceKey: oldKey}, "kms:ReEncryptTo 111122223333:key/new, kms:DescribeKey 111122223333:key/new, kms:ReEncryptFrom 111122223333:key/old"},
+		{RewrapNeeds{Key: newKey, SourceKey: oldKey}, "kms:ReEncryptTo 111122223333:key/new, kms:ReEncryptFrom 111122223333:key/new, kms:DescribeKey 111122223333:key/new, kms:ReEncryptFrom 111122223333:key/old"},
 		{RewrapNeeds{Key: newKey}, "kms:ReEncryptTo 111122223333:key/new, kms:DescribeKey 111122223333:key/new, kms:ReEncryptFrom *:key/*"},
-		{RewrapNeeds{Key: newKey, SourceKey: oldKey, Unwrap: true}, "kms:ReEncryptTo 111122223333:key/new, kms:Decrypt 111122223333:key/new, kms:DescribeKey 111122223333:key/new, kms:ReEncryptFrom 111122223333:key/old"},
+		{RewrapNeeds{Key: newKey, SourceKey: oldKey, Unwrap: true}, "kms:ReEncryptTo 111122223333:key/new, kms:ReEncryptFrom 111122223333:key/new, kms:Decrypt 111122223333:key/new, kms:DescribeKey 111122223333:key/new, kms:ReEncryptFrom 111122223333:key/old"},
 		{RewrapNeeds{SourceKey: oldKey, RawKey: true}, "kms:Decrypt 111122223333:key/old"},
 		{RewrapNeeds{RawKey: true, RawSource: true}, ""},
 	} {
