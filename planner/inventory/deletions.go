@@ -301,10 +301,7 @@ func (r *deletionReader) rows(ctx context.Context, d *iceberg.DeleteFile, ids []
 
 // eachParquet goes through the rows of a file of deletions.
 func eachParquet(ctx context.Context, local *os.File, size, want int64, ids []int, use func(parquet.Row, []int) error) error {
-	if err := checkParquetTail(local, size); err != nil {
-		return err
-	}
-	f, err := parquet.OpenFile(local, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	f, err := openParquet(local, size, false)
 	if err != nil {
 		return err
 	}

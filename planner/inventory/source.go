@@ -118,6 +118,13 @@ func (s *Source) Rows() (n uint64, known bool) {
 	return s.mu.rows, s.mu.checked
 }
 
+// known says whether every file was read to its end before.
+func (s *Source) known() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.checked
+}
+
 func (s *Source) parallel() int {
 	if s.opt.Parallel > 0 {
 		return s.opt.Parallel
@@ -136,10 +143,7 @@ func (s *Source) pageRows() int {
 // has its MD5, that every row can be understood and is of the bucket. What is
 // wrong is a *planner.UnusableError that names file and row.
 func (s *Source) Check(ctx context.Context) error {
-	s.mu.Lock()
-	done := s.mu.checked
-	s.mu.Unlock()
-	if done {
+	if s.known() {
 		return nil
 	}
 	var rows atomic.Uint64
