@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/scritchley/orc"
@@ -16,6 +17,7 @@ import (
 // is shorter than its stripe, so the rows are counted.
 type orcRows struct {
 	rower   rower
+	look    *orcLook // nil for a file that was read to its end before
 	reader  *orc.Reader
 	cursor  *orc.Cursor
 	stripes int
@@ -27,6 +29,10 @@ type orcRows struct {
 
 func (s *Source) orcRows(f io.ReaderAt, size int64) (rowReader, error) {
 	if err := checkORCTail(f, size); err != nil {
+		return nil, fmt.Errorf("it is no ORC file: %w", err)
+	}
+	look, err := lookAtORC(f, size)
+	if err != nil {
 		return nil, fmt.Errorf("it is no ORC file: %w", err)
 	}
 	r, err := orc.NewReader(io.NewSectionReader(f, 0, size))
@@ -51,7 +57,13 @@ func (s *Source) orcRows(f io.ReaderAt, size int64) (rowReader, error) {
 			kept.cols = append(kept.cols, sch.cols[i])
 		}
 	}
-	o := &orcRows{rower: s.rower(kept, false), reader: r, cursor: r.Select(wanted...), stripes: n}
+	if err := look.want(func(name string) bool { return slices.Contains(wanted, name) }); err != nil {
+		return nil, err
+	}
+	if s.known() {
+		look = nil
+	}
+	o := &orcRows{rower: s.rower(kept, false), look: look, reader: r, cursor: r.Select(wanted...), stripes: n}
 	return o, o.cursor.Err()
 }
 
@@ -168,6 +180,11 @@ func (r *orcRows) nextStripe() error {
 	}
 	r.stripe++
 	r.row = 0
+	if r.look != nil {
+		if err := r.look.checkStripe(r.stripe - 1); err != nil {
+			return err
+		}
+	}
 	if !r.cursor.Stripes() {
 		if err := r.cursor.Err(); err != nil {
 			return err
