@@ -350,7 +350,7 @@ func (it *item) destOccupied(ctx context.Context) (*object.Outcome, error) {
 		return out, err
 	}
 	if !same {
-		return it.left(object.ReasonForeign, "another object stands at "+dest.String()+"; it was not overwritten"), nil
+		return it.left(object.ReasonForeign, "another object stands at "+dest.String()+"; it was not overwritten"+it.mayStandThere()), nil
 	}
 	if w := it.run.cfg.Reupload; (w == nil || !w.KeepsSSE) && !it.run.rules.Target.Satisfied(&h.Object) {
 		return it.left(object.ReasonForeign, "the same object stands at "+dest.String()+" under another encryption; re-encrypt it in place"), nil

@@ -212,5 +212,14 @@ func (it *item) whyGone() string {
 	if it.obj.ETag == "" {
 		return "there is no such object: it was deleted since the list was made, or never was; check how the list writes its keys"
 	}
-	return "deleted since it was listed"
+	return "deleted since it was listed" + it.mayStandThere()
+}
+
+// mayStandThere says of an object that is to be copied somewhere else, and that an earlier
+// process was at work on, what may have come of that.
+func (it *item) mayStandThere() string {
+	if !it.task.InDoubt || it.run.cfg.Dest.InPlace() {
+		return ""
+	}
+	return "; a process of this job that was interrupted may have copied it to " + it.dest().String() + " as it was then"
 }

@@ -117,15 +117,25 @@ func idleProcess() (*warmProcess, error) {
 	return p, p.cmd.Start()
 }
 
-// stayWarm is the program of such a process.
+// stayWarm is the program of such a process. It ends with the suite also where that is
+// killed in the middle of a command, which would go on for half an hour against a store
+// that is gone, with all files that it has inherited.
 func stayWarm() {
-	asks, answers := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
-	for {
-		var c warmCommand
-		err := asks.Decode(&c)
-		if errors.Is(err, io.EOF) {
-			return
+	asks, answers := make(chan warmCommand), json.NewEncoder(os.Stdout)
+	go func() {
+		for in := json.NewDecoder(os.Stdin); ; {
+			var c warmCommand
+			if err := in.Decode(&c); errors.Is(err, io.EOF) {
+				os.Exit(0)
+			} else if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			asks <- c
 		}
+	}()
+	for c := range asks {
+		var err error
 		os.Clearenv()
 		for _, e := range c.Env {
 			name, value, _ := strings.Cut(e, "=")
@@ -141,10 +151,10 @@ func stayWarm() {
 	}
 }
 
-// leftBehind are the goroutines that do not end by themselves, but for this one and that of
-// os/signal, which stays from the first signal that is asked for on.
+// leftBehind are the goroutines that do not end by themselves, but for this one, the one that
+// reads, and that of os/signal, which stays from the first signal that is asked for on.
 func leftBehind() string {
-	for waited := 0; runtime.NumGoroutine() > 2; waited++ {
+	for waited := 0; runtime.NumGoroutine() > 3; waited++ {
 		if waited == 10_000 {
 			stacks := make([]byte, 1<<20)
 			return string(stacks[:runtime.Stack(stacks, true)])
