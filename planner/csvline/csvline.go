@@ -56,6 +56,7 @@ var errShort = errors.New("the record is not complete")
 // *SyntaxError.
 func (r *Reader) Next() ([][]byte, error) {
 	for {
+		r.passEmpty()
 		r.line = r.next
 		n, lines, err := r.parse(r.buf[r.start:r.end], r.err == io.EOF)
 		switch {
@@ -75,6 +76,22 @@ func (r *Reader) Next() ([][]byte, error) {
 			}
 		}
 	}
+}
+
+// passEmpty passes over lines of nothing, of which a small compressed file may hold
+// milliards: a record of each would take fifty times as long.
+func (r *Reader) passEmpty() {
+	b := r.buf[r.start:r.end]
+	n := 0
+	for ; n < len(b); n++ {
+		if b[n] == '\r' && n+1 < len(b) && b[n+1] == '\n' {
+			n++
+		} else if b[n] != '\n' {
+			break
+		}
+		r.next++
+	}
+	r.start += n
 }
 
 // fill reads more behind what is there.

@@ -134,3 +134,32 @@ func TestFieldsAreBounded(t *testing.T) {
 		t.Errorf("%d fields, %v", len(fields), err)
 	}
 }
+
+// TestEmptyLines: lines of nothing are passed over in one go, and counted.
+func TestEmptyLines(t *testing.T) {
+	for _, end := range []string{"\n", "\r\n"} {
+		const n = 300_000
+		in := strings.Repeat(end, n) + "a,b" + end + end + "\rc" + end
+		r := NewReader(readerFunc(func(p []byte) (int, error) {
+			k := copy(p[:min(len(p), 1<<16)], in)
+			in = in[k:]
+			if k == 0 {
+				return 0, io.EOF
+			}
+			return k, nil
+		}))
+		for i, want := range []string{"[a b]", "[\rc]"} {
+			fields, err := r.Next()
+			if got := fmt.Sprintf("%s", fields); err != nil || got != want || r.Line() != n+1+2*i {
+				t.Errorf("%q: %q at line %d, %v", end, got, r.Line(), err)
+			}
+		}
+		if _, err := r.Next(); err != io.EOF {
+			t.Error(err)
+		}
+	}
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
