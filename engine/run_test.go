@@ -102,6 +102,8 @@ func TestFaultsOfOneRequest(t *testing.T) {
 		{"unreachable", object.ClassUnreachable, false},
 		{"full", object.ClassFull, false},
 		{"full, and applied all the same", object.ClassFull, true},
+		{"kms away", object.ClassKMSAway, false},
+		{"kms away, and applied all the same", object.ClassKMSAway, true},
 	}
 	for _, m := range mutations {
 		for _, f := range faults {
@@ -335,36 +337,5 @@ func TestKeysThatAreNotUTF8(t *testing.T) {
 	}
 	if o := j.mu.outcomes[0]; o.State != object.Failed || !strings.Contains(o.Message, "not valid UTF-8") {
 		t.Errorf("%v %s %q", o.State, o.Reason, o.Message)
-	}
-}
-
-// A store that is full for an hour is waited for, although what became of every
-// request has to be asked each time; one that stays full fails its objects.
-func TestFullStore(t *testing.T) {
-	for _, m := range mutations {
-		for _, full := range []time.Duration{time.Hour, 24 * time.Hour} {
-			t.Run(fmt.Sprint(m.op, " ", full), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					s, began := newMemStore(40), time.Now()
-					s.fault = func(k object.RequestKind, _ string) (error, bool) {
-						if k == m.kind && time.Since(began) < full {
-							return &object.Error{Class: object.ClassFull, Op: k.String(), HTTPStatus: 507}, false
-						}
-						return nil, true
-					}
-					j := planOf(s, false)
-					if err := Run(t.Context(), memConfig(s, j, m.op)); err != nil {
-						t.Fatal(err)
-					}
-					if full == time.Hour {
-						check(t, s, j, 40)
-						return
-					}
-					if got := j.states(); got[object.Failed]+got[object.Done] != 40 || got[object.Failed] == 0 {
-						t.Errorf("states %v", got)
-					}
-				})
-			})
-		}
 	}
 }

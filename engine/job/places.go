@@ -196,7 +196,7 @@ func (p *PlaceFound) ofPlace(err error) bool {
 // worth going on with.
 func ofOnePlace(err error) bool {
 	switch object.ClassOf(err) {
-	case object.ClassCredentials, object.ClassUnreachable, object.ClassCanceled, object.ClassFull, object.ClassKey:
+	case object.ClassCredentials, object.ClassUnreachable, object.ClassCanceled, object.ClassFull, object.ClassKey, object.ClassKMSAway:
 		return false
 	}
 	for _, all := range []error{ledger.ErrLost, ErrInterrupted, ErrGivenUp, ErrStopAfter, engine.ErrMaxFailures, retry.ErrStopping, context.Canceled, context.DeadlineExceeded} {

@@ -60,12 +60,16 @@ const (
 	// used up; the request waits for room. Whether it was applied all the same is
 	// asked for, as after ClassTransient.
 	ClassFull
+	// ClassKMSAway: the store answers, and its KMS does not answer the store. While nothing
+	// that needs the KMS succeeds, the request waits as for a store that is away. Whether it
+	// was applied all the same is asked for, as after ClassTransient.
+	ClassKMSAway
 	NumClasses = iota
 )
 
 var classNames = [...]string{"other", "throttled", "kms-throttled", "transient", "changed", "gone",
 	"archived", "kms-key", "credentials", "denied", "invalid", "unsupported", "no-bucket", "unproved",
-	"too-large", "canceled", "no-upload", "unreachable", "full"}
+	"too-large", "canceled", "no-upload", "unreachable", "full", "kms-away"}
 
 // String is the word for reports, logs and metrics.
 func (c Class) String() string {
@@ -78,7 +82,7 @@ func (c Class) String() string {
 // Retryable says whether the same request may succeed later as it is.
 func (c Class) Retryable() bool {
 	switch c {
-	case ClassThrottled, ClassKMSThrottled, ClassTransient, ClassUnreachable, ClassFull:
+	case ClassThrottled, ClassKMSThrottled, ClassTransient, ClassUnreachable, ClassFull, ClassKMSAway:
 		return true
 	}
 	return false
@@ -87,7 +91,7 @@ func (c Class) Retryable() bool {
 // Ambiguous says whether the request may have been applied although it was not
 // answered with success: ask the store before anything is decided.
 func (c Class) Ambiguous() bool {
-	return c == ClassTransient || c == ClassFull || c == ClassCanceled || c == ClassNoUpload
+	return c == ClassTransient || c == ClassFull || c == ClassKMSAway || c == ClassCanceled || c == ClassNoUpload
 }
 
 // Fatal says whether the error stops the run rather than fails its object.

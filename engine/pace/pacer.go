@@ -301,7 +301,7 @@ func (p *Pacer) Leave(c *object.Call, r object.Result) {
 		p.work.Add(uint64(c.Bytes))
 	}
 	throttled := r.Class == object.ClassThrottled || r.Class == object.ClassKMSThrottled
-	if !r.OK && (r.Class == object.ClassTransient || r.Class == object.ClassUnreachable) {
+	if !r.OK && (r.Class == object.ClassTransient || r.Class == object.ClassUnreachable || r.Class == object.ClassKMSAway) {
 		p.broken.Add(1)
 	}
 	p.giveSlot(c)
@@ -374,7 +374,7 @@ func answered(r object.Result) bool {
 		return true
 	}
 	switch r.Class {
-	case object.ClassTransient, object.ClassCanceled, object.ClassUnreachable:
+	case object.ClassTransient, object.ClassCanceled, object.ClassUnreachable, object.ClassKMSAway:
 		return false
 	}
 	return true

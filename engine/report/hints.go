@@ -92,6 +92,7 @@ var hintsByState = map[object.State]map[object.Reason]string{
 		reason(object.ClassCanceled):     "the run was stopped while they were in flight: run again with --retry-failed",
 		reason(object.ClassNoUpload):     "their multipart upload was removed, perhaps by a lifecycle rule: run again with --retry-failed",
 		reason(object.ClassFull):         "the store had no room for them, or a quota was used up: make room, then run again with --retry-failed",
+		reason(object.ClassKMSAway):      "the KMS did not answer the store: bring it back, then run again with --retry-failed",
 		reason(object.ClassUnreachable):  "no connection to the store: check endpoint, DNS and network, then run again with --retry-failed",
 	},
 }

@@ -42,11 +42,30 @@ type tally struct {
 type wait struct {
 	class object.Class
 	since time.Time
+	last  atomic.Int64 // when a request met it last, in Unix nanoseconds
+}
+
+// waitsOn is how long after the last request that met it a wait is still told. Requests are
+// sent again far sooner, unless the one that waited was given up and nothing else needs it.
+const waitsOn = 2 * time.Minute
+
+// endsWith says whether the success of such a request shows that the wait is over. A store
+// that is full, or whose KMS is away, goes on answering what only looks.
+func (w *wait) endsWith(k object.RequestKind) bool {
+	switch w.class {
+	case object.ClassKMSAway:
+		return k.NeedsKMS()
+	case object.ClassFull:
+		return k.NeedsKMS() && k.Mutates()
+	}
+	return true
 }
 
 // waitsFor says what is missing, for the classes that a run waits out.
 func waitsFor(c object.Class) string {
 	switch c {
+	case object.ClassKMSAway:
+		return "waiting for the KMS, which does not answer the store"
 	case object.ClassFull:
 		return "waiting for room in the store, which is full"
 	case object.ClassUnreachable:
@@ -109,7 +128,7 @@ func NewProgress(o ProgressOptions) *Progress {
 func (p *Progress) Requested(c *object.Call, r object.Result) {
 	p.requests[c.Kind].Add(1)
 	if r.OK {
-		if p.waiting.Load() != nil {
+		if w := p.waiting.Load(); w != nil && w.endsWith(c.Kind) {
 			p.waiting.Store(nil)
 		}
 		p.stuck.moved(c.Kind)
@@ -120,9 +139,15 @@ func (p *Progress) Requested(c *object.Call, r object.Result) {
 	if waitsFor(r.Class) == "" {
 		return
 	}
-	if w := p.waiting.Load(); w == nil || w.class != r.Class {
-		p.waiting.CompareAndSwap(w, &wait{r.Class, time.Now()})
+	now := time.Now()
+	w := p.waiting.Load()
+	if w == nil || w.class != r.Class {
+		next := &wait{class: r.Class, since: now}
+		next.last.Store(now.UnixNano())
+		p.waiting.CompareAndSwap(w, next)
+		return
 	}
+	w.last.Store(now.UnixNano())
 }
 
 // Settled counts an object; the engine calls it.
@@ -195,6 +220,9 @@ func (p *Progress) Snapshot(now time.Time) *Snapshot {
 	}
 	if p.opts.Pace != nil {
 		s.Pace = p.opts.Pace()
+	}
+	if w := p.waiting.Load(); w != nil && now.Sub(time.Unix(0, w.last.Load())) > waitsOn {
+		p.waiting.CompareAndSwap(w, nil)
 	}
 	if w := p.waiting.Load(); w != nil {
 		s.WaitingSince, s.WaitingFor = w.since.UTC(), w.class.String()

@@ -177,6 +177,7 @@ func TestProgressSaysWhatItWaitsFor(t *testing.T) {
 		{object.Result{Class: object.ClassTransient}, "cannot be reached", true},
 		{object.Result{Class: object.ClassCredentials}, "credentials", true},
 		{object.Result{OK: true}, "a ceiling", false},
+		{object.Result{Class: object.ClassKMSAway}, "waiting for the KMS", true},
 	} {
 		p.Requested(copied, step.result)
 		s := p.Snapshot(time.Now())

@@ -39,11 +39,13 @@ func (f AskFunc) Late() bool { return false }
 // before it is believed. When the context ends, nobody is asked.
 func (l *Loop) Certain(ctx context.Context, call object.Call, f func(context.Context) error, a Asker) (lost bool, err error) {
 	began, met, b := time.Now(), troubles{}, before{Asker: a}
-	for n := 0; ; {
+	for n, pauses := 0, 0; ; {
 		settled, err := l.repeat(ctx, &call, &met, &b, f)
 		unanswered := !settled && object.MaybeApplied(err)
 		if unanswered {
-			n++
+			if met.counts(object.ClassOf(err)) {
+				n++
+			}
 			lost, b.lost = true, err
 		}
 		if settled || err == nil || !lost || ctx.Err() != nil {
@@ -56,7 +58,8 @@ func (l *Loop) Certain(ctx context.Context, call object.Call, f func(context.Con
 		case !unanswered, l.enough(n, err, time.Since(began)):
 			return lost, err
 		}
-		if perr := l.Pause(ctx, n, err); perr != nil {
+		pauses++
+		if perr := l.Pause(ctx, pauses, err); perr != nil {
 			return lost, perr
 		}
 	}

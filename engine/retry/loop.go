@@ -70,6 +70,7 @@ type Loop struct {
 	Stop func(error)
 
 	keyErrors atomic.Int32
+	kmsWorked atomic.Uint64             // requests that needed the KMS and succeeded
 	trouble   atomic.Pointer[time.Time] // when the store last failed for a moment
 	renewal   struct {
 		sync.Mutex
@@ -108,11 +109,14 @@ func (l *Loop) repeat(ctx context.Context, call *object.Call, met *troubles, b *
 			if call.KMSKey != "" {
 				l.keyErrors.Store(0)
 			}
+			if call.Kind.NeedsKMS() {
+				l.kmsWorked.Add(1)
+			}
 			return false, nil
 		case ctx.Err() != nil:
 			return false, err
 		}
-		again, counts := l.mayRepeat(call, err, met.counted+1, met.add(object.ClassOf(err)))
+		again, counts := l.mayRepeat(call, err, met, met.add(object.ClassOf(err), l.kmsWorked.Load()))
 		if !again {
 			return false, err
 		}
@@ -135,6 +139,11 @@ type troubles struct {
 	last    object.Class
 	at      time.Time // when it was met last
 	of      map[object.Class]*waited
+
+	// singled says that others' requests to the KMS have succeeded since the last trouble, so
+	// that this one's is not the KMS that is away; worked is how many had by then.
+	singled bool
+	worked  uint64
 }
 
 // waited is how often one kind of trouble was met, and for how long it was waited since.
@@ -148,8 +157,10 @@ type waited struct {
 const fewTimes = 5
 
 // add takes in the trouble that was met now, and is how long the like of it was waited for.
-func (t *troubles) add(c object.Class) time.Duration {
+// worked is how many requests that needed the KMS have succeeded by now.
+func (t *troubles) add(c object.Class, worked uint64) time.Duration {
 	now := time.Now()
+	t.singled, t.worked = worked != t.worked && !t.at.IsZero(), worked
 	if t.of == nil {
 		t.of = map[object.Class]*waited{}
 	}
@@ -187,7 +198,7 @@ func (l *Loop) attempt(ctx context.Context, call *object.Call, b *before, f func
 		if ok {
 			res.RetryAfter = e.RetryAfter
 		}
-		if sent := !ok || !e.NotSent; sent && (res.Class == object.ClassTransient || res.Class == object.ClassKey) {
+		if sent := !ok || !e.NotSent; sent && (res.Class == object.ClassTransient || res.Class == object.ClassKey || res.Class == object.ClassKMSAway) {
 			now := time.Now()
 			l.trouble.Store(&now)
 		}
@@ -261,8 +272,12 @@ func (l *Loop) timed(ctx context.Context, call *object.Call, b *before, f func(c
 }
 
 // mayRepeat says whether the same request is sent again, and whether that counts
-// as an attempt.
-func (l *Loop) mayRepeat(call *object.Call, err error, attempt int, waited time.Duration) (again, counts bool) {
+// as an attempt; waited is for how long the like of its trouble was waited for.
+func (l *Loop) mayRepeat(call *object.Call, err error, met *troubles, waited time.Duration) (again, counts bool) {
+	attempt := met.counted
+	if met.counts(object.ClassOf(err)) {
+		attempt++
+	}
 	switch class := object.ClassOf(err); class {
 	case object.ClassThrottled, object.ClassKMSThrottled:
 		return waited < l.ThrottleWait, false
@@ -278,11 +293,11 @@ func (l *Loop) mayRepeat(call *object.Call, err error, attempt int, waited time.
 			return false, true
 		}
 		return attempt < KeyTries, true
-	case object.ClassTransient, object.ClassFull:
+	case object.ClassTransient, object.ClassFull, object.ClassKMSAway:
 		if call.Kind.Mutates() && !repeatable(call.Kind) && object.MaybeApplied(err) {
 			return false, true
 		}
-		return !l.enough(attempt, err, waited), class == object.ClassTransient
+		return !l.enough(attempt, err, waited), met.counts(class)
 	}
 	return false, true
 }
@@ -298,12 +313,21 @@ func (l *Loop) KeyRefused(err error) (stops bool) {
 }
 
 // enough says whether a request that failed for a moment, n times by now, is given
-// up. Waiting for room does not count: it lasts as long as an outage may.
+// up. Waiting for room, or for the KMS, lasts as long as an outage may.
 func (l *Loop) enough(n int, err error, waited time.Duration) bool {
-	if object.ClassOf(err) == object.ClassFull {
+	switch object.ClassOf(err) {
+	case object.ClassFull:
 		return waited >= l.OutageWait
+	case object.ClassKMSAway:
+		return waited >= l.OutageWait || n >= l.MaxAttempts
 	}
 	return n >= l.MaxAttempts
+}
+
+// counts says whether a failure for a moment counts as an attempt: a store that has no room
+// for anybody, or no KMS, says nothing of this request.
+func (t *troubles) counts(c object.Class) bool {
+	return c != object.ClassFull && (c != object.ClassKMSAway || t.singled)
 }
 
 // repeatable mutations have the same effect when they are applied twice.

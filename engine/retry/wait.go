@@ -47,7 +47,7 @@ func (l *Loop) Pause(ctx context.Context, attempt int, cause error) error {
 	}
 	class := object.ClassOf(cause)
 	switch class {
-	case object.ClassCredentials, object.ClassUnreachable, object.ClassFull:
+	case object.ClassCredentials, object.ClassUnreachable, object.ClassFull, object.ClassKMSAway:
 		l.tell(class, cause)
 	}
 	paused := time.Now()

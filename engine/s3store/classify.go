@@ -45,11 +45,12 @@ var codes = map[string]object.Class{
 	"ClientDisconnected":                 object.ClassTransient, // MinIO
 	"XMinioServerNotInitialized":         object.ClassTransient,
 	"XMinioIAMNotInitialized":            object.ClassTransient,
-	"XMinioBackendDown":                  object.ClassTransient, // KMS or a drive is away for now
+	"XMinioBackendDown":                  object.ClassTransient, // a drive, or what else it needs, is away for now
 	"XMinioBucketMetadataNotInitialized": object.ClassTransient,
-	"KMS.InternalException":              object.ClassTransient,
-	"KMS.KMSInternalException":           object.ClassTransient,
-	"KMS.DependencyTimeoutException":     object.ClassTransient,
+
+	"KMS.InternalException":          object.ClassKMSAway,
+	"KMS.KMSInternalException":       object.ClassKMSAway,
+	"KMS.DependencyTimeoutException": object.ClassKMSAway,
 
 	"PreconditionFailed":          object.ClassChanged,
 	"ConditionalRequestConflict":  object.ClassChanged,
@@ -205,8 +206,10 @@ func Classify(f object.FailedReply) *object.Error {
 	class, known := codes[e.Code]
 	switch {
 	case !known && strings.HasPrefix(e.Code, "KMS."),
-		!known && strings.HasPrefix(e.Code, "kms:") && f.Status/100 == 4: // MinIO; its 5xx is a KMS that is away
+		!known && strings.HasPrefix(e.Code, "kms:") && f.Status/100 == 4: // MinIO
 		class = object.ClassKey
+	case !known && strings.HasPrefix(e.Code, "kms:") && f.Status/100 == 5: // MinIO, to which KES does not answer
+		class = object.ClassKMSAway
 	case !known && e.Code == "" && cutShort(f):
 		class = object.ClassTransient
 	case !known:

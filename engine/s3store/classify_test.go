@@ -74,7 +74,7 @@ func TestClassify(t *testing.T) {
 		{"not found", "CopyObject", 400, errorXML("KMS.NotFoundException", ""), nil, object.ClassKey},
 		{"usage", "CopyObject", 400, errorXML("KMS.InvalidKeyUsageException", ""), nil, object.ClassKey},
 		{"a new KMS code", "CopyObject", 400, errorXML("KMS.SomethingNewException", ""), nil, object.ClassKey},
-		{"MinIO, KMS away", "CopyObject", 500, errorXML("kms:KeyGenerationFailed", ""), nil, object.ClassTransient},
+		{"MinIO, KMS away", "CopyObject", 500, errorXML("kms:KeyGenerationFailed", ""), nil, object.ClassKMSAway},
 		{"MinIO, another key error", "CopyObject", 403, errorXML("kms:SomethingNew", ""), nil, object.ClassKey},
 		{"MinIO key", "CopyObject", 400, errorXML("kms:KeyNotFound", ""), nil, object.ClassKey},
 		{"the target's key by its ARN", "CopyObject", 400, errorXML("KMS.DisabledException", "arn:aws:kms:eu-west-1:1:key/K is disabled."), nil, object.ClassKey},

@@ -88,7 +88,7 @@ func (s *Store) settingPage(ctx context.Context, op, bucket, sub string, query m
 		return false, Setting{Unsupported: true}, nil
 	case object.ClassInvalid, object.ClassGone, object.ClassOther:
 		return false, Setting{}, nil
-	case object.ClassTransient:
+	case object.ClassTransient, object.ClassKMSAway:
 		// An empty 200, or a 500 at a request that the server does not expect, is an
 		// answer of sorts: it does not tell. A lost connection is not one.
 		if e.HTTPStatus != 0 {

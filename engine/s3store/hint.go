@@ -102,6 +102,8 @@ func hint(e *object.Error, f object.FailedReply, region string) string {
 		return "the store asks for a lower rate; the run slows down by itself"
 	case object.ClassFull:
 		return "the store has no room, or a quota is used up: make room, and the run goes on by itself"
+	case object.ClassKMSAway:
+		return "the store cannot reach its KMS, or the KMS fails: bring it back; a run that is at work waits for it"
 	case object.ClassUnsupported:
 		return "this store does not implement " + f.Op + ": reseal doctor shows what it can do"
 	}

@@ -136,7 +136,7 @@ func granted(err error) (object.Finding, error) {
 		return object.Unknown, err
 	case e.Class == object.ClassDenied:
 		return object.No, err
-	case e.Class == object.ClassUnsupported, e.Class == object.ClassThrottled, e.Class == object.ClassTransient:
+	case e.Class == object.ClassUnsupported, e.Class == object.ClassThrottled, e.Class == object.ClassTransient, e.Class == object.ClassKMSAway:
 		return object.Unknown, nil
 	}
 	return object.Yes, nil

@@ -119,7 +119,7 @@ func undecided(err error) bool {
 	case object.ClassTransient:
 		return e.HTTPStatus == 0
 	case object.ClassCanceled, object.ClassUnreachable, object.ClassFull, object.ClassThrottled, object.ClassKMSThrottled,
-		object.ClassCredentials, object.ClassKey, object.ClassNoBucket:
+		object.ClassKMSAway, object.ClassCredentials, object.ClassKey, object.ClassNoBucket:
 		return true
 	}
 	return false
