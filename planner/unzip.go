@@ -2,6 +2,7 @@ package planner
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 
@@ -9,8 +10,9 @@ import (
 )
 
 // Unzip is the text of a file that somebody wrote, compressed by gzip or not. Its
-// errors say in words what is wrong with a compressed one.
-func Unzip(file *bufio.Reader) (io.Reader, error) {
+// errors say in words what is wrong with a compressed one. It ends with its context, also
+// where what was read ahead unpacks to a thousand times as much.
+func Unzip(ctx context.Context, file *bufio.Reader) (io.Reader, error) {
 	if head, _ := file.Peek(2); string(head) != "\x1f\x8b" {
 		return file, nil
 	}
@@ -18,13 +20,19 @@ func Unzip(file *bufio.Reader) (io.Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("it is no gzip: %w", err)
 	}
-	return &unzipped{z}, nil
+	return &unzipped{z, ctx}, nil
 }
 
 // unzipped tells a file that ends too early from one that is damaged.
-type unzipped struct{ z *gzip.Reader }
+type unzipped struct {
+	z   *gzip.Reader
+	ctx context.Context
+}
 
 func (u *unzipped) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
 	n, err := u.z.Read(p)
 	switch err {
 	case nil, io.EOF:

@@ -164,9 +164,14 @@ func (r *pruneRecord) append(lines []byte) error {
 		err = r.away(lines)
 	}
 	if err != nil {
-		return fmt.Errorf("recording what is pruned: %w", err)
+		return unrecorded(err)
 	}
 	return nil
+}
+
+// unrecorded tells what a person can do: what was not recorded was not deleted.
+func unrecorded(err error) error {
+	return fmt.Errorf("what is to be deleted cannot be recorded first: %w; make room on the disk of the job directory, or see to it that it can be written, and prune again: nothing that was not recorded was deleted", err)
 }
 
 // Close gives the record back.

@@ -216,7 +216,7 @@ func (r *versionRecord) append(lines []byte) error {
 		err = r.away(lines)
 	}
 	if err != nil {
-		return fmt.Errorf("recording what is pruned: %w", err)
+		return unrecorded(err)
 	}
 	r.whole += int64(n)
 	return nil

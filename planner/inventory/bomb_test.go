@@ -212,3 +212,19 @@ func bucketOf(n int) page {
 	}
 	return plainText(texts...)
 }
+
+// TestLongNames: what is longer than any name is told by its beginning.
+func TestLongNames(t *testing.T) {
+	long := strings.Repeat("a", 1<<20)
+	for _, m := range []string{
+		`{"sourceBucket":"` + long + `","files":[]}`,
+		`{"sourceBucket":"src","fileFormat":"` + long + `","files":[]}`,
+		`{"sourceBucket":"src","fileFormat":"CSV","fileSchema":"Bucket, Key, ` + long + `","files":[]}`,
+		`{"sourceBucket":"src","fileFormat":"ORC","files":[{"key":"` + long + `","MD5checksum":"f11166069f1990abeb9c97ace9cdfabc"}]}`,
+		`{"sourceBucket":"src","fileFormat":"ORC","files":[{"key":"a","MD5checksum":"` + long + `"}]}`,
+	} {
+		if _, err := parseManifest("manifest.json", []byte(m)); err == nil || len(err.Error()) > 1000 {
+			t.Errorf("%.80s: %.200v", m, err)
+		}
+	}
+}

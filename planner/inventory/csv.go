@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +19,7 @@ type csvRows struct {
 }
 
 func (s *Source) csvRows(r io.Reader) (rowReader, error) {
-	text, err := unzip(r)
+	text, err := unzip(contextOf(r), r)
 	if err != nil {
 		return nil, err
 	}
@@ -32,14 +33,22 @@ func (s *Source) csvRows(r io.Reader) (rowReader, error) {
 	return rows, nil
 }
 
+// contextOf is that which the reading of a file ends with.
+func contextOf(r io.Reader) context.Context {
+	if h, ok := r.(*hashing); ok {
+		return h.ctx
+	}
+	return context.Background()
+}
+
 // unzip is the text of a file, compressed or not, without a byte order mark.
-func unzip(r io.Reader) (*bufio.Reader, error) {
+func unzip(ctx context.Context, r io.Reader) (*bufio.Reader, error) {
 	text := bufio.NewReaderSize(r, 256<<10)
 	head, err := text.Peek(2)
 	if err == io.EOF && len(head) == 0 {
 		return nil, errors.New("it is empty, and not even a compressed file of no rows")
 	}
-	plain, err := planner.Unzip(text)
+	plain, err := planner.Unzip(ctx, text)
 	if err != nil {
 		return nil, err
 	}

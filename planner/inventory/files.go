@@ -43,10 +43,11 @@ func (e *dataError) Unwrap() error { return e.err }
 // open reads one file by use, and compares its MD5 when use has come to its end.
 // Faults of the file come back as *planner.UnusableError with file and row.
 func (s *Source) open(ctx context.Context, f *file, use func(rowReader) error) error {
-	r, _, uri, err := openAny(ctx, s.storage, f.uris)
+	uris := s.placesOf(f)
+	r, _, uri, err := openAny(ctx, s.storage, uris)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &planner.UnusableError{Where: s.uri, What: "its file " + f.key + " is missing, looked for at " + normal(f.uris[0]),
+		return &planner.UnusableError{Where: s.uri, What: "its file " + f.key + " is missing, looked for at " + normal(uris[0]),
 			Fix: "fetch the whole report, data files included"}
 	case err != nil:
 		return fmt.Errorf("reading %s: %w", uri, err)

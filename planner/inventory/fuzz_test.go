@@ -96,7 +96,7 @@ func FuzzManifest(f *testing.F) {
 			t.Fatalf("%+v", s)
 		}
 		for _, f := range s.files {
-			if f.key == "" || len(f.md5) != 32 || len(f.uris) == 0 {
+			if f.key == "" || len(f.md5) != 32 || len(s.placesOf(&f)) == 0 {
 				t.Fatalf("%+v", f)
 			}
 		}

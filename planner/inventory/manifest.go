@@ -29,8 +29,11 @@ const (
 	ORC     Format = "ORC"
 )
 
-// maxManifest bounds a manifest: 100,000 files of it are 30 MB.
-const maxManifest = 256 << 20
+// maxManifest bounds a manifest: 100,000 files of it are 30 MB. maxKey is S3's own bound.
+const (
+	maxManifest = 256 << 20
+	maxKey      = 1024
+)
 
 // manifest is manifest.json.
 type manifest struct {
@@ -51,8 +54,8 @@ type manifest struct {
 type file struct {
 	key  string
 	size int64
-	md5  string // hex; empty where only the size is known
-	uris []string
+	md5  string   // hex; empty where only the size is known
+	uris []string // where it may lie, where its key does not tell: see Source.placesOf
 	// deleted are the rows of a table's file that count as not there.
 	deleted *deletions
 }
@@ -72,11 +75,11 @@ func parseManifest(uri string, data []byte) (*Source, error) {
 	case m.SourceBucket == "":
 		return nil, bad("this is no inventory manifest: it names no sourceBucket", nil)
 	case !object.MayBeBucket(m.SourceBucket):
-		return nil, bad(fmt.Sprintf("no bucket can have the name %q, its sourceBucket", m.SourceBucket), nil)
+		return nil, bad(fmt.Sprintf("no bucket can have the name %q, its sourceBucket", object.Cut(m.SourceBucket, 300)), nil)
 	case m.Files == nil:
 		return nil, bad("this is no inventory manifest: it has no list of files", nil)
 	case m.FileFormat != CSV && m.FileFormat != Parquet && m.FileFormat != ORC:
-		return nil, bad(fmt.Sprintf("the fileFormat %q is not known", m.FileFormat), nil)
+		return nil, bad(fmt.Sprintf("the fileFormat %q is not known", object.Cut(string(m.FileFormat), 100)), nil)
 	}
 	s := &Source{uri: uri, bucket: m.SourceBucket, format: m.FileFormat, created: timestamp(m.CreationTimestamp)}
 	sum := md5.Sum(data)
@@ -92,19 +95,22 @@ func parseManifest(uri string, data []byte) (*Source, error) {
 	if i := strings.LastIndexByte(dest, ':'); i >= 0 { // another partition's ARN
 		dest = dest[i+1:]
 	}
+	s.dest = dest
 	seen := make(map[string]bool, len(m.Files))
 	for _, f := range m.Files {
 		sum, err := hex.DecodeString(f.MD5)
 		switch {
 		case f.Key == "":
 			return nil, bad("one of its files has no key", nil)
+		case len(f.Key) > maxKey:
+			return nil, bad(fmt.Sprintf("the key of a file of it has %d bytes, and S3 takes %d: %q", len(f.Key), maxKey, object.Cut(f.Key, 100)), nil)
 		case seen[f.Key]:
 			return nil, bad(fmt.Sprintf("it names the file %q twice", f.Key), nil)
 		case err != nil || len(sum) != md5.Size:
-			return nil, bad(fmt.Sprintf("the MD5checksum of %q is %q, which is no MD5", f.Key, f.MD5), nil)
+			return nil, bad(fmt.Sprintf("the MD5checksum of %q is %q, which is no MD5", f.Key, object.Cut(f.MD5, 100)), nil)
 		}
 		seen[f.Key] = true
-		s.files = append(s.files, file{key: f.Key, size: f.Size, md5: strings.ToLower(f.MD5), uris: places(uri, dest, f.Key)})
+		s.files = append(s.files, file{key: f.Key, size: f.Size, md5: strings.ToLower(f.MD5)})
 	}
 	return s, nil
 }

@@ -86,7 +86,7 @@ func newSchema(names []string) (*schema, error) {
 		col, known := columnOf(name)
 		switch {
 		case !known:
-			return nil, fmt.Errorf("the column %q is not known", name)
+			return nil, fmt.Errorf("the column %q is not known", object.Cut(name, 100))
 		case col != colIgnored && s.has[col]:
 			return nil, fmt.Errorf("the column %q is there twice", name)
 		}

@@ -41,6 +41,7 @@ type Source struct {
 	format  Format
 	created time.Time
 	digest  string  // of the manifest
+	dest    string  // the bucket that the manifest says its files lie in
 	schema  *schema // of CSV; the others carry their own
 	files   []file
 	table   bool // of the live inventory, see OpenTable

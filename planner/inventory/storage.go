@@ -131,6 +131,15 @@ func places(manifestURI, destBucket, key string) []string {
 	return append(uris, at+"../data/"+name, at+"data/"+name, at+name)
 }
 
+// placesOf are those of one file. A report of a million files has ten million, so that
+// nobody keeps them.
+func (s *Source) placesOf(f *file) []string {
+	if f.uris != nil {
+		return f.uris
+	}
+	return places(s.uri, s.dest, f.key)
+}
+
 // openAny opens the first of the places that is there.
 func openAny(ctx context.Context, s Storage, uris []string) (r io.ReadCloser, size int64, uri string, err error) {
 	for _, uri := range uris {

@@ -142,7 +142,7 @@ func (s *Source) header(ctx context.Context) error {
 		return err
 	}
 	defer r.Close()
-	text, err := unzip(r)
+	text, err := unzip(ctx, r)
 	if err != nil {
 		return err
 	}

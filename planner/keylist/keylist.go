@@ -232,7 +232,7 @@ func (s *Source) scan(ctx context.Context, p *Part, sum io.Writer, visit func(o 
 	defer r.Close()
 	src := &source{ctx: ctx, r: r, sum: sum}
 	in := bufio.NewReaderSize(src, 256<<10)
-	rows, err := s.rows(in)
+	rows, err := s.rows(ctx, in)
 	for err == nil {
 		var o object.Object
 		var wanted bool
@@ -274,8 +274,8 @@ func (s *Source) fault(p *Part, rows rowReader, err error) error {
 }
 
 // rows picks the reader of the kind.
-func (s *Source) rows(in *bufio.Reader) (rowReader, error) {
-	text, err := planner.Unzip(in)
+func (s *Source) rows(ctx context.Context, in *bufio.Reader) (rowReader, error) {
+	text, err := planner.Unzip(ctx, in)
 	if err == nil {
 		text, err = withoutMark(text)
 	}

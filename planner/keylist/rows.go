@@ -55,11 +55,11 @@ func (t *tableReader) next() (o object.Object, wanted bool, err error) {
 	case o.Bucket == "":
 		return o, false, errors.New("the bucket is empty")
 	case t.bucket == "" && !object.MayBeBucket(o.Bucket):
-		return o, false, fmt.Errorf("no bucket can have the name %q", o.Bucket)
+		return o, false, fmt.Errorf("no bucket can have the name %q", object.Cut(o.Bucket, 300))
 	case t.bucket == "":
 		t.bucket = o.Bucket
 	case o.Bucket != t.bucket:
-		return o, false, fmt.Errorf("the row is of bucket %q, and the job of %q: a job is about one bucket", o.Bucket, t.bucket)
+		return o, false, fmt.Errorf("the row is of bucket %q, and the job of %q: a job is about one bucket", object.Cut(o.Bucket, 300), t.bucket)
 	}
 	if o.Key, err = decoded(f[1]); err != nil {
 		return o, false, err
@@ -136,7 +136,7 @@ func decoded(text []byte) (string, error) {
 	key, err := url.QueryUnescape(string(text))
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("the key %q is not URL-encoded", text)
+		return "", fmt.Errorf("the key %q is not URL-encoded", object.Cut(string(text), 300))
 	case key == "":
 		return "", errors.New("the key is empty")
 	case len(key) > maxKey:
