@@ -48,3 +48,30 @@ func TestALimitBesideRefusals(t *testing.T) {
 		}
 	}
 }
+
+// TestAnOutageBesideRefusals: where some are refused at any rate a store that was away for a
+// while has its pace again as soon as where none are.
+func TestAnOutageBesideRefusals(t *testing.T) {
+	for _, stray := range []float64{0, 0.1, 0.3} {
+		for _, retry := range []time.Duration{0, 3 * time.Second} {
+			for _, from := range []float64{100, 100.25, 100.5, 100.75} {
+				const away = 60
+				accepted, _, _, _ := drawRate{demand: 1000, depth: 0.1, latency: 20 * time.Millisecond, jitter: 0.5, stray: stray, retry: retry,
+					allowed: func(sec float64) float64 {
+						if sec >= from && sec < from+away {
+							return 0
+						}
+						return 1e6
+					}}.run(202)
+				got := 0.0
+				for _, n := range accepted[182:202] {
+					got += n / 20
+				}
+				t.Logf("%2.0f %% refused at any rate, Retry-After %v, away at %.2f s: %.0f accepted a second from 20 s after it", 100*stray, retry, from, got)
+				if want := 800 * (1 - stray); got < want {
+					t.Errorf("%.0f accepted a second from 20 s after an outage on, want %.0f", got, want)
+				}
+			}
+		}
+	}
+}

@@ -54,7 +54,8 @@ type rate struct {
 	peak  float64       // what the store took when it was cut
 	clock time.Duration // time since the cut in which the limit was in use
 	goal  float64       // up to which recovery doubles; 0 after ordinary cuts
-	// held is the rate before the last cut that came after a quiet while.
+	// held is the rate before the last cut that came after a quiet while, and was no part of an
+	// outage that goes on.
 	held float64
 	// partly: the last cut saw some replies that were not throttled.
 	partly bool
@@ -263,7 +264,9 @@ func (r *rate) cut(now time.Duration, s tally) {
 	}
 	least := steepest
 	if quiet := now-max(r.cutAt, r.until) > proven; quiet || math.IsInf(r.limit, 1) {
-		r.held = sent
+		if r.partly || r.limit >= r.goal { // else it is the outage that goes on, and was looked at
+			r.held = sent
+		}
 		if !math.IsInf(r.limit, 1) {
 			least = gentle
 		}
