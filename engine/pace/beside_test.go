@@ -18,6 +18,9 @@ func TestALimitBesideRefusals(t *testing.T) {
 		{1000, 0.03, 0.012}, {1000, 0.1, 0.016}, {1000, 0.3, 0.025},
 		{3500, 0.03, 0.008}, {3500, 0.1, 0.01}, {3500, 0.3, 0.012},
 	} {
+		if testing.Short() && tc.limit > 300 {
+			continue // 50 million simulated requests are for the round without -race
+		}
 		halved := func(sec float64) float64 {
 			if sec >= 60 && sec < 120 {
 				return tc.limit / 2
