@@ -133,7 +133,7 @@ type verdict uint8
 
 const (
 	undecided verdict = iota // it goes on
-	helped                   // fewer requests brought fewer refusals, or nothing can be told
+	helped                   // fewer refusals, or those of the floor that is known, or nothing can be told
 	inVain                   // the same share: the rate is cut once more
 	suspected                // the same share again: the next look is one together with others
 	proved                   // the share is the floor
