@@ -190,6 +190,8 @@ func TestParquetBombs(t *testing.T) {
 		{"snappy of 2 GiB", craft(t, format.Snappy, 2, bucket, squeezed([]byte{0xff, 0xff, 0xff, 0xff, 0x07, 0})), "more bytes than it says"},
 		{"gzip of 64 MiB", craft(t, format.Gzip, 2, bucket, squeezed(zippedZeros(t, 64<<20))), "more bytes than it says"},
 		{"zstd of 64 MiB", craft(t, format.Zstd, 2, bucket, squeezed(zstd.EncodeAll(make([]byte, 64<<20), nil))), "more bytes than it says"},
+		{"a key of 10 MiB", craft(t, format.Uncompressed, 1, []page{plainText("src")}, []page{plainText(strings.Repeat("k", 10<<20))}), "a value of 10485760 bytes"},
+		{"a key of 1,025 bytes", craft(t, format.Uncompressed, 1, []page{plainText("src")}, []page{plainText(strings.Repeat("k", 1025))}), "the key has 1025 bytes"},
 		{"damaged LZ4", craft(t, format.Lz4Raw, 2, bucket, squeezed([]byte{0xff, 0xff, 0xff})), "damaged"},
 		{"a milliard of differences", craft(t, format.Uncompressed, 2, bucket, []page{indexed(format.DeltaLengthByteArray, 2, append([]byte{0x80, 1, 4}, append(milliard, 0)...)...)}), "more values than it says"},
 		{"10 GB of shared prefixes", craft(t, format.Uncompressed, 100_000, []page{bucketOf(100_000)}, []page{indexed(format.DeltaByteArray, 100_000, shared...)}), "more memory"},

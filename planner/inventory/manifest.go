@@ -50,6 +50,16 @@ type manifest struct {
 	} `json:"files"`
 }
 
+// maxText bounds what else a row tells. A key of 1,024 bytes has 3,072 where it is encoded.
+const maxText = 8 << 10
+
+func bounded(col column, n int) error {
+	if n > maxText && col != colIgnored {
+		return fmt.Errorf("a value of %d bytes, where nothing of S3 has more than %d", n, maxText)
+	}
+	return nil
+}
+
 // file is one file of a report.
 type file struct {
 	key  string

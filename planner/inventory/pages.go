@@ -21,7 +21,7 @@ const (
 	maxFooter     = 64 << 20
 	maxElements   = 1 << 19 // of all lists of a footer: 26 columns in 3,000 row groups
 	maxColumns    = 4096
-	maxHeld       = 1 << 30 // of one row group: a page and the dictionary of each column
+	maxHeld       = 512 << 20 // of one row group: a page and the dictionary of each column
 	maxPageHeader = 1 << 20
 	valueTakes    = 8       // two levels, an index or an offset
 	leastText     = 1 << 20 // a page may be as long, whatever it says

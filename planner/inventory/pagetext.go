@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/gzip"
@@ -68,7 +69,7 @@ func (p *pages) decompress(body []byte, most int64) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("its compression %s is not known", codec)
 	}
-	text := bytes.NewBuffer(p.text[:0])
+	text := bytes.NewBuffer(slices.Grow(p.text[:0], int(most)+bytes.MinRead))
 	n, err := io.Copy(text, io.LimitReader(r, most+1))
 	p.text = text.Bytes()
 	if err == nil && n > most {

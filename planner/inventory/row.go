@@ -147,6 +147,9 @@ func (r *rower) begin(o *object.Object) {
 
 // set takes in the text of one column.
 func (r *rower) set(o *object.Object, col column, text []byte) (err error) {
+	if err := bounded(col, len(text)); err != nil {
+		return err
+	}
 	switch col {
 	case colIgnored:
 	case colBucket:
@@ -214,6 +217,9 @@ func (r *rower) setBucket(o *object.Object, bucket string) error {
 
 // setString is set for decoders that make strings.
 func (r *rower) setString(o *object.Object, col column, text string) error {
+	if err := bounded(col, len(text)); err != nil {
+		return err
+	}
 	switch col {
 	case colIgnored:
 	case colBucket:
@@ -284,6 +290,8 @@ func (r *rower) finish(o *object.Object) (ok bool, err error) {
 	switch {
 	case o.Key == "":
 		return false, errors.New("the key is empty")
+	case len(o.Key) > maxKey:
+		return false, fmt.Errorf("the key has %d bytes, and S3 takes %d", len(o.Key), maxKey)
 	case o.DeleteMarker:
 		return false, nil
 	}
