@@ -40,7 +40,8 @@ type Counts struct {
 	Bytes       int64
 	// Tasks by what was chosen.
 	Undecided, Update, Copy, Multipart, Rewrite, Rewrap, Already, Left uint64
-	// Inspected objects, and those that were Gone by then: they become no task.
+	// Inspected objects, and those that were Gone by then: they become no task, unless a
+	// list names them that has not seen them.
 	Inspected, Gone uint64
 	// Throwaway objects of reseal, such as another process of the job has there while
 	// it tries the store. They become no task.
@@ -294,7 +295,8 @@ func task(o *object.Object, ch object.Choice) object.Task {
 }
 
 // settle replaces what the rows said by what the store said, and drops what is
-// gone or, looked at, not selected.
+// gone or, looked at, not selected. What a list names without having seen it is kept
+// where it is not there: the name may be wrong, and nobody would know.
 func (p *planning) settle(tasks []object.Task, ask []int, results []inspected) ([]object.Task, Counts, error) {
 	c := Counts{Inspected: uint64(len(ask))}
 	kept := tasks[:0]
@@ -303,7 +305,7 @@ func (p *planning) settle(tasks []object.Task, ask []int, results []inspected) (
 		if n < len(ask) && ask[n] == i {
 			r := &results[n]
 			n++
-			if r.gone() {
+			if r.gone() && t.Object.Size >= 0 {
 				c.Gone++
 				continue
 			}
@@ -322,7 +324,7 @@ func (p *planning) settle(tasks []object.Task, ask []int, results []inspected) (
 // the store's own words, or, where even its selection is unknown, left by name.
 func (p *planning) inspectedTask(row *object.Object, r *inspected) (t object.Task, selected bool) {
 	if r.err != nil {
-		if p.sel.Match(row) == Inspect {
+		if r.gone() || p.sel.Match(row) == Inspect {
 			return object.Task{Object: *row, Operation: object.OpNone, Reason: object.Reason(object.ClassOf(r.err).String())}, true
 		}
 		return object.Task{Object: *row, Operation: object.OpUndecided}, true

@@ -278,3 +278,22 @@ func TestPlanStopsOnWhatConcernsTheRun(t *testing.T) {
 		t.Errorf("a cancelled plan ended with %v", err)
 	}
 }
+
+// TestPlanKeepsNamesOfNothing: a name of a list under which nothing lies is planned, so that
+// it has a row: the list may write its keys wrongly. What a listing showed was deleted since.
+func TestPlanKeepsNamesOfNothing(t *testing.T) {
+	gone := func(_ context.Context, o *object.Object) (object.Head, error) {
+		return object.Head{}, &object.Error{Class: object.ClassGone, Op: "HeadObject", Ref: o.Ref}
+	}
+	rows := []object.Object{{Ref: object.Ref{Bucket: "b", Key: "named"}, Size: -1}, {Ref: object.Ref{Bucket: "b", Key: "listed"}, Size: 1, ETag: "e"}}
+	for _, sel := range []*Selection{{}, {OnlyEncryption: []EncryptionFilter{{Type: object.SSENone}}}} {
+		sink := &memorySink{life: -1}
+		counts, err := Plan(t.Context(), &rowsSource{rows, 1, 10}, sel, toKeyB(), sink, Options{Inspect: gone, InspectAll: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if counts.Tasks != 1 || counts.Left != 1 || counts.Gone != 1 || sink.tasks[0].Object.Key != "named" || sink.tasks[0].Reason != object.ReasonGone {
+			t.Errorf("%+v, %+v", counts, sink.tasks)
+		}
+	}
+}
