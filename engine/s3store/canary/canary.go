@@ -116,10 +116,10 @@ func undecided(err error) bool {
 		return err != nil
 	}
 	switch e.Class {
-	case object.ClassTransient:
+	case object.ClassTransient, object.ClassKMSAway: // MinIO says so of a key's name that KES does not take, too
 		return e.HTTPStatus == 0
 	case object.ClassCanceled, object.ClassUnreachable, object.ClassFull, object.ClassThrottled, object.ClassKMSThrottled,
-		object.ClassKMSAway, object.ClassCredentials, object.ClassKey, object.ClassNoBucket:
+		object.ClassCredentials, object.ClassKey, object.ClassNoBucket:
 		return true
 	}
 	return false

@@ -81,6 +81,7 @@ var effects = []struct {
 	{`(Error 501 NotImplemented "Not implemented.")`, "unsupported", true},
 	{`(Error 502 BadGateway "")`, "transient", false},
 	{`(Error 507 XMinioStorageFull "Storage backend has reached its minimum free drive threshold.")`, "full", false},
+	{`(Error 500 kms:KeyGenerationFailed "failed to generate data key with KMS key")`, "kms-away", true},
 	{`(Error 400 KMS.ThrottlingException "Rate exceeded")`, "kms-throttled", true},
 }
 
