@@ -183,6 +183,9 @@ func onlyEmpty(dir string) error {
 // will be able to write. made says whether it made the directory.
 func checkWritable(dir string) (made bool, err error) {
 	_, missing := os.Stat(dir)
+	if to, err := os.Readlink(dir); err == nil && errors.Is(missing, fs.ErrNotExist) {
+		return false, unusablef("make that directory, or mount its disk", "the job directory %s is a link to %s, which is not there", dir, to)
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return false, unusableBecause(err, "the job directory "+dir+" cannot be written", "name a directory on a disk with room that you can write to")
 	}

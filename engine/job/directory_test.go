@@ -252,3 +252,15 @@ func copyDir(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 }
+
+// TestALinkToNowhere: a job directory on a disk that is not mounted is said to be that.
+func TestALinkToNowhere(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "job")
+	if err := os.Symlink("away", dir); err != nil {
+		t.Fatal(err)
+	}
+	_, err := checkWritable(dir)
+	if err == nil || !strings.Contains(err.Error(), dir+" is a link to away, which is not there") {
+		t.Error(err)
+	}
+}
