@@ -116,7 +116,7 @@ func undecided(err error) bool {
 		return err != nil
 	}
 	switch e.Class {
-	case object.ClassTransient, object.ClassKMSAway: // MinIO says so of a key's name that KES does not take, too
+	case object.ClassTransient, object.ClassKMSAway: // see kmsIsAway
 		return e.HTTPStatus == 0
 	case object.ClassCanceled, object.ClassUnreachable, object.ClassFull, object.ClassThrottled, object.ClassKMSThrottled,
 		object.ClassCredentials, object.ClassKey, object.ClassNoBucket:
