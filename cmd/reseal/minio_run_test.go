@@ -55,7 +55,7 @@ func TestRealServerKeepsEverything(t *testing.T) {
 		b.nothingElse(keys)
 		b.checkRows(job, keys, before, step.report)
 		// Nor has anybody written such an object since, as its other ETag may make believe.
-		if v := fmt.Sprintf("%s", b.reseal(0, "verify", "--json", "--no-dependents", "--job", job)); !strings.Contains(v, fmt.Sprintf(`"verified":%d`, len(keys))) {
+		if v := string(b.reseal(0, "verify", "--json", "--no-dependents", "--job", job)); !strings.Contains(v, fmt.Sprintf(`"verified":%d`, len(keys))) {
 			t.Errorf("verify: %s", v)
 		}
 		// A new job over the same bucket has nothing to do and sends no copy.

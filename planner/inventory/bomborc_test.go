@@ -6,8 +6,9 @@ import (
 	"slices"
 	"testing"
 
-	gproto "github.com/golang/protobuf/proto"
 	"github.com/scritchley/orc/proto"
+	gproto "google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/protoadapt"
 )
 
 // orcParts make an ORC file by hand, so that it can lie.
@@ -22,9 +23,9 @@ type orcParts struct {
 	change   func(*proto.StripeInformation)
 }
 
-func protobuf(t testing.TB, m gproto.Message) []byte {
+func protobuf(t testing.TB, m protoadapt.MessageV1) []byte {
 	t.Helper()
-	b, err := gproto.Marshal(m)
+	b, err := gproto.Marshal(protoadapt.MessageV2Of(m))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -131,10 +131,13 @@ func checkRuns(b []byte, width int, values int64) error {
 	return nil
 }
 
+// plainDictionary is what writers of old call RLEDictionary.
+const plainDictionary = format.Encoding(2)
+
 // expands tells how many bytes more than the text the values of an encoding take.
 func expands(encoding format.Encoding, text []byte, values int64) (int64, error) {
 	switch encoding {
-	case format.PlainDictionary, format.RLEDictionary:
+	case plainDictionary, format.RLEDictionary:
 		if len(text) == 0 || text[0] > 32 {
 			return 0, nil // the library says what is wrong with it
 		}

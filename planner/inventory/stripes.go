@@ -9,10 +9,11 @@ import (
 	"io"
 	"math"
 
-	gproto "github.com/golang/protobuf/proto"
 	"github.com/klauspost/compress/snappy"
 	"github.com/scritchley/orc"
 	"github.com/scritchley/orc/proto"
+	gproto "google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/protoadapt"
 )
 
 // The library believes an ORC file as well: it unpacks footers and whole stripes before
@@ -52,7 +53,7 @@ func lookAtORC(r io.ReaderAt, size int64) (*orcLook, error) {
 	}
 	n := int64(tail[len(tail)-1])
 	var ps proto.PostScript
-	if err := gproto.Unmarshal(tail[int64(len(tail))-1-n:len(tail)-1], &ps); err != nil {
+	if err := unmarshal(tail[int64(len(tail))-1-n:len(tail)-1], &ps); err != nil {
 		return nil, fmt.Errorf("its postscript: %w", err)
 	}
 	l := &orcLook{r: r, size: size, codec: ps.GetCompression(), footer: new(proto.Footer), names: map[uint32]string{}, wanted: map[uint32]bool{}}
@@ -60,7 +61,7 @@ func lookAtORC(r io.ReaderAt, size int64) (*orcLook, error) {
 	at := size - 1 - n - footer
 	b, err := l.unpack(at, footer, maxFooter)
 	if err == nil {
-		err = gproto.Unmarshal(b, l.footer)
+		err = unmarshal(b, l.footer)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("its footer: %w", err)
@@ -139,7 +140,7 @@ func (l *orcLook) checkStripe(i int) error {
 	b, err := l.unpack(int64(from+index+data), int64(footer), maxStripeFooter)
 	var f proto.StripeFooter
 	if err == nil {
-		err = gproto.Unmarshal(b, &f)
+		err = unmarshal(b, &f)
 	}
 	if err != nil {
 		return fmt.Errorf("the footer of the stripe: %w", err)
@@ -328,4 +329,9 @@ func (l *orcLook) chunk(c *chunk, left int64) (io.Reader, error) {
 		return bytes.NewReader(text), err
 	}
 	return nil, fmt.Errorf("its compression %s is not known", l.codec)
+}
+
+// unmarshal reads one of the library's messages, which are of the older kind.
+func unmarshal(b []byte, m protoadapt.MessageV1) error {
+	return gproto.Unmarshal(b, protoadapt.MessageV2Of(m))
 }
