@@ -9,6 +9,8 @@ import (
 	"github.com/scritchley/orc/proto"
 	gproto "google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/protoadapt"
+
+	"github.com/resealhq/reseal/planner/inventory/columnar"
 )
 
 // orcParts make an ORC file by hand, so that it can lie.
@@ -126,10 +128,10 @@ func TestORCBombs(t *testing.T) {
 			p.types = append(p.types, plain[1])
 		}), "contain each other"},
 		{"a footer of much more", honest(func(p *orcParts) {
-			p.codec, p.footer = proto.CompressionKind_ZLIB, bytes.Repeat(big, maxFooter/(8<<20)+1)
+			p.codec, p.footer = proto.CompressionKind_ZLIB, bytes.Repeat(big, columnar.MaxFooter/(8<<20)+1)
 		}), "unpacks to more"},
 		{"a stripe of much more", honest(func(p *orcParts) {
-			p.codec, p.data = proto.CompressionKind_ZLIB, bytes.Repeat(big, maxUnpacked/(8<<20)+1)
+			p.codec, p.data = proto.CompressionKind_ZLIB, bytes.Repeat(big, columnar.MaxUnpacked/(8<<20)+1)
 			p.streams = []*proto.Stream{orcStream(2, proto.Stream_DATA, len(p.data))}
 		}), "unpacks to more"},
 		{"a text of 35 TB", honest(func(p *orcParts) {
@@ -138,7 +140,7 @@ func TestORCBombs(t *testing.T) {
 			p.streams[3] = orcStream(2, proto.Stream_LENGTH, len(long))
 		}), "less than the lengths"},
 		{"a dictionary of very many", honest(func(p *orcParts) {
-			words := bytes.Repeat([]byte{127, 0, 0}, maxWords/130+1)
+			words := bytes.Repeat([]byte{127, 0, 0}, columnar.MaxWords/130+1)
 			p.encoding, p.data = proto.ColumnEncoding_DICTIONARY, words
 			p.streams = []*proto.Stream{orcStream(2, proto.Stream_LENGTH, len(words))}
 		}), "more than 16777216 words"},

@@ -14,6 +14,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/resealhq/reseal/planner/iceberg"
+	"github.com/resealhq/reseal/planner/inventory/columnar"
 )
 
 // deletions are the rows of one data file that were deleted. Nil are none.
@@ -301,7 +302,7 @@ func (r *deletionReader) rows(ctx context.Context, d *iceberg.DeleteFile, ids []
 
 // eachParquet goes through the rows of a file of deletions.
 func eachParquet(ctx context.Context, local *os.File, size, want int64, ids []int, use func(parquet.Row, []int) error) error {
-	f, err := openParquet(local, size, false)
+	f, err := columnar.OpenParquet(local, size, false)
 	if err != nil {
 		return err
 	}

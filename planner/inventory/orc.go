@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -11,13 +10,14 @@ import (
 	"github.com/scritchley/orc"
 
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/planner/inventory/columnar"
 )
 
 // orcRows are the rows of an ORC file. The library ends silently where a column
 // is shorter than its stripe, so the rows are counted.
 type orcRows struct {
 	rower   rower
-	look    *orcLook // nil for a file that was read to its end before
+	look    *columnar.ORC // nil for a file that was read to its end before
 	reader  *orc.Reader
 	cursor  *orc.Cursor
 	stripes int
@@ -28,16 +28,9 @@ type orcRows struct {
 }
 
 func (s *Source) orcRows(f io.ReaderAt, size int64) (rowReader, error) {
-	if err := checkORCTail(f, size); err != nil {
-		return nil, fmt.Errorf("it is no ORC file: %w", err)
-	}
-	look, err := lookAtORC(f, size)
+	r, look, err := columnar.OpenORC(f, size)
 	if err != nil {
-		return nil, fmt.Errorf("it is no ORC file: %w", err)
-	}
-	r, err := orc.NewReader(io.NewSectionReader(f, 0, size))
-	if err != nil {
-		return nil, fmt.Errorf("it is no ORC file: %w", err)
+		return nil, err
 	}
 	names := r.Schema().Columns()
 	sch, err := newSchema(names)
@@ -57,7 +50,7 @@ func (s *Source) orcRows(f io.ReaderAt, size int64) (rowReader, error) {
 			kept.cols = append(kept.cols, sch.cols[i])
 		}
 	}
-	if err := look.want(func(name string) bool { return slices.Contains(wanted, name) }); err != nil {
+	if err := look.Want(func(name string) bool { return slices.Contains(wanted, name) }); err != nil {
 		return nil, err
 	}
 	if s.known() {
@@ -65,64 +58,6 @@ func (s *Source) orcRows(f io.ReaderAt, size int64) (rowReader, error) {
 	}
 	o := &orcRows{rower: s.rower(kept, false), look: look, reader: r, cursor: r.Select(wanted...), stripes: n}
 	return o, o.cursor.Err()
-}
-
-// checkORCTail looks at the lengths that the tail names before the library
-// believes them.
-func checkORCTail(r io.ReaderAt, size int64) error {
-	if size < 4 {
-		return errors.New("it is too short")
-	}
-	tail := make([]byte, min(size, 257))
-	if _, err := r.ReadAt(tail, size-int64(len(tail))); err != nil && err != io.EOF {
-		return err
-	}
-	n := int(tail[len(tail)-1])
-	if n > len(tail)-1 {
-		return errors.New("its postscript is longer than the file")
-	}
-	footer, metadata, err := postScriptLengths(tail[len(tail)-1-n : len(tail)-1])
-	if err != nil {
-		return err
-	}
-	if room := uint64(size) - 1 - uint64(n); footer > room || metadata > room-footer {
-		return errors.New("its footer is longer than the file")
-	}
-	return nil
-}
-
-// postScriptLengths reads fields 1 and 5 of the postscript, which is protobuf.
-func postScriptLengths(b []byte) (footer, metadata uint64, err error) {
-	bad := errors.New("its postscript is damaged")
-	for len(b) > 0 {
-		tag, n := binary.Uvarint(b)
-		if n <= 0 {
-			return 0, 0, bad
-		}
-		b = b[n:]
-		v, n := binary.Uvarint(b)
-		if n <= 0 {
-			return 0, 0, bad
-		}
-		b = b[n:]
-		switch tag & 7 {
-		case 0:
-			switch tag >> 3 {
-			case 1:
-				footer = v
-			case 5:
-				metadata = v
-			}
-		case 2:
-			if v > uint64(len(b)) {
-				return 0, 0, bad
-			}
-			b = b[v:]
-		default:
-			return 0, 0, bad
-		}
-	}
-	return footer, metadata, nil
 }
 
 func (r *orcRows) next(o *object.Object) (bool, error) {
@@ -181,7 +116,7 @@ func (r *orcRows) nextStripe() error {
 	r.stripe++
 	r.row = 0
 	if r.look != nil {
-		if err := r.look.checkStripe(r.stripe - 1); err != nil {
+		if err := r.look.CheckStripe(r.stripe - 1); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/planner/inventory/columnar"
 )
 
 // parquetRows are the rows of a Parquet file.
@@ -31,27 +31,8 @@ type parquetRows struct {
 	deleted *deletions
 }
 
-// checkParquetTail looks at the length that the tail names before the library
-// believes it.
-func checkParquetTail(r io.ReaderAt, size int64) error {
-	var tail [8]byte
-	if size < 12 {
-		return errors.New("it is too short")
-	}
-	if _, err := r.ReadAt(tail[:], size-8); err != nil && err != io.EOF {
-		return err
-	}
-	if string(tail[4:]) != "PAR1" {
-		return errors.New("it does not end as one")
-	}
-	if int64(binary.LittleEndian.Uint32(tail[:])) > size-12 {
-		return errors.New("its footer is longer than the file")
-	}
-	return nil
-}
-
 func (s *Source) parquetRows(r io.ReaderAt, size int64, deleted *deletions) (rowReader, error) {
-	f, err := openParquet(r, size, s.known())
+	f, err := columnar.OpenParquet(r, size, s.known())
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package inventory
+package columnar
 
 import (
 	"encoding/binary"
@@ -14,11 +14,12 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// The library believes what a footer and the headers of pages claim, and makes room for
-// it. So everything is walked through before it gets to see the file. The bounds are far
-// above what honest writers do: pages of theirs have a megabyte, footers a few.
+// The library makes room for what a footer and the headers of pages of a Parquet file claim.
+// The bounds are far above what honest writers do: pages of theirs have a megabyte, footers a few.
 const (
-	maxFooter     = 64 << 20
+	// MaxFooter is how many bytes a footer may have, unpacked, of ORC as well.
+	MaxFooter = 64 << 20
+
 	maxElements   = 1 << 19 // of all lists of a footer: 26 columns in 3,000 row groups
 	maxColumns    = 4096
 	maxHeld       = 512 << 20 // of one row group: a page and the dictionary of each column
@@ -29,6 +30,25 @@ const (
 
 var errPage = errors.New("a page is damaged")
 
+// checkParquetTail looks at the length that the tail names before the library
+// believes it.
+func checkParquetTail(r io.ReaderAt, size int64) error {
+	var tail [8]byte
+	if size < 12 {
+		return errors.New("it is too short")
+	}
+	if _, err := r.ReadAt(tail[:], size-8); err != nil && err != io.EOF {
+		return err
+	}
+	if string(tail[4:]) != "PAR1" {
+		return errors.New("it does not end as one")
+	}
+	if int64(binary.LittleEndian.Uint32(tail[:])) > size-12 {
+		return errors.New("its footer is longer than the file")
+	}
+	return nil
+}
+
 // checkFooter looks at the footer of a Parquet file, whose tail was looked at.
 func checkFooter(r io.ReaderAt, size int64) error {
 	var tail [8]byte
@@ -36,8 +56,8 @@ func checkFooter(r io.ReaderAt, size int64) error {
 		return err
 	}
 	n := int64(binary.LittleEndian.Uint32(tail[:]))
-	if n > maxFooter {
-		return fmt.Errorf("its footer has %d bytes, and %d are the most that is read", n, maxFooter)
+	if n > MaxFooter {
+		return fmt.Errorf("its footer has %d bytes, and %d are the most that is read", n, MaxFooter)
 	}
 	footer := make([]byte, n)
 	if _, err := r.ReadAt(footer, size-8-n); err != nil && err != io.EOF {
@@ -50,9 +70,9 @@ func checkFooter(r io.ReaderAt, size int64) error {
 	return nil
 }
 
-// openParquet opens a file whose footer and pages were looked at; the pages of one that
+// OpenParquet opens a file whose footer and pages were looked at; the pages of one that
 // was read to its end before need no second look.
-func openParquet(r io.ReaderAt, size int64, known bool) (*parquet.File, error) {
+func OpenParquet(r io.ReaderAt, size int64, known bool) (*parquet.File, error) {
 	err := checkParquetTail(r, size)
 	if err == nil {
 		err = checkFooter(r, size)

@@ -1,4 +1,4 @@
-package inventory
+package columnar
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package inventory
+package columnar
 
 import (
 	"bufio"
@@ -12,116 +12,10 @@ import (
 	"github.com/klauspost/compress/snappy"
 	"github.com/scritchley/orc"
 	"github.com/scritchley/orc/proto"
-	gproto "google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/protoadapt"
 )
 
-// The library believes an ORC file as well: it unpacks footers and whole stripes before
-// it looks at them, follows types that contain themselves, and makes room for a text as
-// long as its length says. The bounds are far above what honest writers do: their
-// stripes have 64 MB, or 256.
-const (
-	maxUnpacked     = 512 << 20 // of a stripe, in the columns that are read
-	maxStripeFooter = 16 << 20
-	maxStripeRows   = 1 << 27
-	maxWords        = 1 << 24 // of a dictionary
-)
-
-var (
-	errORC     = errors.New("it is damaged")
-	errUnpacks = errors.New("it unpacks to more than is read")
-)
-
-// orcLook looks at the parts of an ORC file before the library does.
-type orcLook struct {
-	r      io.ReaderAt
-	size   int64
-	codec  proto.CompressionKind
-	footer *proto.Footer
-	// names are those of the columns that are read, by the numbers that the library gives
-	// them; wanted says of each whether its values have lengths.
-	names  map[uint32]string
-	wanted map[uint32]bool
-}
-
-// lookAtORC looks at everything before the stripes. The lengths that the tail names were
-// looked at.
-func lookAtORC(r io.ReaderAt, size int64) (*orcLook, error) {
-	tail := make([]byte, min(size, 257))
-	if _, err := r.ReadAt(tail, size-int64(len(tail))); err != nil && err != io.EOF {
-		return nil, err
-	}
-	n := int64(tail[len(tail)-1])
-	var ps proto.PostScript
-	if err := unmarshal(tail[int64(len(tail))-1-n:len(tail)-1], &ps); err != nil {
-		return nil, fmt.Errorf("its postscript: %w", err)
-	}
-	l := &orcLook{r: r, size: size, codec: ps.GetCompression(), footer: new(proto.Footer), names: map[uint32]string{}, wanted: map[uint32]bool{}}
-	footer, metadata := int64(ps.GetFooterLength()), int64(ps.GetMetadataLength())
-	at := size - 1 - n - footer
-	b, err := l.unpack(at, footer, maxFooter)
-	if err == nil {
-		err = unmarshal(b, l.footer)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("its footer: %w", err)
-	}
-	if _, err := l.unpack(at-metadata, metadata, maxFooter); err != nil {
-		return nil, fmt.Errorf("its metadata: %w", err)
-	}
-	return l, l.checkTypes()
-}
-
-// checkTypes sees that each type but the first is part of one before it, and of no other.
-func (l *orcLook) checkTypes() error {
-	types := l.footer.GetTypes()
-	if len(types) == 0 || len(types) > maxColumns {
-		return fmt.Errorf("its footer names %d types, and 1 to %d are read", len(types), maxColumns)
-	}
-	part := make([]bool, len(types))
-	for i, t := range types {
-		for _, sub := range t.GetSubtypes() {
-			if int64(sub) <= int64(i) || int(sub) >= len(types) || part[sub] {
-				return errors.New("its types contain each other")
-			}
-			part[sub] = true
-		}
-	}
-	return nil
-}
-
-// want says which columns are read. One whose values have parts is none of a report's.
-func (l *orcLook) want(reads func(name string) bool) error {
-	types := l.footer.GetTypes()
-	number := uint32(1)
-	for i, sub := range types[0].GetSubtypes() {
-		if names := types[0].GetFieldNames(); i < len(names) && reads(names[i]) {
-			lengths := false
-			switch kind := types[sub].GetKind(); kind {
-			case proto.Type_STRING, proto.Type_VARCHAR, proto.Type_CHAR, proto.Type_BINARY:
-				lengths = true
-			case proto.Type_BOOLEAN, proto.Type_BYTE, proto.Type_SHORT, proto.Type_INT, proto.Type_LONG, proto.Type_TIMESTAMP, proto.Type_DATE,
-				proto.Type_FLOAT, proto.Type_DOUBLE:
-			default:
-				return fmt.Errorf("its column %q is no plain column", names[i])
-			}
-			l.names[number], l.wanted[number] = names[i], lengths
-		}
-		number += l.parts(sub)
-	}
-	return nil
-}
-
-// parts counts a type and all that it contains.
-func (l *orcLook) parts(of uint32) (n uint32) {
-	for _, sub := range l.footer.GetTypes()[of].GetSubtypes() {
-		n += l.parts(sub)
-	}
-	return n + 1
-}
-
-// checkStripe unpacks what will be read of a stripe, and keeps none of it.
-func (l *orcLook) checkStripe(i int) error {
+// CheckStripe unpacks what will be read of a stripe, and keeps none of it.
+func (l *ORC) CheckStripe(i int) error {
 	if i >= len(l.footer.GetStripes()) {
 		return nil
 	}
@@ -146,7 +40,7 @@ func (l *orcLook) checkStripe(i int) error {
 		return fmt.Errorf("the footer of the stripe: %w", err)
 	}
 	texts := map[uint32]*orcTexts{}
-	at, left := from, int64(maxUnpacked)
+	at, left := from, int64(MaxUnpacked)
 	for _, stream := range f.GetStreams() {
 		n := stream.GetLength()
 		if n > uint64(l.size)-at {
@@ -173,7 +67,7 @@ type orcTexts struct {
 	lengths     []byte
 }
 
-func (l *orcLook) checkStream(s *proto.Stream, at int64, left *int64, texts map[uint32]*orcTexts) error {
+func (l *ORC) checkStream(s *proto.Stream, at int64, left *int64, texts map[uint32]*orcTexts) error {
 	var to io.Writer = io.Discard
 	var kept bytes.Buffer
 	isLengths := s.GetKind() == proto.Stream_LENGTH && l.wanted[s.GetColumn()]
@@ -227,15 +121,15 @@ func (t *orcTexts) check(columns []*proto.ColumnEncoding, column uint32, rows ui
 			return errors.New("it holds less than the lengths of its texts say")
 		}
 		there -= length
-		if most == math.MaxUint64 && n >= maxWords {
-			return fmt.Errorf("its dictionary has more than %d words", maxWords)
+		if most == math.MaxUint64 && n >= MaxWords {
+			return fmt.Errorf("its dictionary has more than %d words", MaxWords)
 		}
 	}
 	return nil
 }
 
 // unpack gives what is there at a place, unpacked, up to a length.
-func (l *orcLook) unpack(at, n, most int64) ([]byte, error) {
+func (l *ORC) unpack(at, n, most int64) ([]byte, error) {
 	left := most
 	size, err := l.unpackTo(io.Discard, at, n, &left)
 	if err != nil {
@@ -247,7 +141,7 @@ func (l *orcLook) unpack(at, n, most int64) ([]byte, error) {
 }
 
 // unpackTo takes what it writes off what may be left.
-func (l *orcLook) unpackTo(to io.Writer, at, n int64, left *int64) (written int64, err error) {
+func (l *ORC) unpackTo(to io.Writer, at, n int64, left *int64) (written int64, err error) {
 	if at < 0 || n < 0 || n > l.size-at {
 		return 0, errORC
 	}
@@ -301,7 +195,7 @@ func (c *chunk) ReadByte() (byte, error) {
 }
 
 // chunk begins the next one; io.EOF behind the last.
-func (l *orcLook) chunk(c *chunk, left int64) (io.Reader, error) {
+func (l *ORC) chunk(c *chunk, left int64) (io.Reader, error) {
 	var head [3]byte
 	if _, err := io.ReadFull(c.in, head[:]); err != nil {
 		if err == io.ErrUnexpectedEOF {
@@ -329,9 +223,4 @@ func (l *orcLook) chunk(c *chunk, left int64) (io.Reader, error) {
 		return bytes.NewReader(text), err
 	}
 	return nil, fmt.Errorf("its compression %s is not known", l.codec)
-}
-
-// unmarshal reads one of the library's messages, which are of the older kind.
-func unmarshal(b []byte, m protoadapt.MessageV1) error {
-	return gproto.Unmarshal(b, protoadapt.MessageV2Of(m))
 }
