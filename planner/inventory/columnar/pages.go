@@ -30,9 +30,9 @@ const (
 
 var errPage = errors.New("a page is damaged")
 
-// checkParquetTail looks at the length that the tail names before the library
-// believes it.
-func checkParquetTail(r io.ReaderAt, size int64) error {
+// checkFooter looks at the footer of a Parquet file, and at the length of it that the tail
+// names, before the library believes them.
+func checkFooter(r io.ReaderAt, size int64) error {
 	var tail [8]byte
 	if size < 12 {
 		return errors.New("it is too short")
@@ -40,23 +40,13 @@ func checkParquetTail(r io.ReaderAt, size int64) error {
 	if _, err := r.ReadAt(tail[:], size-8); err != nil && err != io.EOF {
 		return err
 	}
-	if string(tail[4:]) != "PAR1" {
-		return errors.New("it does not end as one")
-	}
-	if int64(binary.LittleEndian.Uint32(tail[:])) > size-12 {
-		return errors.New("its footer is longer than the file")
-	}
-	return nil
-}
-
-// checkFooter looks at the footer of a Parquet file, whose tail was looked at.
-func checkFooter(r io.ReaderAt, size int64) error {
-	var tail [8]byte
-	if _, err := r.ReadAt(tail[:], size-8); err != nil && err != io.EOF {
-		return err
-	}
 	n := int64(binary.LittleEndian.Uint32(tail[:]))
-	if n > MaxFooter {
+	switch {
+	case string(tail[4:]) != "PAR1":
+		return errors.New("it does not end as one")
+	case n > size-12:
+		return errors.New("its footer is longer than the file")
+	case n > MaxFooter:
 		return fmt.Errorf("its footer has %d bytes, and %d are the most that is read", n, MaxFooter)
 	}
 	footer := make([]byte, n)
@@ -73,11 +63,7 @@ func checkFooter(r io.ReaderAt, size int64) error {
 // OpenParquet opens a file whose footer and pages were looked at; the pages of one that
 // was read to its end before need no second look.
 func OpenParquet(r io.ReaderAt, size int64, known bool) (*parquet.File, error) {
-	err := checkParquetTail(r, size)
-	if err == nil {
-		err = checkFooter(r, size)
-	}
-	if err != nil {
+	if err := checkFooter(r, size); err != nil {
 		return nil, fmt.Errorf("it is no Parquet file: %w", err)
 	}
 	f, err := parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
