@@ -84,7 +84,7 @@ func (it *item) isItself(ctx context.Context) (*object.Outcome, error) {
 // instructionFile reads the file beside the object; nil where there is none.
 func (it *item) instructionFile(ctx context.Context) ([]byte, error) {
 	row := object.Object{Ref: object.Ref{Bucket: it.obj.Bucket, Key: it.obj.Key + cse.InstructionSuffix}}
-	if len(row.Key) > maxKey {
+	if len(row.Key) > object.MaxKey {
 		return nil, nil
 	}
 	h, err := it.run.look.Head(ctx, it.run.cfg.Source.Hot, row.Ref)

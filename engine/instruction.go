@@ -13,9 +13,6 @@ import (
 // maxInstruction bounds the instruction files that are read.
 const maxInstruction = 64 << 10
 
-// maxKey is how long a key may be.
-const maxKey = 1024
-
 // An instruction file and the object that it belongs to have a task each, and nobody
 // says in which order, or whether in one job. So both look at the pair, and whoever is
 // first writes the file, on the condition that it is the one that was read: who comes
@@ -45,7 +42,7 @@ func (it *item) rewrapThisFile(ctx context.Context) (*object.Outcome, error) {
 // rewrapItsFile is the task of an object whose envelope may lie in a file beside it.
 func (it *item) rewrapItsFile(ctx context.Context) (*object.Outcome, error) {
 	row := object.Object{Ref: object.Ref{Bucket: it.obj.Bucket, Key: it.obj.Key + cse.InstructionSuffix}}
-	if len(row.Key) > maxKey {
+	if len(row.Key) > object.MaxKey {
 		return it.left(cse.ReasonNoEnvelope, "no envelope: the object was not encrypted by a client"), nil
 	}
 	h, err := it.run.look.Inspect(ctx, &row, false)

@@ -18,10 +18,11 @@ type Unfit struct {
 // whole. No file that comes from elsewhere is given, or taken for, such a name.
 const PartialName = ".reseal-part-"
 
-const (
-	maxKeyBytes  = 1024
-	maxNameBytes = 255 // of one component, on every file system that is in use
-)
+// MaxKey is how many bytes S3 lets a key have.
+const MaxKey = 1024
+
+// maxNameBytes is that of one component, on every file system that is in use.
+const maxNameBytes = 255
 
 // IsFolder says whether what a Ref names as its bucket is a local folder, by its full
 // path: no bucket has such a name.
@@ -34,7 +35,7 @@ func KeyName(prefix, path string) Unfit {
 	switch {
 	case !utf8.ValidString(path):
 		return badName("its name is not valid UTF-8, as every key of S3 is")
-	case len(prefix)+len(path) > maxKeyBytes:
+	case len(prefix)+len(path) > MaxKey:
 		return badName("its key would have more than 1,024 bytes")
 	case strings.HasPrefix(name, PartialName):
 		return badName("it has the name of a file that a download of reseal did not end")

@@ -29,11 +29,8 @@ const (
 	ORC     Format = "ORC"
 )
 
-// maxManifest bounds a manifest: 100,000 files of it are 30 MB. maxKey is S3's own bound.
-const (
-	maxManifest = 256 << 20
-	maxKey      = 1024
-)
+// maxManifest bounds a manifest: 100,000 files of it are 30 MB.
+const maxManifest = 256 << 20
 
 // manifest is manifest.json.
 type manifest struct {
@@ -112,8 +109,8 @@ func parseManifest(uri string, data []byte) (*Source, error) {
 		switch {
 		case f.Key == "":
 			return nil, bad("one of its files has no key", nil)
-		case len(f.Key) > maxKey:
-			return nil, bad(fmt.Sprintf("the key of a file of it has %d bytes, and S3 takes %d: %q", len(f.Key), maxKey, object.Cut(f.Key, 100)), nil)
+		case len(f.Key) > object.MaxKey:
+			return nil, bad(fmt.Sprintf("the key of a file of it has %d bytes, and S3 takes %d: %q", len(f.Key), object.MaxKey, object.Cut(f.Key, 100)), nil)
 		case seen[f.Key]:
 			return nil, bad(fmt.Sprintf("it names the file %q twice", f.Key), nil)
 		case err != nil || len(sum) != md5.Size:

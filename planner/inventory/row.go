@@ -290,8 +290,8 @@ func (r *rower) finish(o *object.Object) (ok bool, err error) {
 	switch {
 	case o.Key == "":
 		return false, errors.New("the key is empty")
-	case len(o.Key) > maxKey:
-		return false, fmt.Errorf("the key has %d bytes, and S3 takes %d", len(o.Key), maxKey)
+	case len(o.Key) > object.MaxKey:
+		return false, fmt.Errorf("the key has %d bytes, and S3 takes %d", len(o.Key), object.MaxKey)
 	case o.DeleteMarker:
 		return false, nil
 	}

@@ -74,8 +74,6 @@ type Source struct {
 const (
 	fixRows = "a Batch Operations manifest has lines Bucket,Key or Bucket,Key,VersionId, with URL-encoded keys and no header"
 	fixKeys = "a key list has one key a line"
-	// maxKey is S3's own bound, in bytes.
-	maxKey = 1024
 )
 
 // New opens a list. It reads as far as it takes to know the bucket.

@@ -237,7 +237,7 @@ func fuzzList(f *testing.F, kind Kind) {
 		err = s.Read(t.Context(), nil, func(p object.Page) error {
 			emitted += len(p.Objects)
 			for _, o := range p.Objects {
-				if o.Bucket != "b" || o.Key == "" || len(o.Key) > maxKey {
+				if o.Bucket != "b" || o.Key == "" || len(o.Key) > object.MaxKey {
 					t.Fatalf("%+v", o)
 				}
 			}

@@ -139,8 +139,8 @@ func decoded(text []byte) (string, error) {
 		return "", fmt.Errorf("the key %q is not URL-encoded", object.Cut(string(text), 300))
 	case key == "":
 		return "", errors.New("the key is empty")
-	case len(key) > maxKey:
-		return "", fmt.Errorf("the key has %d bytes, and S3 takes %d", len(key), maxKey)
+	case len(key) > object.MaxKey:
+		return "", fmt.Errorf("the key has %d bytes, and S3 takes %d", len(key), object.MaxKey)
 	}
 	return key, nil
 }
@@ -180,8 +180,8 @@ func (k *keyReader) next() (o object.Object, wanted bool, err error) {
 		if len(key) == 0 {
 			continue
 		}
-		if len(key) > maxKey {
-			return o, false, fmt.Errorf("the key has %d bytes, and S3 takes %d", len(key), maxKey)
+		if len(key) > object.MaxKey {
+			return o, false, fmt.Errorf("the key has %d bytes, and S3 takes %d", len(key), object.MaxKey)
 		}
 		o.Bucket, o.Key = k.bucket, string(key)
 		return o, true, nil
