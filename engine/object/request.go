@@ -221,16 +221,6 @@ func (k RequestKind) Mutates() bool {
 	return false
 }
 
-// NeedsKMS says whether the store, or this process, may need the KMS for a request of this
-// kind: what reads or writes an object's data, or wraps its key anew.
-func (k RequestKind) NeedsKMS() bool {
-	switch k {
-	case ReqCopy, ReqUpdate, ReqCopyPart, ReqComplete, ReqPut, ReqGet, ReqKMS:
-		return true
-	}
-	return false
-}
-
 // Call is one request as the pace and the metrics see it.
 type Call struct {
 	Kind RequestKind

@@ -41,6 +41,7 @@ type tally struct {
 // wait is an outage that the run sits out.
 type wait struct {
 	class object.Class
+	use   object.KMSUse // of the request that met it first
 	since time.Time
 	last  atomic.Int64 // when a request met it last, in Unix nanoseconds
 }
@@ -51,12 +52,12 @@ const waitsOn = 2 * time.Minute
 
 // endsWith says whether the success of such a request shows that the wait is over. A store
 // that is full, or whose KMS is away, goes on answering what only looks.
-func (w *wait) endsWith(k object.RequestKind) bool {
+func (w *wait) endsWith(c *object.Call) bool {
 	switch w.class {
 	case object.ClassKMSAway:
-		return k.NeedsKMS()
+		return c.Kind.NeedsKMS() && c.KMSUse().Tells(w.use)
 	case object.ClassFull:
-		return k.NeedsKMS() && k.Mutates()
+		return c.Kind.NeedsKMS() && c.Kind.Mutates()
 	}
 	return true
 }
@@ -128,7 +129,7 @@ func NewProgress(o ProgressOptions) *Progress {
 func (p *Progress) Requested(c *object.Call, r object.Result) {
 	p.requests[c.Kind].Add(1)
 	if r.OK {
-		if w := p.waiting.Load(); w != nil && w.endsWith(c.Kind) {
+		if w := p.waiting.Load(); w != nil && w.endsWith(c) {
 			p.waiting.Store(nil)
 		}
 		p.stuck.moved(c.Kind)
@@ -142,7 +143,7 @@ func (p *Progress) Requested(c *object.Call, r object.Result) {
 	now := time.Now()
 	w := p.waiting.Load()
 	if w == nil || w.class != r.Class {
-		next := &wait{class: r.Class, since: now}
+		next := &wait{class: r.Class, use: c.KMSUse(), since: now}
 		next.last.Store(now.UnixNano())
 		p.waiting.CompareAndSwap(w, next)
 		return

@@ -187,6 +187,24 @@ func TestProgressSaysWhatItWaitsFor(t *testing.T) {
 	}
 }
 
+// The wait for a KMS is over when what needs it succeeds, and not with what only looks, needs
+// none, or goes to another store.
+func TestProgressWaitsForTheKMS(t *testing.T) {
+	p := NewProgress(ProgressOptions{})
+	p.Requested(&object.Call{Kind: object.ReqPut, KMSKey: "key"}, object.Result{Class: object.ClassKMSAway})
+	for _, other := range []object.Call{{Kind: object.ReqHead}, {Kind: object.ReqCopy}, {Kind: object.ReqCopy, OtherKey: true},
+		{Kind: object.ReqGet, KMSKey: "key", OtherKey: true}, {Kind: object.ReqCreateUpload, KMSKey: "key"}} {
+		p.Requested(&other, object.Result{OK: true})
+		if s := p.Snapshot(time.Now()); s.WaitingFor != "kms-away" {
+			t.Errorf("the wait ended with %+v", other)
+		}
+	}
+	p.Requested(&object.Call{Kind: object.ReqCopyPart, KMSKey: "key"}, object.Result{OK: true})
+	if s := p.Snapshot(time.Now()); s.WaitingFor != "" {
+		t.Errorf("still waiting for %s", s.WaitingFor)
+	}
+}
+
 func TestCount(t *testing.T) {
 	for n, want := range map[uint64]string{0: "0 objects", 1: "1 object", 2: "2 objects", 12345: "12,345 objects", 1 << 40: "1,099,511,627,776 objects"} {
 		if got := Count(n, "object"); got != want {

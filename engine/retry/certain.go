@@ -2,7 +2,6 @@ package retry
 
 import (
 	"context"
-	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -38,7 +37,7 @@ func (f AskFunc) Late() bool { return false }
 // A refusal that follows may be due to what that has done, so that Ask comes once more
 // before it is believed. When the context ends, nobody is asked.
 func (l *Loop) Certain(ctx context.Context, call object.Call, f func(context.Context) error, a Asker) (lost bool, err error) {
-	began, met, b := time.Now(), troubles{}, before{Asker: a}
+	met, b := troubles{}, before{Asker: a}
 	for n, pauses := 0, 0; ; {
 		settled, err := l.repeat(ctx, &call, &met, &b, f)
 		unanswered := !settled && object.MaybeApplied(err)
@@ -55,7 +54,7 @@ func (l *Loop) Certain(ctx context.Context, call object.Call, f func(context.Con
 		switch {
 		case applied || aerr != nil:
 			return lost, aerr
-		case !unanswered, l.enough(n, err, time.Since(began)):
+		case !unanswered, l.enough(n, err, met.waited(object.ClassOf(err))):
 			return lost, err
 		}
 		pauses++

@@ -70,7 +70,7 @@ type Loop struct {
 	Stop func(error)
 
 	keyErrors atomic.Int32
-	kmsWorked atomic.Uint64             // requests that needed the KMS and succeeded
+	kms       kmsWorked
 	trouble   atomic.Pointer[time.Time] // when the store last failed for a moment
 	renewal   struct {
 		sync.Mutex
@@ -109,14 +109,12 @@ func (l *Loop) repeat(ctx context.Context, call *object.Call, met *troubles, b *
 			if call.KMSKey != "" {
 				l.keyErrors.Store(0)
 			}
-			if call.Kind.NeedsKMS() {
-				l.kmsWorked.Add(1)
-			}
+			l.kms.worked(call)
 			return false, nil
 		case ctx.Err() != nil:
 			return false, err
 		}
-		again, counts := l.mayRepeat(call, err, met, met.add(object.ClassOf(err), l.kmsWorked.Load()))
+		again, counts := l.mayRepeat(call, err, met, met.add(object.ClassOf(err), l.kms.told(call)))
 		if !again {
 			return false, err
 		}
@@ -141,7 +139,7 @@ type troubles struct {
 	of      map[object.Class]*waited
 
 	// singled says that others' requests to the KMS have succeeded since the last trouble, so
-	// that this one's is not the KMS that is away; worked is how many had by then.
+	// that this one's is not the KMS that is away; worked is how many had by then; see kmsWorked.
 	singled bool
 	worked  uint64
 }
@@ -157,7 +155,7 @@ type waited struct {
 const fewTimes = 5
 
 // add takes in the trouble that was met now, and is how long the like of it was waited for.
-// worked is how many requests that needed the KMS have succeeded by now.
+// worked is how many requests have succeeded by now that tell something of its KMS.
 func (t *troubles) add(c object.Class, worked uint64) time.Duration {
 	now := time.Now()
 	t.singled, t.worked = worked != t.worked && !t.at.IsZero(), worked
@@ -171,10 +169,16 @@ func (t *troubles) add(c object.Class, worked uint64) time.Duration {
 		t.of[c] = new(waited)
 	}
 	t.last, t.at = c, now
-	if t.of[c].times++; t.of[c].times <= fewTimes {
-		return 0
+	t.of[c].times++
+	return t.waited(c)
+}
+
+// waited is for how long such a trouble was waited for.
+func (t *troubles) waited(c object.Class) time.Duration {
+	if w := t.of[c]; w != nil && w.times > fewTimes {
+		return w.sum
 	}
-	return t.of[c].sum
+	return 0
 }
 
 // attempt sends once: paced, timed, observed.
@@ -310,24 +314,6 @@ func (l *Loop) KeyRefused(err error) (stops bool) {
 	}
 	l.Stop(err)
 	return true
-}
-
-// enough says whether a request that failed for a moment, n times by now, is given
-// up. Waiting for room, or for the KMS, lasts as long as an outage may.
-func (l *Loop) enough(n int, err error, waited time.Duration) bool {
-	switch object.ClassOf(err) {
-	case object.ClassFull:
-		return waited >= l.OutageWait
-	case object.ClassKMSAway:
-		return waited >= l.OutageWait || n >= l.MaxAttempts
-	}
-	return n >= l.MaxAttempts
-}
-
-// counts says whether a failure for a moment counts as an attempt: a store that has no room
-// for anybody, or no KMS, says nothing of this request.
-func (t *troubles) counts(c object.Class) bool {
-	return c != object.ClassFull && (c != object.ClassKMSAway || t.singled)
 }
 
 // repeatable mutations have the same effect when they are applied twice.

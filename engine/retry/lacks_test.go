@@ -1,0 +1,44 @@
+package retry
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// slow is a pace that lets a request through after hours, as one does while it is paused.
+type slow struct{ open }
+
+func (slow) Enter(ctx context.Context, _ *object.Call) error {
+	time.Sleep(5 * time.Hour)
+	return ctx.Err()
+}
+
+// TestThePaceIsNoOutage: a mutation that had to wait for its turn longer than a store is waited
+// for that has no room, or no KMS, is sent again all the same when it fails for a moment.
+func TestThePaceIsNoOutage(t *testing.T) {
+	for _, class := range []object.Class{object.ClassTransient, object.ClassFull, object.ClassKMSAway} {
+		for _, failures := range []int{1, 3} {
+			t.Run(fmt.Sprint(class, " ", failures), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					l, _ := testLoop()
+					l.Pace = slow{}
+					sent := 0
+					_, err := l.Certain(t.Context(), copyCall, func(context.Context) error {
+						if sent++; sent <= failures {
+							return failure(class)
+						}
+						return nil
+					}, AskFunc(func(context.Context, error) (bool, error) { return false, nil }))
+					if err != nil || sent != failures+1 {
+						t.Errorf("sent %d times: %v", sent, err)
+					}
+				})
+			})
+		}
+	}
+}
