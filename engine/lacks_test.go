@@ -121,3 +121,31 @@ func TestOthersNeedNoKMS(t *testing.T) {
 		})
 	}
 }
+
+// TestALackForGood: what stays away stops the run after the time for which it is waited, and not
+// after as many times of it as there are objects for each worker.
+func TestALackForGood(t *testing.T) {
+	for _, m := range mutations {
+		for _, class := range []object.Class{object.ClassFull, object.ClassKMSAway} {
+			t.Run(fmt.Sprint(m.op, " ", class), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s, began := newMemStore(200), time.Now()
+					s.fault = func(k object.RequestKind, key string) (error, bool) {
+						if k == m.kind && key >= "k000020" {
+							return &object.Error{Class: class, Op: k.String(), HTTPStatus: 500}, false
+						}
+						return nil, true
+					}
+					j := planOf(s, false)
+					err := Run(t.Context(), memConfig(s, j, m.op))
+					if object.ClassOf(err) != class || time.Since(began) > 5*time.Hour {
+						t.Errorf("%v after %v", err, time.Since(began))
+					}
+					if got := j.states(); got[object.Failed] >= 5 || got[object.Done] != 20 {
+						t.Errorf("states %v", got)
+					}
+				})
+			})
+		}
+	}
+}

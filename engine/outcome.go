@@ -136,9 +136,9 @@ func (it *item) orOutcome(ctx context.Context, err error) (*object.Outcome, erro
 	switch e.Class {
 	case object.ClassCanceled, object.ClassNoBucket, object.ClassCredentials, object.ClassUnreachable:
 		return nil, err
-	case object.ClassKey:
+	case object.ClassKey, object.ClassFull, object.ClassKMSAway:
 		if it.run.isDraining() {
-			return nil, retry.ErrStopping // the key stopped the run; the object is for the next one
+			return nil, retry.ErrStopping // what every object would meet stopped the run; this one is for the next
 		}
 	case object.ClassGone:
 		return it.gone(ctx, e)

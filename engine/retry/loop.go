@@ -71,6 +71,7 @@ type Loop struct {
 
 	keyErrors atomic.Int32
 	kms       kmsWorked
+	vain      vain
 	trouble   atomic.Pointer[time.Time] // when the store last failed for a moment
 	renewal   struct {
 		sync.Mutex
@@ -301,7 +302,7 @@ func (l *Loop) mayRepeat(call *object.Call, err error, met *troubles, waited tim
 		if call.Kind.Mutates() && !repeatable(call.Kind) && object.MaybeApplied(err) {
 			return false, true
 		}
-		return !l.enough(attempt, err, waited), met.counts(class)
+		return !l.enough(call, attempt, err, waited), met.counts(class)
 	}
 	return false, true
 }
