@@ -215,7 +215,7 @@ func takeUp(recorded, seen *object.Capabilities) (lost []string) {
 			has := is.Field(i).Interface().(object.SourceEncoding)
 			if had == object.EncodingUnknown {
 				was.Field(i).Set(is.Field(i))
-			} else if has != had {
+			} else if has != had && had != object.EncodingBroken { // the plan did without keys that need it
 				lost = append(lost, fmt.Sprintf("%s was %s and is %s", name, had, has))
 			}
 		case object.Route:

@@ -220,3 +220,17 @@ func TestProbeUnshownLock(t *testing.T) {
 		t.Errorf("%d objects were made", n)
 	}
 }
+
+// TestALiarWithOneStrayAnswer: an answer that nobody gives to a PutObject without a condition
+// is no refusal of the made-up algorithm, so that a store that takes anything is still caught.
+func TestALiarWithOneStrayAnswer(t *testing.T) {
+	for _, stray := range []string{`(Error 404 NoSuchKey "no")`, `(Error 412 PreconditionFailed "no")`} {
+		srv := s3test.New(s3test.Config{Profile: s3test.Profile{Name: "echoes any algorithm", Encryption: s3test.EncryptEcho},
+			Rules: `(If (And (Key "*algorithm*") (First 1)) ` + stray + `)`})
+		defer srv.Close()
+		got := find(t, srv, openFake(t, srv, s3store.Options{}), s3store.ProbeOptions{}, s3test.BucketConfig{})
+		if got.Encrypts != object.No {
+			t.Errorf("%s: encrypts %s\n%s", stray, got.Encrypts, strings.Join(got.Notes, "\n"))
+		}
+	}
+}

@@ -121,6 +121,9 @@ func (c *canary) locks(ctx context.Context) error {
 	}
 	known := func(k *object.Capabilities) object.Finding { return k.PutRetention }
 	if c.caps.KeepsLock == object.Yes && !c.o.relies(known) || !c.o.asks(known, object.ReasonLock) {
+		if c.o.Known != nil {
+			c.caps.GetRetention = c.o.Known.GetRetention // nothing depends on it where none is written
+		}
 		return nil
 	}
 	on, _, err := c.put(ctx, "retention", nil)

@@ -75,7 +75,8 @@ func (c *canary) byCopyObject(ctx context.Context, plain []trial) error {
 	}
 	known := func(k *object.Capabilities) object.Finding { return k.Replace }
 	replace := func(q *canary, ctx context.Context) (err error) {
-		if plain[0].clean() && !q.o.relies(known) && !q.o.Target.StampMtime || !q.o.asks(known, "") {
+		needed := !plain[0].clean() || q.o.relies(known) || q.o.Target.StampMtime
+		if !q.uses(object.RouteReplace) && !(needed && q.o.asks(known, "")) {
 			return nil
 		}
 		plain[1], err = q.plainTrial(ctx, object.RouteReplace, want{extras: true}, &q.caps.CopySourceEncoding)
@@ -97,8 +98,9 @@ func (c *canary) byCopyObject(ctx context.Context, plain []trial) error {
 // byMultipart tries an upload that copies, and where that works its particulars: no
 // other question takes so many replies one after the other.
 func (c *canary) byMultipart(ctx context.Context, t *trial) (err error) {
-	if !c.o.asks(func(k *object.Capabilities) object.Finding { return k.Multipart }, "") {
-		c.caps.PartSourceEncoding = c.o.Known.PartSourceEncoding
+	if !c.uses(object.RouteMultipart) && !c.o.asks(func(k *object.Capabilities) object.Finding { return k.Multipart }, "") {
+		k := c.o.Known // nothing is asked, and no copy of this job goes that way
+		c.caps.PartSourceEncoding, c.caps.PartSourceIfMatch, c.caps.CompleteIfMatch = k.PartSourceEncoding, k.PartSourceIfMatch, k.CompleteIfMatch
 		return nil
 	}
 	w := want{extras: true, wrongFirst: !c.o.Dest, destAbsent: c.o.Dest}
@@ -116,7 +118,7 @@ func (c *canary) byMultipart(ctx context.Context, t *trial) (err error) {
 // uses says whether the job goes that way, by what an earlier process found.
 func (c *canary) uses(r object.Route) bool {
 	k := c.o.Known
-	return k.Route == r || k.EncryptedRoute == r || k.OtherKey == object.Yes && k.OtherKeyRoute == r
+	return k != nil && (k.Route == r || k.EncryptedRoute == r || k.OtherKey == object.Yes && k.OtherKeyRoute == r)
 }
 
 // plainTrial copies a plain object whose key has a percent sign, and finds out how the
@@ -156,6 +158,12 @@ func (c *canary) plainTrial(ctx context.Context, route object.Route, w want, enc
 		return t, err
 	}
 	if simple.answered && simple.same {
+		// Whoever is told so plans without all such keys: one reply that was broken on its way
+		// is not enough to say so.
+		if again, err := c.run(ctx, route, named(percentEnd), w); err != nil || again.answered && again.same {
+			*encoding = object.EncodedOnce
+			return again, err
+		}
 		*encoding = object.EncodingBroken
 		c.note("%s does not find a source whose key has a percent sign", simple.route)
 	}

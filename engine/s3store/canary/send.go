@@ -11,7 +11,8 @@ import (
 // is No.
 func (c *canary) bySending(ctx context.Context) (t trial, err error) {
 	known := func(k *object.Capabilities) object.Finding { return k.SendIfMatch }
-	if !c.o.Sends && !c.o.relies(known) || c.targetRefused || !c.o.asks(known, "") {
+	relied := c.o.relies(known) || c.o.relies(func(k *object.Capabilities) object.Finding { return k.SendChecksums })
+	if c.targetRefused || !relied && !(c.o.Sends && c.o.asks(known, "")) {
 		return t, nil
 	}
 	c.caps.SendIfMatch, c.caps.SendChecksums = object.No, object.No
