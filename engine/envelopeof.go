@@ -45,7 +45,8 @@ func (it *item) envelope(ctx context.Context) (cse.Envelope, *object.Outcome, er
 }
 
 // isItself leaves an instruction file: by its mark, or, since some clients give it none,
-// by its name, the object that it belongs to, and what it holds.
+// by its name, the object that it belongs to, and what it holds. One that cannot be read
+// as it is may be the only place of a data key: were it encrypted, nobody could mend it.
 func (it *item) isItself(ctx context.Context) (*object.Outcome, error) {
 	marked := cse.IsInstructionFile(it.attrs.Metadata)
 	if !it.namedInstruction() {
@@ -74,7 +75,11 @@ func (it *item) isItself(ctx context.Context) (*object.Outcome, error) {
 		}
 		_, withObject := cse.ParseFile(h.Metadata, got.Body)
 		_, alone := cse.ParseFile(nil, got.Body)
-		if withObject != nil && alone != nil {
+		switch {
+		case withObject == nil || alone == nil:
+		case cse.HoldsKey(got.Body):
+			return it.left(cse.ReasonEnvelope, "it holds the wrapped key of "+ref.String()+" but is not whole: "+withObject.Error()), nil
+		default:
 			return nil, nil
 		}
 	}

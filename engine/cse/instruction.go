@@ -60,6 +60,13 @@ func readFile(file []byte) ([]member, error) {
 	return members, nil
 }
 
+// HoldsKey says whether a file that is no whole instruction file seems to hold the wrapped
+// key of one.
+func HoldsKey(file []byte) bool {
+	lower := bytes.ToLower(file)
+	return bytes.Contains(lower, []byte(nameKeyV1)) || bytes.Contains(lower, []byte(`"`+nameKeyV3+`"`))
+}
+
 func readMember(dec *json.Decoder, file []byte) (member, error) {
 	before := int(dec.InputOffset())
 	t, err := dec.Token()
