@@ -113,6 +113,12 @@ func (k Key) Wrap() Wrap {
 	return AESGCM
 }
 
+// onlyPublic says whether the key wraps data keys and opens none.
+func (k Key) onlyPublic() bool {
+	m := k.material()
+	return m != nil && m.public != nil && m.private == nil
+}
+
 // Fingerprint identifies the key to a person: its kind, and the first 8 bytes of
 // the SHA-256 of the key, or of the public half of an RSA key.
 func (k Key) Fingerprint() string {

@@ -85,7 +85,7 @@ func (d Decision) leave() (object.Reason, string) {
 	case e.Wrap.KMS() && t.Entries != nil && !maps.Equal(t.Entries, userEntries(e.Description)):
 		return ReasonContextKept, "the context has other entries, and readers compare them: bring the object to version 3 (--client-side v3) with the new ones"
 	case d.to != e.Wrap && e.Description == nil && t.Entries == nil:
-		return ReasonContextKept, "the material description is no JSON object of texts, which the new wrap wants: give one by --cse-context"
+		return ReasonContextKept, "the material description is no JSON object of texts, which the new wrap wants: bring the object to version 3 (--client-side v3) with one (--cse-context)"
 	}
 	return "", ""
 }
@@ -212,6 +212,9 @@ func (d Decision) rewrap(ctx context.Context, k KMS) (Result, error) {
 		source = t.Key
 	}
 	dk, err := e.Unwrap(ctx, Opener{KMS: k, KMSKeyID: t.SourceKMSKeyID, Key: source})
+	if err != nil && e.Wrap == RSAOAEP && d.to == RSAOAEP && t.Key.onlyPublic() {
+		return Result{}, refuse(ReasonOtherWrap, "the data key is wrapped by an RSA key, and a public key does not tell whether that is the wanted one: give the private key")
+	}
 	switch {
 	case errors.Is(err, ErrWrongKey), errors.Is(err, ErrIncorrectKey) && t.SourceKMSKeyID != "":
 		return Result{}, refuse(ReasonOtherKey, "the given key does not open this envelope")
