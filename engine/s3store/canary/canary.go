@@ -99,12 +99,12 @@ func (c *canary) note(format string, args ...any) {
 // try sends a request until it is answered. What is returned is an answer, or
 // inconclusive: see undecided.
 func (c *canary) try(ctx context.Context, send func() error) error {
-	return patience.Try(ctx, c.o.Bucket, func() error {
+	return c.unlessAway(ctx, patience.Try(ctx, c.o.Bucket, func() error {
 		if err := c.wanted(); err != nil {
 			return err
 		}
 		return send()
-	})
+	}))
 }
 
 // undecided says whether err answers nothing about the store, so that the probe
@@ -112,11 +112,12 @@ func (c *canary) try(ctx context.Context, send func() error) error {
 // cannot be used.
 func undecided(err error) bool {
 	var e *object.Error
-	if !errors.As(err, &e) {
+	var away kmsAwayError
+	if !errors.As(err, &e) || errors.As(err, &away) {
 		return err != nil
 	}
 	switch e.Class {
-	case object.ClassTransient, object.ClassKMSAway: // see kmsIsAway
+	case object.ClassTransient, object.ClassKMSAway: // see unlessAway
 		return e.HTTPStatus == 0
 	case object.ClassCanceled, object.ClassUnreachable, object.ClassFull, object.ClassThrottled, object.ClassKMSThrottled,
 		object.ClassCredentials, object.ClassKey, object.ClassNoBucket:

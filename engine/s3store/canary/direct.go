@@ -15,9 +15,6 @@ func (c *canary) underTarget(ctx context.Context) (object.Finding, error) {
 		if undecided(err) {
 			return object.Unknown, err
 		}
-		if object.ClassOf(err) == object.ClassKMSAway && c.kmsIsAway(ctx) {
-			return object.Unknown, err
-		}
 		if c.target.SSE == object.DSSEKMS {
 			c.caps.DSSE = object.No
 		}
@@ -56,13 +53,6 @@ func (c *canary) underTarget(ctx context.Context) (object.Finding, error) {
 		return object.Unknown, nil
 	}
 	return object.Yes, nil
-}
-
-// kmsIsAway says whether the KMS fails under the store's own key, too, so that nothing is known
-// of the target's. MinIO says the same where KES takes no key of the target's name.
-func (c *canary) kmsIsAway(ctx context.Context) bool {
-	_, _, err := c.put(ctx, "kms", func(p *object.PutRequest) { p.Target = &object.Target{SSE: object.SSES3} })
-	return object.ClassOf(err) == object.ClassKMSAway
 }
 
 // fullDress puts an object under the target with all of the dress on. Where that is

@@ -20,6 +20,8 @@ type litter struct {
 	stays   map[object.Ref]bool // not the canary's to delete
 	// tagging is whether tags can be read.
 	tagging object.Finding
+	// kms is how a KMS failed that the target does not need.
+	kms error
 }
 
 func newLitter() *litter {
@@ -42,6 +44,18 @@ func (l *litter) object(ref object.Ref, version string) {
 		l.made[ref.Key] = map[string]bool{}
 	}
 	l.made[ref.Key][version] = true
+}
+
+func (l *litter) kmsFailed(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kms = err
+}
+
+func (l *litter) kmsErr() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.kms
 }
 
 // versions says whether anything that was made, or a marker that was, has a version ID.

@@ -56,6 +56,9 @@ func Ask(ctx context.Context, s Store, o Options) (caps object.Capabilities, cle
 	if err = c.prepare(asking); err == nil {
 		err = c.probe(asking)
 	}
+	if err == nil {
+		err = c.instead()
+	}
 	return caps, clean, err
 }
 

@@ -124,7 +124,7 @@ func (c *canary) once(ctx context.Context, t *trial, send func() (object.CopyRep
 			return rep, nil
 		}
 		if n == patience.Attempts {
-			return rep, err
+			return rep, c.unlessAway(ctx, err)
 		}
 		if err := patience.Pause(ctx, c.o.Bucket, n, err); err != nil {
 			return rep, err
