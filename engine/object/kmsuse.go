@@ -1,10 +1,11 @@
 package object
 
 // NeedsKMS says whether the store, or this process, may need the KMS for a request of this
-// kind: what reads or writes an object's data, or wraps its key anew.
+// kind: what reads or writes an object's data, or wraps its key anew, and a listing, in which MinIO
+// shows ETags that it has encrypted.
 func (k RequestKind) NeedsKMS() bool {
 	switch k {
-	case ReqCopy, ReqUpdate, ReqCopyPart, ReqComplete, ReqPut, ReqGet, ReqKMS:
+	case ReqCopy, ReqUpdate, ReqCopyPart, ReqComplete, ReqPut, ReqGet, ReqKMS, ReqList:
 		return true
 	}
 	return false
@@ -12,8 +13,8 @@ func (k RequestKind) NeedsKMS() bool {
 
 // KMSUse is how a call uses the KMS, as far as is known before it is sent.
 type KMSUse struct {
-	// Side is what the call does: it reads from one store, writes to what may be another one, or
-	// goes to a KMS itself.
+	// Side is what the call does: it reads from one store, writes to what may be another one, goes to
+	// a KMS itself, or lists.
 	Side uint8
 	// Sure is how sure it is that a KMS has a part in it: 2 where a key is named, 1 where its
 	// object is under SSE-S3, which on some stores is of their KMS, else 0.
@@ -22,7 +23,7 @@ type KMSUse struct {
 
 // The numbers of sides, and of how sure a call is.
 const (
-	NumKMSSides = 3
+	NumKMSSides = 4
 	NumKMSSures = 3
 )
 
@@ -31,6 +32,8 @@ func (c *Call) KMSUse() (u KMSUse) {
 	switch {
 	case c.Kind == ReqKMS:
 		u.Side = 2
+	case c.Kind == ReqList:
+		u.Side = 3
 	case c.Kind.Mutates():
 		u.Side = 1
 	}

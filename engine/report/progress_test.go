@@ -205,6 +205,21 @@ func TestProgressWaitsForTheKMS(t *testing.T) {
 	}
 }
 
+// MinIO needs its KMS for listings, too, and while a plan is made nothing else is sent.
+func TestProgressWaitsForAListing(t *testing.T) {
+	p := NewProgress(ProgressOptions{})
+	page := &object.Call{Kind: object.ReqList}
+	p.Requested(page, object.Result{Class: object.ClassKMSAway})
+	p.Requested(&object.Call{Kind: object.ReqGet, OtherKey: true}, object.Result{OK: true})
+	if s := p.Snapshot(time.Now()); s.WaitingFor != "kms-away" {
+		t.Error("the wait ended with the reading of an object")
+	}
+	p.Requested(page, object.Result{OK: true})
+	if s := p.Snapshot(time.Now()); s.WaitingFor != "" {
+		t.Errorf("still waiting for %s", s.WaitingFor)
+	}
+}
+
 func TestCount(t *testing.T) {
 	for n, want := range map[uint64]string{0: "0 objects", 1: "1 object", 2: "2 objects", 12345: "12,345 objects", 1 << 40: "1,099,511,627,776 objects"} {
 		if got := Count(n, "object"); got != want {
