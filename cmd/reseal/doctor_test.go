@@ -209,3 +209,18 @@ func TestDoctorSweepsWhatDied(t *testing.T) {
 		t.Errorf("%v are left", notes)
 	}
 }
+
+// TestDoctorReadsAnObjectOfTheBucket: permissions are asked for on an object of somebody's, and
+// not on what a canary made, which listings that lag still show and which is gone by then.
+func TestDoctorReadsAnObjectOfTheBucket(t *testing.T) {
+	t.Parallel()
+	st := newStage(t, s3test.Config{})
+	st.server.CreateBucket("b", s3test.BucketConfig{})
+	for _, key := range []string{".reseal-canary-13fe09ac7441dc5a6083213c-12-plain-copy-%41", ".reseal-canary-but-mine", "z"} {
+		st.server.Put("b", s3test.Object{Key: key, Body: s3test.Bytes("body")})
+	}
+	s := st.reseal(t, "doctor", "s3://b", "--sse", "AES256")
+	if s.code != 0 || strings.Contains(s.stdout, "13fe09ac7441dc5a6083213c") || !strings.Contains(s.stdout, "arn:aws:s3:::b/.reseal-canary-but-mine") {
+		t.Errorf("exit code %d:\n%s%s", s.code, s.stdout, s.stderr)
+	}
+}

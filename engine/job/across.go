@@ -117,12 +117,11 @@ func (s *session) relate(ctx context.Context) error {
 		return nil
 	}
 	e := &sourceEnd{AWS: s.store.IsAWS()}
-	page, err := s.store.ListPage(ctx, object.ListRequest{Bucket: s.learnt.Bucket, Prefix: s.job.Spec.Source.Prefix, MaxKeys: 1})
+	sample, err := s.sampleOf(ctx, s.learnt.Bucket, s.job.Spec.Source.Prefix)
 	if err != nil && object.ClassOf(err) != object.ClassDenied { // a manifest's bucket need not be listed
 		return err
 	}
-	if len(page.Objects) > 0 {
-		sample := object.Ref{Bucket: s.learnt.Bucket, Key: page.Objects[0].Key}
+	if sample.Key != "" {
 		if err := s.lookAtSource(ctx, e, sample); err != nil {
 			return err
 		}

@@ -225,10 +225,9 @@ func (s *session) byItsARN(ctx context.Context, bucket string, e object.Encrypti
 
 // checkPermissions asks for them on the first object, where there is one.
 func (s *session) checkPermissions(ctx context.Context, f *doctor.Facts) error {
-	sample := object.Ref{Bucket: f.Bucket}
-	page, err := s.store.ListPage(ctx, object.ListRequest{Bucket: f.Bucket, Prefix: f.Prefix, MaxKeys: 1})
-	if err == nil && len(page.Objects) > 0 {
-		sample.Key = page.Objects[0].Key
+	sample, err := s.sampleOf(ctx, f.Bucket, f.Prefix)
+	if err != nil { // which CheckRead tells of
+		s.log.Debug("the first object could not be listed", "error", err)
 	}
 	found, err := s.store.CheckRead(ctx, sample, f.Prefix, f.Target.SourceKey)
 	if err != nil {
@@ -245,6 +244,19 @@ func (s *session) checkPermissions(ctx context.Context, f *doctor.Facts) error {
 		f.Permissions = append(f.Permissions, doctor.Permission{Action: p.Action, Resource: p.Resource, Granted: p.Granted})
 	}
 	return nil
+}
+
+// sampleOf is the first object of a source, and has no key where there is none. Throwaway
+// objects are passed over: this job's own are gone by now, whatever a listing that lags says.
+func (s *session) sampleOf(ctx context.Context, bucket, prefix string) (object.Ref, error) {
+	const enough = 100 // more than a canary makes
+	page, err := s.store.ListPage(ctx, object.ListRequest{Bucket: bucket, Prefix: prefix, MaxKeys: enough})
+	for i := range page.Objects {
+		if key := page.Objects[i].Key; !object.IsThrowaway(key) {
+			return object.Ref{Bucket: bucket, Key: key}, err
+		}
+	}
+	return object.Ref{Bucket: bucket}, err
 }
 
 // beginWarning asks, while the source is being listed, what doctor would call serious.
