@@ -127,9 +127,16 @@ func TestDownloadVerifies(t *testing.T) {
 	for _, key := range []string{"a", "b", "c", "d"} {
 		f.store(key, "body of "+key)
 	}
-	f.mustRun(t, 0, f.down...)
+	if run := f.mustRun(t, 0, f.down...); strings.Contains(run.stdout, "bucket-encryption") {
+		t.Errorf("who downloads puts nothing under an encryption:\n%s", run.stdout)
+	}
 	job := filepath.Join(f.dir, "down")
 	f.mustRun(t, 0, "verify", "--job", job)
+	for _, args := range [][]string{{"prune"}, {"prune", "--versions", "noncurrent", "--yes"}} {
+		if s := f.reseal(t, append(args, "--job", job)...); s.code != 2 || !strings.Contains(s.stderr, "to another place") {
+			t.Errorf("%v of a download: exit code %d\n%s", args, s.code, s.stderr)
+		}
+	}
 	if err := os.WriteFile(filepath.Join(f.to, "a"), []byte("body of b"), 0o644); err != nil { // of the same size
 		t.Fatal(err)
 	}

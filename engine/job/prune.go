@@ -160,7 +160,7 @@ func (j *Job) prunable() error {
 	case j.Spec.Target.ClientSide.Given():
 		return unusablef("delete its noncurrent versions by a lifecycle rule, once its readers have the new key",
 			"the job in %s brought client-side encryption under another key, and prune proves server-side encryption only", j.Dir)
-	case j.Spec.Target.DestBucket != "":
+	case j.Spec.Target.DestBucket != "", j.Spec.Target.DestFolder != "":
 		return unusablef("there is nothing to do", "the job in %s wrote to another place, and left no version of its sources behind", j.Dir)
 	}
 	return nil

@@ -66,6 +66,8 @@ func (j *Job) refuseBatch(known *learnt) error {
 	switch {
 	case t.ClientSide.Given():
 		what = "client-side encryption, which it cannot change"
+	case j.Spec.hasFolder():
+		what = "files of this machine, which it cannot see"
 	case t.DestBucket != "":
 		what = "another place, and copies to there are left to Run"
 	case t.SSE != object.SSES3 && t.SSE != object.SSEKMS:
