@@ -2,13 +2,12 @@ package iceberg
 
 import (
 	"context"
-	"errors"
+	"crypto/sha256"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/twmb/avro/ocf"
 )
 
 // Open streams a file of the table. Safe for concurrent use.
@@ -60,8 +59,12 @@ const (
 	statusExisting, statusAdded, statusDeleted     = 0, 1, 2
 )
 
-// maxFiles bounds the memory for what a snapshot is made of.
-const maxFiles = 5_000_000
+// The bounds of the memory for what a snapshot is made of.
+const (
+	maxFiles     = 5_000_000
+	maxManifests = 1_000_000
+	maxPaths     = 2 << 30 // bytes
+)
 
 // Load reads what one snapshot is made of, the current one where snapshot is 0.
 func Load(ctx context.Context, data []byte, snapshot int64, open Open) (*Table, error) {
@@ -78,9 +81,11 @@ func Load(ctx context.Context, data []byte, snapshot int64, open Open) (*Table, 
 		return nil, err
 	}
 	var manifests []listed
-	if err := each(ctx, open, s.List, -1, func(r record) error {
+	if err := each(ctx, open, s.List, -1, wantedOfList, func(r record) error {
 		m, err := listedOf(r)
-		manifests = append(manifests, m)
+		if manifests = append(manifests, m); err == nil && len(manifests) > maxManifests {
+			err = fmt.Errorf("it names more than %d manifests", maxManifests)
+		}
 		return err
 	}); err != nil {
 		return nil, err
@@ -90,6 +95,9 @@ func Load(ctx context.Context, data []byte, snapshot int64, open Open) (*Table, 
 			return nil, err
 		}
 	}
+	if err := l.once(); err != nil {
+		return nil, err
+	}
 	return l.table, l.vectorsOfFiles()
 }
 
@@ -98,6 +106,7 @@ type loader struct {
 	open    Open
 	table   *Table
 	vectors []DeleteFile
+	paths   int // bytes
 }
 
 func (l *loader) manifest(ctx context.Context, m *listed) error {
@@ -108,7 +117,7 @@ func (l *loader) manifest(ctx context.Context, m *listed) error {
 	if m.Content != contentData && m.Content != 1 { // 1 are all kinds of deletions
 		return fmt.Errorf("%s: a manifest of the kind %d is not known", m.Path, m.Content)
 	}
-	return each(ctx, l.open, m.Path, m.Length, func(r record) error {
+	return each(ctx, l.open, m.Path, m.Length, wantedOfEntry, func(r record) error {
 		e, err := entryOf(r)
 		if err != nil {
 			return err
@@ -133,7 +142,12 @@ func (l *loader) manifest(ctx context.Context, m *listed) error {
 		}
 		scope := ""
 		if partitioned {
-			scope = fmt.Sprintf("%d %#v", m.Spec, f.Partition)
+			values, err := canonical(f.Partition)
+			if err != nil {
+				return err
+			}
+			sum := sha256.Sum256(fmt.Appendf(nil, "%d\n%s", m.Spec, values))
+			scope = string(sum[:])
 		}
 		return l.add(&e, sequence, scope)
 	})
@@ -144,6 +158,9 @@ func (l *loader) add(e *entry, sequence int64, scope string) error {
 	f, t := &e.File, l.table
 	if len(t.Files)+len(t.Positions)+len(t.Equality)+len(l.vectors) >= maxFiles {
 		return fmt.Errorf("it has more than %d files", maxFiles)
+	}
+	if l.paths += len(f.Path); l.paths > maxPaths {
+		return fmt.Errorf("the paths of its files have more than %d bytes", maxPaths)
 	}
 	d := DeleteFile{Path: f.Path, Size: f.Size, Rows: f.Rows, Sequence: sequence, scope: scope}
 	switch format := strings.ToUpper(f.Format); {
@@ -168,6 +185,22 @@ func (l *loader) add(e *entry, sequence int64, scope string) error {
 	return nil
 }
 
+// once refuses a data file that is there twice, since every row of it would be.
+func (l *loader) once() error {
+	order := make([]int32, len(l.table.Files))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	path := func(i int32) string { return l.table.Files[i].Path }
+	slices.SortFunc(order, func(a, b int32) int { return strings.Compare(path(a), path(b)) })
+	for i := 1; i < len(order); i++ {
+		if path(order[i]) == path(order[i-1]) {
+			return fmt.Errorf("the data file %s is there twice", path(order[i]))
+		}
+	}
+	return nil
+}
+
 // vectorsOfFiles gives each data file its deletion vector.
 func (l *loader) vectorsOfFiles() error {
 	at := make(map[string]*DataFile, len(l.vectors))
@@ -176,10 +209,7 @@ func (l *loader) vectorsOfFiles() error {
 	}
 	for i := range l.table.Files {
 		f := &l.table.Files[i]
-		if have, wanted := at[f.Path]; wanted {
-			if have != nil {
-				return fmt.Errorf("the data file %s is there twice", f.Path)
-			}
+		if _, wanted := at[f.Path]; wanted {
 			at[f.Path] = f
 		}
 	}
@@ -195,39 +225,6 @@ func (l *loader) vectorsOfFiles() error {
 		}
 	}
 	return nil
-}
-
-// each reads the records of an Avro file.
-func each(ctx context.Context, open Open, uri string, size int64, use func(record) error) (err error) {
-	file, err := open(ctx, uri)
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", uri, err)
-	}
-	defer file.Close()
-	in := &counted{Reader: file}
-	r, err := ocf.NewReader(in)
-	if err != nil {
-		return fmt.Errorf("%s is no Avro file: %w", uri, err)
-	}
-	defer r.Close()
-	for n := 0; ; n++ {
-		if n%4096 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		var v map[string]any
-		switch err := r.Decode(&v); {
-		case errors.Is(err, io.EOF):
-			if size >= 0 && in.n != size {
-				return fmt.Errorf("%s has %d bytes, and its list says %d", uri, in.n, size)
-			}
-			return nil
-		case err != nil:
-			return fmt.Errorf("%s, record %d: %w", uri, n+1, err)
-		}
-		if err := use(v); err != nil {
-			return fmt.Errorf("%s, record %d: %w", uri, n+1, err)
-		}
-	}
 }
 
 // counted counts what was read.

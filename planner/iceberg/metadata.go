@@ -1,6 +1,7 @@
 package iceberg
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,8 +57,15 @@ type spec struct {
 
 const newest = 3 // version of the format
 
+// maxValues bounds the memory for the metadata, where three bytes can be a snapshot. A
+// table of a hundred thousand snapshots has a third of it.
+const maxValues = 8_000_000
+
 // parse reads metadata.json and refuses what it cannot be sure to understand.
 func parse(data []byte) (*metadata, error) {
+	if bytes.Count(data, []byte{','}) > maxValues {
+		return nil, fmt.Errorf("its metadata has more than %d values", maxValues)
+	}
 	m := new(metadata)
 	if err := json.Unmarshal(data, m); err != nil {
 		return nil, fmt.Errorf("it is no metadata of an Iceberg table: %w", err)
@@ -122,6 +130,9 @@ func (m *metadata) snapshot(id int64) (*snapshot, error) {
 
 // partitioned says whether a partition spec divides the table.
 func (m *metadata) partitioned(id int32) (bool, error) {
+	if m.Version == 1 {
+		return false, nil // it has no deletions, which alone ask for partitions
+	}
 	for _, s := range m.Specs {
 		if s.ID == int(id) {
 			return len(s.Fields) > 0, nil

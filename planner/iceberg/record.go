@@ -74,6 +74,10 @@ func (r record) text(name string, into *string, wanted bool) error {
 	if *into = v; !ok && (wanted || r[name] != nil) {
 		return fmt.Errorf("its field %s is a %T", name, r[name])
 	}
+	if tooLong(v) {
+		*into = ""
+		return fmt.Errorf("its field %s has %d bytes", name, len(v))
+	}
 	return nil
 }
 
@@ -101,6 +105,9 @@ func (r record) numbers(name string, into *[]int) error {
 	all, ok := r[name].([]any)
 	if !ok {
 		return fmt.Errorf("its field %s is a %T", name, r[name])
+	}
+	if len(all) > maxText {
+		return fmt.Errorf("its field %s has %d numbers", name, len(all))
 	}
 	for _, v := range all {
 		n, ok := integer(v)

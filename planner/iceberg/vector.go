@@ -16,14 +16,27 @@ type Rows struct {
 	n      int64
 }
 
-// Add takes one in.
-func (r *Rows) Add(row uint64) {
+// Add takes one in, and says whether that took more memory.
+func (r *Rows) Add(row uint64) (grew bool) {
+	before := len(r.chunks)
 	c := r.chunk(row >> 16)
 	word, bit := row>>6&1023, uint64(1)<<(row&63)
 	if c[word]&bit == 0 {
 		c[word] |= bit
 		r.n++
 	}
+	return len(r.chunks) > before
+}
+
+// Stretch is how much memory, in bytes, a stretch of rows takes that has any.
+const Stretch = 8 << 10
+
+// Bytes is how much memory they take.
+func (r *Rows) Bytes() int64 {
+	if r == nil {
+		return 0
+	}
+	return int64(len(r.chunks)) * Stretch
 }
 
 func (r *Rows) chunk(high uint64) *[1024]uint64 {
@@ -73,8 +86,9 @@ func (r *Rows) Len() int64 {
 	return r.n
 }
 
-// maxVector bounds a deletion vector in bytes.
-const maxVector = 64 << 20
+// maxVector bounds a deletion vector in bytes, maxUnpacked what it is in memory: ten bytes
+// of it can be a stretch.
+const maxVector, maxUnpacked = 64 << 20, 512 << 20
 
 var vectorMagic = []byte{0xd1, 0xd3, 0x39, 0x64}
 
@@ -98,7 +112,7 @@ func (d *DeleteFile) Vector(puffin io.Reader, rows int64) (*Rows, error) {
 	case crc32.ChecksumIEEE(body) != sum:
 		return nil, errors.New("the deletion vector has another checksum than stands beside it")
 	}
-	r, err := decodeRows(body[4:], uint64(rows))
+	r, err := decodeRows(body[4:], uint64(rows), d.Rows)
 	if err == nil && r.Len() != d.Rows {
 		err = fmt.Errorf("the deletion vector has %d rows, and its manifest says %d", r.Len(), d.Rows)
 	}
@@ -108,20 +122,21 @@ func (d *DeleteFile) Vector(puffin io.Reader, rows int64) (*Rows, error) {
 var errVector = errors.New("the deletion vector is damaged")
 
 // decodeRows reads a 64-bit roaring bitmap in its portable form: the number of 32-bit ones,
-// and each with the upper half of its numbers.
-func decodeRows(b []byte, limit uint64) (*Rows, error) {
+// and each with the upper half of its numbers. All of it ascends, so that no byte of it is
+// work for more than a stretch. want is how many rows there should be.
+func decodeRows(b []byte, limit uint64, want int64) (*Rows, error) {
 	if len(b) < 8 {
 		return nil, errVector
 	}
 	count := binary.LittleEndian.Uint64(b)
 	b = b[8:]
-	r := &Rows{}
-	for ; count > 0; count-- {
-		if len(b) < 4 {
+	r := &reading{Rows: &Rows{}, limit: limit, want: want}
+	for last := int64(-1); count > 0; count-- {
+		if len(b) < 4 || int64(binary.LittleEndian.Uint32(b)) <= last {
 			return nil, errVector
 		}
-		high := uint64(binary.LittleEndian.Uint32(b)) << 32
-		rest, err := r.add32(b[4:], high, limit)
+		last = int64(binary.LittleEndian.Uint32(b))
+		rest, err := r.add32(b[4:], uint64(last)<<32)
 		if err != nil {
 			return nil, err
 		}
@@ -130,14 +145,21 @@ func decodeRows(b []byte, limit uint64) (*Rows, error) {
 	if len(b) != 0 {
 		return nil, errVector
 	}
-	return r, nil
+	return r.Rows, nil
+}
+
+// reading takes in a vector of a data file with as many rows as its limit.
+type reading struct {
+	*Rows
+	limit uint64
+	want  int64
 }
 
 // The first words of a 32-bit roaring bitmap: without runs, and with.
 const plainCookie, runCookie = 12346, 12347
 
 // add32 takes in a 32-bit roaring bitmap and gives what follows it.
-func (r *Rows) add32(b []byte, high, limit uint64) (rest []byte, err error) {
+func (r *reading) add32(b []byte, high uint64) (rest []byte, err error) {
 	if len(b) < 8 {
 		return nil, errVector
 	}
@@ -165,22 +187,33 @@ func (r *Rows) add32(b []byte, high, limit uint64) (rest []byte, err error) {
 	}
 	head := b[:4*n]
 	b = b[4*n+offsets:]
+	last := -1
 	for i := range n {
-		base := high | uint64(binary.LittleEndian.Uint16(head[4*i:]))<<16
+		key := int(binary.LittleEndian.Uint16(head[4*i:]))
+		if key <= last {
+			return nil, errVector
+		}
+		last = key
 		size := int(binary.LittleEndian.Uint16(head[4*i+2:])) + 1
 		run := runs != nil && runs[i/8]&(1<<(i%8)) != 0
-		if b, err = r.container(b, base, size, limit, run); err != nil {
+		if b, err = r.container(b, high|uint64(key)<<16, size, run); err != nil {
 			return nil, err
+		}
+		switch {
+		case r.n > r.want:
+			return nil, fmt.Errorf("the deletion vector has more than the %d rows that its manifest says", r.want)
+		case r.Bytes() > maxUnpacked:
+			return nil, fmt.Errorf("the deletion vector takes more than %d bytes of memory", maxUnpacked)
 		}
 	}
 	return b, nil
 }
 
 // container takes in 65,536 rows at most: as a list, as bits, or as runs.
-func (r *Rows) container(b []byte, base uint64, size int, limit uint64, run bool) ([]byte, error) {
+func (r *reading) container(b []byte, base uint64, size int, run bool) ([]byte, error) {
 	add := func(low uint64) error {
-		if base|low >= limit {
-			return fmt.Errorf("the deletion vector names the row %d of a file that has %d", base|low, limit)
+		if base|low >= r.limit {
+			return fmt.Errorf("the deletion vector names the row %d of a file that has %d", base|low, r.limit)
 		}
 		r.Add(base | low)
 		return nil
@@ -192,15 +225,18 @@ func (r *Rows) container(b []byte, base uint64, size int, limit uint64, run bool
 			return nil, errVector
 		}
 		n := int(word(0))
+		next := uint64(0)
 		for i := range n {
-			for low := word(1 + 2*i); low <= word(1+2*i)+word(2+2*i); low++ {
-				if low > 0xffff {
-					return nil, errVector
-				}
+			from, to := word(1+2*i), word(1+2*i)+word(2+2*i)
+			if from < next || to > 0xffff {
+				return nil, errVector
+			}
+			for low := from; low <= to; low++ {
 				if err := add(low); err != nil {
 					return nil, err
 				}
 			}
+			next = to + 1
 		}
 		return b[2+4*n:], nil
 	case size <= 4096:

@@ -153,7 +153,7 @@ func FuzzRows(f *testing.F) {
 	f.Add(roaring([]uint64{1, 2, 3, 70_000}, false))
 	f.Add(roaring([]uint64{1, 2, 3, 70_000}, true))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := decodeRows(b, 1000)
+		r, err := decodeRows(b, 1000, 1000)
 		if err == nil && r.Len() > 1000 {
 			t.Errorf("%d rows of 1000", r.Len())
 		}

@@ -32,8 +32,12 @@ type keyDeletions struct {
 	keys   map[string]bool
 }
 
-// maxDeleted bounds the memory for what was deleted by values.
-const maxDeleted = 20_000_000
+// The bounds of the memory for what was deleted: by values, these and their bytes; by
+// position, the bytes of all rows that are held.
+const (
+	maxDeleted      = 20_000_000
+	maxDeletedBytes = 2 << 30
+)
 
 // in finds the columns of the deletions in a file.
 func (d *deletions) in(root *parquet.Column) (*deletions, error) {
@@ -116,6 +120,15 @@ type deletionReader struct {
 	// sets are the deletions by values that were read, by their file.
 	sets    map[string]*keyDeletions
 	deleted int
+	bytes   int64 // of memory for all of it
+}
+
+// takes counts memory.
+func (r *deletionReader) takes(n int64) error {
+	if r.bytes += n; r.bytes > maxDeletedBytes {
+		return fmt.Errorf("what was deleted of the table takes more than %d bytes of memory", int64(maxDeletedBytes))
+	}
+	return nil
 }
 
 type positioned struct {
@@ -144,9 +157,15 @@ func (r *deletionReader) of(ctx context.Context, f *iceberg.DataFile) (*deletion
 		return nil, err
 	} else {
 		for _, p := range r.positions[f.Path] {
-			if p.sequence >= f.Sequence {
-				d.rows = joined(d.rows, p.rows)
+			if p.sequence < f.Sequence {
+				continue
 			}
+			if d.rows != nil {
+				if err := r.takes(p.rows.Bytes()); err != nil {
+					return nil, err
+				}
+			}
+			d.rows = joined(d.rows, p.rows)
 		}
 	}
 	for i := range r.table.Equality {
@@ -184,7 +203,7 @@ func (r *deletionReader) vector(ctx context.Context, f *iceberg.DataFile) (*iceb
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Vector.Path, err)
 	}
-	return rows, nil
+	return rows, r.takes(rows.Bytes())
 }
 
 // The IDs that the format gives the columns of a file of positions.
@@ -221,7 +240,9 @@ func (r *deletionReader) readPositions(ctx context.Context) error {
 				if found[name] == nil {
 					found[name] = &iceberg.Rows{}
 				}
-				found[name].Add(uint64(n))
+				if found[name].Add(uint64(n)) {
+					return r.takes(iceberg.Stretch)
+				}
 			}
 			return nil
 		})
@@ -260,8 +281,11 @@ func (r *deletionReader) byKey(ctx context.Context, e *iceberg.DeleteFile) (*key
 		if r.deleted++; r.deleted > maxDeleted {
 			return fmt.Errorf("more than %d rows were deleted by their values", maxDeleted)
 		}
+		if set.keys[key] {
+			return nil
+		}
 		set.keys[key] = true
-		return nil
+		return r.takes(int64(len(key)))
 	})
 	if err != nil {
 		return nil, err
@@ -285,7 +309,7 @@ func (r *deletionReader) rows(ctx context.Context, d *iceberg.DeleteFile, ids []
 		return fmt.Errorf("reading %s: %w", d.Path, err)
 	}
 	defer body.Close()
-	sum := newHashing(ctx, body)
+	sum := newHashing(ctx, f.bounded(body))
 	local, err := r.source.local(body, sum)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", d.Path, err)
@@ -325,7 +349,9 @@ func eachParquet(ctx context.Context, local *os.File, size, want int64, ids []in
 					return errors.Join(err, rows.Close())
 				}
 			}
-			read += int64(n)
+			if read += int64(n); read > want {
+				return errors.Join(fmt.Errorf("it has more than the %d rows that its manifest says", want), rows.Close())
+			}
 			if err == io.EOF {
 				break
 			}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/planner"
@@ -53,7 +54,7 @@ func (s *Source) open(ctx context.Context, f *file, use func(rowReader) error) e
 		return fmt.Errorf("reading %s: %w", uri, err)
 	}
 	defer r.Close()
-	sum := newHashing(ctx, r)
+	sum := newHashing(ctx, f.bounded(r))
 	var rows rowReader
 	if s.format == CSV {
 		rows, err = s.csvRows(sum)
@@ -116,6 +117,14 @@ func (s *Source) fault(uri string, f *file, rows rowReader, sum *hashing, err er
 	return &planner.UnusableError{Where: at, What: err.Error(), Fix: fix}
 }
 
+// bounded ends a file of a table one byte behind what the table says of it.
+func (f *file) bounded(r io.Reader) io.Reader {
+	if _, local := r.(*os.File); local || f.md5 != "" {
+		return r
+	}
+	return io.LimitReader(r, max(f.size, 0)+1)
+}
+
 // compare reads what is left of the file and compares its MD5.
 func (s *Source) compare(uri string, f *file, sum *hashing) error {
 	if _, err := io.Copy(io.Discard, sum); err != nil {
@@ -126,7 +135,11 @@ func (s *Source) compare(uri string, f *file, sum *hashing) error {
 	}
 	if f.md5 == "" { // of a table's file nothing else is known
 		if sum.n != f.size {
-			return &planner.UnusableError{Where: uri, What: fmt.Sprintf("it has %d bytes, and the table says %d", sum.n, f.size), Fix: "the file is damaged or another one; take another snapshot of the table"}
+			has := strconv.FormatInt(sum.n, 10)
+			if sum.n > f.size {
+				has = "more"
+			}
+			return &planner.UnusableError{Where: uri, What: fmt.Sprintf("it has %s bytes, and the table says %d", has, f.size), Fix: "the file is damaged or another one; take another snapshot of the table"}
 		}
 		return nil
 	}

@@ -79,11 +79,24 @@ type tableFiles struct {
 	remote bool
 }
 
+// Tables of Hadoop name buckets and the disk by schemes of their own.
 func (t tableFiles) Open(ctx context.Context, uri string) (io.ReadCloser, int64, error) {
-	if !Remote(uri) && t.remote {
-		return nil, 0, &planner.UnusableError{Where: uri, What: "the table names this file, which lies in no bucket", Fix: "do not use this table"}
+	at := uri
+	for _, scheme := range []string{"s3a://", "s3n://"} {
+		if rest, ok := strings.CutPrefix(uri, scheme); ok {
+			at = "s3://" + rest
+		}
 	}
-	return t.Storage.Open(ctx, strings.TrimPrefix(uri, "file://"))
+	switch {
+	case Remote(at):
+	case t.remote:
+		return nil, 0, &planner.UnusableError{Where: uri, What: "the table names this file, which lies in no bucket", Fix: "do not use this table"}
+	case !strings.HasPrefix(at, "file:") && strings.Contains(at, "://"):
+		return nil, 0, &planner.UnusableError{Where: uri, What: "the table names this file, which lies neither in a bucket nor on this disk", Fix: wantIceberg}
+	default:
+		at = strings.TrimPrefix(strings.TrimPrefix(at, "file:"), "//")
+	}
+	return t.Storage.Open(ctx, at)
 }
 
 // nameOf is what the table calls a column of one of its files, by its ID; of other sources
