@@ -51,6 +51,7 @@ var codes = map[string]object.Class{
 	"KMS.InternalException":          object.ClassKMSAway,
 	"KMS.KMSInternalException":       object.ClassKMSAway,
 	"KMS.DependencyTimeoutException": object.ClassKMSAway,
+	"KMS.KeyUnavailableException":    object.ClassKMSAway, // AWS says of each of these that it may be repeated
 
 	"PreconditionFailed":          object.ClassChanged,
 	"ConditionalRequestConflict":  object.ClassChanged,
@@ -78,7 +79,6 @@ var codes = map[string]object.Class{
 	"KMS.InvalidStateException":    object.ClassKey,
 	"KMS.NotFoundException":        object.ClassKey,
 	"KMS.InvalidKeyUsageException": object.ClassKey,
-	"KMS.KeyUnavailableException":  object.ClassKey,
 	"KMS.InvalidArnException":      object.ClassKey,
 	"kms:KeyNotFound":              object.ClassKey, // MinIO
 	notAuthorized:                  object.ClassKey, // MinIO, whose KMS has a policy
@@ -205,11 +205,11 @@ func Classify(f object.FailedReply) *object.Error {
 	e.CustomerKey = e.Code == "InvalidArgument" && strings.Contains(e.Message, "Customer provided keys")
 	class, known := codes[e.Code]
 	switch {
-	case !known && strings.HasPrefix(e.Code, "KMS."),
-		!known && strings.HasPrefix(e.Code, "kms:") && f.Status/100 == 4: // MinIO
+	case !known && (strings.HasPrefix(e.Code, "KMS.") || strings.HasPrefix(e.Code, "kms:")) && f.Status != http.StatusNotImplemented:
 		class = object.ClassKey
-	case !known && strings.HasPrefix(e.Code, "kms:") && f.Status/100 == 5: // MinIO, to which KES does not answer
-		class = object.ClassKMSAway
+		if f.Status/100 == 5 || f.Status == http.StatusOK && strings.HasPrefix(e.Code, "kms:") { // MinIO, to which KES does not answer
+			class = object.ClassKMSAway
+		}
 	case !known && e.Code == "" && cutShort(f):
 		class = object.ClassTransient
 	case !known:
@@ -223,6 +223,8 @@ func Classify(f object.FailedReply) *object.Error {
 // refine is what neither the code nor the status tells alone.
 func refine(class object.Class, e *object.Error, f object.FailedReply, doc *errorDocument) object.Class {
 	switch {
+	case strings.HasPrefix(e.Message, cephNoKey):
+		return cephKMS(e, f)
 	case class == object.ClassThrottled && mentionsKMS(e.Message):
 		return object.ClassKMSThrottled
 	case class == object.ClassTransient && strings.Contains(e.Message, "no space left on device"):

@@ -25,6 +25,7 @@ const skewWorthCorrecting = time.Minute
 //     to a missing permission: the same question as a GET of one byte does. Where
 //     that is answered, the refusal was of the moment: the credentials or the clock
 //     were put right in between.
+//   - 404 and 500 on HEAD are asked about in the same way on Ceph; see askCeph.
 //   - Ceph answers 403 InvalidAccessKeyId for an unknown KMS key: if the
 //     credentials still work, it is the key.
 //   - SignatureDoesNotMatch while the credentials work is about this one object,
@@ -33,8 +34,15 @@ const skewWorthCorrecting = time.Minute
 //     request was signed with: the next one is signed by the store's clock.
 func (s *Store) Failure(ctx context.Context, f object.FailedReply) *object.Error {
 	e := Classify(f)
-	if f.Op == "HeadObject" && e.Code == "" && (f.Status == http.StatusBadRequest || f.Status == http.StatusForbidden) {
-		e = s.askAgain(ctx, &f, e)
+	if f.Op == "HeadObject" && e.Code == "" {
+		switch f.Status {
+		case http.StatusBadRequest, http.StatusForbidden:
+			e = s.askAgain(ctx, &f, e)
+		case http.StatusNotFound, http.StatusInternalServerError:
+			if cephRequest.MatchString(e.RequestID) {
+				e = s.askCeph(ctx, &f, e)
+			}
+		}
 	}
 	switch {
 	case e.Code == "InvalidAccessKeyId" && f.KMSKey != "" && !s.aws && s.credentialsWork(ctx, f.Ref.Bucket):

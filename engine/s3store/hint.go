@@ -79,6 +79,9 @@ func hint(e *object.Error, f object.FailedReply, region string) string {
 		if key := otherKey(e.Message, f); key != "" && (codes[e.Code] == object.ClassKey || strings.HasPrefix(e.Code, "KMS.")) {
 			return "the object is under it now, and its bytes cannot be read: " + keyHint(e.Code, key)
 		}
+		if strings.HasPrefix(e.Message, cephNoKey) {
+			return "the object is under it now, and its bytes cannot be read: look into the store's KMS"
+		}
 		return deniedHint(f)
 	case object.ClassKey:
 		return keyHint(e.Code, f.KMSKey)
