@@ -25,7 +25,7 @@ type evidenceFlags struct {
 func (f *evidenceFlags) AddFlags(cmd *cobra.Command) {
 	set := cmd.Flags()
 	set.StringVar(&f.dir, "evidence", "", "write the report as signed evidence into this new folder")
-	set.StringVar(&f.keyFile, "evidence-key-file", "", "sign it with this Ed25519 key (PEM, as `openssl genpkey -algorithm ed25519` makes it)")
+	set.StringVar(&f.keyFile, "evidence-key-file", "", "sign it with the Ed25519 key in this file (PEM, as openssl genpkey -algorithm ed25519 makes it)")
 	set.StringVar(&f.kmsKey, "evidence-kms-key-id", "", "sign it with this asymmetric KMS key")
 	set.BoolVar(&f.caller, "evidence-caller", false, "ask STS who makes the evidence, and put the ARN into it")
 }

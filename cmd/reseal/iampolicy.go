@@ -67,7 +67,7 @@ S3 Batch Operations assumes, and --for batch-operations-trust who may assume it.
 	f.how.AddPlanFlags(set)
 	batch.AddFlags(set)
 	set.StringVar(&state, "job", "", "the place of the job's state, where that is a bucket: s3://BUCKET/PREFIX")
-	set.BoolVar(&prune, "prune", false, "allow `reseal prune` too, which deletes old versions")
+	set.BoolVar(&prune, "prune", false, "allow what prune needs too, which deletes old versions")
 	f.out.AddFlags(set)
 	return cmd
 }

@@ -35,7 +35,10 @@ func TestManPages(t *testing.T) {
 				return
 			}
 			flags++
-			_, usage := pflag.UnquoteUsage(f)
+			kind, usage := pflag.UnquoteUsage(f)
+			if strings.Contains(kind, " ") { // what stands between backquotes is taken for the value's name
+				t.Errorf("%s: --%s takes a %q", c.CommandPath(), f.Name, kind)
+			}
 			if !strings.Contains(page, roff("--"+f.Name)) || !strings.Contains(page, roff(usage)) {
 				t.Errorf("%s: the page does not explain --%s", c.CommandPath(), f.Name)
 			}

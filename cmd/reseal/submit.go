@@ -58,7 +58,7 @@ does what they did not.`,
 	set := cmd.Flags()
 	addJobDir(set, &f.dir)
 	set.Var(&f.to, "to", "who does the work")
-	set.StringVar(&f.role, "role-arn", "", "the role that S3 Batch Operations assumes (`reseal iam-policy --for batch-operations` prints what it needs)")
+	set.StringVar(&f.role, "role-arn", "", "the role that S3 Batch Operations assumes (iam-policy --for batch-operations prints what it needs)")
 	set.StringVar(&f.manifestTo, "manifest-to", "", "s3://BUCKET/PREFIX for the manifests; under SSE-S3, since no job reads others")
 	set.StringVar(&f.reportTo, "report-to", "", "s3://BUCKET/PREFIX for the completion reports; where the manifests are by default")
 	set.IntVar(&f.priority, "priority", 0, "of the jobs, among those of the account; 10 by default. Given again, it changes that of jobs under way")
