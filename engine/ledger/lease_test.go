@@ -236,6 +236,13 @@ func TestProve(t *testing.T) {
 	if err := b.place().Prove(t.Context()); !errors.As(err, &no) || no.Never {
 		t.Errorf("a store that ignores conditions: %v", err)
 	}
+	for _, condition := range []string{"If-None-Match", "If-Match"} {
+		p := b.place()
+		p.Store = without{newBucket(), condition}
+		if err := p.Prove(t.Context()); !errors.As(err, &no) || !no.Unknown || no.Condition != condition {
+			t.Errorf("a store that knows no %s: %v", condition, err)
+		}
+	}
 	if got := string(b.objects["jobs/a/"+conditionsName].data); got != conditionsText {
 		t.Errorf("it holds %q", got)
 	}
@@ -257,6 +264,19 @@ func TestRefusedCredentials(t *testing.T) {
 }
 
 type refusing struct{ *bucket }
+
+// without is a store that does not implement PutObject with a condition, as OpenStack Swift.
+type without struct {
+	*bucket
+	condition string
+}
+
+func (w without) Put(ctx context.Context, r *object.PutRequest) (object.CopyReply, error) {
+	if r.DestAbsent && w.condition == "If-None-Match" || r.DestETag != "" && w.condition == "If-Match" {
+		return object.CopyReply{}, &object.Error{Class: object.ClassUnsupported, Op: "PutObject", HTTPStatus: 501, Code: "NotImplemented"}
+	}
+	return w.bucket.Put(ctx, r)
+}
 
 func (refusing) Get(_ context.Context, r *object.GetRequest) (object.GetReply, error) {
 	return object.GetReply{}, &object.Error{Class: object.ClassCredentials, Op: "GetObject", Ref: r.Ref, HTTPStatus: 403}

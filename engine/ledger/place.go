@@ -236,14 +236,17 @@ const (
 )
 
 // UnconditionalError is a store that writes although a condition does not hold, or, with
-// Never, does not write although it does.
+// Never, does not write although it does, or, with Unknown, takes no condition at all.
 type UnconditionalError struct {
 	Place, Condition string
-	Never            bool
+	Never, Unknown   bool
 }
 
 func (e *UnconditionalError) Error() string {
-	if e.Never {
+	switch {
+	case e.Unknown:
+		return fmt.Sprintf("the store of %s does not implement a PutObject with %s, so that nothing tells two processes apart which work on one job", e.Place, e.Condition)
+	case e.Never:
 		return fmt.Sprintf("the store of %s refuses a PutObject whose %s does hold, so that no process could keep its lease there", e.Place, e.Condition)
 	}
 	return fmt.Sprintf("the store of %s answers success to a PutObject whose %s does not hold, so that nothing tells two processes apart which work on one job", e.Place, e.Condition)
@@ -252,7 +255,9 @@ func (e *UnconditionalError) Error() string {
 // Prove finds out whether the store honours conditions.
 func (p *Place) Prove(ctx context.Context) error {
 	text := []byte(conditionsText)
-	if _, err := p.createPlainly(ctx, text); err != nil {
+	if _, err := p.createPlainly(ctx, text); object.ClassOf(err) == object.ClassUnsupported {
+		return &UnconditionalError{Place: p.String(), Condition: "If-None-Match", Unknown: true}
+	} else if err != nil {
 		return err
 	}
 	etag, err := p.createPlainly(ctx, text)
@@ -274,6 +279,8 @@ func (p *Place) Prove(ctx context.Context) error {
 		return p.proveHolds(ctx, text)
 	case err == nil:
 		return &UnconditionalError{Place: p.String(), Condition: "If-Match"}
+	case object.ClassOf(err) == object.ClassUnsupported:
+		return &UnconditionalError{Place: p.String(), Condition: "If-Match", Unknown: true}
 	}
 	return err
 }
