@@ -192,18 +192,32 @@ func (g *gathered) reply(doc *listing, r *request, rep *reply) (object.ListReply
 	for _, p := range doc.CommonPrefixes {
 		out.Prefixes = append(out.Prefixes, c.decode(p.Prefix))
 	}
-	lost, behind := g.decodeKeys(&c, &out)
+	lost, before := g.decodeKeys(&c, &out)
 	if c.err != nil {
 		e := r.fail(rep, object.ClassInvalid, c.err.Error())
 		if lost > 0 {
 			e = r.fail(rep, object.ClassInvalid, fmt.Sprintf("%d of the page's %d rows have a key that cannot be read, the first of them behind the key %q: %v",
-				lost, lost+len(out.Objects), behind, c.err))
+				lost, lost+len(out.Objects), before, c.err))
 		}
 		e.Code, e.Err = "UnreadableXML", c.err
 		e.Hint = "this store's listing cannot be trusted for every key; give the keys as a list (--manifest)"
 		return out, e
 	}
+	out.NextVersionIDMarker = behind(&out)
 	return out, nil
+}
+
+// behind is the version behind which a page goes on. OpenStack Swift says "null" of each page
+// whatever it ends with, and has nothing behind that, so that the rest would not be seen: what
+// is meant is the last row.
+func behind(page *object.ListReply) string {
+	told := page.NextVersionIDMarker
+	if n := len(page.Objects); n > 0 && told == object.NullVersion {
+		if last := &page.Objects[n-1]; last.Key == page.NextKeyMarker && last.VersionID != "" {
+			return last.VersionID
+		}
+	}
+	return told
 }
 
 // decodeKeys keeps the rows whose keys can be read. It counts the others, and says

@@ -19,7 +19,10 @@ func (s *Server) listVersions(q *request) (*reply, *s3Error) {
 	if id != "" && key == "" {
 		return nil, errInvalidArgument("A version-id marker cannot be specified without a key marker.")
 	}
-	rows := l.versions(key, id)
+	var rows []versionRow
+	if !s.profile.VersionsNullNext || id != "null" {
+		rows = l.versions(key, id)
+	}
 	x := newXML("ListVersionsResult")
 	x.el("Name", q.bucket)
 	x.el("Prefix", l.name(l.prefix))
@@ -28,7 +31,11 @@ func (s *Server) listVersions(q *request) (*reply, *s3Error) {
 	if l.truncated && !s.profile.VersionsNoMarker {
 		x.el("NextKeyMarker", l.name(l.last))
 		if n := len(rows); n > 0 && rows[n-1].key == l.last {
-			x.el("NextVersionIdMarker", rows[n-1].v.id)
+			next := rows[n-1].v.id
+			if s.profile.VersionsNullNext {
+				next = "null"
+			}
+			x.el("NextVersionIdMarker", next)
 		}
 	}
 	x.int("MaxKeys", int64(l.max))

@@ -138,6 +138,7 @@ type Profile struct {
 	IgnoresEncoding   bool // encoding-type=url is not done, nor said
 	SaysEmptyEncoding bool // … but an empty element
 	VersionsNoMarker  bool // truncated without NextKeyMarker
+	VersionsNullNext  bool // NextVersionIdMarker is null on every page, and nothing is behind that
 	EncodesSlash      bool
 	VersionsRepeat    bool // duplicates at page borders; max-keys 1 never ends
 	BigPages          bool // max-keys above 1,000 is obeyed
