@@ -71,7 +71,11 @@ func (l *Loop) waitedInVain(c *object.Call, err error) {
 	if worked := l.kms.told(&whatever); worked != l.vain.worked || l.vain.keys == nil {
 		l.vain.keys, l.vain.worked = map[string]bool{}, worked
 	}
-	if l.vain.keys[c.Key] = true; len(l.vain.keys) >= vainToStop {
+	key := c.Key
+	if key == "" { // a request to KMS is of one object, and does not name it
+		key = fmt.Sprint(len(l.vain.keys))
+	}
+	if l.vain.keys[key] = true; len(l.vain.keys) >= vainToStop {
 		l.Stop(fmt.Errorf("waited in vain for %s: %w", l.OutageWait, err))
 	}
 }

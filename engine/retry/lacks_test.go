@@ -42,3 +42,38 @@ func TestThePaceIsNoOutage(t *testing.T) {
 		}
 	}
 }
+
+// TestWaitedInVain: five objects for which was waited in vain stop the run, however many requests
+// of one of them are sent, and not where others succeed meanwhile. A request to KMS names no object.
+func TestWaitedInVain(t *testing.T) {
+	for name, c := range map[string]struct {
+		kind    object.RequestKind
+		keys    []string
+		between bool
+		stops   bool
+	}{
+		"objects":             {object.ReqCopyPart, []string{"a", "b", "c", "d", "e"}, false, true},
+		"fewer":               {object.ReqCopyPart, []string{"a", "b", "c", "d"}, false, false},
+		"parts of one object": {object.ReqCopyPart, []string{"a", "a", "a", "a", "a", "a"}, false, false},
+		"KMS itself":          {object.ReqKMS, []string{"", "", "", "", ""}, false, true},
+		"others succeed":      {object.ReqCopyPart, []string{"a", "b", "c", "d", "e"}, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, stopped := testLoop()
+				for _, key := range c.keys {
+					call := object.Call{Kind: c.kind, Key: key, KMSKey: "key", OtherKey: true}
+					if err := l.Do(t.Context(), call, func(context.Context) error { return failure(object.ClassKMSAway) }); object.ClassOf(err) != object.ClassKMSAway {
+						t.Error(err)
+					}
+					if c.between {
+						_ = l.Do(t.Context(), object.Call{Kind: c.kind}, func(context.Context) error { return nil })
+					}
+				}
+				if got := len(stopped) > 0; got != c.stops {
+					t.Errorf("stopped: %v", got)
+				}
+			})
+		})
+	}
+}
