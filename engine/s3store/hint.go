@@ -106,6 +106,9 @@ func hint(e *object.Error, f object.FailedReply, region string) string {
 	case object.ClassFull:
 		return "the store has no room, or a quota is used up: make room, and the run goes on by itself"
 	case object.ClassKMSAway:
+		if wrapActions[f.Op] != "" {
+			return "KMS itself fails: see whether it answers others; a run that is at work waits for it"
+		}
 		return "the store cannot reach its KMS, or the KMS fails, or takes no key of that name: bring it back, which a run that is at work waits for, or correct the name"
 	case object.ClassUnsupported:
 		return "this store does not implement " + f.Op + ": reseal doctor shows what it can do"

@@ -221,6 +221,9 @@ func classifyKMS(ctx context.Context, op, key string, err error, resp *awshttp.R
 			e.Class = byStatus(f.Status)
 		}
 	}
+	if e.Class == object.ClassTransient && f.Status/100 == 5 {
+		e.Class = object.ClassKMSAway
+	}
 	e.Message = withoutKeys(e.Message)
 	e.Hint = hint(e, f, "")
 	return e

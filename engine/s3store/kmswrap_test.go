@@ -61,3 +61,42 @@ func TestKMSThatAnswersAnotherKey(t *testing.T) {
 		t.Errorf("whatever key it is: %v", err)
 	}
 }
+
+// TestKMSThatFails: KMS that fails by itself is away, whatever the word for it; one that asks for
+// fewer requests, or refuses the key, is not.
+func TestKMSThatFails(t *testing.T) {
+	code, status := "", 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(map[string]any{"__type": code, "message": "no"})
+	}))
+	defer srv.Close()
+	t.Setenv("AWS_ENDPOINT_URL_KMS", srv.URL)
+	s := openFake(t, nil, s3store.Options{EndpointURL: srv.URL})
+	k, err := s.KMSWraps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		code   string
+		status int
+		want   object.Class
+	}{
+		{"KMSInternalException", 500, object.ClassKMSAway},
+		{"InternalFailure", 500, object.ClassKMSAway},
+		{"DependencyTimeoutException", 503, object.ClassKMSAway},
+		{"KeyUnavailableException", 500, object.ClassKMSAway},
+		{"", 502, object.ClassKMSAway},
+		{"ThrottlingException", 400, object.ClassKMSThrottled},
+		{"DisabledException", 400, object.ClassKey},
+		{"KMSInvalidStateException", 400, object.ClassKey},
+		{"AccessDeniedException", 400, object.ClassDenied},
+	} {
+		code, status = c.code, c.status
+		_, err := k.Decrypt(t.Context(), cse.DecryptRequest{KeyID: "key", Wrapped: []byte("blob")})
+		if object.ClassOf(err) != c.want || c.want == object.ClassKMSAway && strings.Contains(err.Error(), "the store") {
+			t.Errorf("%s with %d: %v: %v", c.code, c.status, object.ClassOf(err), err)
+		}
+	}
+}
