@@ -40,8 +40,10 @@ func decode(r *request, rep *reply, root string, v any) error {
 	case start.Name.Local == "Error":
 		return Classify(object.FailedReply{Op: r.op, Ref: r.ref, KMSKey: r.kmsKey, Status: rep.status, Header: rep.header.Get, Body: rep.body})
 	case !isRoot(start.Name.Local, root):
-		return r.fail(rep, object.ClassUnsupported,
+		e := r.fail(rep, object.ClassUnsupported,
 			fmt.Sprintf("the store answered with a <%s> document instead of <%s>", start.Name.Local, root))
+		e.Hint = "this store does not implement " + r.op + ", or it is no S3 API that answers: check --endpoint-url"
+		return e
 	}
 	if err := dec.DecodeElement(v, &start); err != nil {
 		return unreadable(r, rep, err, dec.InputOffset())
