@@ -10,6 +10,8 @@ import (
 type source struct {
 	under *object.Target
 	made  bool // such an object can be made here
+	// noKey: it could, and its key cannot be used today.
+	noKey bool
 	route object.Route
 	best  trial
 }
@@ -24,13 +26,15 @@ func (c *canary) fromEncrypted(ctx context.Context) (source, error) {
 	case !c.target.SSE.KMS():
 		kinds = append(kinds, object.Target{SSE: object.SSEKMS, KMSKeyID: c.o.OtherKey})
 	}
+	noKey := false
 	for _, kind := range kinds {
 		s, err := c.cheapestFrom(ctx, &kind, want{extras: true}, func(e object.Encryption) bool { return e.Type == kind.SSE })
 		if err != nil || s.made {
 			return s, err
 		}
+		noKey = noKey || s.noKey
 	}
-	return source{}, nil
+	return source{noKey: noKey}, nil
 }
 
 // fromOtherKey does that with an object under another KMS key than the target's: some
@@ -72,6 +76,9 @@ func (c *canary) cheapestFrom(ctx context.Context, t *object.Target, w want, is 
 		switch {
 		case failed == errNotMade:
 			return s, nil // cannot be made here
+		case failed == errNoKey:
+			s.noKey = true
+			return s, nil
 		case err != nil:
 			return s, err
 		}
@@ -85,16 +92,21 @@ func (c *canary) cheapestFrom(ctx context.Context, t *object.Target, w want, is 
 	return s, nil
 }
 
-// errNotMade: a source of that kind cannot be made.
-var errNotMade = &object.Error{Class: object.ClassUnsupported, Op: "Probe", Message: "no such source"}
+// errNotMade: a source of that kind cannot be made. errNoKey: not as long as its key cannot be used.
+var (
+	errNotMade = &object.Error{Class: object.ClassUnsupported, Op: "Probe", Message: "no such source"}
+	errNoKey   = &object.Error{Class: object.ClassUnsupported, Op: "Probe", Message: "the key of such a source cannot be used"}
+)
 
 // sourceUnder makes an encrypted source, and makes sure that it is one.
 func (c *canary) sourceUnder(ctx context.Context, t *object.Target, purpose string, is func(object.Encryption) bool) (*thing, bool, error) {
 	one, rep, err := c.dressed(ctx, purpose, t)
-	if err != nil {
-		if undecided(err) && object.ClassOf(err) != object.ClassKey {
-			return one, false, err
-		}
+	switch {
+	case object.ClassOf(err) == object.ClassKey:
+		return one, false, errNoKey
+	case err != nil && undecided(err):
+		return one, false, err
+	case err != nil:
 		return one, false, nil
 	}
 	if is(rep.Encryption) {
@@ -124,7 +136,14 @@ func (c *canary) kindOf(t *object.Target) string {
 
 // settleEncrypted decides on the route for encrypted sources. Where no other could be
 // made, an object that is under the target already is copied.
+//
+// What an earlier process saw stands where the key of a source cannot be used any more: that is no other
+// store, and objects under that key fail by themselves.
 func (c *canary) settleEncrypted(ctx context.Context, any, other source) (err error) {
+	stands := any.noKey && c.o.Known != nil
+	if other.noKey && c.o.Known != nil {
+		c.caps.OtherKey, c.caps.OtherKeyRoute = c.o.Known.OtherKey, c.o.Known.OtherKeyRoute
+	}
 	if other.made {
 		c.caps.OtherKey, c.caps.OtherKeyRoute = object.Found(other.route != object.RouteNone), other.route
 		if other.route == object.RouteNone {
@@ -149,7 +168,10 @@ func (c *canary) settleEncrypted(ctx context.Context, any, other source) (err er
 	}
 	c.caps.EncryptedRoute = any.route
 	c.learn([]trial{any.best})
-	if !any.made {
+	switch {
+	case stands:
+		c.caps.EncryptedRoute = c.o.Known.EncryptedRoute
+	case !any.made:
 		c.caps.EncryptedRoute = c.unproved()
 	}
 	if c.target.SourceKey.IsZero() {
