@@ -79,7 +79,7 @@ func (w *work) lookOut(ctx context.Context) (end func(wentWell bool) error) {
 	return func(wentWell bool) error {
 		stop()
 		goes.Wait()
-		if wentWell && time.Since(l.began) > lookoutEvery && ctx.Err() == nil {
+		if wentWell && retry.LongAgo(l.began, lookoutEvery) && ctx.Err() == nil {
 			l.look(ctx, l.copied)
 		}
 		_, found := l.state()
@@ -117,12 +117,12 @@ func (w *work) current(ctx context.Context) error {
 	if l == nil {
 		return nil
 	}
-	tried, found := l.state()
-	if found == nil && time.Since(tried) > lookoutStale {
+	_, found := l.state()
+	if found == nil && l.stale() {
 		looking, end := context.WithCancel(ctx)
 		defer end()
 		go w.stop.relay(looking, end) // whoever stops the run waits for no look
-		l.look(looking, func() bool { tried, _ := l.state(); return time.Since(tried) > lookoutStale })
+		l.look(looking, l.stale)
 		found = w.stop.cause()
 	}
 	if found != nil {
@@ -136,6 +136,12 @@ func (l *lookout) state() (tried time.Time, found error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.mu.tried, l.mu.found
+}
+
+// stale says whether nobody has looked for too long, also where the machine was asleep.
+func (l *lookout) stale() bool {
+	tried, _ := l.state()
+	return retry.LongAgo(tried, lookoutStale)
 }
 
 // copied says whether objects were copied since all was as it was.
