@@ -3,11 +3,8 @@ package job
 import (
 	"cmp"
 	"encoding/base64"
-	"encoding/json"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/resealhq/reseal/engine/cse"
@@ -149,16 +146,14 @@ func (c *ClientSide) entries() (map[string]string, error) {
 	if c.Context == "" {
 		return nil, nil
 	}
-	var pairs map[string]*string // nil is a null, which is no string
-	if err := json.Unmarshal([]byte(c.Context), &pairs); err != nil || pairs == nil || slices.Contains(slices.Collect(maps.Values(pairs)), nil) {
-		return nil, unusable("ClientSide.Context is no JSON object of strings", `write it as '{"name":"value"}'`)
+	entries, err := textsOf("ClientSide.Context", c.Context)
+	if err != nil {
+		return nil, err
 	}
-	entries := map[string]string{}
-	for name, value := range pairs {
+	for name := range entries {
 		if name == "kms_cmk_id" || strings.HasPrefix(name, "aws:") {
 			return nil, unusablef("leave it out", "ClientSide.Context has the entry %q, which the clients write themselves", name)
 		}
-		entries[name] = *value
 	}
 	return entries, nil
 }

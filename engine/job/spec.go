@@ -1,13 +1,17 @@
 package job
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/resealhq/reseal/engine"
+	"github.com/resealhq/reseal/engine/object"
 )
 
 // Spec is everything of a job that never changes. Its JSON is what the digest is
@@ -49,10 +53,76 @@ func orList(words []string) string {
 // named, and writes what is left out as it will be recorded.
 func (s *Spec) Validate() error {
 	for _, part := range []func() error{s.validateFolders, s.Source.validate, s.Connection.Validate, func() error { return s.Target.Validate(&s.Connection) },
-		s.validateDest, s.refuseLoop, s.refuseTogether, s.Selection.Validate} {
+		s.validateDest, s.refuseLoop, s.refuseTogether, s.Selection.Validate, s.validateText} {
 		if err := part(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// maxKMSKey is how long a name of a KMS key may be, in bytes, where KMS is asked.
+const maxKMSKey = 2048
+
+// textsOf reads a JSON object of strings. What has a name twice is refused, since who reads it
+// later need not take the same one.
+func textsOf(field, text string) (map[string]string, error) {
+	bad := unusablef(`write it as '{"name":"value"}'`, "%s is no JSON object of strings", field)
+	dec := json.NewDecoder(strings.NewReader(text))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, bad
+	}
+	texts := map[string]string{}
+	for dec.More() {
+		name, err := dec.Token()
+		value, err2 := dec.Token()
+		n, isName := name.(string)
+		v, isText := value.(string)
+		if err != nil || err2 != nil || !isName || !isText {
+			return nil, bad
+		}
+		if _, twice := texts[n]; twice {
+			return nil, unusablef("leave one of them out", "%s has %q twice", field, n)
+		}
+		texts[n] = v
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, bad
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, bad
+	}
+	return texts, nil
+}
+
+// validateText refuses what no key of S3 can begin with, and what job.json cannot hold: JSON
+// is UTF-8, and what is none would be read again as another text.
+func (s *Spec) validateText() error {
+	for _, p := range append([]Place{{s.Source.Bucket, s.Source.Prefix}, {s.Target.DestBucket, s.Target.DestPrefix}}, s.Source.Several...) {
+		if len(p.Prefix) > object.MaxKey {
+			return unusablef("name a shorter prefix", "s3://%s/%s: no key is longer than %d bytes, and the prefix has %d", p.Bucket, object.Cut(p.Prefix, 80), object.MaxKey, len(p.Prefix))
+		}
+	}
+	for _, key := range []string{s.Target.KMSKeyID, s.Target.ClientSide.KMSKeyID, s.Target.ClientSide.SourceKMSKeyID} {
+		if len(key) > maxKMSKey {
+			return unusablef("name the key by its ID, its ARN or an alias", "no KMS key has a name of %d bytes: %s", len(key), object.Cut(key, 80))
+		}
+	}
+	for _, f := range s.Fields() {
+		if !utf8.ValidString(f.Value) {
+			return unusablef("write it in UTF-8, as the keys of S3 are", "%s %q is no UTF-8", f.Name, object.Cut(f.Value, 80))
+		}
+	}
+	data, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("the job's specification: %w", err)
+	}
+	var again Spec
+	if err = json.Unmarshal(data, &again); err != nil {
+		return fmt.Errorf("the job's specification: %w", err)
+	}
+	if same, err := json.Marshal(&again); err != nil || !bytes.Equal(data, same) {
+		return unusable("a file that Spec names has a name that is no UTF-8", "call the file otherwise, or name it by a link")
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -149,9 +148,8 @@ func (t *Target) checkKMS() error {
 	if t.KMSContext == "" {
 		return nil
 	}
-	var pairs map[string]*string // nil is a null, which is no string
-	if err := json.Unmarshal([]byte(t.KMSContext), &pairs); err != nil || pairs == nil || slices.Contains(slices.Collect(maps.Values(pairs)), nil) {
-		return unusable("Target.KMSContext is no JSON object of strings", `write it as '{"name":"value"}'`)
+	if _, err := textsOf("Target.KMSContext", t.KMSContext); err != nil {
+		return err
 	}
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, []byte(t.KMSContext)); err != nil {

@@ -1,6 +1,7 @@
 package s3store
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 
@@ -84,7 +85,7 @@ func hint(e *object.Error, f object.FailedReply, region string) string {
 		}
 		return deniedHint(f)
 	case object.ClassKey:
-		return keyHint(e.Code, f.KMSKey)
+		return keyHint(e.Code, cmp.Or(otherKey(e.Message, f), f.KMSKey))
 	case object.ClassCredentials:
 		return credentialsHint(e.Code)
 	case object.ClassNoBucket:
@@ -112,6 +113,9 @@ func hint(e *object.Error, f object.FailedReply, region string) string {
 		return "the store cannot reach its KMS, or the KMS fails, or takes no key of that name: bring it back, which a run that is at work waits for, or correct the name"
 	case object.ClassUnsupported:
 		return "this store does not implement " + f.Op + ": reseal doctor shows what it can do"
+	}
+	if e.Code == "KeyTooLongError" {
+		return "no key is longer than 1,024 bytes: name a shorter prefix, and choose below it by --exclude '*' and --include"
 	}
 	if e.Code == "XMinioInsecureClientRequest" {
 		return "use an https:// endpoint for SSE-C"
@@ -175,14 +179,14 @@ func keyHint(code, key string) string {
 		key = "the key that the object is under"
 	}
 	switch code {
-	case "KMS.DisabledException":
+	case "KMS.DisabledException", "DisabledException": // the latter of KMS itself
 		return "enable " + key + " (aws kms enable-key) and run again"
-	case "KMS.KMSInvalidStateException", "KMS.InvalidStateException":
+	case "KMS.KMSInvalidStateException", "KMS.InvalidStateException", "KMSInvalidStateException":
 		return key + " is pending deletion or unavailable: aws kms cancel-key-deletion, then enable it"
 	case notAuthorized:
 		return "a policy of the store's KMS forbids the store to use " + key + " (or the key that an object is under now): allow both in it " +
 			"(KES: /v1/key/generate/NAME and /v1/key/decrypt/NAME in the policy of the store's identity)"
-	case "KMS.InvalidKeyUsageException":
+	case "KMS.InvalidKeyUsageException", "InvalidKeyUsageException":
 		return key + " must be a symmetric key for ENCRYPT_DECRYPT"
 	}
 	return "check that " + key + " exists, in the bucket's region, and is named by its ID or ARN"
