@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/resealhq/reseal/engine/job"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/report"
@@ -30,6 +32,12 @@ type eventLog struct {
 	written atomic.Uint64 // events that were
 	ended   chan struct{} // closed when all that was in the queue is written
 	rows    atomic.Pointer[rows]
+
+	// What could not be written, and the first error; for write, and for end once that has
+	// ended. torn is set where a line is begun and not ended.
+	unwritten int
+	trouble   error
+	torn      bool
 
 	// What was written when it was looked last, and how many looks in a row showed the
 	// same; whoever waits alone uses them.
@@ -83,10 +91,41 @@ func (a *app) openEvents(name, dir string) (*eventLog, error) {
 		if err != nil {
 			return nil, unusableBecause(err, "--events "+name, "name a file that you can write to, or - for standard output")
 		}
-		e.w, e.file = f, f
+		e.w, e.file, e.torn = f, f, isTorn(name)
 	}
 	go e.write()
 	return e, nil
+}
+
+// isTorn says whether a file ends within a line, as one of a process that was killed may.
+func isTorn(name string) bool {
+	st, err := os.Stat(name)
+	if err != nil || !st.Mode().IsRegular() || st.Size() == 0 {
+		return false
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var last [1]byte
+	_, err = f.ReadAt(last[:], st.Size()-1)
+	return err == nil && last[0] != '\n'
+}
+
+// line writes one event. What was begun before and not ended gets a line of its own.
+func (e *eventLog) line(data []byte) error {
+	if e.torn {
+		data = append([]byte{'\n'}, data...)
+	}
+	n, err := e.w.Write(append(data, '\n'))
+	e.torn = err != nil && (e.torn || n > 0)
+	if err != nil {
+		if e.unwritten++; e.trouble == nil {
+			e.trouble = err
+		}
+	}
+	return err
 }
 
 func (e *eventLog) write() {
@@ -106,7 +145,7 @@ func (e *eventLog) write() {
 		}
 		data, err := json.Marshal(v)
 		if err == nil {
-			_, err = e.w.Write(append(data, '\n'))
+			err = e.line(data)
 		}
 		if err != nil {
 			e.lost.Add(1)
@@ -297,8 +336,8 @@ func waitsFor(s *report.Snapshot) string {
 	return s.WaitingFor
 }
 
-// end tells how the run ended, and closes the file. Where nobody reads that it says so to
-// others, who may read no more than that one. A nil *eventLog is none.
+// end tells how the run ended, and closes the file. Where nobody reads that, or not all could be
+// written, it says so to others. A nil *eventLog is none.
 func (e *eventLog) end(sum *report.Summary, err error, code int, others io.Writer) {
 	if e == nil {
 		return
@@ -316,18 +355,26 @@ func (e *eventLog) end(sum *report.Summary, err error, code int, others io.Write
 		Summary  *report.Summary `json:"summary"`
 	}{e.of("end"), code, e.lost.Load(), sum})
 	close(e.queue)
-	if !e.await(e.ended) || !told {
-		warned := make(chan struct{})
-		go func() {
-			defer close(warned)
-			fmt.Fprintln(others, "reseal: warning: nobody reads the events (--events); the last ones, and how the run ended, were not written")
-		}()
-		select {
-		case <-warned:
-		case <-time.After(eventLook):
-		}
+	switch {
+	case !e.await(e.ended) || !told:
+		e.warn(others, "nobody reads the events (--events); the last ones, and how the run ended, were not written")
+	case e.trouble != nil:
+		e.warn(others, fmt.Sprintf("%s of --events could not be written: %v", english.Plural(e.unwritten, "event", ""), e.trouble))
 	}
 	if e.file != nil {
 		_ = e.file.Close()
+	}
+}
+
+// warn says so to others, who may not read either.
+func (e *eventLog) warn(others io.Writer, what string) {
+	warned := make(chan struct{})
+	go func() {
+		defer close(warned)
+		fmt.Fprintln(others, "reseal: warning: "+what)
+	}()
+	select {
+	case <-warned:
+	case <-time.After(eventLook):
 	}
 }
