@@ -1,5 +1,7 @@
 package s3test
 
+import "fmt"
+
 // EncryptionPlay is what a store does with the encryption it is asked for.
 type EncryptionPlay uint8
 
@@ -156,6 +158,16 @@ type Profile struct {
 	AnyVersionID bool
 	NoAuth       bool // nothing is checked
 	Server       string
+	// CephRequestIDs: tx, 21 digits, the time, and which gateway it was.
+	CephRequestIDs bool
+}
+
+// requestID is the next request's.
+func (p *Profile) requestID(of *ids) string {
+	if p.CephRequestIDs {
+		return fmt.Sprintf("tx%05x%016x-006b0e1e28-100d-default", of.next()&0xfffff, of.next())
+	}
+	return of.requestID()
 }
 
 func (p *Profile) server() string {

@@ -16,7 +16,7 @@ func MinIO() Profile {
 // Ceph16 is Ceph RGW 16.2.15: only a multipart copy encrypts.
 func Ceph16() Profile {
 	return Profile{
-		Name: "Ceph16", Server: "Ceph", NoImplicitSSE: true, SimpleComplete: true, AnyVersionID: true, PutIgnoresAES256: true, KMSNeedsKey: true, UnknownKeyIs403: true,
+		Name: "Ceph16", Server: "Ceph", CephRequestIDs: true, NoImplicitSSE: true, SimpleComplete: true, AnyVersionID: true, PutIgnoresAES256: true, KMSNeedsKey: true, UnknownKeyIs403: true,
 		KeyAsGiven: true, NoDSSE: true, IgnoresBucketKey: true, KMSETagIsMD5: true, SSECOverHTTP: true, HeadRefusesSSE: true,
 		CopyIgnoresSSE: true, CopyEncrypted501: true, SelfCopyNeedsReplace: true, CopyShowsNoSSE: true, CustomerSourceFails: true,
 		IgnoresCopySourceConditions: true, IgnoresPartSourceConditions: true, IgnoresCopyIfMatch: true,

@@ -55,7 +55,7 @@ func itoa[T int | int64](n T) string { return strconv.FormatInt(int64(n), 10) }
 
 // parse takes the request apart: path or virtual host, query, operation.
 func (s *Server) parse(r *http.Request) (*request, *s3Error) {
-	q := &request{http: r, id: s.calls.requestID(), tls: r.TLS != nil, op: "Unknown"}
+	q := &request{http: r, id: s.profile.requestID(&s.calls), tls: r.TLS != nil, op: "Unknown"}
 	raw, rawQuery, _ := strings.Cut(r.RequestURI, "?")
 	if !strings.HasPrefix(raw, "/") { // absolute form, as proxies send it
 		if _, rest, ok := strings.Cut(raw, "://"); ok {
