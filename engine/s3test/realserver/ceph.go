@@ -53,7 +53,7 @@ func Ceph(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := s.certify(); err != nil {
 		return nil, err
 	}
-	c := &cluster{Dir: s.dir, Keys: cephKeys(o.Keys), FSID: newUUID(), Cert: s.CAFile, Key: filepath.Join(s.dir, "private.key")}
+	c := &cluster{Dir: s.dir, Keys: cephKeys(o.Keys), Vault: o.Vault, FSID: newUUID(), Cert: s.CAFile, Key: filepath.Join(s.dir, "private.key")}
 	if err := c.users(ctx); err != nil {
 		return nil, err
 	}
@@ -70,11 +70,12 @@ func Ceph(ctx context.Context, o Options) (_ *Server, err error) {
 type cluster struct {
 	Dir, FSID, Keys string
 	Cert, Key       string
+	Vault           string
 	Mon, Gateway    string // addresses
 }
 
 // Ceph waits for others to vote and batches what it writes; there is nobody else, and
-// a test waits. The KMS is Ceph's own for tests: keys by name, in this file.
+// a test waits. The KMS is Ceph's own for tests, keys by name in this file, where none is given.
 var cephConfig = template.Must(template.New("").Parse(`[global]
 fsid = {{.FSID}}
 mon host = v2:{{.Mon}}
@@ -102,8 +103,16 @@ osd pool default pg num = 1
 osd pool default pgp num = 1
 osd pool default pg autoscale mode = off
 rgw frontends = beast ssl_endpoint={{.Gateway}} ssl_certificate={{.Cert}} ssl_private_key={{.Key}}
+{{if .Vault -}}
+rgw crypt s3 kms backend = vault
+rgw crypt vault auth = agent
+rgw crypt vault addr = {{.Vault}}
+rgw crypt vault prefix = /v1/secret/data
+rgw crypt vault secret engine = kv
+{{else -}}
 rgw crypt s3 kms backend = testing
 rgw crypt s3 kms encryption keys = {{.Keys}}
+{{end -}}
 rgw dynamic resharding = false
 rgw override bucket index max shards = 1
 `))

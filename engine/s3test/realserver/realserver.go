@@ -48,6 +48,9 @@ type Options struct {
 	Env []string
 	// Tables starts a catalog of tables (Iceberg REST) beside S3. SeaweedFS only.
 	Tables bool
+	// Vault is the URL of what answers as Vault's secrets engine for keys and values: keys are
+	// asked for there. Empty takes those of Keys. Ceph only.
+	Vault string
 }
 
 // Server is one running MinIO, SeaweedFS or Ceph, with what it needs behind it.
