@@ -57,6 +57,11 @@ func (it *item) rewrapItsFile(ctx context.Context) (*object.Outcome, error) {
 	out, err := f.rewrapFile(ctx, it.attrs.Metadata)
 	it.past.otherEnvelope = f.past.otherEnvelope
 	it.out.Attempts += f.out.Attempts
+	if object.ClassOf(err) == object.ClassGone { // of the file, and not of the object
+		if _, gone := it.run.look.Head(ctx, it.run.cfg.Store.Hot, row.Ref); object.ClassOf(gone) == object.ClassGone {
+			return it.left(cse.ReasonNoEnvelope, "no envelope: its instruction file was deleted since it was looked at"), nil
+		}
+	}
 	if err != nil || out == nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/resealhq/reseal/engine/cse"
@@ -49,6 +50,31 @@ func TestDamagedInstructionFilesStay(t *testing.T) {
 			t.Errorf("%s: %v", was.Key, row)
 		case !strings.HasSuffix(name, "whole") && row["reason"] != "envelope" && row["reason"] != "unknown-envelope":
 			t.Errorf("%s is left for the reason %s: %s", was.Key, row["reason"], row["message"])
+		}
+	}
+}
+
+// TestInstructionFileDeletedMeanwhile: where somebody deletes the file between the look at it and
+// its replacement, nothing is written in its place, and the row of the object says what is gone.
+// It said that the store shows the object and does not find it.
+func TestInstructionFileDeletedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, op := range []string{"GetObject", "PutObject"} {
+		w := newSealed(t, s3test.Config{Seed: 32}, s3test.BucketConfig{})
+		w.inFile(1, "object", cse.V2, cse.Target{Wrap: cse.KMSContext, KMSKeyID: w.keyA})
+		var once sync.Once
+		w.server.OnRequest(func(r s3test.Request) {
+			if r.Op == op && r.Key == "object.instruction" {
+				once.Do(func() { w.server.Remove(sealedBucket, "object.instruction", "") })
+			}
+		})
+		w.rewrap("job", 3, "--cse-kms-key-id", w.keyB, "--concurrency", "1")
+		rows := w.rows(t, filepath.Join(w.dir, "job"))
+		if r := rows["object"]; r["state"] != "left" || r["reason"] != "no-envelope" || !strings.Contains(r["message"], "deleted since") {
+			t.Errorf("%s: %v", op, r)
+		}
+		if n := len(w.server.Snapshot(sealedBucket).Objects); n != 1 {
+			t.Errorf("%s: %d objects", op, n)
 		}
 	}
 }
