@@ -121,6 +121,8 @@ func (m *metadata) snapshot(id int64) (*snapshot, error) {
 			return nil, errors.New("the snapshot is encrypted by a key of its own")
 		case s.List == "":
 			return nil, errors.New("the snapshot names no manifest list")
+		case len(s.List) > maxText:
+			return nil, fmt.Errorf("the snapshot names a manifest list by %d bytes", len(s.List))
 		default:
 			return s, nil
 		}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -27,8 +29,11 @@ func OpenIceberg(ctx context.Context, st Storage, uri string, metadata []byte, s
 		return r, err
 	})
 	bad := func(err error) error {
-		if ctx.Err() != nil || object.ClassOf(err) != object.ClassOther {
+		if ctx.Err() != nil || object.ClassOf(err) != object.ClassOther || errors.Is(err, fs.ErrNotExist) {
 			return err
+		}
+		if u, ok := errors.AsType[*planner.UnusableError](err); ok { // of one of its files
+			return &planner.UnusableError{Where: uri, What: u.Where + ": " + u.What, Err: u.Err, Fix: u.Fix}
 		}
 		return &planner.UnusableError{Where: uri, What: "this table cannot be read", Err: err, Fix: wantIceberg}
 	}
