@@ -54,7 +54,7 @@ func (l *Loop) Certain(ctx context.Context, call object.Call, f func(context.Con
 		switch {
 		case applied || aerr != nil:
 			return lost, aerr
-		case !unanswered, l.enough(&call, n, err, met.waited(object.ClassOf(err))):
+		case !unanswered, l.enough(&call, n, err, &met):
 			return lost, err
 		}
 		pauses++

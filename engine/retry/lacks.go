@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -33,10 +32,10 @@ func (w *kmsWorked) told(c *object.Call) (n uint64) {
 
 // enough says whether a request that failed for a moment, n times by now, is given
 // up. Waiting for room, or for the KMS, lasts as long as an outage may.
-func (l *Loop) enough(c *object.Call, n int, err error, waited time.Duration) bool {
+func (l *Loop) enough(c *object.Call, n int, err error, met *troubles) bool {
 	switch class := object.ClassOf(err); class {
 	case object.ClassFull, object.ClassKMSAway:
-		if waited >= l.OutageWait {
+		if met.waited(class) >= l.OutageWait || met.times(class) >= l.MaxAttempts && l.vain.lasts(l.vainOf(c, class)) {
 			l.waitedInVain(c, err)
 			return true
 		}
@@ -54,22 +53,41 @@ func (t *troubles) counts(c object.Class) bool {
 // vain are the objects for which was waited in vain since such a request succeeded last.
 type vain struct {
 	sync.Mutex
-	keys   map[string]bool
+	of   vainOf
+	keys map[string]bool
+}
+
+// vainOf is what was waited for, and how many such requests had succeeded by then.
+type vainOf struct {
+	class  object.Class
+	side   uint8
 	worked uint64
 }
 
-// vainToStop is how many objects in a row say that every one would wait as long in vain. Fewer
-// fail, since that may be due to them, and a job has to come to an end.
+func (l *Loop) vainOf(c *object.Call, class object.Class) vainOf {
+	other := object.Call{Kind: c.Kind}
+	return vainOf{class, other.KMSUse().Side, l.kms.told(&other)}
+}
+
+// lasts says whether somebody has waited for that in vain, and nothing has succeeded since: the next
+// one need not wait as long to know.
+func (v *vain) lasts(of vainOf) bool {
+	v.Lock()
+	defer v.Unlock()
+	return v.keys != nil && v.of == of
+}
+
+// vainToStop is how many objects in a row say that it is not their own trouble. Fewer fail, and a job
+// comes to its end.
 const vainToStop = 5
 
-// waitedInVain stops the run where what is lacking is not the object's own trouble: each of the
-// others would wait for as long, for days and years in all.
+// waitedInVain stops the run where what is lacking would be lacking for every other object, too.
 func (l *Loop) waitedInVain(c *object.Call, err error) {
+	of := l.vainOf(c, object.ClassOf(err))
 	l.vain.Lock()
 	defer l.vain.Unlock()
-	whatever := object.Call{Kind: c.Kind}
-	if worked := l.kms.told(&whatever); worked != l.vain.worked || l.vain.keys == nil {
-		l.vain.keys, l.vain.worked = map[string]bool{}, worked
+	if l.vain.of != of || l.vain.keys == nil {
+		l.vain.of, l.vain.keys = of, map[string]bool{}
 	}
 	key := c.Key
 	if key == "" { // a request to KMS is of one object, and does not name it

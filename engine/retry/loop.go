@@ -174,6 +174,14 @@ func (t *troubles) add(c object.Class, worked uint64) time.Duration {
 	return t.waited(c)
 }
 
+// times is how often such a trouble was met.
+func (t *troubles) times(c object.Class) int {
+	if w := t.of[c]; w != nil {
+		return w.times
+	}
+	return 0
+}
+
 // waited is for how long such a trouble was waited for.
 func (t *troubles) waited(c object.Class) time.Duration {
 	if w := t.of[c]; w != nil && w.times > fewTimes {
@@ -302,7 +310,7 @@ func (l *Loop) mayRepeat(call *object.Call, err error, met *troubles, waited tim
 		if call.Kind.Mutates() && !repeatable(call.Kind) && object.MaybeApplied(err) {
 			return false, true
 		}
-		return !l.enough(call, attempt, err, waited), met.counts(class)
+		return !l.enough(call, attempt, err, met), met.counts(class)
 	}
 	return false, true
 }

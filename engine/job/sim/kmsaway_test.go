@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -83,4 +84,40 @@ func TestTheKMSIsAway(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestTheKMSStaysAway: after four hours the run stops, and does not go on to wait for as long for every
+// other object. The next run does what is left, and takes the few again that have failed.
+func TestTheKMSStaysAway(t *testing.T) {
+	onBed(t, s3test.MinIO(), s3test.BucketConfig{}, 0, time.Second, func(t *testing.T, b *bed) {
+		const n = 300
+		b.policy = job.Policy{Operation: job.CopyOnly, Accept: []job.Acceptance{job.AcceptConcurrentWrites}}
+		for i := range n {
+			b.server.Put(bucketName, s3test.Object{Key: fmt.Sprintf("k%03d", i), Body: s3test.Bytes("x")})
+		}
+		began := time.Time{}
+		b.server.OnRequest(func(r s3test.Request) {
+			if r.Key == "k020" && began.IsZero() {
+				began = time.Now()
+				if err := b.server.SetRules(`(If (And (Key "k*") CopyObject) (Error 500 "kms:KeyGenerationFailed" "failed to generate data key with KMS key"))`); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		err := b.run(job.Limits{})
+		if took := time.Since(began); object.ClassOf(err) != object.ClassKMSAway || took < 4*time.Hour || took > 5*time.Hour {
+			t.Errorf("%v after %v", err, took)
+		}
+		if err := b.server.SetRules(""); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.run(job.Limits{RetryFailed: true}); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range b.server.Snapshot(bucketName).Objects {
+			if o.Encryption.Type != object.SSEKMS {
+				t.Errorf("%s is under %s", o.Key, o.Encryption.Type)
+			}
+		}
+	})
 }
