@@ -54,6 +54,7 @@ type home struct {
 		sent    map[string][sha256.Size]byte  // what was last taken along of each small file
 		terms   map[string]terms              // of leases, by their names in the folder of these
 		ahead   map[string]bool               // whether a process is at work, of parts that were just fetched
+		clock   storeClock
 	}
 }
 

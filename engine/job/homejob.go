@@ -15,6 +15,7 @@ import (
 
 	"github.com/resealhq/reseal/checkpoint"
 	"github.com/resealhq/reseal/engine/ledger"
+	"github.com/resealhq/reseal/engine/retry"
 	"github.com/resealhq/reseal/planner/manifest"
 )
 
@@ -210,17 +211,39 @@ func (h *home) fetch(j *Job) (running bool, err error) {
 const seldom = 20
 
 // atWork says, for people, whether a process seems to be at work: the holder of the lease
-// was seen to renew it, or renewed it lately by the clocks of the store and of this
-// machine.
+// was seen to renew it, or renewed it lately by the store's clock.
 func (h *home) atWork(j *Job) (bool, error) {
 	by, life, err := h.watch.Look(h.ctx, h.place, j.leaseName())
 	switch {
 	case err != nil:
 		return false, err
 	case life == ledger.Unknown:
-		return time.Since(by.Renewed).Abs() < 2*by.Patience(), nil
+		lately := func(ahead time.Duration) bool { return (time.Since(by.Renewed) + ahead).Abs() < 2*by.Patience() }
+		return lately(0) || lately(h.ahead()), nil
 	}
 	return life == ledger.Alive, nil
+}
+
+// storeClock is how far the store's is ahead of this machine's.
+type storeClock struct {
+	ahead time.Duration
+	at    time.Time // when it was looked at
+}
+
+// ahead asks for that once a minute; it is zero where the store does not tell.
+func (h *home) ahead() time.Duration {
+	h.mu.Lock()
+	known := h.mu.clock
+	h.mu.Unlock()
+	if !known.at.IsZero() && !retry.LongAgo(known.at, time.Minute) {
+		return known.ahead
+	}
+	known.at = time.Now()
+	known.ahead, _ = h.store.Ahead(h.ctx, h.place.Bucket)
+	h.mu.Lock()
+	h.mu.clock = known
+	h.mu.Unlock()
+	return known.ahead
 }
 
 // lockedBy says who holds the lease of a job or shard, unless he is known to be gone.

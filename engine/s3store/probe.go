@@ -154,7 +154,7 @@ func (s probed) DefaultLock(ctx context.Context, bucket string) (string, error) 
 
 // Ahead is how far the store's clock is ahead of this machine's; zero where it does
 // not tell.
-func (s probed) Ahead(ctx context.Context, bucket string) (time.Duration, error) {
+func (s *Store) Ahead(ctx context.Context, bucket string) (time.Duration, error) {
 	resp, err := s.do(ctx, newRequest("HeadBucket", http.MethodHead, object.Ref{Bucket: bucket}))
 	if err != nil {
 		return 0, err
