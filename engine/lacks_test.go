@@ -126,7 +126,7 @@ func TestOthersNeedNoKMS(t *testing.T) {
 // after as many times of it as there are objects for each worker.
 func TestALackForGood(t *testing.T) {
 	for _, m := range mutations {
-		for _, class := range []object.Class{object.ClassFull, object.ClassKMSAway} {
+		for _, class := range []object.Class{object.ClassFull, object.ClassKMSAway, object.ClassThrottled, object.ClassKMSThrottled} {
 			t.Run(fmt.Sprint(m.op, " ", class), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s, began := newMemStore(200), time.Now()

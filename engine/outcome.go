@@ -136,7 +136,7 @@ func (it *item) orOutcome(ctx context.Context, err error) (*object.Outcome, erro
 	switch e.Class {
 	case object.ClassCanceled, object.ClassNoBucket, object.ClassCredentials, object.ClassUnreachable:
 		return nil, err
-	case object.ClassKey, object.ClassFull, object.ClassKMSAway:
+	case object.ClassKey, object.ClassFull, object.ClassKMSAway, object.ClassThrottled, object.ClassKMSThrottled:
 		if it.run.isDraining() {
 			return nil, retry.ErrStopping // what every object would meet stopped the run; this one is for the next
 		}

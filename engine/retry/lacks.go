@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -12,10 +13,11 @@ import (
 type kmsWorked [object.NumKMSSides][object.NumKMSSures]atomic.Uint64
 
 // worked counts a success.
-func (w *kmsWorked) worked(c *object.Call) {
+func (l *Loop) worked(c *object.Call) {
+	u := c.KMSUse()
+	l.answered[u.Side].Add(1)
 	if c.Kind.NeedsKMS() {
-		u := c.KMSUse()
-		w[u.Side][u.Sure].Add(1)
+		l.kms[u.Side][u.Sure].Add(1)
 	}
 }
 
@@ -36,7 +38,7 @@ func (l *Loop) enough(c *object.Call, n int, err error, met *troubles) bool {
 	switch class := object.ClassOf(err); class {
 	case object.ClassFull, object.ClassKMSAway:
 		if met.waited(class) >= l.OutageWait || met.times(class) >= l.MaxAttempts && l.vain.lasts(l.vainOf(c, class)) {
-			l.waitedInVain(c, err)
+			l.waitedInVain(c, err, l.OutageWait)
 			return true
 		}
 		return class == object.ClassKMSAway && n >= l.MaxAttempts
@@ -66,7 +68,11 @@ type vainOf struct {
 
 func (l *Loop) vainOf(c *object.Call, class object.Class) vainOf {
 	other := object.Call{Kind: c.Kind}
-	return vainOf{class, other.KMSUse().Side, l.kms.told(&other)}
+	of := vainOf{class, other.KMSUse().Side, l.kms.told(&other)}
+	if class == object.ClassThrottled || class == object.ClassKMSThrottled { // a store that asks for fewer requests asks all
+		of.worked = l.answered[of.side].Load()
+	}
+	return of
 }
 
 // lasts says whether somebody has waited for that in vain, and nothing has succeeded since: the next
@@ -82,7 +88,7 @@ func (v *vain) lasts(of vainOf) bool {
 const vainToStop = 5
 
 // waitedInVain stops the run where what is lacking would be lacking for every other object, too.
-func (l *Loop) waitedInVain(c *object.Call, err error) {
+func (l *Loop) waitedInVain(c *object.Call, err error, waited time.Duration) {
 	of := l.vainOf(c, object.ClassOf(err))
 	l.vain.Lock()
 	defer l.vain.Unlock()
@@ -94,6 +100,6 @@ func (l *Loop) waitedInVain(c *object.Call, err error) {
 		key = fmt.Sprint(len(l.vain.keys))
 	}
 	if l.vain.keys[key] = true; len(l.vain.keys) >= vainToStop {
-		l.Stop(fmt.Errorf("waited in vain for %s: %w", l.OutageWait, err))
+		l.Stop(fmt.Errorf("waited in vain for %s: %w", waited, err))
 	}
 }

@@ -71,6 +71,7 @@ type Loop struct {
 
 	keyErrors atomic.Int32
 	kms       kmsWorked
+	answered  [object.NumKMSSides]atomic.Uint64 // requests that succeeded, by what they do
 	vain      vain
 	trouble   atomic.Pointer[time.Time] // when the store last failed for a moment
 	renewal   struct {
@@ -110,7 +111,7 @@ func (l *Loop) repeat(ctx context.Context, call *object.Call, met *troubles, b *
 			if call.KMSKey != "" {
 				l.keyErrors.Store(0)
 			}
-			l.kms.worked(call)
+			l.worked(call)
 			return false, nil
 		case ctx.Err() != nil:
 			return false, err
@@ -293,7 +294,11 @@ func (l *Loop) mayRepeat(call *object.Call, err error, met *troubles, waited tim
 	}
 	switch class := object.ClassOf(err); class {
 	case object.ClassThrottled, object.ClassKMSThrottled:
-		return waited < l.ThrottleWait, false
+		if waited >= l.ThrottleWait {
+			l.waitedInVain(call, err, l.ThrottleWait)
+			return false, false
+		}
+		return true, false
 	case object.ClassUnreachable:
 		return waited < l.OutageWait, false
 	case object.ClassCredentials:
