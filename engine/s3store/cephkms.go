@@ -12,8 +12,8 @@ import (
 // code beside them is that of anything else.
 const cephNoKey = "Failed to retrieve the actual key"
 
-// cephRequest is the form of Ceph's request IDs.
-var cephRequest = regexp.MustCompile(`^tx[0-9a-f]{21}-`)
+// cephRequest is the form of Ceph's request IDs. Those of OpenStack Swift begin alike, and end after the time.
+var cephRequest = regexp.MustCompile(`^tx[0-9a-f]{21}-[0-9a-f]{10}-[0-9a-f]+-`)
 
 // cephKey names the key that Ceph did not get; empty where it was its own, of SSE-S3.
 func cephKey(message string) string {

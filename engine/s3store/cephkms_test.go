@@ -21,6 +21,7 @@ func TestCephTellsByGet(t *testing.T) {
 		{"tx0000020d3fb31f6d195c6-006b0e1e28-100d-default", "NoSuchKey", "Failed to retrieve the actual key, kms-keyid: K", 404, object.ClassDenied, 2},
 		{"tx0000020d3fb31f6d195c6-006b0e1e28-100d-default", "NoSuchKey", "", 404, object.ClassGone, 2},
 		{"tx0000020d3fb31f6d195c6-006b0e1e28-100d-default", "UnknownError", "", 500, object.ClassTransient, 2},
+		{"tx0000020d3fb31f6d195c6-006b0e1e28", "NoSuchKey", "", 404, object.ClassGone, 1},
 		{"4442587FB7D0A2F9", "NoSuchKey", "", 404, object.ClassGone, 1},
 	} {
 		s, p := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(r *http.Request) *http.Response {
