@@ -15,29 +15,32 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 )
 
-// maxBlock bounds what a block of an Avro file unpacks to, and with it one record. Writers
-// begin a new one after 64 KiB, or after some records.
-const maxBlock = 16 << 20
+// wanted is what is wanted of an Avro file: these fields of its records, and of the data file that
+// they name. What a block unpacks to is bounded, and with it one record: writers begin a new one
+// after 64 KiB or some records, but there are such as put all into one.
+type wanted struct {
+	fields, ofFile []string
+	block          int64 // bytes
+}
 
-// wanted are the fields that are read of a manifest list and of a manifest; within is what
-// is read of the one that is a record.
 var (
-	wantedOfList  = []string{"manifest_path", "manifest_length", "partition_spec_id", "content", "sequence_number", "key_metadata"}
-	wantedOfEntry = []string{"status", "sequence_number", "data_file"}
-	wantedOfFile  = []string{"content", "file_path", "file_format", "partition", "record_count", "file_size_in_bytes", "key_metadata", "equality_ids",
-		"referenced_data_file", "content_offset", "content_size_in_bytes"}
+	wantedOfList = wanted{fields: []string{"manifest_path", "manifest_length", "partition_spec_id", "content", "sequence_number", "key_metadata"}, block: 64 << 20}
+	wantedOfData = wanted{[]string{"status", "sequence_number", "data_file"}, []string{"content", "file_path", "file_format", "partition", "record_count",
+		"file_size_in_bytes", "key_metadata"}, 64 << 20}
+	// A byte of a list of columns becomes sixteen and more, so that the blocks are smaller.
+	wantedOfDeletions = wanted{wantedOfData.fields, append(slices.Clone(wantedOfData.ofFile), "equality_ids", "referenced_data_file", "content_offset", "content_size_in_bytes"), 16 << 20}
 )
 
-// each reads the records of an Avro file, of them the fields that are wanted.
-func each(ctx context.Context, open Open, uri string, size int64, wanted []string, use func(record) error) error {
+// each reads the records of an Avro file, of them what is wanted.
+func each(ctx context.Context, open Open, uri string, size int64, want wanted, use func(record) error) error {
 	file, err := open(ctx, uri)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", uri, err)
 	}
 	defer file.Close()
 	in := &counted{Reader: file}
-	r, err := ocf.NewReader(in, ocf.WithMaxDecompressedBlockBytes(maxBlock), ocf.WithReaderSchemaFunc(func(r *ocf.Reader) (*avro.Schema, error) {
-		return narrowed(r.Schema(), wanted)
+	r, err := ocf.NewReader(in, ocf.WithMaxDecompressedBlockBytes(want.block), ocf.WithReaderSchemaFunc(func(r *ocf.Reader) (*avro.Schema, error) {
+		return narrowed(r.Schema(), want)
 	}))
 	if err != nil {
 		return fmt.Errorf("%s is no Avro file that can be read: %w", uri, err)
@@ -66,12 +69,12 @@ func each(ctx context.Context, open Open, uri string, size int64, wanted []strin
 // narrowed is the schema of a file without the fields that nobody wants: what they hold is
 // skipped and takes no memory, whatever it claims to be. A manifest has statistics of every
 // column, and two bytes of them can become four hundred.
-func narrowed(writer *avro.Schema, wanted []string) (*avro.Schema, error) {
+func narrowed(writer *avro.Schema, want wanted) (*avro.Schema, error) {
 	root := writer.Root()
 	if root.Type != "record" {
 		return nil, errors.New("its records are none")
 	}
-	keep(root, wanted)
+	keep(root, want.fields)
 	s := values{}
 	for i := range root.Fields {
 		f := &root.Fields[i]
@@ -84,7 +87,7 @@ func narrowed(writer *avro.Schema, wanted []string) (*avro.Schema, error) {
 		if f.Type.Type != "record" {
 			return nil, errors.New("its field data_file is no record")
 		}
-		keep(&f.Type, wantedOfFile)
+		keep(&f.Type, want.ofFile)
 		for j := range f.Type.Fields {
 			if err := s.ofFile(&f.Type.Fields[j]); err != nil {
 				return nil, err
@@ -94,8 +97,8 @@ func narrowed(writer *avro.Schema, wanted []string) (*avro.Schema, error) {
 	return root.Schema()
 }
 
-func keep(n *avro.SchemaNode, wanted []string) {
-	n.Fields = slices.DeleteFunc(n.Fields, func(f avro.SchemaField) bool { return !slices.Contains(wanted, f.Name) })
+func keep(n *avro.SchemaNode, names []string) {
+	n.Fields = slices.DeleteFunc(n.Fields, func(f avro.SchemaField) bool { return !slices.Contains(names, f.Name) })
 }
 
 // ofFile checks a field of a data file: values, the values of its partition, and the list of

@@ -65,7 +65,11 @@ func bombed(t *testing.T, partition, field, kind string, files ...map[string]any
 		entries = append(entries, map[string]any{"status": int32(1), "sequence_number": int64(1), "data_file": f})
 	}
 	m := packed(t, strings.NewReplacer("PARTITION", partition, "FIELD", field, "TYPE", kind).Replace(bombManifest), entries...)
-	l := packed(t, bombList, map[string]any{"manifest_path": "m", "manifest_length": int64(len(m)), "partition_spec_id": int32(0), "content": int32(0), "sequence_number": int64(1)})
+	kindOf := int32(0)
+	if len(files) > 0 && files[0]["content"] != nil {
+		kindOf = 1
+	}
+	l := packed(t, bombList, map[string]any{"manifest_path": "m", "manifest_length": int64(len(m)), "partition_spec_id": int32(0), "content": kindOf, "sequence_number": int64(1)})
 	mib = allocated(func() {
 		table, err = Load(t.Context(), []byte(bombMetadata), 0, func(_ context.Context, uri string) (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(map[string][]byte{"list": l, "m": m}[uri])), nil
@@ -87,15 +91,23 @@ func TestBombsOfManifests(t *testing.T) {
 		value       any
 		want        string
 	}{
-		{"lower_bounds", `{"type":"array","items":{"type":"record","name":"kv","fields":[{"name":"key","type":"int"},{"name":"value","type":"bytes"}]}}`, pairs, ""},
+		{"equality_ids", `"null"`, nil, "kind 2"},
+		{"lower_bounds", `{"type":"array","items":{"type":"record","name":"kv","fields":[{"name":"key","type":"int"},{"name":"value","type":"bytes"}]}}`, pairs, "kind 2"},
 		{"equality_ids", `{"type":"array","items":"int"}`, numbers, "equality_ids has 2097152 numbers"},
 		{"key_metadata", `{"type":"array","items":"int"}`, numbers, "key_metadata is of the type array"},
 		{"referenced_data_file", `"string"`, strings.Repeat("a", 10<<20), "referenced_data_file has 10485760 bytes"},
 		{"split_offsets", `"string"`, strings.Repeat("a", 20<<20), "decompress"},
 	} {
-		_, size, mib, err := bombed(t, "", c.field, c.kind, map[string]any{c.field: c.value})
+		_, size, mib, err := bombed(t, "", c.field, c.kind, map[string]any{c.field: c.value, "content": int32(2)})
 		if mib > 128 || c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || len(err.Error()) > 300) {
 			t.Errorf("%s: a manifest of %d bytes allocated %d MiB: %v", c.field, size, mib, err)
+		}
+	}
+	for field, value := range map[string]any{"lower_bounds": pairs, "equality_ids": pairs} { // which nobody wants of data files
+		kind := `{"type":"array","items":{"type":"record","name":"kv","fields":[{"name":"key","type":"int"},{"name":"value","type":"bytes"}]}}`
+		table, _, mib, err := bombed(t, "", field, kind, map[string]any{field: value})
+		if err != nil || mib > 128 || len(table.Files) != 1 {
+			t.Errorf("%s of a data file: %d MiB: %v", field, mib, err)
 		}
 	}
 	_, _, mib, err := bombed(t, `{"name":"p","type":"string"}`, "other", `"null"`, map[string]any{"partition": map[string]any{"p": strings.Repeat("a", 10<<20)}})

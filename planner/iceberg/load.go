@@ -117,7 +117,11 @@ func (l *loader) manifest(ctx context.Context, m *listed) error {
 	if m.Content != contentData && m.Content != 1 { // 1 are all kinds of deletions
 		return fmt.Errorf("%s: a manifest of the kind %d is not known", m.Path, m.Content)
 	}
-	return each(ctx, l.open, m.Path, m.Length, wantedOfEntry, func(r record) error {
+	want := wantedOfDeletions
+	if m.Content == contentData {
+		want = wantedOfData
+	}
+	return each(ctx, l.open, m.Path, m.Length, want, func(r record) error {
 		e, err := entryOf(r)
 		if err != nil {
 			return err
