@@ -112,6 +112,9 @@ type Config struct {
 	Ahead func() time.Duration
 	// Renew fetches fresh credentials; nil where there is nothing to renew.
 	Renew func(context.Context) error
+	// Answers asks the stores something that is about no object, and fails where one gives no
+	// answer: what fails then is waited for. nil where nobody can be asked.
+	Answers func(context.Context) error
 
 	// Gate blocks while no new work may begin (outside the window); nil is always
 	// open.

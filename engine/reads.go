@@ -15,7 +15,7 @@ import (
 type Reads struct{ r *run }
 
 // NewReads uses of the Config what concerns single requests: Store and Source,
-// Pace, Observer, Target's customer keys, Caps, Facts, the waits, Renew and Log.
+// Pace, Observer, Target's customer keys, Caps, Facts, the waits, Renew, Answers and Log.
 // No Journal and no Chooser is needed.
 func NewReads(cfg Config) *Reads {
 	cfg.setDefaults()

@@ -127,7 +127,7 @@ func (s *session) divide(ctx context.Context, n int) (*Division, error) {
 // pieces are ranges of keys, at most n, with about as many objects in each.
 func (s *session) pieces(ctx context.Context, n int) ([]listing.Piece, error) {
 	src := &s.job.Spec.Source
-	reads := readsOf(s.store, pace.New(s.opt.pace()), s.opt.Log)
+	reads := readsOf(s.store, pace.New(s.opt.pace()), s.learnt.Bucket, s.opt.Log)
 	list := &listing.Source{Lister: s.store, Bucket: src.Bucket, Prefix: src.Prefix, Versions: s.job.Spec.Selection.Versions == "all", Send: reads.Do}
 	return list.Divide(ctx, n)
 }

@@ -187,7 +187,7 @@ func (s *session) lookAtDest(ctx context.Context) error {
 	if s.job.Spec.Source.Folder == "" || s.doctor || !caps.Guarded(object.RouteRewrite) || !caps.Guarded(object.RouteSend) {
 		return nil
 	}
-	reads := readsOf(s.to, pace.New(s.opt.pace()), s.opt.Log)
+	reads := readsOf(s.to, pace.New(s.opt.pace()), t.DestBucket, s.opt.Log)
 	return reads.Do(ctx, object.Call{Kind: object.ReqList}, func(ctx context.Context) error {
 		page, err := s.to.ListPage(ctx, object.ListRequest{Bucket: t.DestBucket, Prefix: t.DestPrefix, MaxKeys: 1})
 		s.learnt.DestEmpty = err == nil && len(page.Objects) == 0 && !page.Truncated

@@ -155,7 +155,7 @@ func (src *Source) places(ctx context.Context, store *s3store.Store) ([]Place, e
 // begins than in the middle of it.
 func (s *session) listable(ctx context.Context) error {
 	src := &s.job.Spec.Source
-	reads := readsOf(s.store, pace.New(s.opt.pace()), s.opt.Log)
+	reads := readsOf(s.store, pace.New(s.opt.pace()), src.Bucket, s.opt.Log)
 	return reads.Do(ctx, object.Call{Kind: object.ReqList}, func(ctx context.Context) error {
 		_, err := s.store.ListPage(ctx, object.ListRequest{Bucket: src.Bucket, Prefix: src.Prefix, MaxKeys: 1})
 		return err

@@ -129,7 +129,7 @@ func (j *Job) newVerifier(ctx context.Context, points *records, opt *VerifyOptio
 	if v.store, err = conn.Open(ctx, Dial{Version: opt.Version, Connections: opt.Concurrency, Conn: j.ground.Dial}); err != nil {
 		return nil, err
 	}
-	v.reads = readsOf(v.store, pace.New(opt.pace()), opt.Log)
+	v.reads = readsOf(v.store, pace.New(opt.pace()), v.learnt.Bucket, opt.Log)
 	if c := &j.Spec.Target.ClientSide; c.Given() {
 		opt.NoDependents = opt.NoDependents || j.Spec.Target.SSE == object.SSEUnknown // they are about server-side encryption
 		v.envelopes = &envelopes{v: v, target: c.target(), format: formats[c.Format], remakes: c.remakes()}
@@ -145,13 +145,18 @@ func (j *Job) newVerifier(ctx context.Context, points *records, opt *VerifyOptio
 
 // readsOf sends single requests outside of a run: paced, and repeated as their
 // class allows.
-func readsOf(store *s3store.Store, p *pace.Pacer, log *slog.Logger) *engine.Reads {
+func readsOf(store *s3store.Store, p *pace.Pacer, bucket string, log *slog.Logger) *engine.Reads {
 	s := engine.Store{Hot: store, Uploads: store, Details: store, Reader: store}
-	return engine.NewReads(engine.Config{Store: s, Pace: p, Log: log, Renew: func(ctx context.Context) error {
+	return engine.NewReads(engine.Config{Store: s, Pace: p, Log: log, Answers: answersOf(store, bucket), Renew: func(ctx context.Context) error {
 		store.Invalidate()
 		_, _, _, _, err := store.Credentials(ctx)
 		return err
 	}})
+}
+
+// answersOf asks a store whether it answers anybody.
+func answersOf(store *s3store.Store, bucket string) func(context.Context) error {
+	return func(ctx context.Context) error { return store.Answers(ctx, bucket) }
 }
 
 // work verifies the rows and looks for dependents, and writes the findings where

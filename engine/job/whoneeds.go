@@ -109,7 +109,7 @@ func WhoNeeds(ctx context.Context, q KeyQuestion, opt Options) (*KeyAnswer, erro
 	}
 	defer client.Close()
 	w.reads = engine.NewReads(engine.Config{Store: engine.Store{Hot: client, Uploads: store, Details: store, Reader: store},
-		Pace: pace.New(opt.pace()), Log: opt.Log, Renew: func(ctx context.Context) error { store.Invalidate(); return nil }})
+		Pace: pace.New(opt.pace()), Log: opt.Log, Answers: answersOf(store, ""), Renew: func(ctx context.Context) error { store.Invalidate(); return nil }})
 	w.wraps = w.newWrapAsker()
 	for i := range sources {
 		place, err := w.look(ctx, &sources[i])

@@ -208,7 +208,7 @@ func (w *work) config() (engine.Config, error) {
 		Inspect: p.inspect(), Verify: p.verify(), PartSize: p.PartSize,
 		KeepAnnotations: w.job.keepsAnnotations(&w.learnt),
 		Workers:         l.pace().Workers(), RequestTimeout: l.RequestTimeout,
-		Renew: w.renew, Backoff: w.job.ground.backoff, Still: w.still, Gate: w.gate, Current: w.current, Ceilings: w.ceilings, Drain: w.stop.asked,
+		Renew: w.renew, Answers: w.answers, Backoff: w.job.ground.backoff, Still: w.still, Gate: w.gate, Current: w.current, Ceilings: w.ceilings, Drain: w.stop.asked,
 		MaxFailures: l.MaxFailures.Count, MaxFailuresPercent: l.MaxFailures.Percent,
 		Panicked: w.panicked, Log: w.log,
 	}
@@ -231,6 +231,19 @@ func (w *work) config() (engine.Config, error) {
 		cfg.Inspect = engine.InspectAlways
 	}
 	return cfg, cfg.Validate()
+}
+
+// answers fails where a store that the job reads from or writes to gives no answer to anybody.
+func (w *work) answers(ctx context.Context) error {
+	if w.to != nil {
+		if err := w.to.Answers(ctx, cmp.Or(w.job.Spec.Target.DestBucket, w.learnt.Bucket)); err != nil {
+			return err
+		}
+	}
+	if w.store != nil && w.store != w.to {
+		return w.store.Answers(ctx, w.learnt.Bucket)
+	}
+	return nil
 }
 
 // keepsAnnotations says whether the engine asks for annotations and writes them again.

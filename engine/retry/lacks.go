@@ -14,9 +14,7 @@ type kmsWorked [object.NumKMSSides][object.NumKMSSures]atomic.Uint64
 
 // worked counts a success.
 func (l *Loop) worked(c *object.Call) {
-	u := c.KMSUse()
-	l.answered[u.Side].Add(1)
-	if c.Kind.NeedsKMS() {
+	if u := c.KMSUse(); c.Kind.NeedsKMS() {
 		l.kms[u.Side][u.Sure].Add(1)
 	}
 }
@@ -33,23 +31,28 @@ func (w *kmsWorked) told(c *object.Call) (n uint64) {
 }
 
 // enough says whether a request that failed for a moment, n times by now, is given
-// up. Waiting for room, or for the KMS, lasts as long as an outage may.
+// up. Waiting for room, for the KMS, or for a store that fails for everybody, lasts as long as
+// an outage may.
 func (l *Loop) enough(c *object.Call, n int, err error, met *troubles) bool {
-	switch class := object.ClassOf(err); class {
-	case object.ClassFull, object.ClassKMSAway:
-		if met.waited(class) >= l.OutageWait || met.times(class) >= l.MaxAttempts && l.vain.lasts(l.vainOf(c, class)) {
-			l.waitedInVain(c, err, l.OutageWait)
-			return true
-		}
-		return class == object.ClassKMSAway && n >= l.MaxAttempts
+	class := object.ClassOf(err)
+	lacks := class == object.ClassFull || class == object.ClassKMSAway || class == object.ClassTransient && met.silent
+	if lacks && (met.waited(class) >= l.OutageWait || met.times(class) >= l.MaxAttempts && l.vain.lasts(l.vainOf(c, class))) {
+		l.waitedInVain(c, err, l.OutageWait)
+		return true
 	}
-	return n >= l.MaxAttempts
+	return class != object.ClassFull && n >= l.MaxAttempts
 }
 
 // counts says whether a failure for a moment counts as an attempt: a store that has no room
-// for anybody, or no KMS, says nothing of this request.
+// for anybody, no KMS, or no answer, says nothing of this request.
 func (t *troubles) counts(c object.Class) bool {
-	return c != object.ClassFull && (c != object.ClassKMSAway || t.singled)
+	switch c {
+	case object.ClassFull:
+		return false
+	case object.ClassKMSAway:
+		return t.singled
+	}
+	return !t.silent
 }
 
 // vain are the objects for which was waited in vain since such a request succeeded last.
@@ -69,8 +72,9 @@ type vainOf struct {
 func (l *Loop) vainOf(c *object.Call, class object.Class) vainOf {
 	other := object.Call{Kind: c.Kind}
 	of := vainOf{class, other.KMSUse().Side, l.kms.told(&other)}
-	if class == object.ClassThrottled || class == object.ClassKMSThrottled { // a store that asks for fewer requests asks all
-		of.worked = l.answered[of.side].Load()
+	switch class {
+	case object.ClassThrottled, object.ClassKMSThrottled, object.ClassTransient: // a store that refuses everything, or fails, does so for all
+		of.worked = l.outage.of(c).Load()
 	}
 	return of
 }

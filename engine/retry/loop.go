@@ -39,7 +39,7 @@ type Observer interface {
 }
 
 // Loop is the one retry loop of a run: every request goes through it. Its exported
-// fields are set before the first request and none of them is nil, except Still and Renew.
+// fields are set before the first request and none of them is nil, except Still, Renew and Answers.
 type Loop struct {
 	Pace     Pacer
 	Observer Observer
@@ -63,6 +63,9 @@ type Loop struct {
 	Still func(ctx context.Context, stop <-chan struct{}) error
 	// Renew fetches fresh credentials; nil where there is nothing to renew.
 	Renew func(context.Context) error
+	// Answers asks the store something that is about no object, and fails where no answer
+	// comes; nil where nobody can be asked. See silent.
+	Answers func(context.Context) error
 
 	// Stopping is closed once nobody may wait any longer.
 	Stopping <-chan struct{}
@@ -71,8 +74,8 @@ type Loop struct {
 
 	keyErrors atomic.Int32
 	kms       kmsWorked
-	answered  [object.NumKMSSides]atomic.Uint64 // requests that succeeded, by what they do
 	vain      vain
+	outage    outage
 	trouble   atomic.Pointer[time.Time] // when the store last failed for a moment
 	renewal   struct {
 		sync.Mutex
@@ -116,7 +119,9 @@ func (l *Loop) repeat(ctx context.Context, call *object.Call, met *troubles, b *
 		case ctx.Err() != nil:
 			return false, err
 		}
-		again, counts := l.mayRepeat(call, err, met, met.add(object.ClassOf(err), l.kms.told(call)))
+		waited := met.add(object.ClassOf(err), l.kms.told(call), l.outage.of(call).Load())
+		met.silent = met.silent && object.ClassOf(err) == object.ClassTransient && l.silent(ctx, call, err)
+		again, counts := l.mayRepeat(call, err, met, waited)
 		if !again {
 			return false, err
 		}
@@ -144,6 +149,11 @@ type troubles struct {
 	// that this one's is not the KMS that is away; worked is how many had by then; see kmsWorked.
 	singled bool
 	worked  uint64
+
+	// silent says that nobody was answered since the last trouble; answers is how many were by
+	// then; see outage.
+	silent  bool
+	answers uint64
 }
 
 // waited is how often one kind of trouble was met, and for how long it was waited since.
@@ -157,10 +167,12 @@ type waited struct {
 const fewTimes = 5
 
 // add takes in the trouble that was met now, and is how long the like of it was waited for.
-// worked is how many requests have succeeded by now that tell something of its KMS.
-func (t *troubles) add(c object.Class, worked uint64) time.Duration {
+// worked is how many requests have succeeded by now that tell something of its KMS, answers how
+// many of its sort were answered.
+func (t *troubles) add(c object.Class, worked, answers uint64) time.Duration {
 	now := time.Now()
 	t.singled, t.worked = worked != t.worked && !t.at.IsZero(), worked
+	t.silent, t.answers = answers == t.answers && !t.at.IsZero(), answers
 	if t.of == nil {
 		t.of = map[object.Class]*waited{}
 	}
@@ -217,6 +229,7 @@ func (l *Loop) attempt(ctx context.Context, call *object.Call, b *before, f func
 			l.trouble.Store(&now)
 		}
 	}
+	l.outage.met(call, err)
 	l.Pace.Leave(call, res)
 	l.Observer.Requested(call, res)
 	return false, err

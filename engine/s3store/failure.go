@@ -106,6 +106,24 @@ func (s *Store) credentialsWork(ctx context.Context, bucket string) bool {
 	return resp.StatusCode == http.StatusOK
 }
 
+// Answers asks for the head of a bucket, of the store itself where it is empty, and fails where
+// nothing but a failure of the moment comes back. Every refusal is an answer.
+func (s *Store) Answers(ctx context.Context, bucket string) error {
+	r := newRequest("HeadBucket", http.MethodHead, object.Ref{Bucket: bucket})
+	resp, err := s.do(ctx, r)
+	if err != nil {
+		if c := object.ClassOf(err); c.Retryable() || c == object.ClassCanceled {
+			return err
+		}
+		return nil // what was not sent says nothing of the store
+	}
+	resp.Body.Close()
+	if c := byStatus(resp.StatusCode); resp.StatusCode != http.StatusOK && c.Retryable() {
+		return r.fail(&reply{status: resp.StatusCode}, c, "it answers nobody")
+	}
+	return nil
+}
+
 // correctClock takes over the store's time if that changes much, and says whether
 // the next request will be signed with another time than the refused one was:
 // that may be another worker's correction.

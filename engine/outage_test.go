@@ -1,0 +1,92 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// TestAStoreThatFailsForEverybody: behind a proxy that answers 502, or does not answer, while
+// its store is away, nothing fails for twenty minutes, and the run stops after four hours.
+func TestAStoreThatFailsForEverybody(t *testing.T) {
+	for _, m := range mutations {
+		for _, hangs := range []bool{false, true} {
+			for _, away := range []time.Duration{20 * time.Minute, 24 * time.Hour} {
+				t.Run(fmt.Sprint(m.op, " hangs ", hangs, " ", away), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						const n = 200
+						s, began := newMemStore(n), time.Now()
+						down := func() bool {
+							gone := time.Since(began)
+							return gone > 3*time.Second && gone < away
+						}
+						s.fault = func(k object.RequestKind, _ string) (error, bool) {
+							time.Sleep(300 * time.Millisecond)
+							if !down() {
+								return nil, true
+							}
+							if hangs {
+								time.Sleep(time.Minute)
+							}
+							return &object.Error{Class: object.ClassTransient, Op: k.String(), HTTPStatus: 502}, false
+						}
+						j := planOf(s, true)
+						cfg := memConfig(s, j, m.op)
+						cfg.Answers = func(ctx context.Context) error {
+							if !down() {
+								return nil
+							}
+							if hangs {
+								<-ctx.Done()
+							}
+							return errors.New("502")
+						}
+						err := Run(t.Context(), cfg)
+						got := j.states()
+						switch {
+						case away < time.Hour:
+							if err != nil {
+								t.Fatal(err)
+							}
+							check(t, s, j, n)
+						case err == nil || time.Since(began) > 6*time.Hour || got[object.Failed] > 64:
+							t.Errorf("after %v: %v, %v", time.Since(began), err, got)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// TestOneObjectFails: a store that answers is not waited for, be it that nobody's request but
+// those of a few objects is left.
+func TestOneObjectFails(t *testing.T) {
+	for _, m := range mutations {
+		t.Run(m.op.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, began := newMemStore(20), time.Now()
+				s.fault = func(k object.RequestKind, key string) (error, bool) {
+					if key >= "k000010" {
+						return &object.Error{Class: object.ClassTransient, Op: k.String(), HTTPStatus: 500}, false
+					}
+					return nil, true
+				}
+				j := planOf(s, true)
+				cfg := memConfig(s, j, m.op)
+				cfg.Answers = func(context.Context) error { return nil }
+				if err := Run(t.Context(), cfg); err != nil {
+					t.Fatal(err)
+				}
+				if got := j.states(); got[object.Done] != 10 || got[object.Failed] != 10 || time.Since(began) > 5*time.Minute {
+					t.Errorf("states %v after %v", got, time.Since(began))
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,73 @@
+package retry
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// outage is what is known of whether the store answers anybody.
+type outage struct {
+	// answers are those to requests that read, that change something, which may go to another
+	// store, and to a KMS; a refusal is one too.
+	answers [object.NumKMSSides]atomic.Uint64
+
+	asking sync.Mutex // held while the store is asked
+	asked  time.Time
+	silent bool
+}
+
+// How long an answer to the question is good for, and the lack of one, and how long it is
+// waited for.
+const (
+	answerHolds  = time.Second
+	silenceHolds = 5 * time.Second
+	answerWithin = 5 * time.Second
+)
+
+func (o *outage) of(c *object.Call) *atomic.Uint64 { return &o.answers[c.KMSUse().Side] }
+
+// met counts an answer; what a proxy says whose store is away is none.
+func (o *outage) met(c *object.Call, err error) {
+	switch object.ClassOf(err) {
+	case object.ClassTransient, object.ClassUnreachable, object.ClassThrottled, object.ClassKMSThrottled, object.ClassCanceled:
+		if err != nil {
+			return
+		}
+	}
+	o.of(c).Add(1)
+}
+
+// silent says whether a call that failed for a moment met a store that fails for everybody:
+// nobody was answered since it failed before, and neither is a question that is about no
+// object. Such a failure says nothing of the call's own object. While the question is on its
+// way nobody knows, and nothing is given up.
+func (l *Loop) silent(ctx context.Context, c *object.Call, err error) bool {
+	o := &l.outage
+	if l.Answers == nil || c.Kind == object.ReqKMS {
+		return false
+	}
+	if !o.asking.TryLock() {
+		return true
+	}
+	defer o.asking.Unlock()
+	holds := answerHolds
+	if o.silent {
+		holds = silenceHolds
+	}
+	if o.asked.IsZero() || time.Since(o.asked) > holds {
+		ctx, end := l.UntilStopping(ctx)
+		defer end()
+		ctx, cancel := context.WithTimeout(ctx, answerWithin)
+		defer cancel()
+		o.silent = l.Answers(ctx) != nil
+		o.asked = time.Now()
+	}
+	if o.silent {
+		l.tell(object.ClassOf(err), err)
+	}
+	return o.silent
+}
