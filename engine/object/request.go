@@ -237,6 +237,9 @@ type Call struct {
 	// InTurn is set where it is sent in the turn of another call, which has a slot and does
 	// not use it meanwhile: it waits for none.
 	InTurn bool
+	// Unanswered is set where it is sent again to a store that answered nobody, for as long as
+	// that lasts.
+	Unanswered bool
 	// Bytes that it moves: a copy's within the store, a GET's and a PUT's over the
 	// network; 0 for the others.
 	Bytes int64

@@ -220,6 +220,23 @@ func TestProgressWaitsForAListing(t *testing.T) {
 	}
 }
 
+// A failure of the moment is one object's trouble, and is waited for where nobody is answered.
+func TestProgressWaitsForAnAnswer(t *testing.T) {
+	p := NewProgress(ProgressOptions{})
+	p.Requested(&object.Call{Kind: object.ReqHead}, object.Result{Class: object.ClassTransient})
+	if s := p.Snapshot(time.Now()); s.WaitingFor != "" {
+		t.Errorf("waiting for %s", s.WaitingFor)
+	}
+	p.Requested(&object.Call{Kind: object.ReqHead, Unanswered: true}, object.Result{Class: object.ClassTransient})
+	if s := p.Snapshot(time.Now()); s.WaitingFor != "transient" || !strings.Contains(s.Why, "answers nobody") {
+		t.Errorf("waiting for %q: %s", s.WaitingFor, s.Why)
+	}
+	p.Requested(&object.Call{Kind: object.ReqHead}, object.Result{OK: true})
+	if s := p.Snapshot(time.Now()); s.WaitingFor != "" {
+		t.Errorf("still waiting for %s", s.WaitingFor)
+	}
+}
+
 func TestCount(t *testing.T) {
 	for n, want := range map[uint64]string{0: "0 objects", 1: "1 object", 2: "2 objects", 12345: "12,345 objects", 1 << 40: "1,099,511,627,776 objects"} {
 		if got := Count(n, "object"); got != want {

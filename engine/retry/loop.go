@@ -121,6 +121,7 @@ func (l *Loop) repeat(ctx context.Context, call *object.Call, met *troubles, b *
 		}
 		waited := met.add(object.ClassOf(err), l.kms.told(call), l.outage.of(call).Load())
 		met.silent = met.silent && object.ClassOf(err) == object.ClassTransient && l.silent(ctx, call, err)
+		call.Unanswered = met.silent
 		again, counts := l.mayRepeat(call, err, met, waited)
 		if !again {
 			return false, err
