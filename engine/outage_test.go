@@ -11,13 +11,14 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 )
 
-// TestAStoreThatFailsForEverybody: behind a proxy that answers 502, or does not answer, while
-// its store is away, nothing fails for twenty minutes, and the run stops after four hours.
+// TestAStoreThatFailsForEverybody: behind a proxy that answers 502 or 503, or nothing, while its
+// store is away, nothing fails for two hours, and the run stops after four.
 func TestAStoreThatFailsForEverybody(t *testing.T) {
 	for _, m := range mutations {
-		for _, hangs := range []bool{false, true} {
-			for _, away := range []time.Duration{20 * time.Minute, 24 * time.Hour} {
-				t.Run(fmt.Sprint(m.op, " hangs ", hangs, " ", away), func(t *testing.T) {
+		for says, class := range map[string]object.Class{"502": object.ClassTransient, "503": object.ClassThrottled, "nothing": object.ClassTransient} {
+			hangs := says == "nothing"
+			for _, away := range []time.Duration{2 * time.Hour, 24 * time.Hour} {
+				t.Run(fmt.Sprint(m.op, " ", says, " ", away), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						const n = 200
 						s, began := newMemStore(n), time.Now()
@@ -33,7 +34,7 @@ func TestAStoreThatFailsForEverybody(t *testing.T) {
 							if hangs {
 								time.Sleep(time.Minute)
 							}
-							return &object.Error{Class: object.ClassTransient, Op: k.String(), HTTPStatus: 502}, false
+							return &object.Error{Class: class, Op: k.String(), HTTPStatus: 502}, false
 						}
 						j := planOf(s, true)
 						cfg := memConfig(s, j, m.op)
@@ -49,7 +50,7 @@ func TestAStoreThatFailsForEverybody(t *testing.T) {
 						err := Run(t.Context(), cfg)
 						got := j.states()
 						switch {
-						case away < time.Hour:
+						case away < 4*time.Hour:
 							if err != nil {
 								t.Fatal(err)
 							}

@@ -71,7 +71,7 @@ func waitsFor(c object.Class) string {
 		return "waiting for room in the store, which is full"
 	case object.ClassUnreachable:
 		return "waiting for the store, which cannot be reached"
-	case object.ClassTransient: // of a request that is Unanswered
+	case object.ClassTransient, object.ClassThrottled: // of a request that is Unanswered
 		return "waiting for the store, which answers nobody"
 	case object.ClassCredentials:
 		return "waiting for credentials that the store accepts"
@@ -139,7 +139,7 @@ func (p *Progress) Requested(c *object.Call, r object.Result) {
 	}
 	p.failures[r.Class].Add(1)
 	p.stuck.failed(&r)
-	if waitsFor(r.Class) == "" || r.Class == object.ClassTransient && !c.Unanswered {
+	if waitsFor(r.Class) == "" || !c.Unanswered && (r.Class == object.ClassTransient || r.Class == object.ClassThrottled) {
 		return
 	}
 	now := time.Now()

@@ -120,7 +120,7 @@ func (l *Loop) repeat(ctx context.Context, call *object.Call, met *troubles, b *
 			return false, err
 		}
 		waited := met.add(object.ClassOf(err), l.kms.told(call), l.outage.of(call).Load())
-		met.silent = met.silent && object.ClassOf(err) == object.ClassTransient && l.silent(ctx, call, err)
+		met.silent = met.silent && maybeAway(err) && l.silent(ctx, call, err)
 		call.Unanswered = met.silent
 		again, counts := l.mayRepeat(call, err, met, waited)
 		if !again {
@@ -308,8 +308,12 @@ func (l *Loop) mayRepeat(call *object.Call, err error, met *troubles, waited tim
 	}
 	switch class := object.ClassOf(err); class {
 	case object.ClassThrottled, object.ClassKMSThrottled:
-		if waited >= l.ThrottleWait {
-			l.waitedInVain(call, err, l.ThrottleWait)
+		limit := l.ThrottleWait
+		if met.silent {
+			limit = l.OutageWait
+		}
+		if waited >= limit {
+			l.waitedInVain(call, err, limit)
 			return false, false
 		}
 		return true, false

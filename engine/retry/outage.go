@@ -2,6 +2,7 @@ package retry
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,13 @@ func (o *outage) met(c *object.Call, err error) {
 		}
 	}
 	o.of(c).Add(1)
+}
+
+// maybeAway says whether a failure may be that of a store that is away: one of the moment, or the
+// 503 of a proxy, which is no S3 that asks for fewer requests and says so.
+func maybeAway(err error) bool {
+	e, _ := errors.AsType[*object.Error](err)
+	return e != nil && (e.Class == object.ClassTransient || e.Class == object.ClassThrottled && e.Code == "")
 }
 
 // silent says whether a call that failed for a moment met a store that fails for everybody:

@@ -1,6 +1,7 @@
 package s3store
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -30,11 +31,15 @@ const skewWorthCorrecting = time.Minute
 //     credentials still work, it is the key.
 //   - SignatureDoesNotMatch while the credentials work is about this one object,
 //     whose key or metadata the store reads in another way.
+//   - What is not the store's own answer says nothing; see foreign.
 //   - RequestTimeTooSkewed is transient where the store tells another time than the
 //     request was signed with: the next one is signed by the store's clock.
 func (s *Store) Failure(ctx context.Context, f object.FailedReply) *object.Error {
 	e := Classify(f)
-	if f.Op == "HeadObject" && e.Code == "" {
+	switch {
+	case s.unsigned(&f, e):
+		e = s.foreign(ctx, &f, e)
+	case f.Op == "HeadObject" && e.Code == "":
 		switch f.Status {
 		case http.StatusBadRequest, http.StatusForbidden:
 			e = s.askAgain(ctx, &f, e)
@@ -85,6 +90,7 @@ func (s *Store) askAgain(ctx context.Context, f *object.FailedReply, e *object.E
 	told := Classify(again)
 	s.secrets.CleanError(told, signatureOf(resp))
 	if told.Code == "" || resp.StatusCode != f.Status {
+		e.RequestID = cmp.Or(e.RequestID, told.RequestID)
 		return e // an answer to another question
 	}
 	f.Header, f.Signed = again.Header, again.Signed
@@ -109,17 +115,13 @@ func (s *Store) credentialsWork(ctx context.Context, bucket string) bool {
 // Answers asks for the head of a bucket, of the store itself where it is empty, and fails where
 // nothing but a failure of the moment comes back. Every refusal is an answer.
 func (s *Store) Answers(ctx context.Context, bucket string) error {
-	r := newRequest("HeadBucket", http.MethodHead, object.Ref{Bucket: bucket})
-	resp, err := s.do(ctx, r)
-	if err != nil {
-		if c := object.ClassOf(err); c.Retryable() || c == object.ClassCanceled {
-			return err
-		}
-		return nil // what was not sent says nothing of the store
+	resp, err := s.do(ctx, newRequest("HeadBucket", http.MethodHead, object.Ref{Bucket: bucket}))
+	if err == nil {
+		resp.Body.Close()
+		return nil
 	}
-	resp.Body.Close()
-	if c := byStatus(resp.StatusCode); resp.StatusCode != http.StatusOK && c.Retryable() {
-		return r.fail(&reply{status: resp.StatusCode}, c, "it answers nobody")
+	if c := object.ClassOf(err); c.Retryable() || c == object.ClassCanceled {
+		return err
 	}
 	return nil
 }

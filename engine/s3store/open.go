@@ -47,6 +47,9 @@ type Store struct {
 	// secrets are those that were sent.
 	secrets object.Secrets
 
+	// signs: answers of this store were seen to carry the ID of their request.
+	signs atomic.Bool
+
 	mu struct {
 		sync.Mutex
 		addresses map[string]*Address

@@ -139,7 +139,7 @@ func (s *Store) call(ctx context.Context, r *request) (*reply, error) {
 	if leaks(s, resp, body) {
 		return nil, r.leaked(rep)
 	}
-	return rep, nil
+	return rep, s.whose(r, rep)
 }
 
 // readBody reads one byte more than limit at most.

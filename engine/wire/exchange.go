@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -179,7 +180,7 @@ func (x *exchange) judge(ctx context.Context, k *conn, r *reply, h *host, key *s
 	e := &object.Error{Class: object.ClassTransient, Op: x.op, Ref: x.ref, HTTPStatus: r.status,
 		Message: err.Error(), RequestID: string(r.id()), Err: err}
 	var root *rootError
-	if errors.As(err, &root) {
+	if errors.As(err, &root) && !strings.EqualFold(root.got, "html") { // which is of something in between
 		e.Class = object.ClassUnsupported
 	}
 	if errors.Is(err, object.ErrLeak) {
