@@ -52,7 +52,7 @@ func TestNotTheStores(t *testing.T) {
 	defer srv.Close()
 	srv.CreateBucket("b", s3test.BucketConfig{})
 	srv.Put("b", s3test.Object{Key: "k", Body: s3test.Bytes("body")})
-	var says atomic.Int64
+	var says, styled atomic.Int64
 	at, err := url.Parse(srv.URL())
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +62,10 @@ func TestNotTheStores(t *testing.T) {
 		if code := says.Load(); code > 0 {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(int(code))
-			fmt.Fprint(w, "<html>default backend</html>")
+			if styled.Add(1)%2 == 0 {
+				fmt.Fprint(w, "<!DOCTYPE html>\n")
+			}
+			fmt.Fprint(w, "<HTML lang=en><br>default backend</html>")
 			return
 		}
 		proxy.ServeHTTP(w, r)

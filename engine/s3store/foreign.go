@@ -3,7 +3,9 @@ package s3store
 import (
 	"bytes"
 	"context"
+	"encoding/xml"
 	"net/http"
+	"strings"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -18,8 +20,8 @@ const (
 	inBetween    = "something between here and the store answered (a proxy, an ingress, a firewall); look at that if it stays so"
 )
 
-// unsigned says whether a refusal may be somebody else's. A document of S3 with a code is the
-// store's, whatever its headers; what no proxy says of itself is too.
+// unsigned says whether a refusal may be somebody else's. One with a code of S3 is the store's,
+// whatever its headers, and so is one with a status that no proxy uses.
 func (s *Store) unsigned(f *object.FailedReply, e *object.Error) bool {
 	return e.Code == "" && e.RequestID == "" && s.signs.Load() && saidByProxies(f.Status)
 }
@@ -52,11 +54,12 @@ func (s *Store) whose(r *request, rep *reply) error {
 		s.signs.Store(true)
 		return nil
 	}
-	page := bytes.TrimSpace(rep.body)
-	if len(page) > 64 {
-		page = page[:64]
+	if !s.signs.Load() {
+		return nil
 	}
-	if page = bytes.ToLower(page); s.signs.Load() && (bytes.HasPrefix(page, []byte("<html")) || bytes.HasPrefix(page, []byte("<!doctype html"))) {
+	page := xml.NewDecoder(bytes.NewReader(rep.body))
+	page.Strict = false // few pages are XML
+	if root, err := firstElement(page); err == nil && strings.EqualFold(root.Name.Local, "html") {
 		e := r.fail(rep, object.ClassTransient, notTheStores)
 		e.Hint = inBetween
 		return e
