@@ -10,14 +10,6 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 )
 
-// slow is a pace that lets a request through after hours, as one does while it is paused.
-type slow struct{ open }
-
-func (slow) Enter(ctx context.Context, _ *object.Call) error {
-	time.Sleep(5 * time.Hour)
-	return ctx.Err()
-}
-
 // TestThePaceIsNoOutage: a mutation that had to wait for its turn longer than a store is waited
 // for that has no room, or no KMS, is sent again all the same when it fails for a moment.
 func TestThePaceIsNoOutage(t *testing.T) {
@@ -26,7 +18,7 @@ func TestThePaceIsNoOutage(t *testing.T) {
 			t.Run(fmt.Sprint(class, " ", failures), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					l, _ := testLoop()
-					l.Pace = slow{}
+					l.Pace = slowest{turn: 5 * time.Hour}
 					sent := 0
 					_, err := l.Certain(t.Context(), copyCall, func(context.Context) error {
 						if sent++; sent <= failures {

@@ -143,10 +143,13 @@ func TestCertainGivesUpInTime(t *testing.T) {
 }
 
 // slowest is a pace at which each request waits for its turn for longer than a store is waited for.
-type slowest struct{ open }
+type slowest struct {
+	open
+	turn time.Duration
+}
 
-func (slowest) Enter(ctx context.Context, _ *object.Call) error {
-	time.Sleep(2 * time.Hour)
+func (s slowest) Enter(ctx context.Context, _ *object.Call) error {
+	time.Sleep(s.turn)
 	return ctx.Err()
 }
 
@@ -156,7 +159,7 @@ func TestATurnThatTakesLongIsNotTheStores(t *testing.T) {
 	for _, class := range []object.Class{object.ClassThrottled, object.ClassKMSThrottled, object.ClassUnreachable} {
 		synctest.Test(t, func(t *testing.T) {
 			l, _ := testLoop()
-			l.Pace, l.ThrottleWait, l.OutageWait = slowest{}, 30*time.Minute, 4*time.Hour
+			l.Pace, l.ThrottleWait, l.OutageWait = slowest{turn: 2 * time.Hour}, 30*time.Minute, 4*time.Hour
 			n := 0
 			err := l.Do(t.Context(), copyCall, func(context.Context) error {
 				if n++; n <= 3 {

@@ -151,8 +151,8 @@ type troubles struct {
 	singled bool
 	worked  uint64
 
-	// silent says that nobody was answered since the last trouble; answers is how many were by
-	// then; see outage.
+	// silent says that nobody was answered since the last trouble, and that the store may be away;
+	// see Loop.silent. answers is how many were by then.
 	silent  bool
 	answers uint64
 }
@@ -230,7 +230,7 @@ func (l *Loop) attempt(ctx context.Context, call *object.Call, b *before, f func
 			l.trouble.Store(&now)
 		}
 	}
-	l.outage.met(call, err)
+	l.outage.met(call, &res)
 	l.Pace.Leave(call, res)
 	l.Observer.Requested(call, res)
 	return false, err

@@ -12,8 +12,8 @@ import (
 
 // outage is what is known of whether the store answers anybody.
 type outage struct {
-	// answers are those to requests that read, that change something, which may go to another
-	// store, and to a KMS; a refusal is one too.
+	// answers are those to requests of each side, which may go to different stores; a refusal is
+	// one too.
 	answers [object.NumKMSSides]atomic.Uint64
 
 	asking sync.Mutex // held while the store is asked
@@ -32,12 +32,10 @@ const (
 func (o *outage) of(c *object.Call) *atomic.Uint64 { return &o.answers[c.KMSUse().Side] }
 
 // met counts an answer; what a proxy says whose store is away is none.
-func (o *outage) met(c *object.Call, err error) {
-	switch object.ClassOf(err) {
+func (o *outage) met(c *object.Call, r *object.Result) {
+	switch r.Class {
 	case object.ClassTransient, object.ClassUnreachable, object.ClassThrottled, object.ClassKMSThrottled, object.ClassCanceled:
-		if err != nil {
-			return
-		}
+		return
 	}
 	o.of(c).Add(1)
 }
