@@ -58,9 +58,7 @@ func Audit(ctx context.Context, spec Spec, opt AuditOptions) (*planner.Audit, er
 		return nil, err
 	}
 	defer client.Close()
-	reads := engine.NewReads(engine.Config{Store: engine.Store{Hot: client, Uploads: store, Details: store, Reader: store},
-		Target: object.Target{SourceKey: spec.Target.sourceOnly, MoreSourceKeys: spec.Target.moreSources}, Pace: pace.New(opt.pace()), Log: opt.Log,
-		Answers: answersOf(store, ""), Renew: func(ctx context.Context) error { store.Invalidate(); return nil }})
+	reads := inspecting(client, store, pace.New(opt.pace()), object.Target{SourceKey: spec.Target.sourceOnly, MoreSourceKeys: spec.Target.moreSources}, opt.Log)
 	if !spec.Source.many() {
 		return auditOne(ctx, store, reads, &spec, &opt)
 	}

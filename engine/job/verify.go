@@ -12,6 +12,7 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/pace"
 	"github.com/resealhq/reseal/engine/s3store"
+	"github.com/resealhq/reseal/engine/wire"
 )
 
 // VerifyOptions are what a verification takes. Of the limits it uses those of the
@@ -152,6 +153,13 @@ func readsOf(store *s3store.Store, p *pace.Pacer, bucket string, log *slog.Logge
 		_, _, _, _, err := store.Credentials(ctx)
 		return err
 	}})
+}
+
+// inspecting is readsOf for many objects of any bucket, by the client of the hot requests, with
+// the customer keys of a target.
+func inspecting(client *wire.Client, store *s3store.Store, p *pace.Pacer, keys object.Target, log *slog.Logger) *engine.Reads {
+	return engine.NewReads(engine.Config{Store: engine.Store{Hot: client, Uploads: store, Details: store, Reader: store},
+		Target: keys, Pace: p, Log: log, Answers: answersOf(store, ""), Renew: func(context.Context) error { store.Invalidate(); return nil }})
 }
 
 // answersOf asks a store whether it answers anybody.

@@ -108,8 +108,7 @@ func WhoNeeds(ctx context.Context, q KeyQuestion, opt Options) (*KeyAnswer, erro
 		return nil, err
 	}
 	defer client.Close()
-	w.reads = engine.NewReads(engine.Config{Store: engine.Store{Hot: client, Uploads: store, Details: store, Reader: store},
-		Pace: pace.New(opt.pace()), Log: opt.Log, Answers: answersOf(store, ""), Renew: func(ctx context.Context) error { store.Invalidate(); return nil }})
+	w.reads = inspecting(client, store, pace.New(opt.pace()), object.Target{}, opt.Log)
 	w.wraps = w.newWrapAsker()
 	for i := range sources {
 		place, err := w.look(ctx, &sources[i])
