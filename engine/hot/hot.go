@@ -26,6 +26,7 @@ func Client(s *s3store.Store) (*wire.Client, error) {
 			return wire.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: token, Expires: expires}, err
 		},
 		Classify: s.Failure,
+		Whose:    s.Whose,
 		TLS:      t.TLSClientConfig,
 		Proxy: func(u *url.URL) (*url.URL, error) {
 			if t.Proxy == nil {

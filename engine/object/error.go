@@ -120,6 +120,8 @@ type Error struct {
 	Hint string
 	// RetryAfter is what the store asked for; zero if it did not.
 	RetryAfter time.Duration
+	// Foreign is set where the answer was not the store's.
+	Foreign bool
 	// Leaves is set where the error is why the object is left as it is, and is no
 	// failure: its path is taken by a folder.
 	Leaves Reason
@@ -198,6 +200,14 @@ func ClassOf(err error) Class {
 	return ClassOther
 }
 
+// Foreign is the error of an answer that is somebody else's, who stands between this client and
+// the store: it says nothing of what was asked, nor of what has become of the request.
+func Foreign(op string, ref Ref, status int) *Error {
+	return &Error{Class: ClassTransient, Op: op, Ref: ref, HTTPStatus: status, Foreign: true,
+		Message: "the answer is not the store's: it has neither its request ID nor its words",
+		Hint:    "something between here and the store answered (a proxy, an ingress, a firewall); look at that if it stays so"}
+}
+
 // RefusesChecksums says whether a HEAD or a GET may have been refused for asking
 // for checksums, so that it is worth asking without. S3 wants kms:Decrypt for that
 // on objects under SSE-KMS, and an enabled key; some stores know no such question.
@@ -212,7 +222,7 @@ func RefusesChecksums(err error) bool {
 	case ClassInvalid: // a HEAD's InvalidRequest is about SSE-C and a key that was not sent
 		return e.Op != "HeadObject" || e.Code != "InvalidRequest"
 	case ClassTransient: // the same question was answered where it was put as a GET
-		return e.Code == ""
+		return e.Code == "" && !e.Foreign
 	}
 	return false
 }

@@ -1,6 +1,7 @@
 package s3store_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/resealhq/reseal/engine/hot"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
 	"github.com/resealhq/reseal/engine/s3test"
@@ -45,54 +47,134 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestNotTheStores: an ingress without its store answers 404, a firewall 403. No object is gone
-// or denied because of that, and nobody is answered.
-func TestNotTheStores(t *testing.T) {
+// fronted is a store behind a proxy, which answers for it with that status and a page; 0 lets
+// everything through. unnamed takes the IDs from the store's answers.
+func fronted(t *testing.T, unnamed bool) (s *s3store.Store, says *atomic.Int64) {
 	srv := s3test.New(s3test.Config{})
-	defer srv.Close()
+	t.Cleanup(srv.Close)
 	srv.CreateBucket("b", s3test.BucketConfig{})
 	srv.Put("b", s3test.Object{Key: "k", Body: s3test.Bytes("body")})
-	var says, styled atomic.Int64
 	at, err := url.Parse(srv.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(at); r.Out.Host = r.In.Host }}
+	says = new(atomic.Int64)
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(at); r.Out.Host = r.In.Host },
+		ModifyResponse: func(r *http.Response) error {
+			if unnamed {
+				r.Header.Del("X-Amz-Request-Id")
+				r.Header.Del("X-Amz-Id-2")
+			}
+			return nil
+		}}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if code := says.Load(); code > 0 {
 			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("ETag", `"5e1f-2a"`) // as of a file
 			w.WriteHeader(int(code))
-			if styled.Add(1)%2 == 0 {
-				fmt.Fprint(w, "<!DOCTYPE html>\n")
-			}
-			fmt.Fprint(w, "<HTML lang=en><br>default backend</html>")
+			fmt.Fprint(w, "<html>default backend</html>")
 			return
 		}
 		proxy.ServeHTTP(w, r)
 	}))
-	defer front.Close()
-	s := openFake(t, srv, s3store.Options{EndpointURL: front.URL})
+	t.Cleanup(front.Close)
+	return openFake(t, srv, s3store.Options{EndpointURL: front.URL}), says
+}
+
+// TestNotTheStores: an ingress without its store answers 404, a firewall 403, a page for all
+// 200. No object is gone, denied, under SSE-C or another one because of that, nobody is answered,
+// and nothing is written or deleted.
+func TestNotTheStores(t *testing.T) {
 	gone := object.Ref{Bucket: "b", Key: "gone"}
 	here := object.Ref{Bucket: "b", Key: "k"}
+	for _, unnamed := range []bool{false, true} {
+		t.Run(fmt.Sprint("unnamed ", unnamed), func(t *testing.T) {
+			s, says := fronted(t, unnamed)
+			wire, err := hot.Client(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer wire.Close()
+			if _, err := s.ListPage(t.Context(), object.ListRequest{Bucket: "b"}); err != nil {
+				t.Fatal(err)
+			}
+			tagged := func() error { return s.PutTags(t.Context(), here, []object.Tag{{Key: "a", Value: "b"}}) }
+			id, _, err := s.CreateUpload(t.Context(), &object.CopyRequest{Source: here, Dest: here, Target: &object.Target{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			aborted := func() error { return s.AbortUpload(t.Context(), here, id) }
+			for what, err := range map[string]error{"a bucket": s.Answers(t.Context(), "b"), "tags": tagged(), "an abort": aborted()} {
+				if err != nil {
+					t.Fatal(what, err)
+				}
+			}
+			for _, head := range []func(context.Context, object.Ref, object.CustomerKey) (object.Head, error){s.Head, wire.Head} {
+				if _, err := head(t.Context(), gone, object.CustomerKey{}); object.ClassOf(err) != object.ClassGone {
+					t.Errorf("an object that is gone: %v", err)
+				}
+				if _, err := head(t.Context(), here, object.CustomerKey{}); err != nil {
+					t.Errorf("an object that is there: %v", err)
+				}
+			}
+			for _, code := range []int64{404, 403, 401, 400, 405, 410, 421, 302, 304, 204, 200} {
+				if unnamed && code != 404 && code != 403 && code != 401 && code != 302 {
+					continue // nobody can tell
+				}
+				says.Store(code)
+				_, headed := s.Head(t.Context(), here, object.CustomerKey{})
+				_, wired := wire.Head(t.Context(), here, object.CustomerKey{})
+				_, got := wire.Get(t.Context(), &object.GetRequest{Ref: here, Max: 100})
+				_, copied := s.Copy(t.Context(), &object.CopyRequest{Source: here, Dest: here, SourceETag: "e"})
+				_, recopied := wire.Copy(t.Context(), &object.CopyRequest{Source: here, Dest: here, SourceETag: "e", Target: &object.Target{}})
+				all := map[string]error{"HEAD": headed, "HEAD of wire": wired, "GET": got, "COPY": copied, "COPY of wire": recopied}
+				if code != 400 && code != 405 && code != 410 && code != 421 && code != 304 && !unnamed {
+					_, all["a listing"] = s.ListPage(t.Context(), object.ListRequest{Bucket: "b"})
+					all["tags"], all["the bucket"] = tagged(), s.Answers(t.Context(), "b")
+				}
+				for what, err := range all {
+					if object.ClassOf(err) != object.ClassTransient || object.WantsCustomerKey(err) {
+						t.Errorf("%d to %s: %v, %v", code, what, object.ClassOf(err), err)
+					}
+				}
+				if err := aborted(); err == nil {
+					t.Errorf("%d to an abort: nothing", code)
+				}
+				says.Store(0)
+			}
+		})
+	}
+}
+
+// TestTheStoreComesBackInBetween: what a proxy says to a HEAD is nothing of the store's, also where
+// that answers the GET which asks again: with another refusal, one of the moment among them.
+func TestTheStoreComesBackInBetween(t *testing.T) {
+	srv := s3test.New(s3test.Config{})
+	defer srv.Close()
+	srv.CreateBucket("b", s3test.BucketConfig{})
+	var says atomic.Int64
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodHead:
+			w.WriteHeader(int(says.Load()))
+		case r.URL.Query().Has("list-type"):
+			w.Header().Set("X-Amz-Request-Id", "1")
+			fmt.Fprint(w, `<ListBucketResult><Name>b</Name></ListBucketResult>`)
+		default:
+			w.Header().Set("X-Amz-Request-Id", "2")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprint(w, `<Error><Code>XMinioServerNotInitialized</Code><RequestId>2</RequestId></Error>`)
+		}
+	}))
+	defer front.Close()
+	s := openFake(t, srv, s3store.Options{EndpointURL: front.URL})
 	if _, err := s.ListPage(t.Context(), object.ListRequest{Bucket: "b"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Head(t.Context(), gone, object.CustomerKey{}); object.ClassOf(err) != object.ClassGone {
-		t.Errorf("an object that is gone: %v", err)
-	}
-	for _, code := range []int64{404, 403, 401, 302, 200} {
+	for _, code := range []int64{404, 403, 400, 405, 410, 401} {
 		says.Store(code)
-		_, headed := s.Head(t.Context(), here, object.CustomerKey{})
-		_, copied := s.Copy(t.Context(), &object.CopyRequest{Source: here, Dest: here, SourceETag: "e"})
-		_, listed := s.ListPage(t.Context(), object.ListRequest{Bucket: "b"})
-		for what, err := range map[string]error{"HEAD": headed, "COPY": copied, "a listing": listed} {
-			if object.ClassOf(err) != object.ClassTransient {
-				t.Errorf("%d to %s: %v", code, what, err)
-			}
+		if _, err := s.Head(t.Context(), object.Ref{Bucket: "b", Key: "k"}, object.CustomerKey{}); object.ClassOf(err) != object.ClassTransient {
+			t.Errorf("%d: %v, %v", code, object.ClassOf(err), err)
 		}
-		if err := s.Answers(t.Context(), "b"); (err == nil) != (code == 200) {
-			t.Errorf("%d: %v", code, err)
-		}
-		says.Store(0)
 	}
 }

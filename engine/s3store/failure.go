@@ -1,7 +1,6 @@
 package s3store
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -65,36 +64,54 @@ func (s *Store) Failure(ctx context.Context, f object.FailedReply) *object.Error
 	return e
 }
 
+const (
+	headRefused     = "HEAD was refused, and GET answered a moment later"
+	headRefusedHint = "if that stays so, something on the way refuses HEAD requests"
+)
+
 // askAgain sends GET for a HEAD whose failure had no code. It gives the better of
 // the two answers, and makes f that one.
 func (s *Store) askAgain(ctx context.Context, f *object.FailedReply, e *object.Error) *object.Error {
+	again, told := s.asGet(ctx, f)
+	switch {
+	case told == nil:
+		return e
+	case again.Status/100 == 2:
+		e.Class, e.Message, e.Hint = object.ClassTransient, headRefused, headRefusedHint
+		return e
+	case told.Code == "" || again.Status != f.Status:
+		return e // an answer to another question
+	}
+	f.Header, f.Signed = again.Header, again.Signed
+	return told
+}
+
+// asGet puts the question of a HEAD as a GET of one byte, and says what the answer means; nothing
+// where none came.
+func (s *Store) asGet(ctx context.Context, f *object.FailedReply) (again object.FailedReply, told *object.Error) {
 	r := newRequest("GetObject", http.MethodGet, f.Ref).version()
 	r.set("Range", "bytes=0-0")
 	r.customerKey("", f.CustomerKey)
 	a, err := s.Address(ctx, f.Ref.Bucket)
 	if err != nil {
-		return e
+		return again, nil
 	}
 	resp, err := s.sendTo(ctx, r, a)
 	if err != nil {
-		return e
+		return again, nil
 	}
 	defer resp.Body.Close()
+	again = object.FailedReply{Op: f.Op, Ref: f.Ref, Status: resp.StatusCode, Header: resp.Header.Get, Signed: signedAt(resp)}
 	if resp.StatusCode/100 == 2 {
-		e.Class = object.ClassTransient
-		e.Message, e.Hint = "HEAD was refused, and GET answered a moment later", "if that stays so, something on the way refuses HEAD requests"
-		return e
+		if s.Whose(http.MethodGet, requestID(resp.Header.Get) != "", hasAmz(resp.Header)) {
+			return again, nil
+		}
+		return again, new(object.Error)
 	}
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxFailure))
-	again := object.FailedReply{Op: f.Op, Ref: f.Ref, Status: resp.StatusCode, Header: resp.Header.Get, Body: body, Signed: signedAt(resp)}
-	told := Classify(again)
+	again.Body, _ = io.ReadAll(io.LimitReader(resp.Body, maxFailure))
+	told = Classify(again)
 	s.secrets.CleanError(told, signatureOf(resp))
-	if told.Code == "" || resp.StatusCode != f.Status {
-		e.RequestID = cmp.Or(e.RequestID, told.RequestID)
-		return e // an answer to another question
-	}
-	f.Header, f.Signed = again.Header, again.Signed
-	return told
+	return again, told
 }
 
 // credentialsWork says whether the store accepts the credentials right now.
@@ -115,9 +132,13 @@ func (s *Store) credentialsWork(ctx context.Context, bucket string) bool {
 // Answers asks for the head of a bucket, of the store itself where it is empty, and fails where
 // nothing but a failure of the moment comes back. Every refusal is an answer.
 func (s *Store) Answers(ctx context.Context, bucket string) error {
-	resp, err := s.do(ctx, newRequest("HeadBucket", http.MethodHead, object.Ref{Bucket: bucket}))
+	r := newRequest("HeadBucket", http.MethodHead, object.Ref{Bucket: bucket})
+	resp, err := s.do(ctx, r)
 	if err == nil {
 		resp.Body.Close()
+		if s.Whose(r.method, requestID(resp.Header.Get) != "", hasAmz(resp.Header)) {
+			return object.Foreign(r.op, r.ref, resp.StatusCode)
+		}
 		return nil
 	}
 	if c := object.ClassOf(err); c.Retryable() || c == object.ClassCanceled {

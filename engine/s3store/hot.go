@@ -33,6 +33,9 @@ func (s *Store) head(ctx context.Context, ref object.Ref, key object.CustomerKey
 	}
 	resp.Body.Close()
 	h := headOf(ref, resp.Header)
+	if s.Whose(r.method, h.RequestID != "", hasAmz(resp.Header)) {
+		return h, object.Foreign(r.op, ref, resp.StatusCode)
+	}
 	if h.ETag == "" { // a page of somebody on the way, which shows no encryption either
 		return h, r.fail(&reply{status: resp.StatusCode, id: h.RequestID}, object.ClassTransient, "the answer says success and has no ETag")
 	}

@@ -47,8 +47,8 @@ type Store struct {
 	// secrets are those that were sent.
 	secrets object.Secrets
 
-	// signs: answers of this store were seen to carry the ID of their request.
-	signs atomic.Bool
+	// signed are the kinds of answers that were seen to carry the ID of their request.
+	signed atomic.Uint32
 
 	mu struct {
 		sync.Mutex

@@ -170,6 +170,9 @@ func (x *exchange) judge(ctx context.Context, k *conn, r *reply, h *host, key *s
 	if root, _ := rootElement(r.body); string(root) == "Error" {
 		return x.refused(ctx, k, r, h, key)
 	}
+	if whose, id := x.c.opt.Whose, len(r.id()) > 0; whose != nil && whose(k.req.method, id, id || r.amz()) {
+		return object.Foreign(x.op, x.ref, r.status)
+	}
 	err := object.ErrLeak
 	if !x.c.leaks(r, k.req.signature()) {
 		err = parse(k, r)

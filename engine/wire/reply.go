@@ -329,5 +329,15 @@ func (r *reply) id() []byte {
 	return r.get("x-amz-id-2")
 }
 
+// amz says whether it has any header of S3.
+func (r *reply) amz() bool {
+	for i := range r.fields {
+		if bytes.HasPrefix(r.fields[i].name, []byte("x-amz-")) {
+			return true
+		}
+	}
+	return false
+}
+
 // header is get for Classify: any case, a string.
 func (r *reply) header(name string) string { return string(r.get(strings.ToLower(name))) }
