@@ -35,7 +35,8 @@ type Options struct {
 
 // Counts is what one planning passed.
 type Counts struct {
-	// Rows of the source, and how many of them became Tasks of together Bytes.
+	// Rows of the source, Throwaway objects aside, and how many of them became Tasks of
+	// together Bytes.
 	Rows, Tasks uint64
 	Bytes       int64
 	// Tasks by what was chosen.
@@ -143,9 +144,10 @@ func (p *planning) page(ctx context.Context, page object.Page) error {
 	if tasks, err = p.append(tasks, page.Cursors); err != nil {
 		return err
 	}
-	p.count(len(page.Objects), tasks, c)
+	rows := len(page.Objects) - int(c.Throwaway) // which come and go while a store is tried
+	p.count(rows, tasks, c)
 	if p.opt.Passed != nil {
-		p.opt.Passed(len(page.Objects), len(tasks))
+		p.opt.Passed(rows, len(tasks))
 	}
 	if p.full() {
 		return errLimit

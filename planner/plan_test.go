@@ -240,6 +240,20 @@ func TestPlanWithoutInspectionLeavesItToTheWorker(t *testing.T) {
 	}
 }
 
+// What a run finds must not depend on when its canary's objects go.
+func TestPlanCountsNoThrowawayObject(t *testing.T) {
+	rows := manyRows(100)
+	for i := range 6 {
+		rows[i].Key = fmt.Sprintf("a/%s0123456789abcdef01234567-%02d-plain", object.ThrowawayMark, i)
+	}
+	passed := 0
+	counts, err := Plan(t.Context(), &rowsSource{rows, 1, 30}, &Selection{}, toKeyB(), &memorySink{life: -1},
+		Options{Passed: func(rows, tasks int) { passed += rows }})
+	if err != nil || counts.Rows != 94 || counts.Throwaway != 6 || passed != 94 {
+		t.Errorf("%+v, %v; passed %d", counts, err, passed)
+	}
+}
+
 func TestPlanInspectsForTheSelection(t *testing.T) {
 	rows, inspect := untold(1000)
 	sel := &Selection{OnlyEncryption: []EncryptionFilter{{Type: object.SSENone}}}
