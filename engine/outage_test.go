@@ -34,7 +34,11 @@ func TestAStoreThatFailsForEverybody(t *testing.T) {
 							if hangs {
 								time.Sleep(time.Minute)
 							}
-							return &object.Error{Class: class, Op: k.String(), HTTPStatus: 502}, false
+							status := 502
+							if class == object.ClassThrottled {
+								status = 503
+							}
+							return &object.Error{Class: class, Op: k.String(), HTTPStatus: status}, false
 						}
 						j := planOf(s, true)
 						cfg := memConfig(s, j, m.op)
@@ -55,7 +59,7 @@ func TestAStoreThatFailsForEverybody(t *testing.T) {
 								t.Fatal(err)
 							}
 							check(t, s, j, n)
-						case err == nil || time.Since(began) > 6*time.Hour || got[object.Failed] > 64:
+						case err == nil || time.Since(began) > 6*time.Hour || got[object.Failed] > 4:
 							t.Errorf("after %v: %v, %v", time.Since(began), err, got)
 						}
 					})

@@ -78,7 +78,7 @@ func newRun(cfg *Config) *run {
 	}
 	r.loop = &retry.Loop{Pace: cfg.Pace, Observer: cfg.Observer, Log: cfg.Log,
 		MaxAttempts: cfg.MaxAttempts, ThrottleWait: cfg.ThrottleWait, OutageWait: cfg.OutageWait, CredentialWait: cfg.CredentialWait,
-		RequestTimeout: cfg.RequestTimeout, Backoff: cfg.Backoff, Still: cfg.Still, Renew: cfg.Renew, Answers: cfg.Answers,
+		RequestTimeout: cfg.RequestTimeout, Backoff: cfg.Backoff, Still: cfg.Still, Gate: cfg.Gate, Renew: cfg.Renew, Answers: cfg.Answers,
 		Stopping: r.draining, Stop: r.fail}
 	r.look = &look.Looker{Loop: r.loop, Source: cfg.Source, Rules: r.rules, Facts: &cfg.Facts}
 	r.uploads = &upload.Copier{Loop: r.loop, Look: r.look, Rules: r.rules, Store: cfg.Store, Journal: cfg.Journal,

@@ -180,7 +180,13 @@ func (e *Error) Unwrap() error { return e.Err }
 // sent again.
 func MaybeApplied(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && e.Class.Ambiguous() && !e.NotSent
+	return ok && (e.Class.Ambiguous() || e.unavailable()) && !e.NotSent
+}
+
+// unavailable says whether it is a 503 that is not known to be the store's. Proxies say it also
+// where they had handed a request on, and the store was gone before it answered (Envoy).
+func (e *Error) unavailable() bool {
+	return e.Class == ClassThrottled && e.HTTPStatus == http.StatusServiceUnavailable && e.Code == "" && e.RequestID == ""
 }
 
 // WantsCustomerKey says whether err is how a store refuses to show an object under

@@ -54,8 +54,10 @@ func (l *Loop) Certain(ctx context.Context, call object.Call, f func(context.Con
 		switch {
 		case applied || aerr != nil:
 			return lost, aerr
-		case !unanswered, l.enough(&call, n, err, &met):
+		case !unanswered:
 			return lost, err
+		case l.enough(&call, n, err, &met):
+			return lost, l.orStopped(err, &met)
 		}
 		pauses++
 		if perr := l.Pause(ctx, pauses, err); perr != nil {

@@ -34,20 +34,24 @@ func (w *kmsWorked) told(c *object.Call) (n uint64) {
 // up. Waiting for room, for the KMS, or for a store that fails for everybody, lasts as long as
 // an outage may.
 func (l *Loop) enough(c *object.Call, n int, err error, met *troubles) bool {
-	class := object.ClassOf(err)
-	lacks := class == object.ClassFull || class == object.ClassKMSAway || class == object.ClassTransient && met.silent
-	if lacks && (met.waited(class) >= l.OutageWait || met.times(class) >= l.MaxAttempts && l.vain.lasts(l.vainOf(c, class))) {
-		l.waitedInVain(c, err, l.OutageWait)
+	class, limit := object.ClassOf(err), l.OutageWait
+	throttled := class == object.ClassThrottled || class == object.ClassKMSThrottled
+	if throttled && !met.silent {
+		limit = l.ThrottleWait
+	}
+	lacks := met.silent || class == object.ClassFull || class == object.ClassKMSAway
+	if (lacks || throttled) && met.waited(class) >= limit || lacks && met.times(class) >= l.MaxAttempts && l.vain.lasts(l.vainOf(c, class)) {
+		l.waitedInVain(c, err, limit)
 		return true
 	}
-	return class != object.ClassFull && n >= l.MaxAttempts
+	return class != object.ClassFull && !throttled && n >= l.MaxAttempts
 }
 
-// counts says whether a failure for a moment counts as an attempt: a store that has no room
-// for anybody, no KMS, or no answer, says nothing of this request.
+// counts says whether a failure for a moment counts as an attempt: a store that asks for fewer
+// requests, or has no room for anybody, no KMS, or no answer, says nothing of this request.
 func (t *troubles) counts(c object.Class) bool {
 	switch c {
-	case object.ClassFull:
+	case object.ClassFull, object.ClassThrottled, object.ClassKMSThrottled:
 		return false
 	case object.ClassKMSAway:
 		return t.singled

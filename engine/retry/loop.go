@@ -39,7 +39,7 @@ type Observer interface {
 }
 
 // Loop is the one retry loop of a run: every request goes through it. Its exported
-// fields are set before the first request and none of them is nil, except Still, Renew and Answers.
+// fields are set before the first request and none of them is nil, except Still, Gate, Renew and Answers.
 type Loop struct {
 	Pace     Pacer
 	Observer Observer
@@ -61,6 +61,9 @@ type Loop struct {
 	// where it never may again, which ends the run; nil where it always may. It is asked
 	// before each attempt.
 	Still func(ctx context.Context, stop <-chan struct{}) error
+	// Gate blocks while nothing may begin (outside the window); nil where that is never. It is asked
+	// before a mutation is sent again.
+	Gate func(context.Context) error
 	// Renew fetches fresh credentials; nil where there is nothing to renew.
 	Renew func(context.Context) error
 	// Answers asks the store something that is about no object, and fails where no answer
@@ -106,6 +109,9 @@ func (l *Loop) repeat(ctx context.Context, call *object.Call, met *troubles, b *
 		if !call.Ends && l.IsStopping() {
 			return false, ErrStopping
 		}
+		if err := l.reopened(ctx, call, met); err != nil {
+			return false, err
+		}
 		settled, err := l.attempt(ctx, call, b, f)
 		switch {
 		case settled:
@@ -124,11 +130,14 @@ func (l *Loop) repeat(ctx context.Context, call *object.Call, met *troubles, b *
 		call.Unanswered = met.silent
 		again, counts := l.mayRepeat(call, err, met, waited)
 		if !again {
-			return false, err
+			return false, l.orStopped(err, met)
 		}
-		if counts {
+		switch {
+		case counts:
 			met.counted++
-		} else {
+		case met.silent || object.ClassOf(err) == object.ClassUnreachable:
+			attempt = min(attempt, 8) // many ask a store that is away, and it needs not be found at once
+		default:
 			attempt = min(attempt, 6) // waiting for the store keeps its own, longer, pace
 		}
 		if err := l.Pause(ctx, attempt, err); err != nil {
@@ -308,15 +317,10 @@ func (l *Loop) mayRepeat(call *object.Call, err error, met *troubles, waited tim
 	}
 	switch class := object.ClassOf(err); class {
 	case object.ClassThrottled, object.ClassKMSThrottled:
-		limit := l.ThrottleWait
-		if met.silent {
-			limit = l.OutageWait
-		}
-		if waited >= limit {
-			l.waitedInVain(call, err, limit)
+		if call.Kind.Mutates() && !repeatable(call.Kind) && object.MaybeApplied(err) {
 			return false, false
 		}
-		return true, false
+		return !l.enough(call, attempt, err, met), false
 	case object.ClassUnreachable:
 		return waited < l.OutageWait, false
 	case object.ClassCredentials:

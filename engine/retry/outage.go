@@ -77,3 +77,28 @@ func (l *Loop) silent(ctx context.Context, c *object.Call, err error) bool {
 	}
 	return o.silent
 }
+
+// orStopped is the error of what is given up, which had waited for a store that fails for everybody:
+// once that has stopped the run, it is no failure of one object.
+func (l *Loop) orStopped(err error, met *troubles) error {
+	if met.silent && l.IsStopping() {
+		return ErrStopping
+	}
+	return err
+}
+
+// reopened waits until something may begin again before a mutation is sent once more: the window
+// may have closed while it waited. That time is none in which the store was away.
+func (l *Loop) reopened(ctx context.Context, c *object.Call, met *troubles) error {
+	if l.Gate == nil || c.Ends || !c.Kind.Mutates() || met.at.IsZero() {
+		return nil
+	}
+	began := time.Now()
+	ctx, end := l.UntilStopping(ctx)
+	defer end()
+	if err := l.Gate(ctx); err != nil {
+		return ErrStopping
+	}
+	met.at = met.at.Add(time.Since(began))
+	return nil
+}
