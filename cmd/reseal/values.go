@@ -196,8 +196,8 @@ func (v *concurrency) Set(s string) error {
 		return nil
 	}
 	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 || n > 100000 {
-		return fmt.Errorf("%q is neither auto nor a number from 1 to 100000", s)
+	if err != nil || n < 1 || n > job.MaxConcurrency {
+		return fmt.Errorf("%q is neither auto nor a number from 1 to %d", s, job.MaxConcurrency)
 	}
 	v.n = n
 	return nil

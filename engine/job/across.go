@@ -49,6 +49,8 @@ func (s *Spec) validateDest() error {
 		s.DestConnection = nil
 		return nil
 	}
+	own := *d // whoever made the specification may make another job of it
+	d, s.DestConnection = &own, &own
 	if s.Target.DestBucket == "" {
 		return unusable("Spec.DestConnection was given without Target.Dest", "name the place to write to")
 	}

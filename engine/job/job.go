@@ -49,14 +49,14 @@ type Options struct {
 	// Log gets what a person should know while the job works.
 	Log *slog.Logger
 	// LogFile makes the handler of the job's own log, reseal.log; text from info on
-	// where it is nil.
+	// where it is nil, or makes none.
 	LogFile func(io.Writer) slog.Handler
 	// Observers are told of every request and every object.
 	Observers []engine.Observer
 	// Committed is told how long each commit of the checkpoint took.
 	Committed func(time.Duration)
 	// Watch is called when the work begins, with what can be looked at while it
-	// lasts; what it returns is called when the work ends.
+	// lasts; what it returns, unless nil, is called when the work ends.
 	Watch func(*Running) (end func(), err error)
 	// Stop, when closed, lets what is in flight finish and begins nothing new.
 	Stop <-chan struct{}

@@ -2,6 +2,7 @@ package job
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 // Limits are how fast and how long one run works; every run says them anew. The
 // zero value finds its own pace and works to the end.
 type Limits struct {
-	// Concurrency is the requests in flight; 0 finds it.
+	// Concurrency is the requests in flight, up to MaxConcurrency; 0 finds it.
 	Concurrency int
 	// Ceilings over the adaptive pace, per second; 0 for none.
 	RequestsPerSecond    float64
@@ -33,6 +34,10 @@ type Limits struct {
 	// RequestTimeout of a request that moves no data; a minute where 0.
 	RequestTimeout time.Duration
 }
+
+// MaxConcurrency is the most that Limits.Concurrency can be: each request in flight takes
+// a goroutine of the program from the beginning on.
+const MaxConcurrency = 100_000
 
 // MaxFailures is a number of objects, or a percentage of those settled. The zero
 // value is no limit; Set with neither tolerates no failure.
@@ -56,6 +61,22 @@ func (l *Limits) Validate() error {
 	}
 	if l.Lease != 0 && (l.Lease < ledger.MinTTL || l.Lease > ledger.MaxTTL) {
 		return unusablef("it must be from "+ledger.MinTTL.String()+" to "+ledger.MaxTTL.String(), "Limits.Lease %s", l.Lease)
+	}
+	for _, d := range []struct {
+		field string
+		value time.Duration
+	}{{"Limits.StopAfter", l.StopAfter}, {"Limits.RequestTimeout", l.RequestTimeout}} {
+		if d.value < 0 {
+			return unusablef("give a time above 0, or 0 for the default", "%s %s", d.field, d.value)
+		}
+	}
+	switch m := l.MaxFailures; {
+	case m.Count < 0 || !(m.Percent >= 0 && m.Percent <= 100):
+		return unusablef("give a number of objects, or a percentage from 0 to 100", "Limits.MaxFailures %d, %v%%", m.Count, m.Percent)
+	case l.Concurrency > MaxConcurrency:
+		return unusablef(fmt.Sprintf("it must be from 1 to %d, or 0 for what the store takes", MaxConcurrency), "Limits.Concurrency %d", l.Concurrency)
+	case l.Window != nil && l.Window.zone == nil:
+		return unusable("Limits.Window is none that ParseWindow has made", "make it with ParseWindow; nil is always")
 	}
 	p := l.pace()
 	if err := p.Validate(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,6 +62,10 @@ func (s *Selection) Validate() error {
 	}
 	if s.Limit < 0 {
 		return unusablef("give a number of objects, or 0 for no limit", "Selection.Limit %d is negative", s.Limit)
+	}
+	// Whoever made the specification may make another job of it meanwhile.
+	for _, words := range []*[]string{&s.OnlyEncryption, &s.OnlyClientSide, &s.OnlyStorageClass} {
+		*words = slices.Clone(*words)
 	}
 	for i, word := range s.OnlyEncryption {
 		if _, err := planner.ParseEncryptionFilter(word); err != nil {

@@ -168,7 +168,11 @@ func (s *session) openJob(ctx context.Context, verb string) (err error) {
 	if err != nil {
 		return unusableBecause(err, "the job's log", "see to it that the job directory can be written")
 	}
-	s.log = slog.New(teeHandler{s.opt.LogFile(file), s.opt.Log.Handler()})
+	own := s.opt.LogFile(file)
+	if own == nil {
+		own = slog.NewTextHandler(file, nil)
+	}
+	s.log = slog.New(teeHandler{own, s.opt.Log.Handler()})
 	s.closers = append(s.closers, file.Close)
 	s.beginRun(verb)
 	return nil

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -9,7 +10,7 @@ import (
 )
 
 // Window is when work is allowed: spans of the week in one time zone. nil is
-// always.
+// always; ParseWindow makes others.
 type Window struct {
 	spans []weekSpan
 	zone  *time.Location
@@ -26,12 +27,12 @@ type weekSpan struct {
 var weekdays = [...]string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
 // ParseWindow understands "22:00-06:00", "Sat-Sun 00:00-24:00", and several of
-// them, separated by commas. An empty text is no window.
+// them, separated by commas. An empty text is no window, no zone the machine's.
 func ParseWindow(text string, zone *time.Location) (*Window, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
 	}
-	w := &Window{zone: zone, text: text}
+	w := &Window{zone: cmp.Or(zone, time.Local), text: text}
 	for _, part := range strings.Split(text, ",") {
 		s, err := parseWeekSpan(strings.TrimSpace(part))
 		if err != nil {

@@ -140,8 +140,12 @@ func (w *work) watched() (end func(), err error) {
 		if c := w.opt.crew; c != nil {
 			r.OfShards, r.Progress, r.Setting, r.Totals = true, c.progress, c.Setting, c.Totals
 		}
-		if endWatch, err = w.opt.Watch(r); err != nil {
+		end, err := w.opt.Watch(r)
+		if err != nil {
 			return nil, err
+		}
+		if end != nil {
+			endWatch = end
 		}
 	}
 	endAsking, endTelling := w.askIdentity(), w.tell.tell()
