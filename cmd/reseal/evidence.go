@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -196,8 +197,12 @@ func (a *app) checkProof(dir, proof string, key crypto.PublicKey) error {
 }
 
 // proveOne writes the proofs of one object: one line a version.
-func (a *app) proveOne(dir, bucket, key string) error {
-	proofs, err := evidence.Prove(dir, bucket, key)
+func (a *app) proveOne(dir string, args []string) error {
+	is, err := rowOf(args)
+	if err != nil {
+		return err
+	}
+	proofs, err := evidence.ProveRows(dir, is)
 	if err != nil {
 		return evidenceError(dir, err)
 	}
@@ -214,4 +219,18 @@ func (a *app) proveOne(dir, bucket, key string) error {
 		}
 	}
 	return nil
+}
+
+// rowOf finds the rows of an object that is named by its address, or of a file of a folder that
+// was uploaded, by its path: there may be no job any more that tells where the folder ends.
+func rowOf(args []string) (is func(bucket, key string) bool, err error) {
+	if bucket, key, err := oneObject(args, ""); err == nil {
+		return func(b, k string) bool { return b == bucket && k == key }, nil
+	} else if len(args) == 0 || strings.HasPrefix(args[0], "s3://") {
+		return nil, err
+	}
+	path, err := absSlashed(args[0])
+	return func(b, k string) bool {
+		return object.IsFolder(b) && strings.TrimSuffix(filepath.ToSlash(b), "/")+"/"+k == path
+	}, err
 }

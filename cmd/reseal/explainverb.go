@@ -2,12 +2,12 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/resealhq/reseal/engine/job"
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3store"
 )
 
 func newExplain(a *app) *cobra.Command {
@@ -21,12 +21,12 @@ func newExplain(a *app) *cobra.Command {
 		Example: "  reseal explain --job ~/jobs/bucket s3://bucket/path/to/object",
 		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if proof != "" {
+				return a.proveOne(proof, args)
+			}
 			bucket, key, err := oneObject(args, place.dir)
 			if err != nil {
 				return err
-			}
-			if proof != "" {
-				return a.proveOne(proof, bucket, key)
 			}
 			j, err := a.shardOfJob(cmd.Context(), &place, &shard)
 			if err != nil {
@@ -65,13 +65,11 @@ func oneObject(args []string, dir string) (bucket, key string, err error) {
 		if folder, path := fileOf(args[0], dir); folder != "" {
 			return folder, path, nil
 		}
-		if rest, ok := strings.CutPrefix(args[0], "s3://"); ok {
-			if bucket, key, ok = strings.Cut(rest, "/"); ok && bucket != "" && key != "" {
-				return bucket, key, nil
-			}
+		if bucket, key, err = s3store.ParseLocation(args[0]); err == nil && key != "" {
+			return bucket, key, nil
 		}
 	}
-	return "", "", unusable("explain: an object is missing", "name it as s3://BUCKET/KEY")
+	return "", "", unusable("explain: an object is missing", "name it as s3://BUCKET/KEY, or a file of a folder that was uploaded by its path")
 }
 
 func (a *app) printExplained(e *job.Explained) error {

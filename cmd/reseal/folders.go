@@ -43,13 +43,23 @@ func fileOf(arg, dir string) (folder, path string) {
 	if err != nil || j.Spec.Source.Folder == "" {
 		return "", ""
 	}
-	abs, err := filepath.Abs(arg)
+	abs, err := absSlashed(arg)
 	if err != nil {
 		return "", ""
 	}
-	rel, err := filepath.Rel(j.Spec.Source.Folder, abs)
-	if err != nil || strings.HasPrefix(rel, "..") {
+	path, below := strings.CutPrefix(abs, strings.TrimSuffix(filepath.ToSlash(j.Spec.Source.Folder), "/")+"/")
+	if !below {
 		return "", ""
 	}
-	return j.Spec.Source.Folder, filepath.ToSlash(rel)
+	return j.Spec.Source.Folder, path
+}
+
+// absSlashed is a path as rows have it: whole, with slashes, the last one kept, by which
+// reports tell a folder that could not be read.
+func absSlashed(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if path = filepath.ToSlash(path); strings.HasSuffix(path, "/") && !strings.HasSuffix(abs, "/") {
+		abs += "/"
+	}
+	return filepath.ToSlash(abs), err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/resealhq/reseal/engine"
 	"github.com/resealhq/reseal/engine/job"
+	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/report"
 )
 
@@ -151,7 +152,7 @@ func (a *app) printNext(j *job.Job, sum *report.Summary) error {
 	if sum.OldVersions.Objects > 0 && !j.Spec.Target.ClientSide.Given() { // of envelopes prune proves nothing
 		fmt.Fprintf(w, "\treseal prune %s\tsays which old versions may go, and deletes none without --yes\n", again)
 	}
-	if b := j.Spec.Source.Bucket; b != "" && j.Spec.Target.DestBucket == "" && j.Spec.Target.DestFolder == "" {
+	if b := j.Spec.Source.Bucket; b != "" && !object.IsAccessPoint(b) && j.Spec.Target.DestBucket == "" && j.Spec.Target.DestFolder == "" {
 		fmt.Fprintf(w, "\treseal bucket-encryption get s3://%s%s\tshows what new objects are put under\n", b, reachWords(j.Spec.Connection))
 	}
 	if err := w.Flush(); err != nil {

@@ -26,10 +26,15 @@ type Proof struct {
 // Prove makes the proofs of every row of bucket and key (one a version). It reads
 // the rows twice, and holds none.
 func Prove(dir, bucket, key string) ([]Proof, error) {
+	return ProveRows(dir, func(b, k string) bool { return b == bucket && k == key })
+}
+
+// ProveRows is Prove for the rows of which is says by bucket and key that they are meant.
+func ProveRows(dir string, is func(bucket, key string) bool) ([]Proof, error) {
 	var proofs []Proof
 	rows := uint64(0)
 	err := eachRow(dir, func(line []byte, fields []string) error {
-		if fields[0] == bucket && fields[1] == key {
+		if is(fields[0], fields[1]) {
 			proofs = append(proofs, Proof{Row: bytes.Clone(line), Index: rows})
 		}
 		rows++
