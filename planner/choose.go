@@ -84,6 +84,9 @@ type Chooser struct {
 	Reupload *Reupload
 	// Folder is set where objects become files; nil where they do not.
 	Folder *Folder
+	// Elsewhere: the objects come from another store, which may have taken what this one
+	// does not keep.
+	Elsewhere bool
 }
 
 // Choose decides on one object. a is nil where only the source's row is known;

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"strings"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -29,6 +30,7 @@ func (l *lossList) add(reason object.Reason, message string) { *l = append(*l, l
 //	website redirect       | resent            | resent            | resent                    | resent           | resent
 //	storage class          | resent            | resent            | resent                    | resent           | resent
 //	Expires                | kept, or REPLACE  | resent            | resent                    | resent           | resent
+//	the same, no date      | kept, or REPLACE  | resent            | resent                    | lost elsewhere   | lost elsewhere
 //	metadata HTTP hides    | kept              | lost              | lost                      | lost             | lost
 //	mtime to be stamped    | not possible      | sent              | sent                      | sent             | sent
 //	composite checksum     | lost              | lost              | kept by the source's parts| lost             | kept by the source's parts
@@ -42,6 +44,7 @@ func (l *lossList) add(reason object.Reason, message string) { *l = append(*l, l
 //
 // Others' writes: kept on that condition; else lost wherever they have to be
 // guarded, see mustGuard.
+// Elsewhere: in another store than the source's, except AWS.
 // Resent and kept hold where the store was seen to do it, or where it can be
 // written again afterwards.
 func (c *Chooser) losses(o *object.Object, a *object.Attributes, r object.Route) (lost lossList, untold bool) {
@@ -128,7 +131,8 @@ func (c *Chooser) loseRedirect(_ *object.Object, a *object.Attributes, _ object.
 
 // loseMetadata covers Expires, the entries that HTTP cannot show, and the mtime
 // that is to be stamped. A self-copy that drops Expires is passed over for a route
-// that resends it: the store took the header once, when the object was written.
+// that resends it: the store took the header once, when the object was written. Another
+// store need not: MinIO answers 200 and drops what is no date ("0" is often seen).
 func (c *Chooser) loseMetadata(o *object.Object, a *object.Attributes, r object.Route, lost *lossList) (untold bool) {
 	if a != nil && c.unstampable(a) {
 		lost.add(object.ReasonMetadata, "--stamp-mtime cannot be kept: its user metadata has no room for the mtime (S3 takes 2 KB), or holds what HTTP cannot show; "+
@@ -151,11 +155,21 @@ func (c *Chooser) loseMetadata(o *object.Object, a *object.Attributes, r object.
 	if a == nil {
 		return !o.Plain
 	}
+	if c.Elsewhere && !c.Caps.IsAWS() && a.Expires != "" && !isDate(a.Expires) {
+		lost.add(ReasonExpires, "it has an Expires header that is no date as HTTP writes it, and this store was not seen to keep such a one; --accept expires lets it go")
+	}
 	if a.MissingMetadata > 0 {
 		lost.add(object.ReasonMetadata, "it has user metadata that HTTP cannot show, so that it cannot be sent again; "+
 			"rewrite the object with printable metadata")
 	}
 	return false
+}
+
+// isDate says whether a header is a date in the one form that HTTP writes today.
+func isDate(header string) bool {
+	const form = "Mon, 02 Jan 2006 15:04:05 GMT"
+	t, err := time.Parse(form, header)
+	return err == nil && t.Format(form) == header
 }
 
 // unstampable says whether the mtime that is to be stamped cannot be sent.

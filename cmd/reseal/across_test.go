@@ -320,3 +320,21 @@ func TestToAnotherStoreRefusals(t *testing.T) {
 		t.Errorf("%d objects were written", n)
 	}
 }
+
+// TestExpiresToAnotherStore: what another store than AWS may not keep is left by name, or
+// accepted by it.
+func TestExpiresToAnotherStore(t *testing.T) {
+	t.Parallel()
+	s := newTwoStores(t)
+	s.from.Put("b", s3test.Object{Key: "web", Body: s3test.Bytes("web"), Attrs: s3test.Attrs{Expires: "0"}})
+	if end := s.reseal(t, s.args...); end.code != 3 {
+		t.Fatalf("exit code %d\n%s", end.code, end.stderr)
+	}
+	s.check(t)
+	if row := s.rows(t, s.job)["web"]; row["state"] != "left" || row["reason"] != "expires" || len(s.to.Snapshot("b").Find("copy/web")) > 0 {
+		t.Errorf("its row: %v", row)
+	}
+	if end := s.reseal(t, "run", "--job", s.job, "--retry-failed", "--accept", "expires", "--no-progress"); end.code != 0 || len(s.to.Snapshot("b").Find("copy/web")) != 1 {
+		t.Fatalf("accepted: exit code %d\n%s", end.code, end.stderr)
+	}
+}

@@ -294,7 +294,8 @@ func (j *Job) chooser(known *learnt) *planner.Chooser {
 	}
 	return &planner.Chooser{Target: known.target(&j.Spec), Caps: known.caps(), Facts: known.Facts, Dest: known.Dest,
 		MultipartThreshold: p.MultipartThreshold, Strict: p.Guard == GuardStrict, Unseen: p.Inspect == InspectNever,
-		Accept: p.losses(), Operation: operation, Reupload: j.reupload(), Folder: j.folder()}
+		Accept: p.losses(), Operation: operation, Reupload: j.reupload(), Folder: j.folder(),
+		Elsewhere: known.through() && !j.Spec.hasFolder()}
 }
 
 // narrowed decides as chooser does, on a store that turned out to do less.

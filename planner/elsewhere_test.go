@@ -1,0 +1,40 @@
+package planner
+
+import (
+	"testing"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// TestExpiresOfAnotherStore: S3 keeps any text as Expires, and MinIO, which answers 200, only
+// a date. A copy to there lost "Expires: 0", and the object counted as done.
+func TestExpiresOfAnotherStore(t *testing.T) {
+	const date = "Thu, 01 Dec 2033 16:00:00 GMT"
+	for name, c := range map[string]struct {
+		expires string
+		change  func(c *Chooser)
+		left    bool
+	}{
+		"no date":                {"0", func(*Chooser) {}, true},
+		"a date of another kind": {"2033-12-01T16:00:00Z", func(*Chooser) {}, true},
+		"the wrong weekday":      {"Fri, 01 Dec 2033 16:00:00 GMT", func(*Chooser) {}, true},
+		"a date":                 {date, func(*Chooser) {}, false},
+		"none":                   {"", func(*Chooser) {}, false},
+		"accepted":               {"0", func(c *Chooser) { c.Accept = []object.Reason{ReasonExpires} }, false},
+		"to AWS":                 {"0", func(c *Chooser) { c.Caps = awsCaps(); c.Caps.PutIfMatch, c.Caps.SendIfMatch = object.Yes, object.Yes }, false},
+		"of the same store":      {"0", func(c *Chooser) { c.Elsewhere = false }, false},
+	} {
+		for _, size := range []int64{10, 20 << 20} {
+			facts := plainFacts()
+			ch := &Chooser{Target: kms(keyB), Caps: minioCaps(), Facts: facts, Dest: &facts, Operation: RewriteOnly, Elsewhere: true}
+			ch.Caps.PutIfMatch, ch.Caps.SendIfMatch = object.Yes, object.Yes
+			c.change(ch)
+			o := under(object.SSES3, "")
+			o.Size = size
+			got := ch.Choose(&o, &object.Attributes{Expires: c.expires})
+			if c.left && got.Reason != ReasonExpires || !c.left && got.Operation != object.OpRewrite {
+				t.Errorf("%s, %d bytes: %+v", name, size, got)
+			}
+		}
+	}
+}
