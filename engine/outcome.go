@@ -53,6 +53,7 @@ func (it *item) left(why object.Reason, message string) *object.Outcome {
 
 // done is called with what the store was seen to show, never with what was asked.
 func (it *item) done(etag string, e object.Encryption) *object.Outcome {
+	it.wellDone()
 	it.out.State = object.Done
 	it.out.ETagAfter, it.out.After = etag, e
 	if it.out.Operation != object.OpUpdate && it.run.cfg.Dest.InPlace() {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/retry"
+	"github.com/resealhq/reseal/engine/store"
 )
 
 // Reads sends requests that change nothing outside of a Run: pages of a listing,
@@ -34,7 +35,15 @@ func (q *Reads) Inspect(ctx context.Context, o *object.Object) (object.Head, err
 	if err != nil {
 		return object.Head{}, q.ended(ctx, err)
 	}
+	q.saw(q.r.cfg.Source.Hot, h)
 	return *h, nil
+}
+
+// saw takes an object that was looked at for the one that tells whether any is answered for.
+func (q *Reads) saw(hot store.Hot, h *object.Head) {
+	if q.r.cfg.Answers != nil && h.Encryption.Type != object.SSEC && !object.IsFolder(h.Ref.Bucket) {
+		q.r.witnesses[atDest].saw(hot, h.Ref, object.CustomerKey{}, false)
+	}
 }
 
 // Head asks about one object, with the customer keys that it may be under. dest
@@ -48,6 +57,7 @@ func (q *Reads) Head(ctx context.Context, ref object.Ref, dest bool) (object.Hea
 	if err != nil {
 		return object.Head{}, q.ended(ctx, err)
 	}
+	q.saw(hot, h)
 	return *h, nil
 }
 

@@ -26,20 +26,21 @@ var ErrMaxFailures = errors.New("too many objects failed")
 
 // run is the state of one Run, and what its workers share.
 type run struct {
-	cfg      *Config
-	rules    *carry.Rules
-	loop     *retry.Loop
-	look     *look.Looker
-	uploads  *upload.Copier
-	prover   *prover
-	room     *room
-	versions keeping
-	notes    *semaphore.Weighted // bytes of annotations that are held
-	refused  refused
-	updated  atomic.Bool // some object was, by UpdateObjectEncryption
-	berths   berths
-	lanes    *dispatch.Dispatcher // nil where the journal, or the pace, knows of none
-	beside   sync.Once            // it was said that there are several lanes
+	cfg       *Config
+	rules     *carry.Rules
+	loop      *retry.Loop
+	look      *look.Looker
+	uploads   *upload.Copier
+	prover    *prover
+	room      *room
+	versions  keeping
+	notes     *semaphore.Weighted // bytes of annotations that are held
+	refused   refused
+	updated   atomic.Bool // some object was, by UpdateObjectEncryption
+	berths    berths
+	witnesses witnesses
+	lanes     *dispatch.Dispatcher // nil where the journal, or the pace, knows of none
+	beside    sync.Once            // it was said that there are several lanes
 
 	// draining is closed once nothing new may begin: by Drain, by fail.
 	draining chan struct{}
@@ -78,8 +79,11 @@ func newRun(cfg *Config) *run {
 	}
 	r.loop = &retry.Loop{Pace: cfg.Pace, Observer: cfg.Observer, Log: cfg.Log,
 		MaxAttempts: cfg.MaxAttempts, ThrottleWait: cfg.ThrottleWait, OutageWait: cfg.OutageWait, CredentialWait: cfg.CredentialWait,
-		RequestTimeout: cfg.RequestTimeout, Backoff: cfg.Backoff, Still: cfg.Still, Gate: cfg.Gate, Renew: cfg.Renew, Answers: cfg.Answers,
+		RequestTimeout: cfg.RequestTimeout, Backoff: cfg.Backoff, Still: cfg.Still, Gate: cfg.Gate, Renew: cfg.Renew,
 		Stopping: r.draining, Stop: r.fail}
+	if cfg.Answers != nil {
+		r.loop.Answers = r.answers
+	}
 	r.look = &look.Looker{Loop: r.loop, Source: cfg.Source, Rules: r.rules, Facts: &cfg.Facts}
 	r.uploads = &upload.Copier{Loop: r.loop, Look: r.look, Rules: r.rules, Store: cfg.Store, Journal: cfg.Journal,
 		PartsInFlight: cfg.PartsInFlight, Gate: cfg.Gate, Log: cfg.Log}

@@ -12,9 +12,10 @@ import (
 
 // outage is what is known of whether the store answers anybody.
 type outage struct {
-	// answers are those to requests of each side, which may go to different stores; a refusal is
-	// one too.
-	answers [object.NumKMSSides]atomic.Uint64
+	// answers are those to requests of each side, which may go to different stores, and of them to
+	// those that read an object's bytes: some stores answer HEAD while the data are away. A refusal
+	// is one too.
+	answers [object.NumKMSSides + 1]atomic.Uint64
 
 	asking sync.Mutex // held while the store is asked
 	asked  time.Time
@@ -29,7 +30,12 @@ const (
 	answerWithin = 5 * time.Second
 )
 
-func (o *outage) of(c *object.Call) *atomic.Uint64 { return &o.answers[c.KMSUse().Side] }
+func (o *outage) of(c *object.Call) *atomic.Uint64 {
+	if c.Kind == object.ReqGet {
+		return &o.answers[object.NumKMSSides]
+	}
+	return &o.answers[c.KMSUse().Side]
+}
 
 // met counts an answer; what a proxy says whose store is away is none.
 func (o *outage) met(c *object.Call, r *object.Result) {
