@@ -58,6 +58,8 @@ func (w *wait) endsWith(c *object.Call) bool {
 		return c.Kind.NeedsKMS() && c.KMSUse().Tells(w.use)
 	case object.ClassFull:
 		return c.Kind.NeedsKMS() && c.Kind.Mutates()
+	case object.ClassTransient, object.ClassThrottled: // some stores show objects while their data are away
+		return c.Kind.Mutates() || c.KMSUse().Side == w.use.Side
 	}
 	return true
 }

@@ -235,6 +235,16 @@ func TestProgressWaitsForAnAnswer(t *testing.T) {
 	if s := p.Snapshot(time.Now()); s.WaitingFor != "" {
 		t.Errorf("still waiting for %s", s.WaitingFor)
 	}
+	// Where the data are away, objects may be looked at all the while.
+	p.Requested(&object.Call{Kind: object.ReqCopy, Unanswered: true}, object.Result{Class: object.ClassTransient})
+	p.Requested(&object.Call{Kind: object.ReqHead}, object.Result{OK: true})
+	if s := p.Snapshot(time.Now()); s.WaitingFor != "transient" {
+		t.Errorf("waiting for %q", s.WaitingFor)
+	}
+	p.Requested(&object.Call{Kind: object.ReqCopy}, object.Result{OK: true})
+	if s := p.Snapshot(time.Now()); s.WaitingFor != "" {
+		t.Errorf("still waiting for %s", s.WaitingFor)
+	}
 }
 
 func TestCount(t *testing.T) {
