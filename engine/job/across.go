@@ -123,6 +123,9 @@ func (s *session) relate(ctx context.Context) error {
 	if err != nil && object.ClassOf(err) != object.ClassDenied { // a manifest's bucket need not be listed
 		return err
 	}
+	if err := s.refuseLoopBy(ctx, sample); err != nil {
+		return err
+	}
 	if sample.Key != "" {
 		if err := s.lookAtSource(ctx, e, sample); err != nil {
 			return err
@@ -133,6 +136,29 @@ func (s *session) relate(ctx context.Context) error {
 	}
 	s.learnt.Source = e
 	return nil
+}
+
+// refuseLoopBy refuses what Spec.refuseLoop does where two endpoints lead to one bucket, by two
+// names of a host for instance: both show the sample, of one date.
+func (s *session) refuseLoopBy(ctx context.Context, sample object.Ref) error {
+	spec := &s.job.Spec
+	t := &spec.Target
+	if sample.Key == "" || spec.Source.Manifest != "" || t.DestBucket != spec.Source.Bucket || !strings.HasPrefix(t.DestPrefix, spec.Source.Prefix) {
+		return nil
+	}
+	var seen [2]object.Object
+	for i, end := range []*s3store.Store{s.store, s.to} {
+		page, err := end.ListPage(ctx, object.ListRequest{Bucket: sample.Bucket, Prefix: sample.Key, MaxKeys: 1})
+		if err != nil || len(page.Objects) == 0 || page.Objects[0].Key != sample.Key {
+			return nil // it is another bucket, or may not be listed; a copy overwrites nothing
+		}
+		seen[i] = page.Objects[0]
+	}
+	if seen[0].ETag != seen[1].ETag || !seen[0].LastModified.Equal(seen[1].LastModified) {
+		return nil
+	}
+	return unusablef("name another place, or leave Target.Dest out to work in place",
+		"Target.Dest s3://%s/%s lies within Spec.Source %s, since both endpoints lead to one bucket, so the copies would be copied too", t.DestBucket, t.DestPrefix, &spec.Source)
 }
 
 func (s *session) sameStore() bool {

@@ -69,9 +69,14 @@ func (s *Snapshot) details() string {
 	return strings.Join(parts, ", ")
 }
 
+// errors are those that a person has to know of. That nothing is there is an answer, and the
+// one that is wanted where a copy goes to another place.
 func (s *Snapshot) errors() string {
 	var parts []string
 	for _, class := range slices.Sorted(maps.Keys(s.Errors)) {
+		if class == object.ClassGone.String() {
+			continue
+		}
 		parts = append(parts, comma(s.Errors[class])+" "+object.Printable(class))
 	}
 	return strings.Join(parts, " ")

@@ -84,7 +84,7 @@ func sampleSnapshot() *Snapshot {
 	eta := 3700.0
 	return &Snapshot{Job: "j", At: time.Unix(1e9, 0).UTC(), Planned: 2000, PlanComplete: true, Done: 900, Already: 50, Left: 30, Failed: 20, Remaining: 1000,
 		Bytes: 3 << 20, ObjectsPerSecond: 12.34, BytesPerSecond: 2048, ETASeconds: &eta,
-		Requests: map[string]uint64{"copy": 950}, Errors: map[string]uint64{"throttled": 4, "denied": 20}, Pace: Pace{Concurrency: 8, Why: "S3 throttles"}}
+		Requests: map[string]uint64{"copy": 950}, Errors: map[string]uint64{"throttled": 4, "denied": 20, "gone": 950}, Pace: Pace{Concurrency: 8, Why: "S3 throttles"}}
 }
 
 func TestLine(t *testing.T) {

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/resealhq/reseal/engine/s3test"
+)
+
+// TestDestInItselfByAnotherName: a destination within the source is refused by whatever name of
+// its host it is reached. Copies were copied again, each into a longer key.
+func TestDestInItselfByAnotherName(t *testing.T) {
+	t.Parallel()
+	st := newStage(t, s3test.Config{Seed: 3})
+	for _, bucket := range []string{"b", "c"} {
+		st.server.CreateBucket(bucket, s3test.BucketConfig{})
+		st.server.Put(bucket, s3test.Object{Key: "in/k", Body: s3test.Bytes("of k")})
+	}
+	other := strings.Replace(st.server.URL(), "127.0.0.1", "localhost", 1)
+	if other == st.server.URL() {
+		t.Fatalf("the store is at %s", other)
+	}
+	for dest, code := range map[string]int{"s3://b/in/copies": 2, "s3://b/out": 0, "s3://c/in/copies": 0} {
+		job := filepath.Join(t.TempDir(), "job")
+		end := st.reseal(t, "run", "s3://b/in/", "--dest", dest, "--dest-endpoint-url", other, "--sse", "AES256", "--job", job, "--no-progress")
+		if end.code != code || code == 2 && !strings.Contains(end.stderr, "one bucket") {
+			t.Errorf("%s: exit code %d\n%s", dest, end.code, end.stderr)
+		}
+	}
+	if n := len(st.server.Snapshot("b").Objects); n != 2 {
+		t.Errorf("the bucket holds %d objects", n)
+	}
+}
