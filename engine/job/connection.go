@@ -46,6 +46,9 @@ func (c *Connection) Validate() error {
 	if c.RequestPayer != "" && c.RequestPayer != "requester" {
 		return unusablef("the only value is \"requester\"", "Connection.RequestPayer %q is unknown", c.RequestPayer)
 	}
+	if err := oneLine("Connection.ExpectedBucketOwner", c.ExpectedBucketOwner); err != nil {
+		return err
+	}
 	if c.CABundle != "" {
 		if _, err := os.Stat(c.CABundle); err != nil {
 			return unusableBecause(err, "Connection.CABundle", "name a readable PEM file")

@@ -61,8 +61,14 @@ func (s *Spec) validateUpload() (err error) {
 	if !info.IsDir() {
 		return unusablef("name the folder that it is in, and the file with Selection.Patterns", "%s is a file", src.Folder)
 	}
-	for _, key := range append([]string{s.Target.CustomerKeyFile, s.Target.ClientSide.KeyFile, s.Target.ClientSide.SourceKeyFile}, s.Target.MoreSourceKeyFiles...) {
-		if key != "" && within(src.Folder, key) {
+	return s.refuseKeysWithin()
+}
+
+// refuseKeysWithin refuses a key file in the folder that is uploaded.
+func (s *Spec) refuseKeysWithin() error {
+	t := &s.Target
+	for _, key := range append([]string{t.CustomerKeyFile, t.SourceKeyFile, t.ClientSide.KeyFile, t.ClientSide.SourceKeyFile}, t.MoreSourceKeyFiles...) {
+		if key != "" && within(s.Source.Folder, key) {
 			return unusablef("move it elsewhere", "the key file %s lies in the folder that is to be uploaded, and would be uploaded with it", key)
 		}
 	}

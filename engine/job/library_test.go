@@ -1,11 +1,14 @@
 package job
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -77,5 +80,51 @@ func TestSpecStaysItsMakers(t *testing.T) {
 	}
 	if spec.DestConnection.EndpointURL != "http://127.0.0.1:1/" {
 		t.Errorf("the destination is at %s", spec.DestConnection.EndpointURL)
+	}
+}
+
+// TestSpecsThatAreNone: what a specification says and does not mean is refused before any
+// store is asked. A date in words alone selected everything, and a bucket that is none was
+// waited for.
+func TestSpecsThatAreNone(t *testing.T) {
+	folder, key := t.TempDir(), ""
+	key = filepath.Join(folder, "key")
+	if err := os.WriteFile(key, bytes.Repeat([]byte("k"), 32), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	far := time.Date(20_000, 1, 1, 0, 0, 0, 0, time.UTC)
+	for name, change := range map[string]func(s *Spec){
+		"before in words":     func(s *Spec) { s.Selection.ModifiedBefore = "30d" },
+		"after in words":      func(s *Spec) { s.Selection.ModifiedAfter = "30d" },
+		"a far year":          func(s *Spec) { s.Selection.Before = far },
+		"an address as place": func(s *Spec) { s.Source = Source{Several: []Place{{Bucket: "a"}, {Bucket: "s3://b"}}} },
+		"a path as place":     func(s *Spec) { s.Source = Source{Several: []Place{{Bucket: "../b"}}} },
+		"an address as dest":  func(s *Spec) { s.Target.DestBucket = "s3://b" },
+		"a line as key":       func(s *Spec) { s.Target = Target{SSE: object.SSEKMS, KMSKeyID: "alias/new\n"} },
+		"a line as class":     func(s *Spec) { s.Target.StorageClass = "STANDARD\r\n" },
+		"a line as owner":     func(s *Spec) { s.Connection.ExpectedBucketOwner = "111122223333\n" },
+		"a key in the folder": func(s *Spec) {
+			s.Source, s.Target.DestBucket, s.Target.SourceKeyFile = Source{Folder: folder}, "b", key
+		},
+		"keys in the folder": func(s *Spec) {
+			s.Source, s.Target.DestBucket, s.Target.MoreSourceKeyFiles = Source{Folder: folder}, "b", []string{key}
+		},
+	} {
+		s := Spec{Source: Source{Bucket: "a"}, Target: Target{SSE: object.SSES3}}
+		change(&s)
+		var unusable *UnusableError
+		if err := s.Validate(); !errors.As(err, &unusable) || unusable.Fix == "" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestAnotherTimeIsAnotherJob, also where no person wrote it.
+func TestAnotherTimeIsAnotherJob(t *testing.T) {
+	one := Spec{Source: Source{Bucket: "a"}, Selection: Selection{Before: time.Unix(1_700_000_000, 0)}}
+	other := one
+	other.Selection.Before = time.Unix(1_800_000_000, 0)
+	if same, diff := one.Differences(&one), one.Differences(&other); len(same) != 0 || len(diff) != 1 || diff[0].Field != "Selection.ModifiedBefore" {
+		t.Errorf("%v, %v", same, diff)
 	}
 }

@@ -21,7 +21,8 @@ type Selection struct {
 	Patterns []Pattern `json:"patterns,omitempty"`
 	MinSize  *int64    `json:"min_size,omitempty"`
 	MaxSize  *int64    `json:"max_size,omitempty"`
-	// ModifiedBefore and ModifiedAfter are how a person wrote Before and After.
+	// Before and After are what is gone by; ModifiedBefore and ModifiedAfter are how a person
+	// wrote them.
 	ModifiedBefore string    `json:"modified_before,omitempty"`
 	ModifiedAfter  string    `json:"modified_after,omitempty"`
 	Before         time.Time `json:"modified_before_resolved,omitzero"`
@@ -55,6 +56,17 @@ func (s *Selection) Validate() error {
 	s.Versions = cmp.Or(s.Versions, "current")
 	if s.MinSize != nil && s.MaxSize != nil && *s.MaxSize < *s.MinSize {
 		return unusablef("swap them", "Selection.MaxSize %d is below Selection.MinSize %d", *s.MaxSize, *s.MinSize)
+	}
+	for _, m := range []struct {
+		field, text string
+		at          time.Time
+	}{{"Selection.ModifiedBefore", s.ModifiedBefore, s.Before}, {"Selection.ModifiedAfter", s.ModifiedAfter, s.After}} {
+		switch {
+		case m.text != "" && m.at.IsZero():
+			return unusablef("set Selection.Before and After to the times that are meant", "%s %q was given without its time", m.field, m.text)
+		case m.at.Year() > 9999 || m.at.Year() < 0:
+			return unusablef("give one with a year of four digits", "%s is in the year %d", m.field, m.at.Year())
+		}
 	}
 	if !s.Before.IsZero() && !s.After.IsZero() && !s.After.Before(s.Before) {
 		return unusablef("nothing lies between them; swap them, or leave one out", "Selection.ModifiedAfter %s is not before Selection.ModifiedBefore %s",

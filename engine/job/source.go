@@ -134,8 +134,11 @@ func (s *Source) validatePlaces() error {
 	}
 	byBucket := map[string][]Place{}
 	for _, p := range s.Several {
-		if p.Bucket == "" {
+		switch {
+		case p.Bucket == "":
 			return unusable("a place of Source.Several names no bucket", "name it")
+		case !object.MayBeBucket(p.Bucket):
+			return unusablef("name the bucket alone, without s3:// and without a key", "Source.Several: no bucket can have the name %q", p.Bucket)
 		}
 		for _, other := range byBucket[p.Bucket] {
 			if p.overlaps(other) {

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/resealhq/reseal/engine"
@@ -61,6 +63,14 @@ func (s *Spec) Validate() error {
 	return nil
 }
 
+// oneLine refuses what no header can carry.
+func oneLine(field, value string) error {
+	if !strings.ContainsFunc(value, unicode.IsControl) {
+		return nil
+	}
+	return unusablef("leave it out; a line that was read from a file or a secret ends with one", "%s %q has a line break or another control character, which no header can carry", field, object.Cut(value, 80))
+}
+
 // maxKMSKey is how long a name of a KMS key may be, in bytes, where KMS is asked.
 const maxKMSKey = 2048
 
@@ -106,6 +116,12 @@ func (s *Spec) validateText() error {
 	for _, key := range []string{s.Target.KMSKeyID, s.Target.ClientSide.KMSKeyID, s.Target.ClientSide.SourceKMSKeyID} {
 		if len(key) > maxKMSKey {
 			return unusablef("name the key by its ID, its ARN or an alias", "no KMS key has a name of %d bytes: %s", len(key), object.Cut(key, 80))
+		}
+	}
+	for _, f := range []Field{{"Target.KMSKeyID", s.Target.KMSKeyID}, {"ClientSide.KMSKeyID", s.Target.ClientSide.KMSKeyID}, {"ClientSide.SourceKMSKeyID", s.Target.ClientSide.SourceKMSKeyID},
+		{"Target.StorageClass", s.Target.StorageClass}} {
+		if err := oneLine(f.Name, f.Value); err != nil {
+			return err
 		}
 	}
 	for _, f := range s.Fields() {
@@ -214,7 +230,7 @@ func (s *Spec) Fields() []Field {
 		{"Target.SourceKeyFile", strings.Join(s.Target.sourceKeys(), ", ")}, {"Target.Dest", dest}, {"Target.StorageClass", s.Target.StorageClass},
 		{"Target.StampMtime", yes(s.Target.StampMtime)},
 		{"Selection.Patterns", strings.Join(patterns, ", ")}, {"Selection.MinSize", optional(s.Selection.MinSize)}, {"Selection.MaxSize", optional(s.Selection.MaxSize)},
-		{"Selection.ModifiedBefore", s.Selection.ModifiedBefore}, {"Selection.ModifiedAfter", s.Selection.ModifiedAfter},
+		{"Selection.ModifiedBefore", written(s.Selection.ModifiedBefore, s.Selection.Before)}, {"Selection.ModifiedAfter", written(s.Selection.ModifiedAfter, s.Selection.After)},
 		{"Selection.OnlyEncryption", strings.Join(s.Selection.OnlyEncryption, ",")}, {"Selection.OnlyStorageClass", strings.Join(s.Selection.OnlyStorageClass, ",")},
 		{"Selection.OnlyClientSide", strings.Join(s.Selection.OnlyClientSide, ",")},
 		{"Selection.Versions", s.Selection.Versions}, {"Selection.Limit", limit},
@@ -228,6 +244,14 @@ func (s *Spec) Fields() []Field {
 	}
 	fields = append(fields, Field{"DestConnection.EndpointURL", d.EndpointURL}, Field{"DestConnection.Region", d.Region}, Field{"DestConnection.Profile", d.Profile})
 	return append(fields, s.Target.ClientSide.fields()...)
+}
+
+// written is a time as a person wrote it, or as it is where none has.
+func written(text string, at time.Time) string {
+	if text != "" || at.IsZero() {
+		return text
+	}
+	return at.UTC().Format(time.RFC3339Nano)
 }
 
 // Differences lists where want means another job than s.

@@ -64,6 +64,9 @@ func (t *Target) Validate(c *Connection) error {
 	if t.DestPrefix != "" && t.DestBucket == "" {
 		return unusable("Target.Dest names no bucket", "name one")
 	}
+	if t.DestBucket != "" && !object.MayBeBucket(t.DestBucket) {
+		return unusablef("name the bucket alone, without s3:// and without a key", "Target.Dest: no bucket can have the name %q", t.DestBucket)
+	}
 	switch {
 	case t.DestFolder != "": // validateFolders has seen the rest
 		return cmp.Or(t.readKeys(), t.refusePlaintext(c), t.ClientSide.validateGiven())
