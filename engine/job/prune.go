@@ -19,7 +19,8 @@ type PruneOptions struct {
 	Delete bool
 	// Noncurrent, where set, takes the noncurrent versions under the job's source that it
 	// selects, whoever made them, in place of those that copies of the job left behind.
-	// Its Versions and OnlyClientSide are not used.
+	// Its Versions and OnlyClientSide are not used; its Limit is one of all prunes of the job
+	// together.
 	Noncurrent *Selection
 	// OverMarkers takes with Noncurrent also the versions of objects that were deleted,
 	// so that a delete marker is all that is left of them.

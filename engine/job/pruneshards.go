@@ -39,7 +39,11 @@ func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error
 			}
 		}
 		opt.Rows = rows
-		one, err := shard.Prune(ctx, opt)
+		of, enough := opt.less(all.Versions)
+		if enough {
+			break
+		}
+		one, err := shard.Prune(ctx, of)
 		if noneKept && errors.Is(err, errKeepsNone) && j.Division.Kind == ByBuckets {
 			all.keepAll(old, was)
 			err = nil
@@ -74,6 +78,18 @@ func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error
 		failed = afterBeginning(failed)
 	}
 	return all, failed
+}
+
+// less is what a shard is pruned by once so many versions were taken of others: a limit is
+// that of the whole job.
+func (o PruneOptions) less(taken uint64) (_ PruneOptions, enough bool) {
+	if o.Noncurrent == nil || o.Noncurrent.Limit == 0 {
+		return o, false
+	}
+	rest := *o.Noncurrent
+	rest.Limit -= int64(min(taken, uint64(rest.Limit)))
+	o.Noncurrent = &rest
+	return o, rest.Limit == 0
 }
 
 // oldVersions counts the old versions of which the rows of a shard tell.

@@ -83,6 +83,9 @@ func (v *versionPruner) work(ctx context.Context) error {
 		v.result.Versions++
 		v.row(c)
 	})
+	if err == nil && v.enough() {
+		err = errEnough
+	}
 	if err == nil {
 		err = src.Read(ctx, nil, func(p object.Page) error { return v.page(ctx, p.Objects) })
 	}
@@ -120,6 +123,10 @@ func (v *versionPruner) page(ctx context.Context, rows []object.Object) error {
 	return ctx.Err()
 }
 
+// enough says whether as many versions were taken as the limit says, those of earlier prunes
+// among them: the same command, given again, goes on with what it had begun.
+func (v *versionPruner) enough() bool { return v.sel.Limit > 0 && v.result.Versions >= v.sel.Limit }
+
 // room is how many versions are looked at together: no more than the limit leaves.
 func (v *versionPruner) room() int {
 	if v.sel.Limit == 0 {
@@ -144,7 +151,7 @@ func (v *versionPruner) flushBatch(ctx context.Context) error {
 			v.result.Versions++
 		}
 	}
-	if err == nil && v.sel.Limit > 0 && v.result.Versions >= v.sel.Limit {
+	if err == nil && v.enough() {
 		return errEnough
 	}
 	return err
