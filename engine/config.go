@@ -130,8 +130,10 @@ type Config struct {
 	Drain <-chan struct{}
 	// MaxFailures stops the run when more objects than this have failed; 0 never.
 	// MaxFailuresPercent is the same of the objects that have an outcome (at least 100).
+	// Earlier are those that count for the share beside the ones of this Run.
 	MaxFailures        int64
 	MaxFailuresPercent float64
+	Earlier            struct{ Recorded, Failed int64 }
 
 	// Panicked is told of a panic in a worker before the process dies of it.
 	Panicked func(value any)

@@ -234,8 +234,9 @@ func (r *run) record(out *object.Outcome) {
 }
 
 func (r *run) countFailure(failed, recorded int64) {
-	tooMany := r.cfg.MaxFailures > 0 && failed > r.cfg.MaxFailures ||
-		r.cfg.MaxFailuresPercent > 0 && recorded >= 100 && float64(failed)*100 > r.cfg.MaxFailuresPercent*float64(recorded)
+	tooMany := r.cfg.MaxFailures > 0 && failed > r.cfg.MaxFailures
+	failed, recorded = failed+r.cfg.Earlier.Failed, recorded+r.cfg.Earlier.Recorded
+	tooMany = tooMany || r.cfg.MaxFailuresPercent > 0 && recorded >= 100 && float64(failed)*100 > r.cfg.MaxFailuresPercent*float64(recorded)
 	if tooMany {
 		r.fail(fmt.Errorf("%w: %d of %d in this run; `reseal report` names them", ErrMaxFailures, failed, recorded))
 	}

@@ -39,7 +39,8 @@ type crew struct {
 		work    *work           // nil between two shards
 		tell    *teller         // its own
 		setting *Setting        // that somebody asked for
-		failed  int64           // objects, in this process
+		// Objects with an outcome, in this process, and those of them that failed.
+		recorded, failed int64
 	}
 }
 
@@ -55,11 +56,19 @@ func (c *crew) saw(bucket string) *learnt {
 // Settled counts failures; the other half of an observer is of no interest here.
 func (c *crew) Settled(o *object.Outcome) {
 	c.progress.Settled(o)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.recorded++
 	if o.State == object.Failed {
-		c.mu.Lock()
 		c.mu.failed++
-		c.mu.Unlock()
 	}
+}
+
+// outcomes are those of the objects of this process so far, of whatever shard.
+func (c *crew) outcomes() (recorded, failed int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.recorded, c.mu.failed
 }
 
 // Requested counts a request for the progress of all.

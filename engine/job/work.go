@@ -216,6 +216,9 @@ func (w *work) config() (engine.Config, error) {
 		MaxFailures: l.MaxFailures.Count, MaxFailuresPercent: l.MaxFailures.Percent,
 		Panicked: w.panicked, Log: w.log,
 	}
+	if c := w.opt.crew; c != nil {
+		cfg.Earlier.Recorded, cfg.Earlier.Failed = c.outcomes()
+	}
 	w.towardsFolders(&cfg)
 	if w.learnt.Caps.ListMetadata == object.Yes && !w.learnt.through() {
 		cfg.Bulk = w.store
