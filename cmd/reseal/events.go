@@ -87,6 +87,9 @@ func (a *app) openEvents(name, dir string) (*eventLog, error) {
 	}
 	e := &eventLog{w: a.stdout, job: dir, queue: make(chan any, eventQueue), ended: make(chan struct{})}
 	if name != "-" {
+		if err := refuseOwnFile("--events", name); err != nil {
+			return nil, err
+		}
 		f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		if err != nil {
 			return nil, unusableBecause(err, "--events "+name, "name a file that you can write to, or - for standard output")

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"github.com/resealhq/reseal/engine/job"
 )
 
 // writeOutput writes to a file that a person has named. One that is there is replaced by
@@ -19,6 +21,9 @@ import (
 func (a *app) writeOutput(path string, write func(io.Writer) error) error {
 	if path == "-" {
 		return write(a.stdout)
+	}
+	if err := refuseOwnFile("the output", path); err != nil {
+		return err
 	}
 	info, err := os.Stat(path)
 	if err != nil { // none yet, or one of which the next one tells
@@ -37,6 +42,14 @@ func (a *app) writeOutput(path string, write func(io.Writer) error) error {
 		return outputUnusable(err, path)
 	}
 	return errors.Join(writeBuffered(f, path, write), f.Close())
+}
+
+// refuseOwnFile refuses to write over what a job keeps in its directory.
+func refuseOwnFile(what, path string) error {
+	if dir := job.Holding(path); dir != "" {
+		return unusablef("name another file", "%s %s is a file of the job in %s, which cannot be opened without it", what, path, dir)
+	}
+	return nil
 }
 
 // writeAtomically lets a file appear only when it was written to its end; what

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/resealhq/reseal/engine/s3test"
+)
+
+// TestNoOutputOverAJob: what a job keeps in its directory is not written over, by whatever
+// path; a file of another name may lie there.
+func TestNoOutputOverAJob(t *testing.T) {
+	t.Parallel()
+	st := newStage(t, s3test.Config{Seed: 3})
+	st.server.CreateBucket("b", s3test.BucketConfig{})
+	st.server.Put("b", s3test.Object{Key: "k", Body: s3test.Bytes("x")})
+	dir := filepath.Join(t.TempDir(), "job")
+	st.does(t, "run", "s3://b", "--sse", "AES256", "--job", dir, "--no-progress")
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{dir + "/job.json", link + "/job.json", dir + "/checkpoint/db/CURRENT", dir + "/checkpoint/new.csv", dir + "/run.json", dir + "/../job/history.jsonl"} {
+		for _, args := range [][]string{{"report", "--job", dir, "-o", name}, {"verify", "--job", dir, "-o", name}, {"audit", "s3://b", "-o", name}, {"run", "--job", dir, "--events", name}} {
+			if end := st.reseal(t, args...); end.code != exitUnusable {
+				t.Errorf("%s -o %s: exit code %d\n%s", args[0], name, end.code, end.stderr)
+			}
+		}
+	}
+	st.does(t, "status", "--job", dir)
+	st.does(t, "report", "--job", dir, "-o", dir+"/report.csv")
+	st.does(t, "report", "--job", dir, "-o", filepath.Join(t.TempDir(), "job.json"))
+}

@@ -1,0 +1,27 @@
+package job
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// ownNames are what a job keeps in its directory.
+var ownNames = []string{fileName, checkpointName, logName, logName + ".1", statusName, runName, paceName, pruneName, pruneVersionsName, historyName, verifiedName,
+	estimateName, probeName, claimName, divisionName, shardsName, submitName}
+
+// Holding is the directory of the job that keeps a file of its own at path, or in a folder of
+// its own above it; empty where there is none. What is written there is lost to the job, and
+// the job by it.
+func Holding(path string) (dir string) {
+	for at := real(path); at != filepath.Dir(at); at = filepath.Dir(at) {
+		dir := filepath.Dir(at)
+		if !slices.Contains(ownNames, filepath.Base(at)) {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(dir, fileName)); err == nil {
+			return dir
+		}
+	}
+	return ""
+}
