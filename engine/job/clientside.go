@@ -3,7 +3,6 @@ package job
 import (
 	"cmp"
 	"encoding/base64"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -182,7 +181,7 @@ func (c *ClientSide) readKeys() error {
 
 // readWrappingKey reads one; field names in errors what named the file.
 func readWrappingKey(field, path string) (abs string, key cse.Key, err error) {
-	data, err := os.ReadFile(path)
+	data, err := readKeyFile(path)
 	if err != nil && looksLikeWrappingKey(path) {
 		return "", key, unusable(field+" was given what looks like a key, not the name of a file",
 			"put it into a file and name that; a key on a command line is seen by every process of the machine, so better make a new one")

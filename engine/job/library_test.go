@@ -128,3 +128,23 @@ func TestAnotherTimeIsAnotherJob(t *testing.T) {
 		t.Errorf("%v, %v", same, diff)
 	}
 }
+
+// TestAKeyFileHasAnEnd: of what holds no key no more is read than shows that.
+func TestAKeyFileHasAnEnd(t *testing.T) {
+	endless := "/dev/zero"
+	if _, err := os.Stat(endless); err != nil {
+		t.Skip(err)
+	}
+	for name, change := range map[string]func(*Target){
+		"customer": func(g *Target) { g.SSE, g.CustomerKeyFile = object.SSEC, endless },
+		"source":   func(g *Target) { g.SourceKeyFile = endless },
+		"wrapping": func(g *Target) { g.SSE, g.ClientSide = object.SSEUnknown, ClientSide{Format: "v3", KeyFile: endless} },
+	} {
+		s := Spec{Source: Source{Bucket: "a"}, Target: Target{SSE: object.SSES3}}
+		change(&s.Target)
+		var unusable *UnusableError
+		if err := s.Validate(); !errors.As(err, &unusable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -6,6 +6,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -238,9 +241,34 @@ func (t *Target) refusePlaintext(c *Connection) error {
 	return nil
 }
 
+// maxKeyFile is far more than any key has, in whatever form.
+const maxKeyFile = 64 << 10
+
+// readKeyFile reads a file that should hold a key, and of another no more than shows that it
+// is none: a name that was mistyped may be that of an image of a disk.
+func readKeyFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data := make([]byte, 0, maxKeyFile+1) // never copied, so that whoever clears it clears all
+	for len(data) < cap(data) {
+		n, err := f.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return data, nil
+		case err != nil:
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("%s has more than %d bytes, which no key has", path, maxKeyFile)
+}
+
 // readCustomerKey reads one; field names in errors what named the file.
 func readCustomerKey(field, path string) (abs string, key object.CustomerKey, err error) {
-	data, err := os.ReadFile(path)
+	data, err := readKeyFile(path)
 	if err != nil && looksLikeKey(path) {
 		return "", key, unusable(field+" was given what looks like a key, not the name of a file",
 			"put it into a file and name that; a key on a command line is seen by every process of the machine, so better make a new one")
