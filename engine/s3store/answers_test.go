@@ -104,7 +104,8 @@ func TestNotTheStores(t *testing.T) {
 				t.Fatal(err)
 			}
 			aborted := func() error { return s.AbortUpload(t.Context(), here, id) }
-			for what, err := range map[string]error{"a bucket": s.Answers(t.Context(), "b"), "tags": tagged(), "an abort": aborted()} {
+			_, read := wire.Get(t.Context(), &object.GetRequest{Ref: here, Max: 100})
+			for what, err := range map[string]error{"a bucket": s.Answers(t.Context(), "b"), "tags": tagged(), "an abort": aborted(), "a GET": read} {
 				if err != nil {
 					t.Fatal(what, err)
 				}
@@ -175,6 +176,56 @@ func TestTheStoreComesBackInBetween(t *testing.T) {
 		says.Store(code)
 		if _, err := s.Head(t.Context(), object.Ref{Bucket: "b", Key: "k"}, object.CustomerKey{}); object.ClassOf(err) != object.ClassTransient {
 			t.Errorf("%d: %v, %v", code, object.ClassOf(err), err)
+		}
+	}
+}
+
+// TestOnlySomeAnswersHaveAnID: a store may name the requests of its buckets and not those of its
+// objects, which another part of it answers. None of these is somebody else's because of that.
+func TestOnlySomeAnswersHaveAnID(t *testing.T) {
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Query().Has("list-type"):
+			w.Header().Set("X-Amz-Request-Id", "1")
+			fmt.Fprint(w, `<ListBucketResult><Name>b</Name></ListBucketResult>`)
+		case r.URL.Path == "/b" || r.URL.Path == "/b/":
+			w.Header().Set("X-Amz-Request-Id", "2")
+		case r.Method == http.MethodPut && r.Header.Get("X-Amz-Copy-Source") == "":
+			w.Header().Set("X-Amz-Request-Id", "3")
+			w.Header().Set("ETag", `"e"`)
+		case r.Method == http.MethodPut:
+			fmt.Fprint(w, `<CopyObjectResult><ETag>"e"</ETag></CopyObjectResult>`)
+		default:
+			w.Header().Set("ETag", `"e"`)
+			w.Header().Set("Content-Length", "4")
+			if r.Method == http.MethodGet {
+				fmt.Fprint(w, "body")
+			}
+		}
+	}))
+	defer front.Close()
+	srv := s3test.New(s3test.Config{})
+	defer srv.Close()
+	s := openFake(t, srv, s3store.Options{EndpointURL: front.URL})
+	wire, err := hot.Client(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer wire.Close()
+	here := object.Ref{Bucket: "b", Key: "k"}
+	if _, err := s.ListPage(t.Context(), object.ListRequest{Bucket: "b"}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		_, put := wire.Put(t.Context(), &object.PutRequest{CopyRequest: object.CopyRequest{Dest: here, Target: &object.Target{}}, Body: []byte("body")})
+		_, headed := s.Head(t.Context(), here, object.CustomerKey{})
+		_, wired := wire.Head(t.Context(), here, object.CustomerKey{})
+		_, got := wire.Get(t.Context(), &object.GetRequest{Ref: here, Max: 100})
+		_, copied := wire.Copy(t.Context(), &object.CopyRequest{Source: here, Dest: here, SourceETag: "e", Target: &object.Target{}})
+		for what, err := range map[string]error{"the bucket": s.Answers(t.Context(), "b"), "PUT": put, "HEAD": headed, "HEAD of wire": wired, "GET": got, "COPY": copied} {
+			if err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
 		}
 	}
 }

@@ -103,7 +103,7 @@ func (s *Store) asGet(ctx context.Context, f *object.FailedReply) (again object.
 	defer resp.Body.Close()
 	again = object.FailedReply{Op: f.Op, Ref: f.Ref, Status: resp.StatusCode, Header: resp.Header.Get, Signed: signedAt(resp)}
 	if resp.StatusCode/100 == 2 {
-		if s.Whose(http.MethodGet, requestID(resp.Header.Get) != "", hasAmz(resp.Header)) {
+		if s.Whose(r.op, requestID(resp.Header.Get) != "", hasAmz(resp.Header)) {
 			return again, nil
 		}
 		return again, new(object.Error)
@@ -136,7 +136,7 @@ func (s *Store) Answers(ctx context.Context, bucket string) error {
 	resp, err := s.do(ctx, r)
 	if err == nil {
 		resp.Body.Close()
-		if s.Whose(r.method, requestID(resp.Header.Get) != "", hasAmz(resp.Header)) {
+		if s.Whose(r.op, requestID(resp.Header.Get) != "", hasAmz(resp.Header)) {
 			return object.Foreign(r.op, r.ref, resp.StatusCode)
 		}
 		return nil

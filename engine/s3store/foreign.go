@@ -16,26 +16,19 @@ import (
 // one without, of a store that was seen to give them, is somebody else's. A store that gives
 // none tells by its documents: each refusal has one, but for those of a HEAD.
 
-// methods that answers are told apart by: not every store gives all of them an ID.
-const (
-	answersHead = 1 << iota
-	answersGet
-	answersWrite
-	answersDelete
-	answersOther // refusals, of whatever request
-)
-
-func answersOf(method string) uint32 {
-	switch method {
-	case http.MethodHead:
-		return answersHead
-	case http.MethodGet:
-		return answersGet
-	case http.MethodDelete:
-		return answersDelete
+// bits of the requests whose successes are told apart: a store may give some an ID, and others,
+// which another part of it answers, none. Of other requests nobody's success is taken for foreign.
+var bits = func() map[string]uint32 {
+	m := map[string]uint32{}
+	for i, op := range []string{"HeadObject", "GetObject", "HeadBucket", "CopyObject", "PutObject", "UploadPartCopy", "UploadPart", "UpdateObjectEncryption",
+		"CreateMultipartUpload", "CompleteMultipartUpload", "AbortMultipartUpload", "PutObjectTagging", "PutObjectRetention", "PutObjectLegalHold", "DeleteObject"} {
+		m[op] = other << (i + 1)
 	}
-	return answersWrite
-}
+	return m
+}()
+
+// other is the bit of all other answers, refusals among them.
+const other = 1
 
 // signs says whether any answer of this store was seen to carry the ID of its request.
 func (s *Store) signs() bool { return s.signed.Load() != 0 }
@@ -46,16 +39,19 @@ func (s *Store) learns(which uint32) {
 	}
 }
 
-// Whose learns from a success whether the store gives such an answer an ID, and says whether
-// this one is somebody else's: answers of its kind have one, and it has neither that nor any
-// other header of S3.
-func (s *Store) Whose(method string, id, amz bool) (foreign bool) {
-	of := answersOf(method)
-	if id {
-		s.learns(of)
+// Whose learns from a success whether the store gives the answers to such a request an ID, and
+// says whether this one is somebody else's: they have one, and it has neither that nor any other
+// header of S3.
+func (s *Store) Whose(op string, id, amz bool) (foreign bool) {
+	if amz && !id {
 		return false
 	}
-	return !amz && s.signed.Load()&of != 0
+	bit := bits[op]
+	if id {
+		s.learns(max(bit, other))
+		return false
+	}
+	return s.signed.Load()&bit != 0
 }
 
 // unsigned says whether a refusal may be somebody else's. One with a code of S3, or with an ID,
@@ -63,7 +59,7 @@ func (s *Store) Whose(method string, id, amz bool) (foreign bool) {
 func (s *Store) unsigned(f *object.FailedReply, e *object.Error) bool {
 	switch {
 	case e.RequestID != "":
-		s.learns(answersOther)
+		s.learns(other)
 		return false
 	case e.Code != "":
 		return false
@@ -136,7 +132,7 @@ func (s *Store) foreign(ctx context.Context, f *object.FailedReply, e *object.Er
 
 // whose refuses a success that is somebody else's, and a page of HTML, which is none.
 func (s *Store) whose(r *request, rep *reply) error {
-	if s.Whose(r.method, rep.id != "", hasAmz(rep.header)) {
+	if s.Whose(r.op, rep.id != "", hasAmz(rep.header)) {
 		return object.Foreign(r.op, r.ref, rep.status)
 	}
 	if rep.id != "" || !s.signs() {

@@ -33,7 +33,7 @@ func (s *Store) head(ctx context.Context, ref object.Ref, key object.CustomerKey
 	}
 	resp.Body.Close()
 	h := headOf(ref, resp.Header)
-	if s.Whose(r.method, h.RequestID != "", hasAmz(resp.Header)) {
+	if s.Whose(r.op, h.RequestID != "", hasAmz(resp.Header)) {
 		return h, object.Foreign(r.op, ref, resp.StatusCode)
 	}
 	if h.ETag == "" { // a page of somebody on the way, which shows no encryption either

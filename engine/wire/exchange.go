@@ -170,7 +170,7 @@ func (x *exchange) judge(ctx context.Context, k *conn, r *reply, h *host, key *s
 	if root, _ := rootElement(r.body); string(root) == "Error" {
 		return x.refused(ctx, k, r, h, key)
 	}
-	if whose, id := x.c.opt.Whose, len(r.id()) > 0; whose != nil && whose(k.req.method, id, id || r.amz()) {
+	if whose, id := x.c.opt.Whose, len(r.id()) > 0; whose != nil && whose(x.op, id, id || r.amz()) {
 		return object.Foreign(x.op, x.ref, r.status)
 	}
 	err := object.ErrLeak

@@ -49,10 +49,10 @@ type Options struct {
 	// Classify is the table of errors. It may ask the store where the reply cannot
 	// tell.
 	Classify func(context.Context, object.FailedReply) *object.Error
-	// Whose is told of each success by its method, whether it has the ID of its request, and
+	// Whose is told of each success by its operation, whether it has the ID of its request, and
 	// whether any header of S3, and says whether somebody else than the store gave it; nil where
 	// nobody can tell.
-	Whose func(method string, id, amz bool) (foreign bool)
+	Whose func(op string, id, amz bool) (foreign bool)
 	// TLS brings custom roots, a client certificate or InsecureSkipVerify. It is
 	// cloned; sessions are resumed in any case.
 	TLS *tls.Config
