@@ -214,6 +214,12 @@ func Foreign(op string, ref Ref, status int) *Error {
 		Hint:    "something between here and the store answered (a proxy, an ingress, a firewall); look at that if it stays so"}
 }
 
+// InBetween says whether it is the answer of something in between that the store gave none: as
+// little is known then as where a connection is lost.
+func (e *Error) InBetween() bool {
+	return e.Foreign || e.Code == "" && (e.HTTPStatus == http.StatusBadGateway || e.HTTPStatus == http.StatusGatewayTimeout)
+}
+
 // RefusesChecksums says whether a HEAD or a GET may have been refused for asking
 // for checksums, so that it is worth asking without. S3 wants kms:Decrypt for that
 // on objects under SSE-KMS, and an enabled key; some stores know no such question.

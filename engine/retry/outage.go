@@ -47,10 +47,14 @@ func (o *outage) met(c *object.Call, r *object.Result) {
 }
 
 // maybeAway says whether a failure may be that of a store that is away: one of the moment, or the
-// 503 of a proxy, which is no S3 that asks for fewer requests and says so.
+// 503 of a proxy, which is no S3 that asks for fewer requests and says so. MinIO says such words
+// where too many of its drives are away.
 func maybeAway(err error) bool {
 	e, _ := errors.AsType[*object.Error](err)
-	return e != nil && (e.Class == object.ClassTransient || e.Class == object.ClassThrottled && e.Code == "")
+	if e == nil || e.Class != object.ClassThrottled {
+		return e != nil && e.Class == object.ClassTransient
+	}
+	return e.Code == "" || e.Code == "SlowDownRead" || e.Code == "SlowDownWrite"
 }
 
 // silent says whether a call that failed for a moment met a store that fails for everybody:

@@ -186,3 +186,21 @@ func TestTheWindowHasClosedMeanwhile(t *testing.T) {
 		})
 	}
 }
+
+// TestDrivesThatAreAway: MinIO asks for fewer requests where too many of its drives are away to read
+// or to write. Where it does so of everything it is waited for as long as a store that is away.
+func TestDrivesThatAreAway(t *testing.T) {
+	for code, least := range map[string]time.Duration{"SlowDownRead": 4 * time.Hour, "SlowDownWrite": 4 * time.Hour, "SlowDown": 30 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			l, _ := silentLoop(make(chan struct{}))
+			l.ThrottleWait, l.OutageWait = 30*time.Minute, 4*time.Hour
+			began := time.Now()
+			err := l.Do(t.Context(), object.Call{Kind: object.ReqHead}, func(context.Context) error {
+				return &object.Error{Class: object.ClassThrottled, HTTPStatus: http.StatusServiceUnavailable, Code: code, RequestID: "1"}
+			})
+			if took := time.Since(began); err == nil || took < least || took > least+time.Minute {
+				t.Errorf("%s: given up after %v", code, took)
+			}
+		})
+	}
+}

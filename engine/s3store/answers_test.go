@@ -147,6 +147,22 @@ func TestNotTheStores(t *testing.T) {
 	}
 }
 
+// TestSettingsAreNotTheProxys: what a proxy says of a store that is away is no answer to what a
+// bucket is set to. Unknown settings have a job decided anew, or stop it as one of a bucket that has
+// changed.
+func TestSettingsAreNotTheProxys(t *testing.T) {
+	s, says := fronted(t, false)
+	if _, err := s.Versioning(t.Context(), "b"); err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range []int64{502, 404} {
+		says.Store(code)
+		if v, err := s.Versioning(t.Context(), "b"); err == nil {
+			t.Errorf("%d: %v", code, v)
+		}
+	}
+}
+
 // TestTheStoreComesBackInBetween: what a proxy says to a HEAD is nothing of the store's, also where
 // that answers the GET which asks again: with another refusal, one of the moment among them.
 func TestTheStoreComesBackInBetween(t *testing.T) {

@@ -90,8 +90,9 @@ func (s *Store) settingPage(ctx context.Context, op, bucket, sub string, query m
 		return false, Setting{}, nil
 	case object.ClassTransient, object.ClassKMSAway:
 		// An empty 200, or a 500 at a request that the server does not expect, is an
-		// answer of sorts: it does not tell. A lost connection is not one.
-		if e.HTTPStatus != 0 {
+		// answer of sorts: it does not tell. A lost connection is not one, nor what a proxy
+		// says of it.
+		if e.HTTPStatus != 0 && !e.InBetween() {
 			return false, Setting{}, nil
 		}
 	}

@@ -118,7 +118,7 @@ func undecided(err error) bool {
 	}
 	switch e.Class {
 	case object.ClassTransient, object.ClassKMSAway: // see unlessAway
-		return e.HTTPStatus == 0
+		return e.HTTPStatus == 0 || e.InBetween()
 	case object.ClassCanceled, object.ClassUnreachable, object.ClassFull, object.ClassThrottled, object.ClassKMSThrottled,
 		object.ClassCredentials, object.ClassKey, object.ClassNoBucket:
 		return true
