@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,20 +63,14 @@ func TestA503OfAProxyMayHaveBeenApplied(t *testing.T) {
 	}
 }
 
-// silentLoop is of a store that answers nobody.
+// silentLoop is of a store that answers nobody. It is stopped once, as a run is.
 func silentLoop(stopping chan struct{}) (*Loop, chan error) {
 	l, stopped := testLoop()
 	l.Answers = func(context.Context) error { return errors.New("502") }
 	l.Stopping = stopping
 	stop := l.Stop
-	l.Stop = func(err error) {
-		select {
-		case <-stopping:
-		default:
-			close(stopping)
-		}
-		stop(err)
-	}
+	var once sync.Once
+	l.Stop = func(err error) { once.Do(func() { close(stopping); stop(err) }) }
 	return l, stopped
 }
 
@@ -85,7 +81,7 @@ func TestWhoeverWaitedInVainForAllIsNotToBlame(t *testing.T) {
 		t.Run(send, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l, stopped := silentLoop(make(chan struct{}))
-				failed := 0
+				var failed atomic.Int64
 				for i := range 20 {
 					go func() {
 						call := object.Call{Kind: object.ReqCopyPart, Key: fmt.Sprint(i)}
@@ -98,14 +94,14 @@ func TestWhoeverWaitedInVainForAllIsNotToBlame(t *testing.T) {
 							_, err = l.Certain(t.Context(), call, down, AskFunc(func(context.Context, error) (bool, error) { return false, nil }))
 						}
 						if err == nil || !errors.Is(err, ErrStopping) {
-							failed++
+							failed.Add(1)
 						}
 					}()
 				}
 				time.Sleep(6 * time.Hour)
 				synctest.Wait()
-				if failed >= vainToStop || len(stopped) == 0 {
-					t.Errorf("%d failed, %d stops", failed, len(stopped))
+				if n := failed.Load(); n >= vainToStop || len(stopped) == 0 {
+					t.Errorf("%d failed, %d stops", n, len(stopped))
 				}
 			})
 		})
@@ -120,7 +116,7 @@ func TestRequestsWhileNobodyIsAnswered(t *testing.T) {
 		l, _ := silentLoop(make(chan struct{}))
 		l.OutageWait = 4 * time.Hour
 		l.Backoff = doubling
-		began, sent, done := time.Now(), 0, 0
+		began, sent, done := time.Now(), atomic.Int64{}, atomic.Int64{}
 		for i := range workers {
 			go func() {
 				time.Sleep(time.Duration(i) * 100 * time.Microsecond)
@@ -128,23 +124,23 @@ func TestRequestsWhileNobodyIsAnswered(t *testing.T) {
 					if time.Since(began) > time.Hour {
 						return nil
 					}
-					sent++
+					sent.Add(1)
 					return failure(object.ClassTransient)
 				})
 				if err == nil {
-					done++
+					done.Add(1)
 				}
 			}()
 		}
 		time.Sleep(30 * time.Minute)
-		early := sent
+		early := sent.Load()
 		time.Sleep(30*time.Minute - time.Second)
-		if rate := float64(sent-early) / 1800; rate > workers/6 {
+		if rate := float64(sent.Load()-early) / 1800; rate > workers/6 {
 			t.Errorf("%.0f requests a second", rate)
 		}
 		time.Sleep(20 * time.Second)
-		if done != workers {
-			t.Errorf("%d of %d go on", done, workers)
+		if n := done.Load(); n != workers {
+			t.Errorf("%d of %d go on", n, workers)
 		}
 	})
 }
