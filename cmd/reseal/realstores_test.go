@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -67,6 +68,15 @@ var realStores = []realStore{
 			underS3:    {underNone: "done", underS3: "already", "key-a": "done", "key-b": "done", underOld: "done", underFresh: "done"},
 			underFresh: {underNone: "done", underS3: "done", "key-a": "done", "key-b": "done", underOld: "done", underFresh: "already"},
 		}},
+}
+
+// startCephOf starts the Ceph of another Debian, as make test-ceph20 installs one.
+func startCephOf(tb testing.TB, o realserver.Options) *realserver.Server {
+	tb.Helper()
+	if o.Root = os.Getenv("CEPH_ROOT"); o.Root == "" {
+		tb.Fatal("CEPH_ROOT names no Debian with a Ceph: run these tests by make test-ceph20")
+	}
+	return realserver.StartCeph(tb, o)
 }
 
 // neverThere are targets and operations that neither store has.
@@ -361,8 +371,11 @@ func (r *realRun) seedParts(under, key string) error {
 		}
 		parts = append(parts, types.CompletedPart{PartNumber: p.PartNumber, ETag: part.ETag})
 	}
-	_, err = r.client.CompleteMultipartUpload(r.Context(), &s3.CompleteMultipartUploadInput{Bucket: &r.bucket, Key: &key, UploadId: up.UploadId,
-		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})
+	done := &s3.CompleteMultipartUploadInput{Bucket: &r.bucket, Key: &key, UploadId: up.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}}
+	if under == underOld { // which Ceph wants to see again since 2025
+		done.SSECustomerAlgorithm, done.SSECustomerKey, done.SSECustomerKeyMD5 = r.old.headers()
+	}
+	_, err = r.client.CompleteMultipartUpload(r.Context(), done)
 	return err
 }
 

@@ -36,8 +36,12 @@ func StartCeph(tb testing.TB, o Options) *Server {
 // keeps its objects in memory, whatever DataDir says.
 func Ceph(ctx context.Context, o Options) (_ *Server, err error) {
 	for _, program := range cephPrograms {
-		if _, err := exec.LookPath(program); err != nil {
-			return nil, fmt.Errorf("%s is not installed: apt-get install --no-install-recommends %s", program, CephPackages)
+		path := program
+		if o.Root != "" {
+			path = filepath.Join(o.Root, "usr/bin", program)
+		}
+		if _, err := exec.LookPath(path); err != nil {
+			return nil, fmt.Errorf("%s is not installed: apt-get install --no-install-recommends %s", path, CephPackages)
 		}
 	}
 	s, err := newServer(&o)
@@ -53,7 +57,7 @@ func Ceph(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := s.certify(); err != nil {
 		return nil, err
 	}
-	c := &cluster{Dir: s.dir, Keys: cephKeys(o.Keys), Vault: o.Vault, FSID: newUUID(), Cert: s.CAFile, Key: filepath.Join(s.dir, "private.key")}
+	c := &cluster{Dir: s.dir, Root: o.Root, Keys: cephKeys(o.Keys), Vault: o.Vault, FSID: newUUID(), Cert: s.CAFile, Key: filepath.Join(s.dir, "private.key")}
 	if err := c.users(ctx); err != nil {
 		return nil, err
 	}
@@ -69,6 +73,7 @@ func Ceph(ctx context.Context, o Options) (_ *Server, err error) {
 // cluster is what the configuration of all of Ceph's programs says.
 type cluster struct {
 	Dir, FSID, Keys string
+	Root            string // of the Debian that the programs are of; empty is this one
 	Cert, Key       string
 	Vault           string
 	Mon, Gateway    string // addresses
@@ -222,8 +227,16 @@ func (c *cluster) daemon(s *Server, program string, args ...string) *process {
 }
 
 func (c *cluster) process(program string, args ...string) *process {
-	return &process{name: program, path: program, args: append([]string{"-f", "-c", c.config()}, args...), env: c.environment(),
-		log: filepath.Join(c.Dir, program+".out")}
+	path, args := c.command(program, append([]string{"-f", "-c", c.config()}, args...))
+	return &process{name: program, path: path, args: args, env: c.environment(), log: filepath.Join(c.Dir, program+".out")}
+}
+
+// command is what runs one of Ceph's programs.
+func (c *cluster) command(program string, args []string) (string, []string) {
+	if c.Root == "" {
+		return program, args
+	}
+	return "chroot", append([]string{c.Root, "/usr/bin/" + program}, args...)
 }
 
 func (c *cluster) environment() []string {
@@ -235,7 +248,8 @@ func (c *cluster) environment() []string {
 func (c *cluster) call(ctx context.Context, program string, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, args...)
+	path, args := c.command(program, args)
+	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env, cmd.SysProcAttr = c.environment(), dieWithParent()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", program, errors.Join(err, ctx.Err()), tail(string(out)))

@@ -18,6 +18,7 @@ func httpClient(caFile string) (*http.Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = nil // loopback
 	transport.MaxIdleConnsPerHost = 64
+	transport.DisableCompression = true // a Content-Encoding is an object's own
 	if caFile != "" {
 		pem, err := os.ReadFile(caFile)
 		if err != nil {

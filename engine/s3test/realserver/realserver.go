@@ -51,6 +51,9 @@ type Options struct {
 	// Vault is the URL of what answers as Vault's secrets engine for keys and values: keys are
 	// asked for there. Empty takes those of Keys. Ceph only.
 	Vault string
+	// Root is the root of another Debian, whose Ceph is started in place of the machine's.
+	// What this machine has at /dev/shm and /tmp is there too. Ceph only; takes root's rights.
+	Root string
 }
 
 // Server is one running MinIO, SeaweedFS or Ceph, with what it needs behind it.
