@@ -244,7 +244,7 @@ func store(f *Facts, fs *findings) {
 		}
 	case c.Route == object.RouteNone && c.EncryptedRoute == object.RouteNone && c.Update != object.Yes:
 		fs.add(Serious, "store", "No operation re-encrypts an object here", "rewrite the objects through a client instead")
-	case c.CopyIfMatch != object.Yes && c.PutIfMatch == object.Yes:
+	case c.CopyIfMatch != object.Yes && c.PutIfMatch == object.Yes && (c.IsAWS() || f.Dest != nil || f.Target.SSE != object.SSEC):
 		fs.add(Note, "store", "CopyObject ignores the condition on its destination, so objects are read and written again on one up to 512 KiB, and larger ones copied in parts",
 			"--accept concurrent-writes allows the plain copy, which overwrites a write that somebody makes in its very moment").Paste = "--accept concurrent-writes"
 	case c.CopySourceIfMatch == object.No:
@@ -253,6 +253,9 @@ func store(f *Facts, fs *findings) {
 			level = Warning
 		}
 		fs.add(level, "store", "This store ignores the condition that guards a copy against other writers",
+			"see to it that nobody writes while the job runs, and say so with --accept concurrent-writes").Paste = "--accept concurrent-writes"
+	case c.Unguarded() && !f.written().KeepsAll() && !f.accepted("concurrent-writes"):
+		fs.add(Serious, "store", "This store honours no condition, and the bucket keeps no versions, so a write of somebody else could be lost: a run is refused",
 			"see to it that nobody writes while the job runs, and say so with --accept concurrent-writes").Paste = "--accept concurrent-writes"
 	case c.CopyIfMatch == object.No && c.CompleteIfMatch == object.Yes:
 		fs.add(Note, "store", "CopyObject ignores the condition on its destination, so objects are copied in parts, which ends on one",
