@@ -18,6 +18,9 @@ import (
 // copy rewrites the object by one CopyObject, conditional on the object that was
 // decided on.
 func (it *item) copy(ctx context.Context, c object.Choice) (*object.Outcome, error) {
+	if out, err := it.misread(ctx); out != nil || err != nil {
+		return out, err
+	}
 	req, err := it.request(ctx, c)
 	if err != nil {
 		return nil, err
@@ -26,9 +29,8 @@ func (it *item) copy(ctx context.Context, c object.Choice) (*object.Outcome, err
 		return nil, err
 	}
 	call := object.Call{Kind: object.ReqCopy, Key: it.obj.Key, KMSKey: it.rules().KMSKey(&it.obj), OtherKey: it.rules().OtherKey(&it.obj), Bytes: it.obj.Size}
-	return it.replace(ctx, "CopyObject", call, req, func(ctx context.Context) (object.CopyReply, error) {
-		return it.run.cfg.Store.Copy(ctx, req)
-	})
+	send := func(ctx context.Context) (object.CopyReply, error) { return it.run.cfg.Store.Copy(ctx, req) }
+	return it.replace(ctx, "CopyObject", call, req, send)
 }
 
 // replace sends the one request that replaces the object, writes again what the
@@ -211,6 +213,9 @@ func (it *item) resumeReapply(ctx context.Context, u *object.Upload) (*object.Ou
 
 // multipart rewrites the object by a multipart copy.
 func (it *item) multipart(ctx context.Context, c object.Choice) (*object.Outcome, error) {
+	if out, err := it.misread(ctx); out != nil || err != nil {
+		return out, err
+	}
 	done, out, err := it.takeAnnotations(ctx)
 	if out != nil || err != nil {
 		return out, err

@@ -172,6 +172,8 @@ func brokenByRewrite(c *Chooser, o *object.Object, a *object.Attributes, got obj
 		return "source parts that cannot be had"
 	case got.Route == object.RouteSend && o.ChecksumType != "COMPOSITE" && o.ChecksumAlgorithm == "SHA256" && !got.SourceParts && c.Caps.Checksums == object.Yes && !accepted(object.ReasonComposite):
 		return "a checksum of the whole would become a composite one"
+	case (got.Route == object.RouteSelfCopy || got.Route == object.RouteReplace) && o.ChecksumAlgorithm != "" && c.Caps.KeepsChecksums == object.No && c.Caps.Checksums == object.Yes && !accepted(object.ReasonComposite):
+		return "a checksum would be lost by a copy"
 	case got.Route != object.RouteSend && o.ChecksumAlgorithm != "" && a.Checksums[o.ChecksumAlgorithm] == "" && c.Caps.Checksums == object.Yes && !accepted(object.ReasonComposite):
 		return "a checksum would be lost"
 	case o.Locked() && !accepted(object.ReasonLock) && c.Caps.KeepsLock != object.Yes && c.Caps.PutRetention != object.Yes:
@@ -210,7 +212,7 @@ func drawCase(r *rand.Rand, old, young object.CustomerKey) (Chooser, object.Obje
 	rare := func() bool { return r.IntN(8) == 0 }
 	caps := awsCaps()
 	for _, f := range []*object.Finding{&caps.Update, &caps.Replace, &caps.Multipart, &caps.CopyIfMatch, &caps.CompleteIfMatch, &caps.PutIfMatch, &caps.SendIfMatch, &caps.SendChecksums, &caps.KeepsTags, &caps.KeepsLock, &caps.KeepsRedirect,
-		&caps.KeepsExpires, &caps.KeepsClass, &caps.PutTagging, &caps.PutRetention, &caps.PutACL, &caps.GetTagging, &caps.GetACL, &caps.GetAttributes,
+		&caps.KeepsExpires, &caps.KeepsClass, &caps.KeepsChecksums, &caps.PutTagging, &caps.PutRetention, &caps.PutACL, &caps.GetTagging, &caps.GetACL, &caps.GetAttributes,
 		&caps.DSSE, &caps.BucketKey, &caps.Checksums} {
 		*f = finding()
 	}

@@ -17,7 +17,7 @@ func awsCaps() object.Capabilities {
 	return object.Capabilities{Source: "aws", Encrypts: object.Yes, Route: object.RouteSelfCopy, EncryptedRoute: object.RouteSelfCopy,
 		Update: object.Yes, CopySourceIfMatch: object.Yes, PartSourceIfMatch: object.Yes, CopyIfMatch: object.Yes, CompleteIfMatch: object.Yes,
 		ListMetadata: object.No, CopyShowsEncryption: object.Yes, UploadShowsEncryption: object.Yes,
-		KeepsTags: object.Yes, KeepsLock: object.Yes, KeepsRedirect: object.Yes, KeepsExpires: object.Yes, KeepsClass: object.Yes,
+		KeepsTags: object.Yes, KeepsLock: object.Yes, KeepsRedirect: object.Yes, KeepsExpires: object.Yes, KeepsClass: object.Yes, KeepsChecksums: object.Yes,
 		PutTagging: object.Yes, PutRetention: object.Yes, PutACL: object.Yes, GetTagging: object.Yes, GetACL: object.Yes,
 		GetAttributes: object.Yes, GetRetention: object.Yes, DSSE: object.Yes, BucketKey: object.Yes, Checksums: object.Yes, UploadChecksums: object.Yes, VersionsInReplies: object.Yes}
 }

@@ -34,8 +34,8 @@ func (l *lossList) add(reason object.Reason, message string) { *l = append(*l, l
 //	metadata HTTP hides    | kept              | lost              | lost                      | lost             | lost
 //	mtime to be stamped    | not possible      | sent              | sent                      | sent             | sent
 //	composite checksum     | lost              | lost              | kept by the source's parts| lost             | kept by the source's parts
-//	CRC of the whole       | kept              | kept              | kept, or lost (MinIO)     | resent           | made again
-//	other sum of the whole | kept              | kept              | lost                      | resent           | lost
+//	CRC of the whole       | if KeepsChecksums | if KeepsChecksums | kept, or lost (MinIO)     | resent           | made again
+//	other sum of the whole | if KeepsChecksums | if KeepsChecksums | lost                      | resent           | lost
 //	a checksum not shown   | kept, in one part | kept, in one part | lost                      | lost             | lost
 //	one not known here     | kept              | kept              | kept by the source's parts| lost             | lost
 //	KMS context, shown     | resent            | resent            | resent                    | resent           | resent
@@ -184,12 +184,18 @@ func (c *Chooser) loseChecksum(o *object.Object, a *object.Attributes, r object.
 	if c.Caps.Checksums == object.No || c.accepts(object.ReasonComposite) || object.IsFolder(o.Bucket) { // a file has none to lose: it gets one
 		return false
 	}
-	composite := c.compositeToKeep(o, a)
-	if composite == object.Unknown {
+	copied := r == object.RouteSelfCopy || r == object.RouteReplace
+	composite, drops := c.compositeToKeep(o, a), copied && c.Caps.KeepsChecksums == object.No
+	if composite == object.Unknown || drops && a == nil {
 		return true
 	}
+	if drops {
+		if composite == object.Yes || o.ChecksumAlgorithm != "" || a.ChecksumsUntold {
+			lost.add(object.ReasonComposite, "it has a checksum, and copies of this store were seen to have none"+acceptComposite)
+		}
+		return false
+	}
 	if a != nil && a.ChecksumsUntold && c.Caps.Checksums == object.Yes {
-		copied := r == object.RouteSelfCopy || r == object.RouteReplace
 		if inOne := !o.MultipartUploaded && !strings.Contains(o.ETag, "-"); !inOne || !copied {
 			lost.add(object.ReasonComposite, "the store did not show its checksum, so that none can be kept; grant kms:Decrypt on the key that it is under"+acceptComposite)
 		}

@@ -155,6 +155,7 @@ type capabilities struct {
 	KeepsRedirect         object.Finding        `json:"keeps_redirect"`
 	KeepsExpires          object.Finding        `json:"keeps_expires"`
 	KeepsClass            object.Finding        `json:"keeps_class"`
+	KeepsChecksums        object.Finding        `json:"keeps_checksums"`
 	PutTagging            object.Finding        `json:"put_tagging"`
 	PutRetention          object.Finding        `json:"put_retention"`
 	PutACL                object.Finding        `json:"put_acl"`

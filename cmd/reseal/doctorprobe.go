@@ -148,6 +148,7 @@ func matrix(c *capabilities) []answer {
 		{"an upload of sent parts honours If-Match", c.SendIfMatch}, {"copy replies show the encryption", c.CopyShowsEncryption},
 		{"listings show the encryption", c.ListMetadata}, {"copies keep tags", c.KeepsTags}, {"copies keep locks", c.KeepsLock},
 		{"copies keep redirects", c.KeepsRedirect}, {"copies keep Expires", c.KeepsExpires}, {"copies keep the storage class", c.KeepsClass},
+		{"copies keep checksums", c.KeepsChecksums},
 		{"DSSE-KMS", c.DSSE}, {"bucket keys", c.BucketKey}, {"checksums", c.Checksums}, {"checksums of copied parts", c.UploadChecksums},
 		{"checksums of sent parts", c.SendChecksums},
 	}

@@ -154,6 +154,8 @@ type Capabilities struct {
 	KeepsRedirect Finding `json:"KeepsRedirect"`
 	KeepsExpires  Finding `json:"KeepsExpires"`
 	KeepsClass    Finding `json:"KeepsClass"`
+	// KeepsChecksums: CopyObject keeps a checksum of the whole object.
+	KeepsChecksums Finding `json:"KeepsChecksums"`
 	// Sub-resource writes that were seen to do what they say on a throwaway
 	// object; never sent otherwise.
 	PutTagging   Finding `json:"PutTagging"`

@@ -49,6 +49,8 @@ type Store struct {
 
 	// signed are the kinds of answers that were seen to carry the ID of their request.
 	signed atomic.Uint32
+	// completesByUpload: Complete with a condition was seen to want the upload's customer key.
+	completesByUpload atomic.Bool
 
 	mu struct {
 		sync.Mutex

@@ -3,6 +3,7 @@ package s3store
 import (
 	"context"
 	"encoding/xml"
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -54,6 +55,40 @@ func completed(p object.Part, algorithm string) completedPart {
 
 // CompleteUpload puts the parts together, on the conditions of c.
 func (s *Store) CompleteUpload(ctx context.Context, c *object.CompleteRequest) (object.CopyReply, error) {
+	if !s.otherKey(c) || s.completesByUpload.Load() {
+		return s.complete(ctx, c, false)
+	}
+	rep, err := s.complete(ctx, c, true)
+	if !refusedKey(err) {
+		return rep, err
+	}
+	rep, again := s.complete(ctx, c, false)
+	switch {
+	case again == nil:
+		s.completesByUpload.Store(true)
+	case refusedKey(again):
+		return rep, err // which is about something else
+	}
+	return rep, again
+}
+
+// otherKey says whether the store may want another customer key than that of the upload,
+// or none. MinIO checks If-Match by reading the object that is there now, so it wants
+// that one's key, and refuses any other; Ceph of 2025 wants that of the upload, as AWS
+// does. Which it is shows the first Complete: a key that is refused ends nothing.
+func (s *Store) otherKey(c *object.CompleteRequest) bool {
+	return !s.aws && c.DestETag != "" && c.Target != nil && (c.Target.SSE == object.SSEC || !c.Target.SourceKey.IsZero())
+}
+
+// refusedKey says whether the store did nothing since it wants another customer key.
+func refusedKey(err error) bool {
+	var e *object.Error
+	return errors.As(err, &e) && e.HTTPStatus == http.StatusBadRequest && e.Class == object.ClassInvalid
+}
+
+// complete sends the request, with the customer key of the upload or, where it is asked
+// for, with that of the object that is there.
+func (s *Store) complete(ctx context.Context, c *object.CompleteRequest, byTheOld bool) (object.CopyReply, error) {
 	r := newRequest("CompleteMultipartUpload", http.MethodPost, c.Dest)
 	r.ref.VersionID = ""
 	r.query.Set("uploadId", c.UploadID)
@@ -62,7 +97,9 @@ func (s *Store) CompleteUpload(ctx context.Context, c *object.CompleteRequest) (
 		r.set("X-Amz-Checksum-Type", c.ChecksumType)
 	}
 	r.set("X-Amz-Mp-Object-Size", strconv.FormatInt(c.Size, 10))
-	if err := s.completeKey(ctx, r, c); err != nil {
+	if !byTheOld {
+		r.uploadKey(c.Target)
+	} else if err := s.oldKey(ctx, r, c.Target.SourceKey); err != nil {
 		return object.CopyReply{}, err
 	}
 	body := struct {
@@ -89,20 +126,9 @@ func (r *request) uploadKey(t *object.Target) {
 	}
 }
 
-// completeKey sends the customer key that Complete wants. AWS wants that of the
-// upload. MinIO checks If-Match by reading the object that is there now, so it
-// wants that one's key, or none, and refuses any other: what is there is asked
-// for.
-func (s *Store) completeKey(ctx context.Context, r *request, c *object.CompleteRequest) error {
-	if c.Target == nil || c.Target.SSE != object.SSEC && c.Target.SourceKey.IsZero() {
-		r.uploadKey(c.Target)
-		return nil
-	}
-	if s.aws || c.DestETag == "" {
-		r.uploadKey(c.Target)
-		return nil
-	}
-	a, err := s.Address(ctx, c.Dest.Bucket)
+// oldKey sends the customer key of the object that is there, which is asked for, or none.
+func (s *Store) oldKey(ctx context.Context, r *request, key object.CustomerKey) error {
+	a, err := s.Address(ctx, r.ref.Bucket)
 	if err != nil {
 		return err
 	}
@@ -112,7 +138,7 @@ func (s *Store) completeKey(ctx context.Context, r *request, c *object.CompleteR
 	}
 	resp.Body.Close()
 	if resp.StatusCode == http.StatusBadRequest { // an SSE-C object, asked without its key
-		r.customerKey("", c.Target.SourceKey)
+		r.customerKey("", key)
 	}
 	return nil
 }

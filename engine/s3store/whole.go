@@ -28,6 +28,7 @@ func (r *request) md5(body []byte) {
 func (r *request) integrity(algorithm, checksum string, body []byte) {
 	if checksum != "" && algorithm != "" {
 		r.header.Set("X-Amz-Checksum-"+algorithm, checksum)
+		r.header.Set("X-Amz-Sdk-Checksum-Algorithm", algorithm) // Ceph keeps what this names alone
 	} else {
 		r.md5(body)
 	}

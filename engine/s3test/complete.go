@@ -72,6 +72,9 @@ func (s *Server) completeUpload(q *request) (*reply, *s3Error) {
 	if want := q.h("x-amz-mp-object-size"); want != "" && want != itoa(c.size) {
 		return nil, errInvalidRequest("The provided 'x-amz-mp-object-size' header value does not match what was computed: " + itoa(c.size))
 	}
+	if key, _, e := s.customerKey(q, hCustomer); s.profile.CompleteNeedsKey && u.enc.customerKey != "" && (e != nil || key != u.enc.customerKey) {
+		return nil, errInvalidArgument("Requests specifying Server Side Encryption with Customer provided keys must provide a valid encryption algorithm.")
+	}
 	if e := s.mayComplete(q, b, u); e != nil {
 		return nil, e
 	}
@@ -167,7 +170,7 @@ func (s *Server) chosenParts(u *upload, list []completePart) ([]Part, []*Content
 }
 
 func (s *Server) completedChecksum(q *request, u *upload, c *Content, parts []Part) (Checksum, *s3Error) {
-	if s.profile.NoChecksums {
+	if s.profile.NoChecksums || s.profile.CopyDropsChecksum && u.copied {
 		return Checksum{}, nil
 	}
 	sum := Checksum{}

@@ -36,6 +36,9 @@ func (s *Server) sourceOf(q *request) (src copySource, err *s3Error) {
 			return src, errAborted
 		}
 	}
+	if s.profile.PartCopyReadsVersion && q.op == "UploadPartCopy" && !named {
+		path, id, named = strings.Cut(path, "?versionId=")
+	}
 	name, key, ok := s.sourceName(path)
 	if !ok {
 		return src, errInvalidArgument("Invalid copy source object key")
@@ -145,10 +148,10 @@ func (s *Server) copiedAttrs(q *request, b *bucket, src copySource) (*Attrs, *s3
 		return nil, e
 	}
 	enc, e := s.encryptionFor(q, b)
-	if e != nil {
-		return nil, e
+	if refused := s.selfCopy(q, b, src, &enc); refused != nil && (e == nil || s.profile.RefusesAES256) {
+		return nil, refused
 	}
-	if e := s.selfCopy(q, b, src, &enc); e != nil {
+	if e != nil {
 		return nil, e
 	}
 	from := src.version.attrs
@@ -210,7 +213,7 @@ func (s *Server) copiedTags(q *request, b *bucket, src copySource, a *Attrs) *s3
 // copiedChecksum: the named algorithm, else the source's, else CRC64NVME; always
 // over the full object, so that a composite one changes.
 func (s *Server) copiedChecksum(q *request, src *version) (Checksum, *s3Error) {
-	if s.profile.NoChecksums {
+	if s.profile.NoChecksums || s.profile.CopyDropsChecksum {
 		return Checksum{}, nil
 	}
 	algorithm := strings.ToUpper(q.h("x-amz-checksum-algorithm"))

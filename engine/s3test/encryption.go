@@ -62,6 +62,9 @@ func (s *Server) namedEncryption(q *request, b *bucket, e *encryption) *s3Error 
 	switch q.h(hSSE) {
 	case "AES256":
 		e.Type = object.SSES3
+		if s.profile.RefusesAES256 {
+			return errInvalidArgument("")
+		}
 		if s.profile.PutIgnoresAES256 {
 			e.Type = object.SSENone
 		}
@@ -106,6 +109,8 @@ func (s *Server) resolveKey(name string, b *bucket, e *encryption) *s3Error {
 	}
 	arn, err := s.useKey(s.region(b), name, "GenerateDataKey")
 	switch {
+	case err != nil && err.code == "KMS.NotFoundException" && s.profile.UnknownKeyIsInvalid:
+		return errInvalidArgument("Failed to retrieve the actual key, kms-keyid: " + name)
 	case err != nil && err.code == "KMS.NotFoundException" && s.profile.UnknownKeyIs403:
 		return fail(http.StatusForbidden, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.")
 	case err != nil && err.code == "KMS.NotFoundException" && s.profile.UnknownKeyIsMinIO:

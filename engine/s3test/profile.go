@@ -20,10 +20,14 @@ type Profile struct {
 	Encryption EncryptionPlay
 	// PutIgnoresAES256: AES256 is 200, and nothing is encrypted; aws:kms is real.
 	PutIgnoresAES256 bool
+	// RefusesAES256: AES256 is 400, where no KMS for it was set up.
+	RefusesAES256 bool
 	// KMSNeedsKey: aws:kms without a key ID is 400.
 	KMSNeedsKey bool
 	// UnknownKeyIs403: an unknown key looks like bad credentials.
 	UnknownKeyIs403 bool
+	// UnknownKeyIsInvalid: it is an InvalidArgument.
+	UnknownKeyIsInvalid bool
 	// UnknownKeyIsMinIO: kms:KeyNotFound.
 	UnknownKeyIsMinIO bool
 	// KeyAsGiven shows the key ID as the request had it; KeyMinIO as
@@ -67,6 +71,11 @@ type Profile struct {
 	// that it copies another key's bytes; a name that cannot be decoded again kills
 	// the server, and the connection with it.
 	PartCopyDecodesTwice bool
+	// PartCopyReadsVersion: UploadPartCopy looks for a version in the decoded name of its
+	// source, so that it copies another key's bytes where a key looks like one.
+	PartCopyReadsVersion bool
+	// CompleteNeedsKey: Complete of an upload under a customer key wants that key again.
+	CompleteNeedsKey bool
 	// CustomerSourceFails: SSE-C sources cannot be copied in parts (400).
 	CustomerSourceFails bool
 	// CustomerPartCopyBroken: what was copied in parts to under a customer key is shown as
@@ -106,7 +115,10 @@ type Profile struct {
 	// AcceptsLockHeaders: lock headers are swallowed on any bucket, no lock.
 	AcceptsLockHeaders bool
 	NoChecksums        bool
-	NoACL              bool
+	CopyDropsChecksum  bool // and an upload of copied parts has none
+	// ChecksumByName: PutObject keeps the checksum that x-amz-sdk-checksum-algorithm names.
+	ChecksumByName bool
+	NoACL          bool
 
 	// Objects overwritten by sub-resource requests: PUT ?sub is taken for
 	// PutObject and GET ?sub for GetObject, for each of these and for unknown

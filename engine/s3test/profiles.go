@@ -29,6 +29,17 @@ func Ceph16() Profile {
 	}
 }
 
+// Ceph20 is Ceph RGW 20.2.4 (Tentacle), where no KMS for SSE-S3 was set up. What its
+// GetObjectAttributes leaves out is played as a refusal.
+func Ceph20() Profile {
+	return Profile{
+		Name: "Ceph20", Server: "Ceph Object Gateway (tentacle)", CephRequestIDs: true, NoImplicitSSE: true, SimpleComplete: true, AnyVersionID: true, RefusesAES256: true, KMSNeedsKey: true, UnknownKeyIsInvalid: true,
+		KeyAsGiven: true, NoDSSE: true, IgnoresBucketKey: true, KMSETagIsMD5: true, SSECOverHTTP: true, HeadRefusesSSE: true, SelfCopyNeedsReplace: true,
+		PartCopyReadsVersion: true, IgnoresPartSourceConditions: true, IgnoresCopyIfMatch: true, OnlyStandard: true, PlusIsLiteral: true, NoVersionsInReply: true,
+		CompleteNeedsKey: true, CopyDropsChecksum: true, ChecksumByName: true, RefusedObject: []string{"attributes"}, ForeignObject: []string{"encryption"}, OverwritesUnknown: true, EncodesSlash: true,
+	}
+}
+
 // Versitygw is versitygw 1.8.0 over posix: it encrypts nothing.
 func Versitygw() Profile {
 	return Profile{
@@ -89,7 +100,7 @@ func S3rver() Profile {
 
 // Stores are the stores that were measured.
 func Stores() []Profile {
-	return []Profile{AWS(), MinIO(), Ceph16(), Versitygw(), SeaweedFS(), SeaweedFS2026(), GoFakeS3(), S3rver()}
+	return []Profile{AWS(), MinIO(), Ceph16(), Versitygw(), SeaweedFS(), SeaweedFS2026(), GoFakeS3(), S3rver(), Ceph20()}
 }
 
 // Quirks are AWS with one difference each, so that a test shows which one a

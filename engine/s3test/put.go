@@ -62,7 +62,7 @@ func (s *Server) dropOnPut(a *Attrs) {
 // checksumOfPut keeps the checksum that came along; without one, AWS computes
 // CRC64NVME.
 func (s *Server) checksumOfPut(q *request, c *Content) Checksum {
-	if s.profile.NoChecksums {
+	if s.profile.NoChecksums || s.profile.ChecksumByName && !q.has("x-amz-sdk-checksum-algorithm") {
 		return Checksum{}
 	}
 	for _, a := range checksumAlgorithms {

@@ -188,7 +188,9 @@ func (s *Server) uploadPartCopy(q *request) (*reply, *s3Error) {
 		return nil, e
 	}
 	p := s.keep(u, n, c)
-	u.copied = true
+	if u.copied = true; s.profile.CopyDropsChecksum {
+		p.Checksum = ""
+	}
 	x := newXML("CopyPartResult")
 	x.time("LastModified", p.modified)
 	x.el("ETag", s.quote(p.ETag))

@@ -114,7 +114,7 @@ func TestProbeMinIO(t *testing.T) {
 				ListMetadata: object.Yes, CopyShowsEncryption: object.No, UploadShowsEncryption: object.No,
 				CopySourceEncoding: object.EncodedOnce, PartSourceEncoding: object.EncodedOnce,
 				CompleteShowsETag: object.Yes,
-				KeepsTags:         object.Yes, KeepsExpires: object.No, KeepsClass: object.Yes,
+				KeepsTags:         object.Yes, KeepsExpires: object.No, KeepsClass: object.Yes, KeepsChecksums: object.Yes,
 				PutTagging: object.Yes, PutACL: object.No, GetTagging: object.Yes, GetACL: object.Yes, GetAttributes: object.Yes,
 				DSSE: object.No, BucketKey: object.No, Checksums: object.Yes, UploadChecksums: object.No, ShownKeyID: "arn:aws:kms:key-b"}
 			tc.differ(&want)

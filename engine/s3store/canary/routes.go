@@ -237,6 +237,9 @@ func (c *canary) learn(trials []trial) {
 		if t.route == object.RouteSelfCopy || c.caps.Route != object.RouteSelfCopy {
 			c.caps.KeepsExpires = both(c.caps.KeepsExpires, t.expires)
 		}
+		if t.route == object.RouteSelfCopy || t.route == object.RouteReplace {
+			c.caps.KeepsChecksums = both(c.caps.KeepsChecksums, t.checksum)
+		}
 		c.learnExtras(t)
 		if !t.replied {
 			continue // lost, or a store that answers with nothing

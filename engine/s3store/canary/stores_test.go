@@ -17,16 +17,17 @@ import (
 	"github.com/resealhq/reseal/engine/s3test/realserver"
 )
 
+type measuredStore struct {
+	profile s3test.Profile
+	start   func(testing.TB, realserver.Options) *realserver.Server
+}
+
+var measured = []measuredStore{{s3test.Ceph16(), realserver.StartCeph}, {s3test.SeaweedFS2026(), realserver.StartSeaweedFS}}
+
 // TestStoresProfiles asks a real store, and the embedded one that plays it, the
 // same questions: what a test on the profile shows is true of the store.
 func TestStoresProfiles(t *testing.T) {
-	for _, store := range []struct {
-		profile s3test.Profile
-		start   func(testing.TB, realserver.Options) *realserver.Server
-	}{
-		{s3test.Ceph16(), realserver.StartCeph},
-		{s3test.SeaweedFS2026(), realserver.StartSeaweedFS},
-	} {
+	for _, store := range measured {
 		t.Run(store.profile.Name, func(t *testing.T) {
 			real := store.start(t, realserver.Options{})
 			played := s3test.New(s3test.Config{Profile: store.profile, TLS: true})

@@ -41,6 +41,7 @@ type trial struct {
 	// lost names the headers and metadata that did not arrive, Expires apart.
 	lost           []string
 	tags, expires  object.Finding
+	checksum       object.Finding
 	replied        bool // with something to read
 	replyShows     bool // the encryption
 	replyVersion   bool
@@ -231,6 +232,9 @@ func (c *canary) judgeRest(ctx context.Context, t *trial) (read bool, err error)
 	t.encrypted = t.same && (c.met(t.after.Encryption) || c.caps.Source == "assumed")
 	t.lost = lostHeaders(&c.kept, &t.after.Attributes)
 	t.expires = arrived(c.kept.Expires, t.after.Expires)
+	if c.caps.Checksums == object.Yes {
+		t.checksum = object.Found(t.after.Checksums["CRC32"] == crc32Of([]byte(t.source.body)))
+	}
 	return true, nil
 }
 
