@@ -49,7 +49,7 @@ type Store struct {
 
 	// signed are the kinds of answers that were seen to carry the ID of their request.
 	signed atomic.Uint32
-	// completesByUpload: Complete with a condition was seen to want the upload's customer key.
+	// completesByUpload: the last Complete that was refused another customer key wanted the upload's.
 	completesByUpload atomic.Bool
 
 	mu struct {

@@ -55,27 +55,29 @@ func completed(p object.Part, algorithm string) completedPart {
 
 // CompleteUpload puts the parts together, on the conditions of c.
 func (s *Store) CompleteUpload(ctx context.Context, c *object.CompleteRequest) (object.CopyReply, error) {
-	if !s.otherKey(c) || s.completesByUpload.Load() {
+	if !s.otherKey(c) {
 		return s.complete(ctx, c, false)
 	}
-	rep, err := s.complete(ctx, c, true)
-	if !refusedKey(err) {
+	byTheOld := !s.completesByUpload.Load()
+	rep, err := s.complete(ctx, c, byTheOld)
+	if !refusedKey(err) && (byTheOld || object.ClassOf(err) != object.ClassDenied) { // MinIO denies who has another key than the object's
 		return rep, err
 	}
-	rep, again := s.complete(ctx, c, false)
+	other, again := s.complete(ctx, c, !byTheOld)
 	switch {
 	case again == nil:
-		s.completesByUpload.Store(true)
+		s.completesByUpload.Store(byTheOld)
 	case refusedKey(again):
 		return rep, err // which is about something else
 	}
-	return rep, again
+	return other, again
 }
 
 // otherKey says whether the store may want another customer key than that of the upload,
 // or none. MinIO checks If-Match by reading the object that is there now, so it wants
 // that one's key, and refuses any other; Ceph of 2025 wants that of the upload, as AWS
-// does. Which it is shows the first Complete: a key that is refused ends nothing.
+// does. A key that is refused ends nothing, so that the other one is tried then, and first
+// from then on.
 func (s *Store) otherKey(c *object.CompleteRequest) bool {
 	return !s.aws && c.DestETag != "" && c.Target != nil && (c.Target.SSE == object.SSEC || !c.Target.SourceKey.IsZero())
 }

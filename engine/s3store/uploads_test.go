@@ -2,6 +2,7 @@ package s3store
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,4 +22,63 @@ func TestUploadsAreDatedByThisClock(t *testing.T) {
 	if err != nil || len(open) != 1 || (time.Since(open[0].Initiated)-time.Minute).Abs() > 3*time.Second {
 		t.Errorf("%v, %v", open, err)
 	}
+}
+
+// TestEachCompleteFindsItsKey: the customer key that one Complete wanted need not be that of the
+// next. MinIO wants that of the object that is there: none, an older one, or the target's already
+// where a storage class is to change.
+func TestEachCompleteFindsItsKey(t *testing.T) {
+	clean(t)
+	older, target := customerKeyOf(t, "o"), customerKeyOf(t, "t")
+	shown := func(key object.CustomerKey) string {
+		if key.IsZero() {
+			return ""
+		}
+		return key.MD5()
+	}
+	for store, wants := range map[string]func(there object.CustomerKey) object.CustomerKey{
+		"MinIO": func(there object.CustomerKey) object.CustomerKey { return there },
+		"Ceph":  func(object.CustomerKey) object.CustomerKey { return target },
+	} {
+		var there object.CustomerKey
+		s, p := opened(t, Options{EndpointURL: "https://127.0.0.1:9"}, func(r *http.Request) *http.Response {
+			switch {
+			case r.Method == http.MethodHead && !there.IsZero():
+				return answered(http.StatusBadRequest, "")
+			case r.Method == http.MethodHead:
+				return answered(http.StatusOK, "")
+			case r.Header.Get("X-Amz-Server-Side-Encryption-Customer-Key-Md5") == shown(wants(there)):
+				return answered(http.StatusOK, `<CompleteMultipartUploadResult><ETag>"e-1"</ETag></CompleteMultipartUploadResult>`)
+			case store == "MinIO" && there.Equal(older):
+				return answered(http.StatusForbidden, errorXML("AccessDenied", "Access Denied."))
+			default:
+				return answered(http.StatusBadRequest, errorXML("InvalidRequest", "it is under another key"))
+			}
+		})
+		most := 1 // request of each, and two to learn it, where all want the same key
+		if store == "MinIO" {
+			most = 3
+		}
+		keys := []object.CustomerKey{{}, {}, target, {}, older, target, older, {}}
+		for i, key := range keys {
+			there = key
+			req := &object.CompleteRequest{Dest: object.Ref{Bucket: "b", Key: "k"}, UploadID: "u", DestETag: "e",
+				Target: &object.Target{SSE: object.SSEC, CustomerKey: target, SourceKey: older}}
+			if _, err := s.CompleteUpload(t.Context(), req); err != nil {
+				t.Errorf("%s, object %d: %v", store, i, err)
+			}
+		}
+		if n := len(p.seen); n > len(keys)*most+2 {
+			t.Errorf("%s: %d requests", store, n)
+		}
+	}
+}
+
+func customerKeyOf(t *testing.T, letter string) object.CustomerKey {
+	t.Helper()
+	key, err := object.ParseCustomerKey([]byte(strings.Repeat(letter, 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
