@@ -42,6 +42,16 @@ func Checksum(algorithm string, b []byte) string {
 // KnowsChecksum says whether Checksum can make one.
 func KnowsChecksum(algorithm string) bool { return NewChecksum(algorithm) != nil }
 
+// SDKsName says whether SDKs name the algorithm of a checksum that goes with PutObject beside
+// its value, so that every store has seen that.
+func SDKsName(algorithm string) bool {
+	switch algorithm {
+	case "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256":
+		return true
+	}
+	return false
+}
+
 // NewChecksum makes one of what is written to it; nil where this one is not known here.
 func NewChecksum(algorithm string) hash.Hash {
 	switch algorithm {

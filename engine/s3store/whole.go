@@ -28,7 +28,6 @@ func (r *request) md5(body []byte) {
 func (r *request) integrity(algorithm, checksum string, body []byte) {
 	if checksum != "" && algorithm != "" {
 		r.header.Set("X-Amz-Checksum-"+algorithm, checksum)
-		r.header.Set("X-Amz-Sdk-Checksum-Algorithm", algorithm) // Ceph keeps what this names alone
 	} else {
 		r.md5(body)
 	}
@@ -111,6 +110,9 @@ func (s *Store) Put(ctx context.Context, p *object.PutRequest) (object.CopyReply
 	sent.ChecksumAlgorithm, sent.ChecksumType = "", "" // of a copy: here the value itself is sent
 	r.destination(&sent)
 	r.integrity(p.ChecksumAlgorithm, p.Checksum, p.Body)
+	if p.Checksum != "" && object.SDKsName(p.ChecksumAlgorithm) {
+		r.header.Set("X-Amz-Sdk-Checksum-Algorithm", p.ChecksumAlgorithm) // Ceph keeps what this names alone
+	}
 	rep, etag, err := s.wrote(ctx, r)
 	if err != nil {
 		return object.CopyReply{}, err

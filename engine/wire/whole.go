@@ -122,7 +122,9 @@ func (c *Client) buildPut(q *request, h *host, r *object.PutRequest) {
 	q.addDest(&r.CopyRequest)
 	if r.Checksum != "" && r.ChecksumAlgorithm != "" {
 		q.add("x-amz-checksum-"+strings.ToLower(r.ChecksumAlgorithm), r.Checksum)
-		q.add("x-amz-sdk-checksum-algorithm", r.ChecksumAlgorithm) // Ceph keeps what this names alone
+		if object.SDKsName(r.ChecksumAlgorithm) {
+			q.add("x-amz-sdk-checksum-algorithm", r.ChecksumAlgorithm) // Ceph keeps what this names alone
+		}
 	} else {
 		sum := md5.Sum(r.Body)
 		q.begin("content-md5")
