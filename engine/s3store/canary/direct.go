@@ -23,7 +23,7 @@ func (c *canary) underTarget(ctx context.Context) (object.Finding, error) {
 		return object.Unknown, nil
 	}
 	c.direct = t
-	got, err := c.get(ctx, t.ref, c.target.CustomerKey)
+	got, err := c.getShown(ctx, t.ref, c.target.CustomerKey)
 	if err != nil {
 		if undecided(err) || denied(err) {
 			return object.Unknown, err

@@ -2,6 +2,7 @@ package canary_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
@@ -204,9 +205,13 @@ func TestProbeFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, rules := range []string{"(If (And Copy (Every 3)) ReplyLost)", "(If (And Complete (OnIndex 0)) ReplyLost)",
+	all := []string{"(If (And Copy (Every 3)) ReplyLost)", "(If (And Complete (OnIndex 0)) ReplyLost)",
 		"(If (And Any (Every 10)) Throttled)", "(If (And CopyPart (OnIndex 0)) Failed)", "(If (And Put (Every 3)) ReplyLost)",
-		"(If (And Delete (Every 3)) ReplyLost)", "(If (And Any (Every 10)) Failed)"} {
+		"(If (And Delete (Every 3)) ReplyLost)", "(If (And Any (Every 10)) Failed)"}
+	for n := range 8 { // a GET is refused for once, and sent again without asking for checksums
+		all = append(all, fmt.Sprintf("(If (And Get (OnIndex %d)) (Error 403 AccessDenied))", n))
+	}
+	for _, rules := range all {
 		got, err := calm(rules, 7)
 		if err != nil {
 			t.Errorf("%s: %v", rules, err)

@@ -210,11 +210,11 @@ func (c *canary) judge(ctx context.Context, t *trial) error {
 
 // judgeRest says whether there was something to read.
 func (c *canary) judgeRest(ctx context.Context, t *trial) (read bool, err error) {
-	got, err := c.get(ctx, t.dest, c.target.CustomerKey)
+	got, err := c.getShown(ctx, t.dest, c.target.CustomerKey)
 	if err != nil && !undecided(err) && !c.target.CustomerKey.IsZero() {
 		// A customer key that the store did not take: it refuses it, and shows the
 		// object without.
-		got, err = c.get(ctx, t.dest, object.CustomerKey{})
+		got, err = c.getShown(ctx, t.dest, object.CustomerKey{})
 	}
 	if err != nil {
 		if undecided(err) {
