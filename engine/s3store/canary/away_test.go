@@ -59,3 +59,42 @@ func TestTheStoreGoesAway(t *testing.T) {
 		}
 	}
 }
+
+// TestAChecksumThatIsNotShownOnce: MinIO leaves out what it cannot decipher at that moment. No store
+// is said to show no checksums, or to lose them, for one answer without.
+func TestAChecksumThatIsNotShownOnce(t *testing.T) {
+	ask := func(t *testing.T, hidden int64) object.Capabilities {
+		srv := s3test.New(s3test.Config{Profile: s3test.MinIO()})
+		t.Cleanup(func() { srv.Close() })
+		srv.CreateBucket("b", s3test.BucketConfig{})
+		at, err := url.Parse(srv.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var shown atomic.Int64
+		front := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(at); r.Out.Host = r.In.Host },
+			ModifyResponse: func(r *http.Response) error {
+				if sum := "X-Amz-Checksum-Crc32"; r.Request.Method == http.MethodGet && r.Header.Get(sum) != "" && shown.Add(1) == hidden {
+					r.Header.Del(sum)
+				}
+				return nil
+			}})
+		t.Cleanup(front.Close)
+		s := openFake(t, srv, s3store.Options{EndpointURL: front.URL})
+		caps, err := s.Probe(t.Context(), s3store.ProbeOptions{Bucket: "b", Target: object.Target{SSE: object.SSES3}, Facts: object.BucketFacts{ACLsDisabled: object.Yes}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		caps.Notes = nil
+		return caps
+	}
+	want := ask(t, 0)
+	if want.Checksums != object.Yes || want.KeepsChecksums != object.Yes {
+		t.Fatalf("%+v", want)
+	}
+	for hidden := range int64(8) {
+		if caps := ask(t, hidden+1); !reflect.DeepEqual(caps, want) {
+			t.Errorf("the answer %d:\ngot  %+v\nwant %+v", hidden+1, caps, want)
+		}
+	}
+}

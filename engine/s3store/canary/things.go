@@ -72,12 +72,16 @@ func (c *canary) get(ctx context.Context, ref object.Ref, key object.CustomerKey
 	return got, err
 }
 
-// getShown is get, with the checksums. That they were refused may be an answer of the moment; who
-// takes it for a store that shows none, or loses them, plans all objects by it.
+// getShown is get, asked a second time where no checksum is shown: they may have been refused for
+// this once, or left out for a KMS that did not answer at that moment (MinIO). Who takes that for a
+// store that shows none, or whose copies keep none, plans all objects by it.
 func (c *canary) getShown(ctx context.Context, ref object.Ref, key object.CustomerKey) (object.GetReply, error) {
 	got, err := c.get(ctx, ref, key)
-	if err != nil || !got.ChecksumsUntold || !c.dress.checksum || c.caps.Checksums == object.No {
+	switch {
+	case err != nil, !c.dress.checksum, c.caps.Checksums == object.No, got.Checksums["CRC32"] != "":
 		return got, err
+	case !got.ChecksumsUntold && !c.met(got.Encryption):
+		return got, nil // nothing comes of it
 	}
 	if again, err := c.get(ctx, ref, key); err == nil {
 		return again, nil
