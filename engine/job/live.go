@@ -214,10 +214,12 @@ func (t *teller) isOutside() bool {
 	return t.mu.outside
 }
 
-func (t *teller) setOutside(outside bool) {
+func (t *teller) setOutside(outside bool) (changed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	changed = t.mu.outside != outside
 	t.mu.outside = outside
+	return changed
 }
 
 func (t *teller) write(l *Live) {

@@ -1,7 +1,10 @@
 package job
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,6 +101,31 @@ func TestWindowIsWaitedFor(t *testing.T) {
 		defer cancel()
 		if err := w.wait(ctx, func(time.Time) {}); err == nil {
 			t.Error("an ended context was waited for")
+		}
+	})
+}
+
+// TestTheWindowIsToldOnce: workers whose requests wait to be sent again stand at the gate together,
+// and the log tells of it once.
+func TestTheWindowIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // it begins at midnight, UTC
+		var log bytes.Buffer
+		window, err := ParseWindow("01:00-02:00", time.UTC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &work{session: &session{log: slog.New(slog.NewTextHandler(&log, nil)), opt: &Options{Limits: Limits{Window: window}}}, tell: &teller{}}
+		w.setting.Store(&Setting{})
+		for range 8 {
+			go func() {
+				if err := w.gate(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		time.Sleep(90 * time.Minute)
+		if n := strings.Count(log.String(), "\n"); n != 2 || w.tell.mu.outside {
+			t.Errorf("%d lines\n%s", n, log.String())
 		}
 	})
 }

@@ -314,12 +314,13 @@ func (w *work) gate(ctx context.Context) error {
 		return err
 	}
 	return w.opt.Window.wait(ctx, func(until time.Time) {
-		w.tell.setOutside(!until.IsZero())
-		if until.IsZero() {
+		switch changed := w.tell.setOutside(!until.IsZero()); {
+		case !changed: // others stand here, too
+		case until.IsZero():
 			w.log.Info("the window has opened", "window", w.opt.Window.text)
-			return
+		default:
+			w.log.Info("outside the window", "window", w.opt.Window.text, "opens", until)
 		}
-		w.log.Info("outside the window", "window", w.opt.Window.text, "opens", until)
 	})
 }
 
