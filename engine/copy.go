@@ -25,7 +25,7 @@ func (it *item) copy(ctx context.Context, c object.Choice) (*object.Outcome, err
 	if err != nil {
 		return nil, err
 	}
-	if err := it.digestBefore(ctx, it.run.rules.Caps.Checksums == object.Yes); err != nil {
+	if err := it.digestBefore(ctx, it.run.rules.Caps.Checksums == object.Yes && it.run.rules.Caps.KeepsChecksums != object.No); err != nil {
 		return nil, err
 	}
 	call := object.Call{Kind: object.ReqCopy, Key: it.obj.Key, KMSKey: it.rules().KMSKey(&it.obj), OtherKey: it.rules().OtherKey(&it.obj), Bytes: it.obj.Size}

@@ -82,3 +82,26 @@ func TestCephKeepsChecksums(t *testing.T) {
 		}
 	}
 }
+
+// Where the loss of checksums is accepted, the bytes are compared by what was read before the copy.
+func TestCephReadsWhatHasNoChecksum(t *testing.T) {
+	t.Parallel()
+	st := newStage(t, s3test.Config{Profile: s3test.Ceph20(), Seed: 1})
+	st.server.KMS.CreateNamedKey("named-key")
+	st.server.CreateBucket("b", s3test.BucketConfig{})
+	for i := range 4 {
+		body := s3test.Synthetic(uint64(i), 500)
+		st.server.Put("b", s3test.Object{Key: fmt.Sprint("k", i), Body: body}, s3test.Summed(body, "CRC32"))
+	}
+	job := filepath.Join(t.TempDir(), "job")
+	s := st.reseal(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", "named-key", "--operation", "copy", "--verify", "read",
+		"--accept", "concurrent-writes,composite-checksum", "--no-progress", "--job", job)
+	for k, row := range st.rows(t, job) {
+		if row["state"] != "done" || row["operation"] != "copy" {
+			t.Errorf("%s: %v", k, row)
+		}
+	}
+	if s.code != 0 {
+		t.Errorf("exit code %d\n%s%s", s.code, s.stdout, s.stderr)
+	}
+}

@@ -120,7 +120,7 @@ func rowOf(rows map[at]report.Row, o s3test.Object) (report.Row, bool) {
 
 // bucket compares what no other client has touched with the rows.
 func (n *night) bucket(rows map[at]report.Row) {
-	want := check.Expectation{Target: n.wanted(), Extra: (n.crashes+n.learnt())*n.plan.workers + inVain(rows)}
+	want := check.Expectation{Target: n.wanted(), NoChecksums: n.plan.profile.CopyDropsChecksum, Extra: (n.crashes+n.learnt())*n.plan.workers + inVain(rows)}
 	for _, a := range n.plan.policy.Accept {
 		want.Accept = append(want.Accept, object.Reason(a))
 	}

@@ -39,6 +39,8 @@ type Expectation struct {
 	// Accept names losses that are allowed: acl, lock, tags, redirect,
 	// composite-checksum, metadata.
 	Accept []object.Reason
+	// NoChecksums: copies of the store have none, so that composite-checksum allows that.
+	NoChecksums bool
 	// Extra is how many more new versions than one an object there may be in all:
 	// those whose copy was in flight when a process died.
 	Extra int
