@@ -68,7 +68,11 @@ func fronted(t *testing.T, unnamed bool) (s *s3store.Store, says *atomic.Int64) 
 			return nil
 		}}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if code := says.Load(); code > 0 {
+		code := says.Load()
+		if code < 0 && r.URL.Query().Has("versioning") { // of that alone
+			code = -code
+		}
+		if code > 0 {
 			w.Header().Set("Content-Type", "text/html")
 			w.Header().Set("ETag", `"5e1f-2a"`) // as of a file
 			w.WriteHeader(int(code))
@@ -159,6 +163,10 @@ func TestSettingsAreNotTheProxys(t *testing.T) {
 		says.Store(code)
 		if v, err := s.Versioning(t.Context(), "b"); err == nil {
 			t.Errorf("%d: %v", code, v)
+		}
+		says.Store(-code) // whoever asks for all else is answered
+		if v, err := s.Versioning(t.Context(), "b"); err != nil || v != object.VersioningUnknown {
+			t.Errorf("%d to this question alone: %v, %v", code, v, err)
 		}
 	}
 }

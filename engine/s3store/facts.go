@@ -57,6 +57,24 @@ func (s *Store) settingPage(ctx context.Context, op, bucket, sub string, query m
 	if object.IsAccessPoint(bucket) {
 		return false, Setting{}, nil
 	}
+	found, told, err = s.settingOnce(ctx, op, bucket, sub, query, root, v, absent...)
+	if !inBetween(err) || s.Answers(ctx, bucket) != nil {
+		return found, told, err
+	}
+	// The store is there: it has come back, or what stands in front of it knows no such question.
+	found, told, err = s.settingOnce(ctx, op, bucket, sub, query, root, v, absent...)
+	if inBetween(err) && s.Answers(ctx, bucket) == nil {
+		return false, Setting{}, nil
+	}
+	return found, told, err
+}
+
+func inBetween(err error) bool {
+	e, _ := errors.AsType[*object.Error](err)
+	return e != nil && e.InBetween()
+}
+
+func (s *Store) settingOnce(ctx context.Context, op, bucket, sub string, query map[string]string, root string, v any, absent ...string) (found bool, told Setting, err error) {
 	err = patience.Try(ctx, bucket, func() error {
 		r := newRequest(op, http.MethodGet, object.Ref{Bucket: bucket})
 		r.query.Set(sub, "")

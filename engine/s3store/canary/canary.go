@@ -118,9 +118,20 @@ func undecided(err error) bool {
 	}
 	switch e.Class {
 	case object.ClassTransient, object.ClassKMSAway: // see unlessAway
-		return e.HTTPStatus == 0 || e.InBetween()
+		return e.HTTPStatus == 0 || e.InBetween() && !maybeUnknown(e.Op)
 	case object.ClassCanceled, object.ClassUnreachable, object.ClassFull, object.ClassThrottled, object.ClassKMSThrottled,
 		object.ClassCredentials, object.ClassKey, object.ClassNoBucket:
+		return true
+	}
+	return false
+}
+
+// maybeUnknown: what routes the requests of a store may refuse these by itself, where that has
+// no such thing.
+func maybeUnknown(op string) bool {
+	switch op {
+	case "UpdateObjectEncryption", "GetObjectAttributes", "GetObjectTagging", "PutObjectTagging", "GetObjectAcl", "PutObjectAcl",
+		"GetObjectRetention", "PutObjectRetention", "GetObjectLegalHold", "PutObjectLegalHold":
 		return true
 	}
 	return false
