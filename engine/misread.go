@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/resealhq/reseal/engine/look"
@@ -23,8 +24,9 @@ func (it *item) misread(ctx context.Context) (*object.Outcome, error) {
 		return nil, nil
 	}
 	for _, at := range versionInKey.FindAllStringIndex(it.obj.Key, -1) {
-		version, _, _ := strings.Cut(it.obj.Key[at[1]:], "&")
-		for _, v := range []string{version, it.obj.Key[at[1]:]} {
+		rest := it.obj.Key[at[1]:]
+		version, _, _ := strings.Cut(rest, "&")
+		for _, v := range slices.Compact([]string{version, rest}) {
 			ref := object.Ref{Bucket: it.obj.Bucket, Key: it.obj.Key[:at[0]], VersionID: v}
 			if ref.Key == "" {
 				continue
