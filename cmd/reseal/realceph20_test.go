@@ -2,8 +2,10 @@
 
 package main
 
+import "github.com/resealhq/reseal/engine/s3test/realserver"
+
 func init() {
-	realStores = append(realStores, realStore{name: "Ceph20", start: startCephOf, under: []string{underNone, "key-a", "key-b", underOld}, oddKeys: 50, guards: true,
+	realStores = append(realStores, realStore{name: "Ceph20", start: realserver.StartCeph20, under: []string{underNone, "key-a", "key-b", underOld}, oddKeys: 50, guards: true,
 		uncopied: map[string][]string{underFresh: {"a?versionId=1"}}, // there it goes by UploadPartCopy
 		refused:  [][]string{{"--sse", "AES256"}}, unknown: []string{"--sse", "aws:kms", "--sse-kms-key-id", "nobody"},
 		fates: map[string]map[string]string{

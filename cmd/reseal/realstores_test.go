@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -68,15 +67,6 @@ var realStores = []realStore{
 			underS3:    {underNone: "done", underS3: "already", "key-a": "done", "key-b": "done", underOld: "done", underFresh: "done"},
 			underFresh: {underNone: "done", underS3: "done", "key-a": "done", "key-b": "done", underOld: "done", underFresh: "already"},
 		}},
-}
-
-// startCephOf starts the Ceph of another Debian, as make test-ceph20 installs one.
-func startCephOf(tb testing.TB, o realserver.Options) *realserver.Server {
-	tb.Helper()
-	if o.Root = os.Getenv("CEPH_ROOT"); o.Root == "" {
-		tb.Fatal("CEPH_ROOT names no Debian with a Ceph: run these tests by make test-ceph20")
-	}
-	return realserver.StartCeph(tb, o)
 }
 
 // neverThere are targets and operations that neither store has.

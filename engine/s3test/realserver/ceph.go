@@ -32,6 +32,16 @@ func StartCeph(tb testing.TB, o Options) *Server {
 	return started(tb, "Ceph", o, Ceph)
 }
 
+// StartCeph20 is StartCeph of the Debian that CEPH_ROOT names, as make test-ceph20 puts one
+// there.
+func StartCeph20(tb testing.TB, o Options) *Server {
+	tb.Helper()
+	if o.Root = os.Getenv("CEPH_ROOT"); o.Root == "" {
+		tb.Fatal("CEPH_ROOT names no Debian with a Ceph: run these tests by make test-ceph20")
+	}
+	return StartCeph(tb, o)
+}
+
 // Ceph is StartCeph for callers without a test; they must Close. The storage daemon
 // keeps its objects in memory, whatever DataDir says.
 func Ceph(ctx context.Context, o Options) (_ *Server, err error) {
