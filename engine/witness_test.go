@@ -37,17 +37,7 @@ func TestTheDataAreAway(t *testing.T) {
 						j := planOf(s, true)
 						cfg := memConfig(s, j, m.op)
 						cfg.Answers = func(context.Context) error { return nil }
-						err := Run(t.Context(), cfg)
-						got := j.states()
-						switch {
-						case away < 4*time.Hour:
-							if err != nil {
-								t.Fatal(err)
-							}
-							check(t, s, j, n)
-						case err == nil || time.Since(began) > 6*time.Hour || got[object.Failed] > 4:
-							t.Errorf("after %v: %v, %v", time.Since(began), err, got)
-						}
+						outlasts(t, Run(t.Context(), cfg), s, j, n, began, away)
 					})
 				})
 			}
