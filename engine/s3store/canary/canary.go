@@ -99,12 +99,34 @@ func (c *canary) note(format string, args ...any) {
 // try sends a request until it is answered. What is returned is an answer, or
 // inconclusive: see undecided.
 func (c *canary) try(ctx context.Context, send func() error) error {
-	return c.unlessAway(ctx, patience.Try(ctx, c.o.Bucket, func() error {
-		if err := c.wanted(); err != nil {
-			return err
+	asked := func(send func() error) error {
+		return patience.Try(ctx, c.o.Bucket, func() error {
+			if err := c.wanted(); err != nil {
+				return err
+			}
+			return send()
+		})
+	}
+	answers := func() error { return c.s.Answers(ctx, c.o.Bucket) }
+	err := asked(send)
+	// Is the store away, or does what stands in front of it refuse this alone? It may have come
+	// back meanwhile, too.
+	for n := 0; routed(err); n++ {
+		if asked(answers) != nil {
+			return awayError{err}
 		}
-		return send()
-	}))
+		if n == 1 {
+			break
+		}
+		err = asked(send)
+	}
+	return c.unlessAway(ctx, err)
+}
+
+// routed says whether the answer is that of something in front of the store to what that may not know.
+func routed(err error) bool {
+	e, _ := errors.AsType[*object.Error](err)
+	return e != nil && e.InBetween() && maybeUnknown(e.Op)
 }
 
 // undecided says whether err answers nothing about the store, so that the probe
@@ -112,13 +134,13 @@ func (c *canary) try(ctx context.Context, send func() error) error {
 // cannot be used.
 func undecided(err error) bool {
 	var e *object.Error
-	var away kmsAwayError
+	var away awayError
 	if !errors.As(err, &e) || errors.As(err, &away) {
 		return err != nil
 	}
 	switch e.Class {
 	case object.ClassTransient, object.ClassKMSAway: // see unlessAway
-		return e.HTTPStatus == 0 || e.InBetween() && !maybeUnknown(e.Op)
+		return e.HTTPStatus == 0 || e.InBetween() && !maybeUnknown(e.Op) // see try
 	case object.ClassCanceled, object.ClassUnreachable, object.ClassFull, object.ClassThrottled, object.ClassKMSThrottled,
 		object.ClassCredentials, object.ClassKey, object.ClassNoBucket:
 		return true

@@ -9,11 +9,11 @@ import (
 	"github.com/resealhq/reseal/engine/s3store/patience"
 )
 
-// kmsAwayError is the answer of a store whose KMS fails under every key, so that it says nothing
-// of what was asked.
-type kmsAwayError struct{ error }
+// awayError is the answer of a store that is away, or whose KMS fails under every key, so that it
+// says nothing of what was asked.
+type awayError struct{ error }
 
-func (e kmsAwayError) Unwrap() error { return e.error }
+func (e awayError) Unwrap() error { return e.error }
 
 // unlessAway looks at the last answer to a request: where the KMS of the store is away, it is none.
 // A target that needs no KMS does without; see instead.
@@ -25,7 +25,7 @@ func (c *canary) unlessAway(ctx context.Context, err error) error {
 		c.litter.kmsFailed(err)
 		return err
 	case c.kmsIsAway(ctx, err):
-		return kmsAwayError{err}
+		return awayError{err}
 	}
 	return err
 }

@@ -42,7 +42,7 @@ func (c *canary) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	mode, until, _, err := c.s.Lock(ctx, first.ref)
+	mode, until, _, err := c.lockShown(ctx, first.ref)
 	switch class := object.ClassOf(err); {
 	case err != nil && (class == object.ClassUnsupported || class == object.ClassInvalid):
 		return untried(first.ref, "the bucket locks every new object, and the store does not show how one that asked for a short lock is locked")
@@ -50,6 +50,12 @@ func (c *canary) prepare(ctx context.Context) error {
 		return err
 	}
 	return c.lockedShortly(first.ref, mode, until)
+}
+
+// lockShown is how an object is locked, as the store shows it.
+func (c *canary) lockShown(ctx context.Context, ref object.Ref) (mode string, until time.Time, hold bool, err error) {
+	err = c.try(ctx, func() (err error) { mode, until, hold, err = c.s.Lock(ctx, ref); return err })
+	return mode, until, hold, err
 }
 
 // mayLock says whether the bucket may hold locks: its configuration shows that, or cannot

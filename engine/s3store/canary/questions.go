@@ -152,7 +152,7 @@ func (c *canary) locks(ctx context.Context) error {
 	if c.caps.PutRetention == object.No {
 		c.litter.hold(on.ref, false) // nothing holds what was overwritten or refused
 	}
-	mode, shown, hold, err := c.s.Lock(ctx, on.ref)
+	mode, shown, hold, err := c.lockShown(ctx, on.ref)
 	switch {
 	case err != nil && undecided(err):
 		return err

@@ -67,6 +67,8 @@ type Listings interface {
 	ListVersionsPage(ctx context.Context, q object.ListRequest) (object.ListReply, error)
 	// DefaultLock is the mode of retention that every new object gets; empty for none.
 	DefaultLock(ctx context.Context, bucket string) (mode string, err error)
+	// Answers fails where nothing but a failure of the moment comes back to a HEAD of the bucket.
+	Answers(ctx context.Context, bucket string) error
 	// Ahead is how far the store's clock is ahead of this machine's.
 	Ahead(ctx context.Context, bucket string) (time.Duration, error)
 }

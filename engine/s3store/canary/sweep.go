@@ -87,7 +87,7 @@ func (c *canary) sort(ctx context.Context, refs []object.Ref) (kept []Kept, err 
 // retention in a HEAD, and where it does not, the deletion itself asks: it bypasses
 // nothing there, so that a lock that nobody shows refuses it.
 func (c *canary) lockOf(ctx context.Context, ref object.Ref) (mode string, until time.Time, hold bool, err error) {
-	err = c.try(ctx, func() (err error) { mode, until, hold, err = c.s.Lock(ctx, ref); return err })
+	mode, until, hold, err = c.lockShown(ctx, ref)
 	switch {
 	case object.ClassOf(err) == object.ClassUnsupported, object.WantsCustomerKey(err), denied(err) && c.o.Facts.ObjectLock != object.Yes:
 	default:
