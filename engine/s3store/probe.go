@@ -1,6 +1,7 @@
 package s3store
 
 import (
+	"cmp"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -146,10 +147,20 @@ func (s probed) Attributes(ctx context.Context, ref object.Ref, key object.Custo
 	return err
 }
 
-// DefaultLock is the mode of the retention that every new object gets.
+// DefaultLock is the mode of the retention that every new object gets. A rule in words that are not
+// known here locks as well. What is not told is an error: of a bucket that holds locks it was told before.
 func (s probed) DefaultLock(ctx context.Context, bucket string) (string, error) {
 	conf, err := s.ObjectLock(ctx, bucket)
-	return conf.Mode, err
+	switch {
+	case err != nil:
+		return "", err
+	case conf.Enabled == object.Unknown:
+		return "", &object.Error{Class: object.ClassTransient, Op: "GetObjectLockConfiguration", Ref: object.Ref{Bucket: bucket},
+			Message: "the store does not tell any more how the bucket locks new objects", Hint: "nothing was tried; run again once it does"}
+	case conf.Default:
+		return cmp.Or(conf.Mode, "unknown"), nil
+	}
+	return "", nil
 }
 
 // Ahead is how far the store's clock is ahead of this machine's; zero where it does

@@ -92,3 +92,26 @@ func TestALockThatIsNotShownOnce(t *testing.T) {
 		t.Errorf("asked %d times: %v, %v: %v", n.Load(), caps.GetRetention, caps.PutRetention, err)
 	}
 }
+
+// TestALockRuleThatIsUntold: where the store does not tell any more how the bucket locks new objects,
+// none is made: it would be locked for as long as that rule says.
+func TestALockRuleThatIsUntold(t *testing.T) {
+	srv := s3test.New(s3test.Config{Profile: s3test.MinIO()})
+	srv.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true, DefaultLockMode: "COMPLIANCE", DefaultLockDays: 3650})
+	var off atomic.Bool
+	s := behind(t, srv, func(r *http.Request) int {
+		if off.Load() && r.URL.Query().Has("object-lock") {
+			return http.StatusInternalServerError
+		}
+		return 0
+	})
+	facts, err := s.BucketFacts(t.Context(), "b")
+	if err != nil || facts.ObjectLock != object.Yes {
+		t.Fatal(facts.ObjectLock, err)
+	}
+	off.Store(true)
+	_, err = s.Probe(t.Context(), s3store.ProbeOptions{Bucket: "b", Target: object.Target{SSE: object.SSES3}, Facts: facts})
+	if left := srv.Snapshot("b").Objects; err == nil || len(left) > 0 {
+		t.Errorf("left %d: %v", len(left), err)
+	}
+}
