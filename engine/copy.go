@@ -3,9 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
-	"errors"
 	"maps"
-	"strings"
 	"time"
 
 	"github.com/resealhq/reseal/engine/carry"
@@ -276,28 +274,6 @@ func (it *item) completed(ctx context.Context, reply object.CopyReply, err error
 	return it.prove(ctx, "CompleteMultipartUpload", reply)
 }
 
-// endIntent names the uploads that may be the one that a process which died asked for.
-func (it *item) endIntent(ctx context.Context, u *object.Upload) (err error) {
-	it.strays, err = it.run.uploads.EndIntent(ctx, u)
-	if it.unlisted = errors.Is(err, upload.ErrUnlisted); it.unlisted {
-		return nil // the object can be done all the same
-	}
-	return err
-}
-
-// openUploads tells of uploads that may be left open. One that comes late is named in
-// the log alone, and none where nobody may look for them.
-func openUploads(strays []string, unlisted bool) string {
-	which := "the log names it where there is one"
-	switch {
-	case len(strays) > 0:
-		which = "look at upload " + object.Cut(strings.Join(strays, ", "), 512)
-	case unlisted:
-		which = "open uploads cannot be listed (s3:ListBucketMultipartUploads)"
-	}
-	return "an upload of it may be left open, since the answer to a CreateMultipartUpload was lost; " + which
-}
-
 // partSizes are the boundaries to copy at: the source's own where its composite
 // checksum and ETag shape are to survive, nil if they cannot be had or copied;
 // else PartSize.
@@ -360,6 +336,12 @@ func (it *item) resumeUpload(ctx context.Context, u *object.Upload, saved []obje
 		return out, err
 	case !ok:
 		return nil, nil
+	}
+	if out, err := it.misread(ctx); out != nil || err != nil { // by the parts that are missing
+		if out != nil {
+			m.Abandon(ctx, u)
+		}
+		return out, err
 	}
 	if err := it.digestBefore(ctx, false); err != nil {
 		return nil, err
