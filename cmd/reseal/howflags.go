@@ -76,7 +76,7 @@ func (h *howFlags) AddRunFlags(f *pflag.FlagSet) {
 	f.StringVar(&h.events, "events", "", "append what happens to this file, or - for standard output: one JSON object a line")
 	f.StringVar(&h.ui, "ui", "", "serve a live page of the job here, on this machine, for example 127.0.0.1:8080; its address, with a token, is told on standard error")
 	f.StringVar(&h.onExit, "on-exit", "", "run this command when the run ends, with RESEAL_EXIT_CODE, RESEAL_JOB and RESEAL_SUMMARY in its environment")
-	f.BoolVar(&h.retryFailed, "retry-failed", false, "take the objects of an existing job again that failed, or were left for what may have gone")
+	f.BoolVar(&h.retryFailed, "retry-failed", false, "take the objects of an existing job again that failed or were left")
 }
 
 // Policy is what the flags say, over what the job recorded where a flag was not

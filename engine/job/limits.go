@@ -25,8 +25,8 @@ type Limits struct {
 	StopAfter time.Duration
 	// MaxFailures stops the run when more objects have failed.
 	MaxFailures MaxFailures
-	// RetryFailed takes the objects of an existing job again that failed, or were
-	// left for what may have gone.
+	// RetryFailed takes the objects of an existing job again that failed or were left, and
+	// decides on each anew.
 	RetryFailed bool
 	// Lease is for how long a process that works on a job in a bucket holds it without
 	// renewing; a minute where 0. After its end another waits a quarter longer.

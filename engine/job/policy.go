@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/resealhq/reseal/engine"
-	"github.com/resealhq/reseal/engine/cse"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/planner"
 )
@@ -187,20 +186,6 @@ func (p *Policy) equal(q *Policy) bool {
 
 // Accepts says whether the operator accepted a loss or risk.
 func (p *Policy) Accepts(a Acceptance) bool { return slices.Contains(p.Accept, a) }
-
-// mayGoNow says whether Limits.RetryFailed takes an object again: it failed, or it
-// was left for a reason that may have gone: it was restored, others have stopped
-// writing it, its key or the loss is accepted now.
-func (p *Policy) mayGoNow(o *object.Outcome) bool {
-	if o.State == object.Failed {
-		return true
-	}
-	switch o.Reason {
-	case object.ReasonArchived, object.ReasonChanging, object.ReasonMissingKey, object.ReasonForeign, cse.ReasonOtherKey, cse.ReasonOtherWrap:
-		return o.State == object.Left
-	}
-	return o.State == object.Left && o.Reason != "" && p.Accepts(Acceptance(o.Reason))
-}
 
 // The policy as engine and planner know it.
 

@@ -41,7 +41,7 @@ func (j *Job) Run(ctx context.Context, opt Options) (sum *report.Summary, err er
 	defer func() { err = withClose(err, end()) }()
 	defer w.tellPanic()
 	if opt.RetryFailed {
-		n, err := w.points.Retry(j.Policy.mayGoNow)
+		n, err := w.points.Retry(undone)
 		if err != nil {
 			w.endRun(err)
 			return nil, err
@@ -49,6 +49,13 @@ func (j *Job) Run(ctx context.Context, opt Options) (sum *report.Summary, err er
 		w.log.Info("taking objects again", "objects", n)
 	}
 	return w.conclude(w.do(ctx))
+}
+
+// undone are the objects that RetryFailed takes again: all that were left or failed. What
+// an object was left for can have gone in more ways than an outcome tells (a permission was
+// granted, versioning enabled, another operation chosen), so each is decided on anew.
+func undone(o *object.Outcome) bool {
+	return o.State == object.Failed || o.State == object.Left
 }
 
 // work is one process's share of a job.
