@@ -37,7 +37,11 @@ func (it *item) keyRefused(ctx context.Context, err error) error {
 func (it *item) underUnusableKey(err error) error {
 	e, _ := errors.AsType[*object.Error](err)
 	named := *e
-	named.Message = "it is under " + describe(it.obj.Encryption) + ", and that key cannot be used: " + cmp.Or(e.Message, e.Code)
+	under := "the key that it is under cannot be used: "
+	if it.obj.Encryption.Type != object.SSEUnknown {
+		under = "it is under " + describe(it.obj.Encryption) + ", and that key cannot be used: "
+	}
+	named.Message = under + cmp.Or(e.Message, e.Code)
 	named.Hint = "enable or restore the key that it is under; then run again with --retry-failed"
 	return &named
 }

@@ -4,14 +4,10 @@ package main
 
 import (
 	"bytes"
-	"encoding/base64"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,87 +18,103 @@ import (
 	"github.com/resealhq/reseal/engine/s3test/realserver"
 )
 
-// vault answers as Vault does for the keys that it has, until it is sealed.
-type vault struct {
-	*httptest.Server
-	sealed atomic.Bool
-	gone   atomic.Pointer[string] // a key that it does not have any more
-}
-
-func newVault(t *testing.T) *vault {
-	v := new(vault)
-	v.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
-		switch gone := v.gone.Load(); {
-		case v.sealed.Load():
-			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = io.WriteString(w, `{"errors":["Vault is sealed"]}`)
-		case !strings.HasPrefix(name, "key-"), gone != nil && name == *gone:
-			w.WriteHeader(http.StatusNotFound)
-			_, _ = io.WriteString(w, `{"errors":[]}`)
-		default:
-			secret := make([]byte, 32)
-			copy(secret, "a key for test data only: "+name)
-			_, _ = fmt.Fprintf(w, `{"data":{"data":{"key":"%s"}}}`, base64.StdEncoding.EncodeToString(secret))
-		}
-	}))
-	t.Cleanup(v.Close)
-	return v
-}
+// vaultStores take their keys from Vault.
+var vaultStores = []realStore{{name: "Ceph", start: realserver.StartCeph}}
 
 // TestStoresKMSAway: Ceph's Vault is sealed in the middle of a run, for longer than it takes to give an
 // object up that fails for a moment. A key that it does not have is told as that, and no object under
 // one as deleted.
 func TestStoresKMSAway(t *testing.T) {
-	v := newVault(t)
-	b := newBed(t, realserver.StartCeph(t, realserver.Options{Vault: v.URL}), "away")
-	const n = 60
+	for _, store := range vaultStores {
+		t.Run(store.name, func(t *testing.T) {
+			v := realserver.StartVault(t)
+			r := &vaultRun{bed: newBed(t, store.start(t, realserver.Options{Vault: v.URL}), "away"), vault: v}
+			under := []types.ServerSideEncryption{types.ServerSideEncryptionAwsKms, "", ""}
+			if store.guards {
+				under[1] = types.ServerSideEncryptionAes256
+			} else {
+				r.accept = []string{"--accept", "concurrent-writes"}
+			}
+			r.seed(60, under)
+			nobody := r.to("run", filepath.Join(t.TempDir(), "job"), "--sse", "aws:kms", "--sse-kms-key-id", "nobody")
+			if s := answered(t, r.command(nobody...)); s.code == 0 || !strings.Contains(s.stderr, "nobody") {
+				t.Errorf("a key that Vault does not have: exit code %d\n%s", s.code, s.stderr)
+			}
+			r.throughSeal(60, "--sse", "aws:kms", "--sse-kms-key-id", "key-b")
+			r.withoutKey(func() { v.Gone.Store(aws.String("key-b")) }, "--sse", "aws:kms", "--sse-kms-key-id", "key-c")
+			if store.guards {
+				v.Gone.Store(nil)
+				r.throughSeal(60, "--sse", "AES256")
+				r.withoutKey(v.Forget, "--sse", "aws:kms", "--sse-kms-key-id", "key-c")
+			}
+		})
+	}
+}
+
+type vaultRun struct {
+	*bed
+	vault  *realserver.Vault
+	accept []string
+}
+
+// seed puts n objects, under each of the encryptions in turn.
+func (r *vaultRun) seed(n int, under []types.ServerSideEncryption) {
+	r.Helper()
 	for i := range n {
-		in := &s3.PutObjectInput{Bucket: &b.bucket, Key: aws.String(fmt.Sprintf("k%03d", i)), Body: strings.NewReader("the bytes")}
-		if i%3 == 0 {
-			in.ServerSideEncryption, in.SSEKMSKeyId = types.ServerSideEncryptionAwsKms, aws.String("key-a")
+		in := &s3.PutObjectInput{Bucket: &r.bucket, Key: aws.String(fmt.Sprintf("k%03d", i)), Body: strings.NewReader("the bytes"),
+			ServerSideEncryption: under[i%len(under)]}
+		if in.ServerSideEncryption == types.ServerSideEncryptionAwsKms {
+			in.SSEKMSKeyId = aws.String("key-a")
 		}
-		if _, err := b.client.PutObject(t.Context(), in); err != nil {
-			t.Fatal(err)
+		if _, err := r.client.PutObject(r.Context(), in); err != nil {
+			r.Fatal(err)
 		}
 	}
-	to := func(key, job string, more ...string) []string {
-		return append([]string{"run", "s3://" + b.bucket, "--sse", "aws:kms", "--sse-kms-key-id", key, "--accept", "concurrent-writes", "--no-progress", "--job", job}, more...)
-	}
-	if s := answered(t, b.command(to("nobody", filepath.Join(t.TempDir(), "job"))...)); s.code == 0 || !strings.Contains(s.stderr, "nobody") {
-		t.Errorf("a key that Vault does not have: exit code %d\n%s", s.code, s.stderr)
-	}
-	job := filepath.Join(t.TempDir(), "job")
-	cmd := b.command(to("key-b", job, "--json", "--max-requests-per-second", "40")...)
+}
+
+func (r *vaultRun) to(verb, job string, target ...string) []string {
+	return slices.Concat([]string{verb, "s3://" + r.bucket, "--no-progress", "--job", job}, r.accept, target)
+}
+
+// throughSeal runs a job during which Vault is sealed for 40 seconds: all n objects are done.
+func (r *vaultRun) throughSeal(n int, target ...string) {
+	r.Helper()
+	job := filepath.Join(r.TempDir(), "job")
+	cmd := r.command(append(r.to("run", job, target...), "--json", "--max-requests-per-second", "40")...)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		r.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	b.await(ended, "objects are done", func() bool { return b.status(job).Done >= 5 })
-	v.sealed.Store(true)
+	r.await(ended, "objects are done", func() bool { return r.status(job).Done >= 5 })
+	r.vault.Sealed.Store(true)
 	time.Sleep(40 * time.Second)
-	v.sealed.Store(false)
+	r.vault.Sealed.Store(false)
 	if err := <-ended; err != nil {
-		t.Fatalf("%v\n%s%s", err, out.String(), said.String())
+		r.Fatalf("%v\n%s%s", err, out.String(), said.String())
 	}
-	if s := b.parse(out.Bytes()); s.Done != n || !s.Complete || !strings.Contains(said.String(), "kms-away") {
-		t.Errorf("%+v\n%s", s, said.String())
+	if s := r.parse(out.Bytes()); s.Done != n || !s.Complete || !strings.Contains(said.String(), "kms-away") {
+		r.Errorf("%v: %+v\n%s", target, s, said.String())
 	}
-	next := filepath.Join(t.TempDir(), "job")
-	if s := answered(t, b.command(append([]string{"plan"}, to("key-c", next)[1:]...)...)); s.code != 0 {
-		t.Fatalf("exit code %d\n%s", s.code, s.stderr)
+}
+
+// withoutKey runs a job over objects whose key Vault does not have any more since it was planned.
+func (r *vaultRun) withoutKey(forget func(), target ...string) {
+	r.Helper()
+	job := filepath.Join(r.TempDir(), "job")
+	if s := answered(r.T, r.command(r.to("plan", job, target...)...)); s.code != 0 {
+		r.Fatalf("exit code %d\n%s", s.code, s.stderr)
 	}
-	v.gone.Store(aws.String("key-b"))
-	s := answered(t, b.command("run", "--job", next, "--no-progress"))
-	for key, row := range b.rows(next) {
+	forget()
+	s := answered(r.T, r.command("run", "--job", job, "--no-progress"))
+	for name, row := range r.rows(job) {
 		if row["state"] != "failed" || !strings.Contains(row["message"], "Failed to retrieve the actual key") {
-			t.Errorf("%s: %v", key, row)
+			r.Errorf("%s: %v", name, row)
 		}
 	}
 	if s.code != exitSome {
-		t.Errorf("exit code %d\n%s%s", s.code, s.stdout, s.stderr)
+		r.Errorf("exit code %d\n%s%s", s.code, s.stdout, s.stderr)
 	}
 }

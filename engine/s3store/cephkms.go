@@ -33,13 +33,17 @@ func cephKMS(e *object.Error, f object.FailedReply) object.Class {
 	return object.ClassKey
 }
 
-// askCeph sends GET for a HEAD that Ceph answers with 404 or 500: without a document these may be due to
-// the key that the object is under, and the object is there.
+// askCeph sends GET for a HEAD that Ceph answers with 404, 500 or, from Ceph 20 on, 503: without a
+// document these may be due to the key that the object is under, and the object is there.
 func (s *Store) askCeph(ctx context.Context, f *object.FailedReply, e *object.Error) *object.Error {
-	was := *f
-	if told := s.askAgain(ctx, f, e); strings.HasPrefix(told.Message, cephNoKey) {
+	was, alone := *f, *e
+	told := s.askAgain(ctx, f, e)
+	if strings.HasPrefix(told.Message, cephNoKey) {
 		return told
 	}
 	*f = was
+	if alone.Class == object.ClassThrottled { // that stays one, also where the next request was let through
+		return &alone
+	}
 	return e
 }

@@ -25,7 +25,7 @@ const skewWorthCorrecting = time.Minute
 //     to a missing permission: the same question as a GET of one byte does. Where
 //     that is answered, the refusal was of the moment: the credentials or the clock
 //     were put right in between.
-//   - 404 and 500 on HEAD are asked about in the same way on Ceph; see askCeph.
+//   - 404, 500 and 503 on HEAD are asked about in the same way on Ceph; see askCeph.
 //   - Ceph answers 403 InvalidAccessKeyId for an unknown KMS key: if the
 //     credentials still work, it is the key.
 //   - SignatureDoesNotMatch while the credentials work is about this one object,
@@ -42,7 +42,7 @@ func (s *Store) Failure(ctx context.Context, f object.FailedReply) *object.Error
 		switch f.Status {
 		case http.StatusBadRequest, http.StatusForbidden:
 			e = s.askAgain(ctx, &f, e)
-		case http.StatusNotFound, http.StatusInternalServerError:
+		case http.StatusNotFound, http.StatusInternalServerError, http.StatusServiceUnavailable:
 			if cephRequest.MatchString(e.RequestID) {
 				e = s.askCeph(ctx, &f, e)
 			}

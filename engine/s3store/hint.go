@@ -85,6 +85,9 @@ func hint(e *object.Error, f object.FailedReply, region string) string {
 		}
 		return deniedHint(f)
 	case object.ClassKey:
+		if strings.HasPrefix(e.Message, cephNoKey) && cephKey(e.Message) == "" {
+			return "its key for SSE-S3 of this bucket is one that the store has made: look into the store's KMS (Vault's transit engine)"
+		}
 		return keyHint(e.Code, cmp.Or(otherKey(e.Message, f), f.KMSKey))
 	case object.ClassCredentials:
 		return credentialsHint(e.Code)

@@ -259,7 +259,7 @@ func (s *Server) selfCopy(q *request, b *bucket, src copySource, enc *encryption
 		return nil
 	}
 	a := src.version.attrs
-	changed := q.h("x-amz-metadata-directive") == "REPLACE" || q.has("x-amz-website-redirect-location") && !s.profile.DropsRedirect
+	changed := q.h("x-amz-metadata-directive") == "REPLACE" || q.has("x-amz-website-redirect-location") && !s.profile.DropsRedirect && !s.profile.RedirectIsNoChange
 	if s.profile.SelfCopyByVersions {
 		changed = changed || b.cfg.Versioning == "Enabled"
 	} else if s.profile.SelfCopyNeedsReplace {

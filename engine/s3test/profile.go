@@ -57,6 +57,8 @@ type Profile struct {
 	CopyEncrypted501 bool
 	// SelfCopyNeedsReplace: a changed encryption does not make a self-copy legal.
 	SelfCopyNeedsReplace bool
+	// RedirectIsNoChange: nor does a redirect of its own.
+	RedirectIsNoChange bool
 	// SelfCopyByVersions: it is legal where versions are kept, and else by REPLACE alone.
 	SelfCopyByVersions bool
 	// SelfCopyInPlace edits the current version, no new one.

@@ -34,7 +34,7 @@ func Ceph16() Profile {
 func Ceph20() Profile {
 	return Profile{
 		Name: "Ceph20", Server: "Ceph Object Gateway (tentacle)", CephRequestIDs: true, NoImplicitSSE: true, SimpleComplete: true, AnyVersionID: true, RefusesAES256: true, KMSNeedsKey: true, UnknownKeyIsInvalid: true,
-		KeyAsGiven: true, NoDSSE: true, IgnoresBucketKey: true, KMSETagIsMD5: true, SSECOverHTTP: true, HeadRefusesSSE: true, SelfCopyNeedsReplace: true,
+		KeyAsGiven: true, NoDSSE: true, IgnoresBucketKey: true, KMSETagIsMD5: true, SSECOverHTTP: true, HeadRefusesSSE: true, SelfCopyNeedsReplace: true, RedirectIsNoChange: true,
 		PartCopyReadsVersion: true, IgnoresPartSourceConditions: true, IgnoresCopyIfMatch: true, OnlyStandard: true, PlusIsLiteral: true, NoVersionsInReply: true,
 		CompleteNeedsKey: true, CopyDropsChecksum: true, ChecksumByName: true, RefusedObject: []string{"attributes"}, ForeignObject: []string{"encryption"}, OverwritesUnknown: true, EncodesSlash: true,
 	}

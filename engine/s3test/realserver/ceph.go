@@ -124,6 +124,11 @@ rgw crypt vault auth = agent
 rgw crypt vault addr = {{.Vault}}
 rgw crypt vault prefix = /v1/secret/data
 rgw crypt vault secret engine = kv
+rgw crypt sse s3 backend = vault
+rgw crypt sse s3 vault auth = agent
+rgw crypt sse s3 vault addr = {{.Vault}}
+rgw crypt sse s3 vault prefix = /v1/transit
+rgw crypt sse s3 vault secret engine = transit
 {{else -}}
 rgw crypt s3 kms backend = testing
 rgw crypt s3 kms encryption keys = {{.Keys}}

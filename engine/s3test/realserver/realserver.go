@@ -48,8 +48,9 @@ type Options struct {
 	Env []string
 	// Tables starts a catalog of tables (Iceberg REST) beside S3. SeaweedFS only.
 	Tables bool
-	// Vault is the URL of what answers as Vault's secrets engine for keys and values: keys are
-	// asked for there. Empty takes those of Keys. Ceph only.
+	// Vault is the URL of what answers as Vault does: keys are asked for of its secrets engine for
+	// keys and values, and what a Ceph that has SSE-S3 (from 17 on) needs for it of its transit
+	// engine. Empty takes those of Keys, and there is no SSE-S3. Ceph only.
 	Vault string
 	// Root is the root of another Debian, whose Ceph is started in place of the machine's.
 	// What this machine has at /dev/shm and /tmp is there too. Ceph only; takes root's rights.
