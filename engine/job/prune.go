@@ -51,6 +51,7 @@ const (
 	KeptTooOld     = "not-in-plan"   // the plan does not tell which version was copied
 	KeptCurrent    = "current"       // it has become the current version
 	KeptUnreadable = "key-unusable"  // nobody can read the current version with its KMS key now
+	KeptReplica    = "replication"   // its deletion would be replicated, and the current version was not
 )
 
 // Pruned is what a prune did, or would do.
@@ -205,7 +206,7 @@ func (p *pruner) knownSettings(ctx context.Context) (err error) {
 	case p.facts.ObjectLock == object.Unknown:
 		return unusable("whether s3://"+p.learnt.Bucket+" locks objects is not known", "grant s3:GetBucketObjectLockConfiguration")
 	}
-	return nil
+	return p.replicaRules(ctx)
 }
 
 // errDoubt is about everything: a store that deletes something else.

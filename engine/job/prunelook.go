@@ -140,7 +140,7 @@ func (p *pruner) mayGo(ctx context.Context, c *candidate) error {
 		c.keep(KeptOther, "the version below the job's own has the ETag %s and %d bytes, and what was copied %s and %d", h.ETag, h.Size, c.outcome.ETagBefore, c.outcome.Size)
 		return nil
 	}
-	if ok, err := p.unlocked(ctx, c, &h); !ok {
+	if ok, err := p.unlocked(ctx, c, &h); !ok || !p.replicated(c, &h) {
 		return err
 	}
 	if ok, err := p.copied(ctx, c, &h); !ok {

@@ -255,7 +255,7 @@ func (v *versionPruner) selected(c *candidate, h *object.Head) bool {
 }
 
 func (v *versionPruner) free(ctx context.Context, c *candidate, h *object.Head) error {
-	if ok, err := v.unlocked(ctx, c, h); !ok {
+	if ok, err := v.unlocked(ctx, c, h); !ok || !v.replicated(c, h) {
 		return err
 	}
 	c.state, c.reason, c.message = PruneWould, "", ""

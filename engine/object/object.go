@@ -212,6 +212,9 @@ type Head struct {
 	// asked, so that "the current version" keeps meaning that.
 	ShownVersionID string
 	RequestID      string
+	// Replication is x-amz-replication-status: PENDING, COMPLETED (COMPLETE of some), FAILED
+	// or REPLICA; empty for an object that no replication rule has met.
+	Replication string
 	// At is when it was told, or, with the bytes, was asked for; zero where nobody noted it.
 	At time.Time
 }

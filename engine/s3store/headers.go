@@ -194,6 +194,7 @@ func HeadOf(ref object.Ref, get func(string) string, each func(func(name, value 
 	h.DeleteMarker = get("X-Amz-Delete-Marker") == "true"
 	h.MultipartUploaded = strings.Contains(h.ETag, "-")
 	h.ShownVersionID = get("X-Amz-Version-Id")
+	h.Replication = get("X-Amz-Replication-Status")
 	h.LockMode = get("X-Amz-Object-Lock-Mode")
 	h.RetainUntil, _ = time.Parse(time.RFC3339, get("X-Amz-Object-Lock-Retain-Until-Date"))
 	h.LegalHold = get("X-Amz-Object-Lock-Legal-Hold") == "ON"

@@ -210,6 +210,9 @@ type ReplicationRule struct {
 	// (SourceSelectionCriteria), and ReplicaKMSKeyID the key that they get.
 	KMSObjects      bool
 	ReplicaKMSKeyID string
+	// Deletions is whether deletions of versions are replicated too, as MinIO can be told;
+	// AWS never does.
+	Deletions bool
 }
 
 // Replication reads the replication rules.
@@ -219,6 +222,7 @@ func (s *Store) Replication(ctx context.Context, bucket string) ([]ReplicationRu
 			ID, Status, Prefix      string
 			Filter                  *filter
 			SourceSelectionCriteria struct{ SseKmsEncryptedObjects struct{ Status string } }
+			DeleteReplication       struct{ Status string }
 			Destination             struct {
 				Bucket                  string
 				EncryptionConfiguration struct{ ReplicaKmsKeyID string }
@@ -235,7 +239,7 @@ func (s *Store) Replication(ctx context.Context, bucket string) ([]ReplicationRu
 		rules = append(rules, ReplicationRule{ID: r.ID, Enabled: r.Status == "Enabled", Prefix: r.Filter.prefix(r.Prefix),
 			Narrowed: r.Filter.narrowed(), Destination: r.Destination.Bucket,
 			KMSObjects:      r.SourceSelectionCriteria.SseKmsEncryptedObjects.Status == "Enabled",
-			ReplicaKMSKeyID: r.Destination.EncryptionConfiguration.ReplicaKmsKeyID})
+			ReplicaKMSKeyID: r.Destination.EncryptionConfiguration.ReplicaKmsKeyID, Deletions: r.DeleteReplication.Status == "Enabled"})
 	}
 	return rules, Setting{Known: true, Present: len(rules) > 0}, nil
 }

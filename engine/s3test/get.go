@@ -74,6 +74,7 @@ func (s *Server) showObject(q *request, b *bucket, v *version, r *reply) {
 	r.set("x-amz-storage-class", a.StorageClass)
 	r.set("x-amz-archive-status", a.ArchiveTier)
 	r.set("x-amz-restore", a.Restore)
+	r.set("x-amz-replication-status", a.Replication)
 	r.set("x-amz-website-redirect-location", a.Redirect)
 	if len(a.Tags) > 0 && s.allowed(b, "s3:GetObjectTagging", q.key) {
 		r.set("x-amz-tagging-count", itoa(len(a.Tags)))

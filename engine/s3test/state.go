@@ -38,7 +38,9 @@ type Attrs struct {
 	StorageClass string // empty for STANDARD
 	ArchiveTier  string // of INTELLIGENT_TIERING
 	// Restore is the x-amz-restore header of an archived object.
-	Restore     string
+	Restore string
+	// Replication is x-amz-replication-status.
+	Replication string
 	LockMode    string
 	RetainUntil time.Time
 	LegalHold   bool

@@ -210,6 +210,8 @@ func (k *conn) amzAttribute(name, v []byte, h *object.Head) {
 		h.StorageClass = k.words.same(&k.words.class, v)
 	case "archive-status":
 		h.ArchiveTier = string(v)
+	case "replication-status":
+		h.Replication = string(v)
 	case "delete-marker":
 		h.DeleteMarker = string(v) == "true"
 	case "restore":

@@ -1,0 +1,42 @@
+package job
+
+import (
+	"context"
+	"strings"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// replicaRules looks whether deletions of versions may be replicated, as MinIO can be told
+// to. Where the rules may not be read they may be.
+func (p *pruner) replicaRules(ctx context.Context) error {
+	if p.learnt.Caps.IsAWS() {
+		return nil
+	}
+	rules, told, err := p.store.Replication(ctx, p.learnt.Bucket)
+	if err != nil {
+		return err
+	}
+	p.mirrored = !told.Known
+	for _, r := range rules {
+		p.mirrored = p.mirrored || r.Enabled && r.Deletions
+	}
+	return nil
+}
+
+// replicated keeps a version that has a replica whose deletion would leave nothing there,
+// since the current version has not arrived.
+func (p *pruner) replicated(c *candidate, old *object.Head) bool {
+	if !p.mirrored || old.Replication == "" || c.now == nil || arrived(c.now.Replication) {
+		return true
+	}
+	status := c.now.Replication
+	if status == "" {
+		status = "none"
+	}
+	c.keep(KeptReplica, "deletions are replicated, and the current version is not (replication status: %s), so that nothing would be left of the object where it is replicated to", status)
+	return false
+}
+
+// arrived says whether a version is where it is replicated to, or came from there.
+func arrived(status string) bool { return strings.HasPrefix(status, "COMPLETE") || status == "REPLICA" }
