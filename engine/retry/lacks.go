@@ -34,14 +34,14 @@ func (w *kmsWorked) told(c *object.Call) (n uint64) {
 // up. Waiting for room, for the KMS, or for a store that fails for everybody, lasts as long as
 // an outage may.
 func (l *Loop) enough(c *object.Call, n int, err error, met *troubles) bool {
-	class, limit := object.ClassOf(err), l.OutageWait
+	class, limit := met.class(err), l.OutageWait
 	throttled := class == object.ClassThrottled || class == object.ClassKMSThrottled
-	if throttled && !met.silent {
+	if throttled {
 		limit = l.ThrottleWait
 	}
 	lacks := met.silent || class == object.ClassFull || class == object.ClassKMSAway
 	if (lacks || throttled) && met.waited(class) >= limit || lacks && met.times(class) >= l.MaxAttempts && l.vain.lasts(l.vainOf(c, class)) {
-		l.waitedInVain(c, err, limit)
+		l.waitedInVain(c, class, err, limit)
 		return true
 	}
 	return class != object.ClassFull && !throttled && n >= l.MaxAttempts
@@ -96,8 +96,8 @@ func (v *vain) lasts(of vainOf) bool {
 const vainToStop = 5
 
 // waitedInVain stops the run where what is lacking would be lacking for every other object, too.
-func (l *Loop) waitedInVain(c *object.Call, err error, waited time.Duration) {
-	of := l.vainOf(c, object.ClassOf(err))
+func (l *Loop) waitedInVain(c *object.Call, class object.Class, err error, waited time.Duration) {
+	of := l.vainOf(c, class)
 	l.vain.Lock()
 	defer l.vain.Unlock()
 	if l.vain.of != of || l.vain.keys == nil {

@@ -127,6 +127,7 @@ func (l *Loop) repeat(ctx context.Context, call *object.Call, met *troubles, b *
 		}
 		waited := met.add(object.ClassOf(err), l.kms.told(call), l.outage.of(call).Load())
 		met.silent = met.silent && maybeAway(err) && l.silent(ctx, call, err)
+		met.oneAbsence(err)
 		call.Unanswered = met.silent
 		again, counts := l.mayRepeat(call, err, met, waited)
 		if !again {

@@ -88,6 +88,30 @@ func (l *Loop) silent(ctx context.Context, c *object.Call, err error) bool {
 	return o.silent
 }
 
+// class is the trouble that an error counts as. Proxies say 502 and 503 in turn of one store that is
+// away, which is not to be waited for twice as long.
+func (t *troubles) class(err error) object.Class {
+	class := object.ClassOf(err)
+	if t.silent && class == object.ClassThrottled {
+		return object.ClassTransient
+	}
+	return class
+}
+
+// oneAbsence counts the trouble that add has just taken in as what it is.
+func (t *troubles) oneAbsence(err error) {
+	was, is := object.ClassOf(err), t.class(err)
+	if was == is {
+		return
+	}
+	if t.of[is] == nil {
+		t.of[is] = new(waited)
+	}
+	t.of[was].times--
+	t.of[is].times++
+	t.last = is
+}
+
 // orStopped is the error of what is given up, which had waited for a store that fails for everybody:
 // once that has stopped the run, it is no failure of one object.
 func (l *Loop) orStopped(err error, met *troubles) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -147,7 +148,7 @@ func TestRequestsWhileNobodyIsAnswered(t *testing.T) {
 
 // doubling is the pace's own backoff, at its longest.
 func doubling(attempt int, _ time.Duration) time.Duration {
-	return min(20*time.Second, 100*time.Millisecond<<(max(attempt, 1)-1))
+	return min(20*time.Second, 100*time.Millisecond<<(min(max(attempt, 1), 10)-1))
 }
 
 // TestTheWindowHasClosedMeanwhile: a mutation that waited for a store that was away is not sent
@@ -196,6 +197,49 @@ func TestDrivesThatAreAway(t *testing.T) {
 			})
 			if took := time.Since(began); err == nil || took < least || took > least+time.Minute {
 				t.Errorf("%s: given up after %v", code, took)
+			}
+		})
+	}
+}
+
+// TestProxiesThatSayOneThingAndAnother: a store that is away is waited for as long as any other where
+// what stands in front of it says 502 and 503 in turn, and no more objects fail for it.
+func TestProxiesThatSayOneThingAndAnother(t *testing.T) {
+	for _, send := range []string{"Do", "Certain"} {
+		synctest.Test(t, func(t *testing.T) {
+			l, stopped := silentLoop(make(chan struct{}))
+			l.ThrottleWait, l.OutageWait, l.Backoff = 30*time.Minute, 4*time.Hour, doubling
+			began, failed := time.Now(), atomic.Int64{}
+			says := rand.New(rand.NewPCG(1, 2))
+			var mu sync.Mutex
+			down := func(context.Context) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if says.IntN(2) == 0 {
+					return &object.Error{Class: object.ClassTransient, HTTPStatus: http.StatusBadGateway}
+				}
+				return &object.Error{Class: object.ClassThrottled, HTTPStatus: http.StatusServiceUnavailable}
+			}
+			var all sync.WaitGroup
+			for i := range 50 {
+				all.Go(func() {
+					time.Sleep(time.Duration(i) * 137 * time.Millisecond)
+					call := object.Call{Kind: object.ReqHead, Key: fmt.Sprint(i)}
+					var err error
+					if send == "Do" {
+						err = l.Do(t.Context(), call, down)
+					} else {
+						call.Kind = object.ReqCopy
+						_, err = l.Certain(t.Context(), call, down, AskFunc(func(context.Context, error) (bool, error) { return false, nil }))
+					}
+					if !errors.Is(err, ErrStopping) {
+						failed.Add(1)
+					}
+				})
+			}
+			all.Wait()
+			if took := time.Since(began); failed.Load() >= vainToStop || len(stopped) != 1 || took < 4*time.Hour || took > 4*time.Hour+10*time.Minute {
+				t.Errorf("%s: %d failed, %d stops, after %v", send, failed.Load(), len(stopped), took)
 			}
 		})
 	}
