@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -54,6 +55,8 @@ func traps() []trap {
 		{name: "replication-without-kms", config: documents("replication", replicationWithoutKMS),
 			finds: []string{"serious replication: silently stop being replicated"}},
 		{name: "replication-with-kms", config: documents("replication", replicationWithKMS), finds: []string{"warning replication: replicates again"}},
+		{name: "replication-to-another-minio", config: documents("replication", fmt.Sprintf(mirrorRule, "Disabled")),
+			finds: []string{"warning replication: has no key of that name", "note replication: throwaway"}},
 		{name: "lock", config: s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true}, finds: []string{"warning lock: stays, undeletable"}},
 		{name: "compliance-lock", config: s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true, DefaultLockMode: "COMPLIANCE", DefaultLockDays: 1},
 			// No throwaway object could be deleted there, so an update is not tried out.

@@ -194,7 +194,8 @@ func (s *session) readAround(ctx context.Context, f *doctor.Facts) error {
 	}
 	for _, r := range replication {
 		if r.Enabled {
-			f.Replication = append(f.Replication, doctor.ReplicationRule{ID: r.ID, Prefix: r.Prefix, Destination: r.Destination, KMSObjects: r.KMSObjects})
+			f.Replication = append(f.Replication, doctor.ReplicationRule{ID: r.ID, Prefix: r.Prefix, Destination: r.Destination, KMSObjects: r.KMSObjects,
+				OtherStore: r.OtherStore(), Deletions: r.Deletions})
 		}
 	}
 	for _, n := range told {

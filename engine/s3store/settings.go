@@ -215,6 +215,14 @@ type ReplicationRule struct {
 	Deletions bool
 }
 
+// OtherStore says whether the destination is no bucket of this store. MinIO names one of
+// another server by an ARN of its own (arn:minio:replication::ID:BUCKET), which does not tell
+// where that server is.
+func (r *ReplicationRule) OtherStore() bool {
+	arn := strings.SplitN(r.Destination, ":", 4)
+	return len(arn) == 4 && arn[0] == "arn" && arn[2] != "s3"
+}
+
 // Replication reads the replication rules.
 func (s *Store) Replication(ctx context.Context, bucket string) ([]ReplicationRule, Setting, error) {
 	var doc struct {

@@ -113,6 +113,9 @@ type LifecycleRule struct {
 type ReplicationRule struct {
 	ID, Prefix, Destination string
 	KMSObjects              bool
+	// OtherStore: the destination is a bucket of another server, as MinIO knows them.
+	// Deletions: deletions of versions are replicated too.
+	OtherStore, Deletions bool
 }
 
 // Notification is one consumer of events; Copies is whether it is told of objects

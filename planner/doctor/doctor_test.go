@@ -69,12 +69,20 @@ func TestTraps(t *testing.T) {
 		}, Warning, "lifecycle", "will delete it"},
 		"replication, no KMS": {func(f *Facts) { f.Replication = []ReplicationRule{{ID: "dr", Destination: "arn:aws:s3:::dr"}} }, Serious, "replication", "silently stop"},
 		"replication again":   {func(f *Facts) { f.Replication = []ReplicationRule{{ID: "dr", KMSObjects: true}} }, Warning, "replication", "replicates again"},
-		"compliance lock":     {func(f *Facts) { f.Settings.ObjectLock = object.Yes; f.LockMode = "COMPLIANCE" }, Serious, "lock", "COMPLIANCE"},
-		"object lock":         {func(f *Facts) { f.Settings.ObjectLock = object.Yes }, Warning, "lock", "old encryption"},
-		"disabled key":        {func(f *Facts) { f.Key.Enabled, f.Key.State = false, "Disabled" }, Serious, "key", "Disabled"},
-		"key elsewhere":       {func(f *Facts) { f.Key.Region = "us-east-1" }, Serious, "key", "us-east-1"},
-		"W1 key of others":    {func(f *Facts) { f.Owner = "999988887777" }, Serious, "key", "is copied"},
-		"missing permission":  {func(f *Facts) { f.Permissions[0].Granted = object.No }, Serious, "permission", "s3:GetObject"},
+		"to another MinIO":    {func(f *Facts) { f.Replication = []ReplicationRule{{ID: "dr", OtherStore: true}} }, Warning, "replication", "has no key of that name"},
+		"to another MinIO, SSE-S3": {func(f *Facts) {
+			f.Target = object.Target{SSE: object.SSES3}
+			f.Replication = []ReplicationRule{{ID: "dr", OtherStore: true}}
+		}, Warning, "replication", "has no KMS"},
+		"throwaway objects": {func(f *Facts) {
+			f.Caps.Source, f.Replication = "canary", []ReplicationRule{{ID: "dr", OtherStore: true}}
+		}, Note, "replication", "stay on the other server"},
+		"compliance lock":    {func(f *Facts) { f.Settings.ObjectLock = object.Yes; f.LockMode = "COMPLIANCE" }, Serious, "lock", "COMPLIANCE"},
+		"object lock":        {func(f *Facts) { f.Settings.ObjectLock = object.Yes }, Warning, "lock", "old encryption"},
+		"disabled key":       {func(f *Facts) { f.Key.Enabled, f.Key.State = false, "Disabled" }, Serious, "key", "Disabled"},
+		"key elsewhere":      {func(f *Facts) { f.Key.Region = "us-east-1" }, Serious, "key", "us-east-1"},
+		"W1 key of others":   {func(f *Facts) { f.Owner = "999988887777" }, Serious, "key", "is copied"},
+		"missing permission": {func(f *Facts) { f.Permissions[0].Granted = object.No }, Serious, "permission", "s3:GetObject"},
 		"lock hidden": {func(f *Facts) {
 			f.Settings.ObjectLock = object.Yes
 			f.Permissions = []Permission{{"s3:GetObjectRetention", "b", object.No}}

@@ -47,6 +47,10 @@ func replication(f *Facts, fs *findings) {
 			continue
 		}
 		name := fmt.Sprintf("The replication rule %q to %s", r.ID, r.Destination)
+		if r.OtherStore {
+			f.toOtherServer(&r, name, fs)
+			continue
+		}
 		if f.Target.SSE.KMS() && !r.KMSObjects {
 			fs.add(Serious, "replication", name+" does not replicate objects under SSE-KMS: after this job they silently stop being replicated",
 				"enable SseKmsEncryptedObjects with a ReplicaKmsKeyID in the rule first")
@@ -54,6 +58,26 @@ func replication(f *Facts, fs *findings) {
 		}
 		fs.add(Warning, "replication", f.ofCopied()+" as a new object, which "+strings.ToLower(name[:1])+name[1:]+" replicates again; an update replicates nothing",
 			"expect the traffic, and re-encrypt the replica bucket by a run of its own where updates are used")
+	}
+}
+
+// toOtherServer is about a rule of MinIO, which sends objects with the encryption that they
+// have, and with the name of their KMS key.
+func (f *Facts) toOtherServer(r *ReplicationRule, name string, fs *findings) {
+	what := f.ofCopied() + " as a new object, which " + strings.ToLower(name[:1]) + name[1:] + " replicates again, under the same encryption"
+	switch t := &f.Target; {
+	case t.SSE.KMS() && t.KMSKeyID != "":
+		fs.add(Warning, "replication", what+": where the KMS of the other server has no key of that name, replication fails, and what is there stays as it is",
+			"see that the other server has the key "+t.KMSKeyID+" before the run, and expect the traffic")
+	case t.SSE.KMS(), t.SSE == object.SSES3:
+		fs.add(Warning, "replication", what+": where the other server has no KMS, replication fails, and what is there stays as it is",
+			"see that the other server encrypts before the run, and expect the traffic")
+	default:
+		fs.add(Warning, "replication", what, "expect the traffic")
+	}
+	if !r.Deletions && f.Caps.Source == "canary" {
+		fs.add(Note, "replication", "The throwaway objects of reseal (.reseal-canary-…) are replicated too, and their deletions are not: some of them stay on the other server",
+			"delete them there")
 	}
 }
 
