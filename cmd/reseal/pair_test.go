@@ -186,3 +186,21 @@ func TestWhoNeedsARotatedKey(t *testing.T) {
 		t.Error(s.stdout)
 	}
 }
+
+// TestPairOnAnotherServer: MinIO's rules lead to buckets of other servers. One of the same
+// name here is nobody's replica.
+func TestPairOnAnotherServer(t *testing.T) {
+	t.Parallel()
+	for _, source := range []string{"a", "b"} {
+		st := newStage(t, s3test.Config{Seed: 4})
+		st.server.CreateBucket("a", documents("replication", fmt.Sprintf(mirrorRule, "Enabled")))
+		st.server.CreateBucket("b", documents("replication", fmt.Sprintf(mirrorRule, "Enabled")))
+		for _, b := range []string{"a", "b"} {
+			st.server.Put(b, s3test.Object{Key: "k", Body: s3test.Bytes("k")})
+		}
+		s := st.reseal(t, "run", "s3://"+source, "--pair", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--no-progress", "--job", filepath.Join(st.dir, "job"))
+		if s.code != 2 || !strings.Contains(s.stderr, "another server") || st.underKey("a", st.keyB)+st.underKey("b", st.keyB) > 0 {
+			t.Errorf("from %s: exit code %d\n%s", source, s.code, s.stderr)
+		}
+	}
+}

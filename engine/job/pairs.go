@@ -27,6 +27,9 @@ func (s *session) pairs(ctx context.Context, places *[]Place) (map[Place]string,
 			if !some {
 				continue
 			}
+			if rules[i].OtherStore() { // a bucket of that name here is another one
+				return nil, unusablef("leave Source.Pair out, and begin a job on the other server", "the replication rule %q of s3://%s leads to another server (%s)", rules[i].ID, p.Bucket, rules[i].Destination)
+			}
 			if h := s.job.home; h != nil && there.overlaps(Place{h.place.Bucket, h.place.Prefix}) {
 				return nil, unusablef("name a place for the job in another bucket, or below another prefix", "the job's state would lie in %s, where %s is replicated to", h.name, p)
 			}
@@ -60,7 +63,7 @@ func replicaPlace(p Place, r *s3store.ReplicationRule) (there Place, some bool) 
 	if strings.HasPrefix(r.Prefix, p.Prefix) {
 		prefix = r.Prefix
 	}
-	return Place{bucket, prefix}, r.Enabled && bucket != "" && bucket != p.Bucket && strings.HasPrefix(prefix, r.Prefix)
+	return Place{bucket, prefix}, r.Enabled && bucket != "" && (bucket != p.Bucket || r.OtherStore()) && strings.HasPrefix(prefix, r.Prefix)
 }
 
 // addPair adds a place, unless it is there. Of two replicas one of which lies within the
