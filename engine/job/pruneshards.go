@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/resealhq/reseal/checkpoint"
@@ -23,6 +24,10 @@ func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error
 	defer func() { all.Seconds = time.Since(began).Seconds() }()
 	var failed, none error
 	rows := opt.Rows
+	earlier, err := j.takenEarlier(ctx, &opt)
+	if err != nil {
+		return nil, err
+	}
 	for _, shard := range j.parts() {
 		was := j.Division.learntOf(shard.Part)
 		noneKept := opt.Noncurrent == nil && was.Facts.Versioning != object.VersioningEnabled // when the job began, none were
@@ -39,9 +44,9 @@ func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error
 			}
 		}
 		opt.Rows = rows
-		of, enough := opt.less(all.Versions)
-		if enough {
-			break
+		of, may := opt.share(all.Versions, earlier, shard.Part.Index)
+		if !may {
+			continue
 		}
 		one, err := shard.Prune(ctx, of)
 		if noneKept && errors.Is(err, errKeepsNone) && j.Division.Kind == ByBuckets {
@@ -80,16 +85,53 @@ func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error
 	return all, failed
 }
 
-// less is what a shard is pruned by once so many versions were taken of others: a limit is
-// that of the whole job.
-func (o PruneOptions) less(taken uint64) (_ PruneOptions, enough bool) {
-	if o.Noncurrent == nil || o.Noncurrent.Limit == 0 {
-		return o, false
+// takenEarlier is how many versions earlier prunes took of each shard, or may have taken, where
+// there is a limit, which is that of all together.
+func (j *Job) takenEarlier(ctx context.Context, opt *PruneOptions) ([]uint64, error) {
+	if opt.Noncurrent == nil || opt.Noncurrent.Limit == 0 {
+		return nil, nil
+	}
+	taken := make([]uint64, 0, len(j.Division.Shards))
+	for _, shard := range j.parts() {
+		n, err := shard.versionsTaken(ctx)
+		if err != nil {
+			return nil, err
+		}
+		taken = append(taken, n)
+	}
+	return taken, nil
+}
+
+func (j *Job) versionsTaken(ctx context.Context) (n uint64, err error) {
+	if j.home != nil {
+		if err := os.MkdirAll(j.local, 0o700); err != nil {
+			return 0, jobUnusable(err)
+		}
+		if _, err := j.copyRecord(ctx, pruneVersionsName, nil); err != nil {
+			return 0, err
+		}
+	}
+	r, err := openVersionRecord(j, false)
+	if err != nil {
+		return 0, err
+	}
+	err = r.earlier(func(*candidate) { n++ })
+	return n + uint64(len(r.open)), errors.Join(err, r.Close())
+}
+
+// share is what a shard is pruned by where versions were taken of those before it, and earlier of all.
+// may is false where nothing may be.
+func (o PruneOptions) share(taken uint64, earlier []uint64, shard int) (_ PruneOptions, may bool) {
+	if earlier == nil {
+		return o, true
+	}
+	for _, n := range earlier[shard+1:] {
+		taken += n
 	}
 	rest := *o.Noncurrent
 	rest.Limit -= int64(min(taken, uint64(rest.Limit)))
 	o.Noncurrent = &rest
-	return o, rest.Limit == 0
+	return o, rest.Limit > 0
 }
 
 // oldVersions counts the old versions of which the rows of a shard tell.

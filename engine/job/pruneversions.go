@@ -83,6 +83,9 @@ func (v *versionPruner) work(ctx context.Context) error {
 		v.result.Versions++
 		v.row(c)
 	})
+	if err == nil && v.sel.Limit > 0 {
+		err = v.untold(ctx)
+	}
 	if err == nil && v.enough() {
 		err = errEnough
 	}
@@ -155,6 +158,27 @@ func (v *versionPruner) flushBatch(ctx context.Context) error {
 		return errEnough
 	}
 	return err
+}
+
+// untold counts what an earlier prune has deleted and did not come to record, before anything else
+// is taken. What is there still comes up where it is listed.
+func (v *versionPruner) untold(ctx context.Context) error {
+	var gone []*candidate
+	for _, c := range v.record.unlisted() {
+		if _, err := v.head(ctx, c.old, c.outcome.Before.Type); object.ClassOf(err) != object.ClassGone {
+			continue
+		}
+		v.record.listed(c)
+		c.earlier = true
+		c.deletedNow(deletedEarlier)
+		v.result.Versions++
+		v.row(c)
+		gone = append(gone, c)
+	}
+	if v.result.Dry {
+		return ctx.Err()
+	}
+	return errors.Join(v.record.done(gone), ctx.Err())
 }
 
 // vanished tells of the versions that an earlier prune was about to delete and that are
