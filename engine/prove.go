@@ -222,6 +222,9 @@ func (it *item) unproved(op string, h *object.Head) error {
 		e.Message = fmt.Sprintf("the object is under the new encryption, and in the storage class %s instead of %s",
 			cmp.Or(h.StorageClass, "STANDARD"), it.rules().Target.StorageClass)
 		e.Hint = "this store does not put copies into that class: leave --storage-class away, or let a lifecycle rule move them"
+		if object.SameClass(h.StorageClass, it.obj.StorageClass) {
+			e.Hint = "this store does not put copies into that class, or a lifecycle rule has moved it back at once: a new job without --storage-class counts it as already done"
+		}
 	default:
 		e.Message = "the store answered success, and HEAD shows " + describe(h.Encryption)
 		if t := &it.rules().Target; h.Encryption.Type == t.SSE && h.Encryption.KMSKeyID == it.obj.Encryption.KMSKeyID && t.UnderOtherKey(h.Encryption) {

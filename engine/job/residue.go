@@ -10,6 +10,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
@@ -40,6 +41,9 @@ const maxKept = 8
 // maxResidue bounds the file in bytes: a key is at most 1,024.
 const maxResidue = 16 << 10
 
+// sweepAgain is how long throwaway objects that could not be removed are tried once more.
+const sweepAgain = 30 * time.Second
+
 // probe sends the canary, and remembers in the job directory how its objects are
 // named until all of them are gone again, so that a process that dies in between
 // leaves nothing behind for good. They may still be going when it returns: see tidied.
@@ -62,11 +66,17 @@ func (s *session) probe(ctx context.Context, at s3store.ProbeOptions) (object.Ca
 	}
 	caps, clean, err := s.to.ProbeAhead(ctx, at)
 	tidy := func() error {
-		if err := clean(ctx); err != nil { // whoever comes later may be luckier
-			_, again := s.sweep(ctx, path, at)
-			return errors.Join(err, again)
+		err := clean(ctx)
+		if err == nil {
+			return s.noteOnly(path, &ours, kept)
 		}
-		return s.noteOnly(path, &ours, kept)
+		// Whoever comes later may be luckier. What opened the job may be over by then.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sweepAgain)
+		defer cancel()
+		if _, again := s.sweep(ctx, path, at); again != nil {
+			return err // the next run has the note
+		}
+		return nil
 	}
 	if err != nil {
 		return caps, errors.Join(err, tidy())

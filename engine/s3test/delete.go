@@ -3,6 +3,7 @@ package s3test
 import (
 	"encoding/xml"
 	"net/http"
+	"slices"
 )
 
 // deleteObject serves DeleteObject.
@@ -82,7 +83,15 @@ func (s *Server) remove(b *bucket, key, id string, bypass bool) (deleted, *s3Err
 	if id != "" && v.attrs.locked(s.now()) && !(bypass && v.attrs.LockMode == "GOVERNANCE" && !v.attrs.LegalHold) {
 		return deleted{}, errAccessDenied("Access Denied because object protected by object lock.")
 	}
-	b.drop(e, v)
+	switch p := &s.profile; {
+	case p.IgnoresDeletes, p.LeavesMarkers && v.marker:
+	case p.LeavesMarkers && id != "":
+		b.disturb(key)
+		e.vs = slices.Clone(e.vs)
+		e.vs[slices.Index(e.vs, v)] = &version{id: s.ids.version(), modified: v.modified, marker: true, attrs: &Attrs{Owner: s.cfg.Account}}
+	default:
+		b.drop(e, v)
+	}
 	return deleted{id, v.marker}, nil
 }
 

@@ -98,6 +98,11 @@ type Profile struct {
 	PutIfMatchUnquoted   bool
 	IgnoresDeleteIfMatch bool
 	IgnoresExpectedOwner bool
+	// LeavesMarkers: what was a version is listed as a delete marker of another ID once it is deleted, and
+	// that one's deletion changes nothing (MinIO, of objects in a tier).
+	LeavesMarkers bool
+	// IgnoresDeletes: nothing is ever deleted, whatever the answer says.
+	IgnoresDeletes bool
 
 	// What does not arrive.
 	CopyDropsTags      bool // also those sent with REPLACE

@@ -32,6 +32,9 @@ func (c *canary) clean(ctx context.Context) error {
 	for n := 1; ; n++ {
 		failed := append(c.abortAll(ctx), c.removeAll(ctx, there, n == 1)...)
 		left, err := c.list(ctx)
+		if n > 1 && len(failed) == 0 {
+			left = c.shown(ctx, left)
+		}
 		switch {
 		case err == nil && len(left) == 0 && len(c.litter.uploads) == 0:
 			return nil // what is gone in the end was removed, whatever the answers said
@@ -42,6 +45,19 @@ func (c *canary) clean(ctx context.Context) error {
 			there = c.told()
 		}
 	}
+}
+
+// shown is what of left is there. A store may list for a while what it has deleted: where a lifecycle
+// rule moves objects into a tier at once, MinIO lists their versions as delete markers until that tier
+// is rid of them, and answers to each of their deletions with success.
+func (c *canary) shown(ctx context.Context, left []object.Ref) (there []object.Ref) {
+	for _, ref := range left {
+		named := ref.VersionID != "" || !c.versioned()
+		if _, err := c.head(ctx, ref, object.CustomerKey{}); !named || object.ClassOf(err) != object.ClassGone {
+			there = append(there, ref)
+		}
+	}
+	return there
 }
 
 func (c *canary) notClean(left []object.Ref, listing error, failed []error) error {
