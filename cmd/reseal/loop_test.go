@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -30,5 +31,23 @@ func TestDestInItselfByAnotherName(t *testing.T) {
 	}
 	if n := len(st.server.Snapshot("b").Objects); n != 2 {
 		t.Errorf("the bucket holds %d objects", n)
+	}
+}
+
+// TestOneAnswerLetsNoLoopPass: a listing that fails for a moment does not tell two buckets from one.
+func TestOneAnswerLetsNoLoopPass(t *testing.T) {
+	t.Parallel()
+	for n := range 6 {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			st := newStage(t, s3test.Config{Seed: 3, Rules: fmt.Sprintf("(If (And ListObjectsV2 (OnIndex %d)) (Error 503 SlowDown))", n)})
+			st.server.CreateBucket("b", s3test.BucketConfig{})
+			st.server.Put("b", s3test.Object{Key: "in/k", Body: s3test.Bytes("of k")})
+			other := strings.Replace(st.server.URL(), "127.0.0.1", "localhost", 1)
+			end := st.reseal(t, "run", "s3://b/in/", "--dest", "s3://b/in/copies", "--dest-endpoint-url", other, "--sse", "AES256", "--job", filepath.Join(t.TempDir(), "job"), "--no-progress")
+			if left := len(st.server.Snapshot("b").Objects); left != 1 || end.code == 0 {
+				t.Errorf("%d objects, exit code %d\n%s", left, end.code, end.stderr)
+			}
+		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/resealhq/reseal/engine/hot"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3store"
+	"github.com/resealhq/reseal/engine/s3store/patience"
 	"github.com/resealhq/reseal/engine/wire"
 )
 
@@ -148,7 +149,14 @@ func (s *session) refuseLoopBy(ctx context.Context, sample object.Ref) error {
 	}
 	var seen [2]object.Object
 	for i, end := range []*s3store.Store{s.store, s.to} {
-		page, err := end.ListPage(ctx, object.ListRequest{Bucket: sample.Bucket, Prefix: sample.Key, MaxKeys: 1})
+		var page object.ListReply
+		err := patience.Try(ctx, sample.Bucket, func() (err error) {
+			page, err = end.ListPage(ctx, object.ListRequest{Bucket: sample.Bucket, Prefix: sample.Key, MaxKeys: 1})
+			return err
+		})
+		if c := object.ClassOf(err); c.Retryable() || c == object.ClassCanceled {
+			return err // which tells no two buckets apart
+		}
 		if err != nil || len(page.Objects) == 0 || page.Objects[0].Key != sample.Key {
 			return nil // it is another bucket, or may not be listed; a copy overwrites nothing
 		}
