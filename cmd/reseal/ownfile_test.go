@@ -21,7 +21,7 @@ func TestNoOutputOverAJob(t *testing.T) {
 	if err := os.Symlink(dir, link); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{dir + "/job.json", link + "/job.json", dir + "/checkpoint/db/CURRENT", dir + "/checkpoint/new.csv", dir + "/run.json", dir + "/../job/history.jsonl"} {
+	for _, name := range []string{dir + "/job.json", link + "/job.json", dir + "/checkpoint/db/CURRENT", dir + "/checkpoint/new.csv", dir + "/run.json", dir + "/submit/0001.csv", dir + "/../job/history.jsonl"} {
 		for _, args := range [][]string{{"report", "--job", dir, "-o", name}, {"verify", "--job", dir, "-o", name}, {"audit", "s3://b", "-o", name}, {"run", "--job", dir, "--events", name}} {
 			if end := st.reseal(t, args...); end.code != exitUnusable {
 				t.Errorf("%s -o %s: exit code %d\n%s", args[0], name, end.code, end.stderr)

@@ -8,7 +8,7 @@ import (
 
 // ownNames are what a job keeps in its directory.
 var ownNames = []string{fileName, checkpointName, logName, logName + ".1", statusName, runName, paceName, pruneName, pruneVersionsName, historyName, verifiedName,
-	estimateName, probeName, claimName, divisionName, shardsName, submitName}
+	estimateName, probeName, claimName, divisionName, shardsName, submitName, submitDir}
 
 // Holding is the directory of the job that keeps a file of its own at path, or in a folder of
 // its own above it; empty where there is none. What is written there is lost to the job, and
