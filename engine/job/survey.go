@@ -97,7 +97,7 @@ func (s *session) settings(ctx context.Context) (at s3store.ProbeOptions, err er
 		return at, err
 	}
 	at = s3store.ProbeOptions{Bucket: s.learnt.Bucket, Prefix: spec.Source.Prefix, Facts: s.learnt.Facts,
-		Everything: s.doctor, AllVersions: spec.Selection.Versions == "all", AcceptUnproven: s.job.Policy.Accepts(AcceptUnproven),
+		Class: spec.copiesClass(), Everything: s.doctor, AllVersions: spec.Selection.Versions == "all", AcceptUnproven: s.job.Policy.Accepts(AcceptUnproven),
 		Sends: s.job.Policy.Operation == RewriteOnly || spec.Target.ClientSide.remakes() || s.learnt.through()}
 	if spec.Target.DestFolder != "" {
 		there := folder.Facts()
@@ -113,6 +113,14 @@ func (s *session) settings(ctx context.Context) (at s3store.ProbeOptions, err er
 		at.Facts, s.learnt.Dest = there, &there
 	}
 	return at, nil
+}
+
+// copiesClass is the storage class that copies will be in, as far as the specification tells.
+func (s *Spec) copiesClass() string {
+	if only := s.Selection.OnlyStorageClass; s.Target.StorageClass == "" && len(only) == 1 {
+		return only[0]
+	}
+	return s.Target.StorageClass
 }
 
 // key is what KMS tells of the target's key; nil where there is no KMS to ask, or

@@ -48,7 +48,7 @@ var hintsByState = map[object.State]map[object.Reason]string{
 		object.ReasonComposite:   "a copy would change their checksum's type, or lose it: --operation rewrite keeps most of them, sending the bytes through this machine; or --accept composite-checksum",
 		object.ReasonContext:     "they may have an extra KMS context, which no one can read back: give it with --sse-kms-context, or --accept encryption-context",
 		object.ReasonMetadata:    "they have metadata that HTTP cannot show, so that it cannot be resent; copy them by hand",
-		object.ReasonClass:       "this store was not seen to put a copy into their storage class: name one that it keeps with --storage-class",
+		object.ReasonClass:       "this store was not seen to put a copy into their storage class: a job with --only-storage-class CLASS tries it, or name one that it keeps with --storage-class",
 		object.ReasonNullVersion: "no versions of them are kept now, so that a copy would overwrite an older one: enable versioning for the run, or remove that version",
 		object.ReasonSource:      "this store reads other objects than those that a copy names: rename them, or copy them through a client that reads and writes them",
 		object.ReasonReaders:     "whoever reads them has no key for the new wrap: give it to the readers first, then --accept cse-readers",

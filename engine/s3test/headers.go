@@ -60,10 +60,11 @@ func (a *Attrs) readMetadata(q *request) {
 
 func (s *Server) readPlacement(q *request, a *Attrs) *s3Error {
 	a.StorageClass, a.Redirect = q.h("x-amz-storage-class"), q.h("x-amz-website-redirect-location")
-	if a.StorageClass != "" && !slices.Contains(classes, a.StorageClass) {
+	switch {
+	case a.StorageClass == "" || a.StorageClass == s.profile.OwnClass:
+	case !slices.Contains(classes, a.StorageClass):
 		return fail(http.StatusBadRequest, "InvalidStorageClass", "The storage class you specified is not valid")
-	}
-	if a.StorageClass != "" && a.StorageClass != "STANDARD" && s.profile.OnlyStandard {
+	case a.StorageClass != "STANDARD" && s.profile.OnlyStandard:
 		return errInvalidArgument("Unknown storage class")
 	}
 	if a.StorageClass == "STANDARD" || s.profile.ClassAlwaysDefault {

@@ -117,8 +117,9 @@ type Profile struct {
 	CopyDropsRedirect  bool // even when sent
 	DropsRedirect      bool // always
 	ClassAlwaysDefault bool
-	OnlyStandard       bool // any other storage class is 400
-	KeepsLock          bool // a copy carries the lock even when it is not sent
+	OnlyStandard       bool   // any other storage class is 400
+	OwnClass           string // a storage class that this store has beside
+	KeepsLock          bool   // a copy carries the lock even when it is not sent
 	// AcceptsLockHeaders: lock headers are swallowed on any bucket, no lock.
 	AcceptsLockHeaders bool
 	NoChecksums        bool

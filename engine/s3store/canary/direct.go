@@ -59,7 +59,8 @@ func (c *canary) underTarget(ctx context.Context) (object.Finding, error) {
 // refused, each piece is tried alone, so that one of them does not look like a refusal
 // of the target.
 func (c *canary) fullDress(ctx context.Context) (*thing, object.CopyReply, error) {
-	c.dress = dress{tags: true, checksum: true, redirect: c.asksRedirect(), class: "REDUCED_REDUNDANCY"}
+	classes := c.o.classes()
+	c.dress = dress{tags: true, checksum: true, redirect: c.asksRedirect(), class: classes[0]}
 	t, rep, err := c.underIn(ctx, c.dress)
 	if err == nil || undecided(err) {
 		return t, rep, err
@@ -68,7 +69,10 @@ func (c *canary) fullDress(ctx context.Context) (*thing, object.CopyReply, error
 		return t, rep, err
 	}
 	refused := err
-	pieces := []dress{{tags: true}, {checksum: true}, {class: "REDUCED_REDUNDANCY"}, {class: "STANDARD_IA"}}
+	pieces := []dress{{tags: true}, {checksum: true}}
+	for _, class := range classes {
+		pieces = append(pieces, dress{class: class})
+	}
 	if c.dress.redirect {
 		pieces = append(pieces, dress{redirect: true})
 	}

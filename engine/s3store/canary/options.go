@@ -25,6 +25,9 @@ type Options struct {
 	// Accept holds the losses that the operator accepts by name: whether they can be
 	// avoided need not be known.
 	Accept []object.Reason
+	// Class is a storage class that copies of the job will be in; empty where none is known, and two of
+	// AWS's are tried.
+	Class string
 	// AllVersions: the job lists versions, not only current objects.
 	AllVersions bool
 	// OtherKey is a KMS key that objects are under now, other than the target's. Empty
@@ -43,6 +46,16 @@ type Options struct {
 	// Announce, where set, is told how the keys of all throwaway objects begin,
 	// before the first one is written; see Sweep. Its error ends the probe.
 	Announce func(name string) error
+}
+
+// classes are those of which one is tried: what a store does with one of its own says nothing of
+// another's. What may be an archive is not tried, since nothing could be read back.
+func (o *Options) classes() []string {
+	one := object.Object{StorageClass: o.Class}
+	if object.SameClass(o.Class, "STANDARD") || one.Archived() || one.Reserved() {
+		return []string{"REDUCED_REDUNDANCY", "STANDARD_IA"}
+	}
+	return []string{o.Class}
 }
 
 // asks says whether a question is worth its requests: not where the job accepts the
