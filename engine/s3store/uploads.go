@@ -136,11 +136,22 @@ func (s *Store) oldKey(ctx context.Context, r *request, key object.CustomerKey) 
 	}
 	resp, err := s.sendTo(ctx, newRequest("HeadObject", http.MethodHead, r.ref), a)
 	if err != nil {
+		if e, ok := errors.AsType[*object.Error](err); ok {
+			e.NotSent = true // of the Complete nothing was
+		}
 		return err
 	}
 	resp.Body.Close()
-	if resp.StatusCode == http.StatusBadRequest { // an SSE-C object, asked without its key
+	switch {
+	case resp.StatusCode == http.StatusBadRequest: // an SSE-C object, asked without its key
 		r.customerKey("", key)
+	case resp.StatusCode/100 != 2:
+		// Where no answer came, neither key is the one that is wanted for certain.
+		e := Classify(object.FailedReply{Op: r.op, Ref: r.ref, Status: resp.StatusCode, Header: resp.Header.Get})
+		if e.Class.Retryable() {
+			e.NotSent = true
+			return e
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package s3store
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -70,6 +71,39 @@ func TestEachCompleteFindsItsKey(t *testing.T) {
 		}
 		if n := len(p.seen); n > len(keys)*most+2 {
 			t.Errorf("%s: %d requests", store, n)
+		}
+	}
+}
+
+// TestNoCompleteWithoutItsKey: where the question under which key the old object is fails for a moment,
+// nothing is sent under a key that nobody has asked for, and the Complete is sent again.
+func TestNoCompleteWithoutItsKey(t *testing.T) {
+	clean(t)
+	older, target := customerKeyOf(t, "o"), customerKeyOf(t, "t")
+	for _, status := range []int{http.StatusServiceUnavailable, http.StatusInternalServerError, http.StatusBadGateway, http.StatusTooManyRequests} {
+		asked := 0
+		s, _ := opened(t, Options{EndpointURL: "https://127.0.0.1:9"}, func(r *http.Request) *http.Response {
+			switch {
+			case r.Method == http.MethodHead:
+				if asked++; asked == 1 {
+					return answered(status, "")
+				}
+				return answered(http.StatusBadRequest, "")
+			case r.Header.Get("X-Amz-Server-Side-Encryption-Customer-Key-Md5") == older.MD5():
+				return answered(http.StatusOK, `<CompleteMultipartUploadResult><ETag>"e-1"</ETag></CompleteMultipartUploadResult>`)
+			case r.Header.Get("X-Amz-Server-Side-Encryption-Customer-Key-Md5") == "":
+				return answered(http.StatusBadRequest, errorXML("InvalidRequest", "it is under a key"))
+			}
+			return answered(http.StatusForbidden, errorXML("AccessDenied", "Access Denied."))
+		})
+		req := &object.CompleteRequest{Dest: object.Ref{Bucket: "b", Key: "k"}, UploadID: "u", DestETag: "e",
+			Target: &object.Target{SSE: object.SSEC, CustomerKey: target, SourceKey: older}}
+		_, err := s.CompleteUpload(t.Context(), req)
+		if e, ok := errors.AsType[*object.Error](err); !ok || !e.Class.Retryable() || !e.NotSent || e.Op != "CompleteMultipartUpload" {
+			t.Errorf("%d: %v", status, err)
+		}
+		if _, err := s.CompleteUpload(t.Context(), req); err != nil {
+			t.Errorf("%d: %v", status, err)
 		}
 	}
 }
