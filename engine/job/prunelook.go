@@ -69,7 +69,7 @@ func (p *pruner) below(ctx context.Context, c *candidate) (*object.Object, error
 	}
 	var own []object.Object
 	for _, o := range page.Objects {
-		if o.Key == c.old.Key {
+		if o.Key == c.old.Key && !o.Freed() {
 			own = append(own, o)
 		}
 	}

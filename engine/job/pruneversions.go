@@ -365,7 +365,7 @@ func (p *pruner) versionsOf(ctx context.Context, ref object.Ref, most int) (own 
 		return err
 	})
 	for _, o := range page.Objects {
-		if o.Key == ref.Key {
+		if o.Key == ref.Key && !o.Freed() {
 			own = append(own, o)
 		}
 	}

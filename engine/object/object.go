@@ -113,6 +113,11 @@ func (o *Object) Archived() bool {
 	return o.ArchiveTier == "ARCHIVE_ACCESS" || o.ArchiveTier == "DEEP_ARCHIVE_ACCESS"
 }
 
+// Freed says whether a row is of a version that is deleted, and whose bytes MinIO has still
+// to take out of a tier. Until then, for minutes or hours, it lists a delete marker in its
+// place, which no request can delete, and which has a storage class as no real one has.
+func (o *Object) Freed() bool { return o.DeleteMarker && o.StorageClass != "" }
+
 // Reserved says whether the object is in a storage class that a service of AWS
 // keeps for itself (AWS_BACKUP_WARM and others): no request of a user can write
 // into it, and what is in it is not the user's to change.

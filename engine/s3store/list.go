@@ -184,6 +184,7 @@ func (g *gathered) add(w *row) {
 
 // reply decodes the keys; only the end of the page tells whether they are encoded.
 func (g *gathered) reply(doc *listing, r *request, rep *reply) (object.ListReply, error) {
+	g.pastFreed()
 	c := codec{on: doc.EncodingType == "url"}
 	out := object.ListReply{Objects: g.objects, Truncated: doc.IsTruncated, NextToken: doc.NextContinuationToken,
 		NextVersionIDMarker: doc.NextVersionIDMarker, EncodingHonoured: c.on, RequestID: rep.id}

@@ -74,6 +74,9 @@ func (s *Server) remove(b *bucket, key, id string, bypass bool) (deleted, *s3Err
 		return deleted{}, errAccessDenied("")
 	}
 	e, v := b.find(key, id)
+	if id != "" && slices.ContainsFunc(b.freed, func(f versionRow) bool { return f.key == key && f.v.id == id }) {
+		return deleted{id: id}, nil // and is listed as before
+	}
 	if v == nil && id != "" {
 		return deleted{}, s.unknownVersion(b, key, id)
 	}
@@ -90,9 +93,17 @@ func (s *Server) remove(b *bucket, key, id string, bypass bool) (deleted, *s3Err
 		e.vs = slices.Clone(e.vs)
 		e.vs[slices.Index(e.vs, v)] = &version{id: s.ids.version(), modified: v.modified, marker: true, attrs: &Attrs{Owner: s.cfg.Account}}
 	default:
-		b.drop(e, v)
+		s.free(b, e, v)
 	}
 	return deleted{id, v.marker}, nil
+}
+
+// free drops a version, and leaves what MinIO lists of one whose bytes are in a tier.
+func (s *Server) free(b *bucket, e *entry, v *version) {
+	b.drop(e, v)
+	if b.cfg.Tier != "" && b.cfg.Versioning != "" && !v.marker {
+		b.freed = append(b.freed, versionRow{e.key, &version{id: s.ids.version(), modified: v.modified, marker: true}, true, b.cfg.Tier})
+	}
 }
 
 // deleteObjects serves DeleteObjects.

@@ -1,12 +1,16 @@
 package s3test
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // versionRow is one row of a listing of versions.
 type versionRow struct {
 	key    string
 	v      *version
 	latest bool
+	class  string // of a version that is deleted, and has still to be taken out of a tier
 }
 
 // listVersions serves ListObjectVersions.
@@ -21,7 +25,7 @@ func (s *Server) listVersions(q *request) (*reply, *s3Error) {
 	}
 	var rows []versionRow
 	if !s.profile.VersionsNullNext || id != "null" {
-		rows = l.versions(key, id)
+		rows = l.withFreed(l.versions(key, id))
 	}
 	x := newXML("ListVersionsResult")
 	x.el("Name", q.bucket)
@@ -62,10 +66,28 @@ func (l *listing) versionRow(x *xmlDoc, r versionRow) {
 	x.bool("IsLatest", r.latest)
 	if r.v.marker {
 		x.time("LastModified", r.v.modified)
+		x.opt("StorageClass", r.class)
 	} else {
 		l.row(x, r.v, true)
 	}
 	x.close(name)
+}
+
+// withFreed adds what MinIO lists of versions that were deleted (BucketConfig.Tier).
+func (l *listing) withFreed(rows []versionRow) []versionRow {
+	for _, f := range l.b.freed {
+		if !strings.HasPrefix(f.key, l.prefix) {
+			continue
+		}
+		i := slices.IndexFunc(rows, func(r versionRow) bool { return r.key >= f.key })
+		if i < 0 {
+			i = len(rows)
+		} else if rows[i].key == f.key {
+			rows[i].latest = false
+		}
+		rows = slices.Insert(rows, i, f)
+	}
+	return rows
 }
 
 // versions are the rows after (key, id), newest first within a key.
@@ -96,7 +118,7 @@ func (l *listing) versions(key, id string) []versionRow {
 				l.truncated = l.max > 0
 				return "", false, false
 			}
-			rows, l.last = append(rows, versionRow{e.key, v, v == e.vs[0]}), e.key
+			rows, l.last = append(rows, versionRow{key: e.key, v: v, latest: v == e.vs[0]}), e.key
 		}
 		return "", false, true
 	})

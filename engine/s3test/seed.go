@@ -183,7 +183,7 @@ func (s *Server) Remove(bucketName, key, versionID string) {
 	defer s.mu.Unlock()
 	if b := s.buckets[bucketName]; b != nil {
 		if e, v := b.find(key, versionID); v != nil {
-			b.drop(e, v)
+			s.free(b, e, v)
 		}
 	}
 }

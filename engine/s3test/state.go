@@ -148,6 +148,9 @@ type BucketConfig struct {
 	Region     string
 	Owner      string // account; the server's own where empty
 	Versioning string // "", Enabled or Suspended
+	// Tier is a class that MinIO moves everything into at once. What is deleted by its
+	// version is listed as a delete marker from then on.
+	Tier string
 	// DefaultEncryption: Type SSEUnknown means that nobody configured one, which
 	// encrypts by SSE-S3.
 	DefaultEncryption object.Encryption
@@ -183,6 +186,7 @@ type bucket struct {
 	uploads map[string]*upload
 	// completed are the uploads that were, by ID, since Complete may come again.
 	completed map[string]*completed
+	freed     []versionRow
 }
 
 // disturb tells the uploads of the key that it was written or deleted meanwhile.
