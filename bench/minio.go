@@ -25,6 +25,8 @@ type MinIOConfig struct {
 	Sets, Moves list
 	Only        list
 	Dir         string
+	// Data is where MinIO keeps its data; empty is in memory.
+	Data string
 	// loops take part instead of the tools.
 	loops []*participant
 }
@@ -36,6 +38,7 @@ func (c *MinIOConfig) flags(f *flag.FlagSet) {
 	f.Var(&c.Moves, "move", "none-s3, s3-kms or kms-kms (repeatable; default all)")
 	f.Var(&c.Only, "only", "take part only if the name holds this (repeatable)")
 	f.StringVar(&c.Dir, "dir", "", "where jobs are kept while they run")
+	f.StringVar(&c.Data, "data", "", "an empty folder on a disk for MinIO's data; in memory by default, which wants twice the size of a set")
 }
 
 // move is one change of encryption.
@@ -110,7 +113,7 @@ func RunMinIO(ctx context.Context, c MinIOConfig, log io.Writer) (_ []*Table, er
 
 // move starts a server and measures one move on it.
 func (c *MinIOConfig) move(ctx context.Context, b *builder, m move, log io.Writer) (_ []*Table, err error) {
-	srv, err := realserver.Start(ctx, realserver.Options{KES: m.kes, Env: []string{"MINIO_SCANNER_SPEED=slowest"}})
+	srv, err := realserver.Start(ctx, realserver.Options{KES: m.kes, DataDir: c.Data, Env: []string{"MINIO_SCANNER_SPEED=slowest"}})
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +131,13 @@ func (c *MinIOConfig) move(ctx context.Context, b *builder, m move, log io.Write
 		tables = append(tables, t)
 	}
 	return tables, nil
+}
+
+func (c *MinIOConfig) where() string {
+	if c.Data != "" {
+		return "on a disk"
+	}
+	return "in memory"
 }
 
 func (c *MinIOConfig) participants(b *builder, m move) []*participant {
@@ -150,7 +160,7 @@ func (c *MinIOConfig) participants(b *builder, m move) []*participant {
 
 func (c *MinIOConfig) set(ctx context.Context, b *builder, srv *realserver.Server, m move, s set, log io.Writer) (*Table, error) {
 	t := &Table{Workload: "minio " + m.name,
-		What: fmt.Sprintf("%s from %s to %s, real MinIO in memory on the same %s", s, m.from, m.to, plural(thisMachine().CPUs, "CPU")),
+		What: fmt.Sprintf("%s from %s to %s, real MinIO %s on the same %s", s, m.from, m.to, c.where(), plural(thisMachine().CPUs, "CPU")),
 		Columns: []Column{{"seconds", "%.2f", true}, {"objects/s", "%.0f", false}, {"MB/s", "%.0f", false}, {"client CPU ms/object", "%.3f", false},
 			{"server CPU ms/object", "%.3f", false}, {"peak RSS MB", "%.1f", false}}}
 	ready, err := c.Only.present(ctx, c.participants(b, m), t, log)
