@@ -38,3 +38,36 @@ func TestExpiresOfAnotherStore(t *testing.T) {
 		}
 	}
 }
+
+// TestHeadersOfAnotherStore: what an object has of headers that PutObject of this store was seen to
+// drop is not sent there to be lost.
+func TestHeadersOfAnotherStore(t *testing.T) {
+	for name, c := range map[string]struct {
+		a     object.Attributes
+		drops string
+		why   object.Reason
+	}{
+		"Cache-Control":   {object.Attributes{CacheControl: "max-age=60"}, "Cache-Control", object.ReasonMetadata},
+		"another header":  {object.Attributes{CacheControl: "max-age=60"}, "Content-Language", ""},
+		"no header":       {object.Attributes{ContentType: "text/plain"}, "Cache-Control", ""},
+		"a date":          {object.Attributes{Expires: "Thu, 01 Dec 2033 16:00:00 GMT"}, "Expires", ReasonExpires},
+		"user metadata":   {object.Attributes{Metadata: map[string]string{"a": "b"}}, "user metadata", object.ReasonMetadata},
+		"no metadata":     {object.Attributes{}, "user metadata", ""},
+		"nothing dropped": {object.Attributes{CacheControl: "max-age=60", Metadata: map[string]string{"a": "b"}}, "", ""},
+	} {
+		for _, elsewhere := range []bool{true, false} {
+			facts := plainFacts()
+			ch := &Chooser{Target: kms(keyB), Caps: minioCaps(), Facts: facts, Dest: &facts, Operation: RewriteOnly, Elsewhere: elsewhere}
+			ch.Caps.PutIfMatch, ch.Caps.SendIfMatch, ch.Caps.PutDrops = object.Yes, object.Yes, []string{c.drops}
+			o := under(object.SSES3, "")
+			o.Size = 10
+			want := c.why
+			if !elsewhere {
+				want = ""
+			}
+			if got := ch.Choose(&o, &c.a); got.Reason != want {
+				t.Errorf("%s, elsewhere %v: %+v", name, elsewhere, got)
+			}
+		}
+	}
+}

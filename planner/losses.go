@@ -2,7 +2,6 @@ package planner
 
 import (
 	"strings"
-	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -31,6 +30,7 @@ func (l *lossList) add(reason object.Reason, message string) { *l = append(*l, l
 //	storage class          | resent            | resent            | resent                    | resent           | resent
 //	Expires                | kept, or REPLACE  | resent            | resent                    | resent           | resent
 //	the same, no date      | kept, or REPLACE  | resent            | resent                    | lost elsewhere   | lost elsewhere
+//	what PutDrops names    | kept, or REPLACE  | resent            | resent                    | lost elsewhere   | lost elsewhere
 //	metadata HTTP hides    | kept              | lost              | lost                      | lost             | lost
 //	mtime to be stamped    | not possible      | sent              | sent                      | sent             | sent
 //	composite checksum     | lost              | lost              | kept by the source's parts| lost             | kept by the source's parts
@@ -155,21 +155,14 @@ func (c *Chooser) loseMetadata(o *object.Object, a *object.Attributes, r object.
 	if a == nil {
 		return !o.Plain
 	}
-	if c.Elsewhere && !c.Caps.IsAWS() && a.Expires != "" && !isDate(a.Expires) {
-		lost.add(ReasonExpires, "it has an Expires header that is no date as HTTP writes it, and this store was not seen to keep such a one; --accept expires lets it go")
+	if c.Elsewhere && !c.Caps.IsAWS() {
+		c.loseElsewhere(a, lost)
 	}
 	if a.MissingMetadata > 0 {
 		lost.add(object.ReasonMetadata, "it has user metadata that HTTP cannot show, so that it cannot be sent again; "+
 			"rewrite the object with printable metadata")
 	}
 	return false
-}
-
-// isDate says whether a header is a date in the one form that HTTP writes today.
-func isDate(header string) bool {
-	const form = "Mon, 02 Jan 2006 15:04:05 GMT"
-	t, err := time.Parse(form, header)
-	return err == nil && t.Format(form) == header
 }
 
 // unstampable says whether the mtime that is to be stamped cannot be sent.

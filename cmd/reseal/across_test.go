@@ -31,9 +31,12 @@ func acrossCredentials(name string) s3test.Credentials {
 	return s3test.Credentials{AccessKeyID: "AKIA" + strings.ToUpper(name), SecretAccessKey: acrossSecret + name}
 }
 
-func newTwoStores(t *testing.T) *twoStores {
+func newTwoStores(t *testing.T) *twoStores { return newTwoStoresTo(t, s3test.AWS()) }
+
+// newTwoStoresTo is that with a destination of another kind.
+func newTwoStoresTo(t *testing.T, dest s3test.Profile) *twoStores {
 	st := newStage(t, s3test.Config{Seed: 31, Credentials: []s3test.Credentials{acrossCredentials("from")}})
-	to := s3test.New(s3test.Config{Seed: 32, Credentials: []s3test.Credentials{acrossCredentials("to")}})
+	to := s3test.New(s3test.Config{Profile: dest, Seed: 32, Credentials: []s3test.Credentials{acrossCredentials("to")}})
 	t.Cleanup(to.Close)
 	var text strings.Builder
 	for _, name := range []string{"from", "to"} {

@@ -156,6 +156,7 @@ type capabilities struct {
 	KeepsExpires          object.Finding        `json:"keeps_expires"`
 	KeepsClass            object.Finding        `json:"keeps_class"`
 	KeepsChecksums        object.Finding        `json:"keeps_checksums"`
+	PutDrops              []string              `json:"put_drops"`
 	PutTagging            object.Finding        `json:"put_tagging"`
 	PutRetention          object.Finding        `json:"put_retention"`
 	PutACL                object.Finding        `json:"put_acl"`
@@ -175,8 +176,10 @@ type capabilities struct {
 
 func capabilitiesOf(c *object.Capabilities) capabilities {
 	out := capabilities(*c)
-	if out.Notes == nil {
-		out.Notes = []string{}
+	for _, list := range []*[]string{&out.Notes, &out.PutDrops} {
+		if *list == nil {
+			*list = []string{}
+		}
 	}
 	return out
 }

@@ -195,6 +195,11 @@ func takeUp(recorded, seen *object.Capabilities) (lost []string) {
 	if recorded.OtherKey == object.Unknown {
 		recorded.OtherKeyRoute = seen.OtherKeyRoute
 	}
+	for _, name := range seen.PutDrops {
+		if !slices.Contains(recorded.PutDrops, name) {
+			recorded.PutDrops = append(slices.Clone(recorded.PutDrops), name)
+		}
+	}
 	was, is := reflect.ValueOf(recorded).Elem(), reflect.ValueOf(seen).Elem()
 	for i := range was.NumField() {
 		name := was.Type().Field(i).Name

@@ -156,6 +156,9 @@ type Capabilities struct {
 	KeepsClass    Finding `json:"KeepsClass"`
 	// KeepsChecksums: CopyObject keeps a checksum of the whole object.
 	KeepsChecksums Finding `json:"KeepsChecksums"`
+	// PutDrops names what a PutObject took and the object did not show then: headers, Expires
+	// among them, and "user metadata". Objects of another store may have it.
+	PutDrops []string `json:"PutDrops"`
 	// Sub-resource writes that were seen to do what they say on a throwaway
 	// object; never sent otherwise.
 	PutTagging   Finding `json:"PutTagging"`

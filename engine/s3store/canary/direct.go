@@ -2,6 +2,7 @@ package canary
 
 import (
 	"context"
+	"strings"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -110,6 +111,26 @@ func (c *canary) wears(h *object.Head) {
 		c.caps.CountsTags = object.Found(h.TagCount == len(canaryTags))
 	}
 	c.caps.Checksums = object.Found(c.dress.checksum && h.Checksums["CRC32"] != "")
+	if c.caps.PutDrops = dropped(&h.Attributes); len(c.caps.PutDrops) > 0 {
+		c.note("PutObject drops %s", strings.Join(c.caps.PutDrops, ", "))
+	}
+}
+
+// dropped names what was put on a throwaway object and is not there at all. What comes back in
+// other words is not meant.
+func dropped(shown *object.Attributes) (names []string) {
+	for _, h := range []struct{ name, shown string }{
+		{"Content-Type", shown.ContentType}, {"Cache-Control", shown.CacheControl}, {"Content-Disposition", shown.ContentDisposition},
+		{"Content-Encoding", shown.ContentEncoding}, {"Content-Language", shown.ContentLanguage}, {"Expires", shown.Expires},
+	} {
+		if h.shown == "" {
+			names = append(names, h.name)
+		}
+	}
+	if len(shown.Metadata) == 0 {
+		names = append(names, "user metadata")
+	}
+	return names
 }
 
 // asksRedirect: an object keeps its redirect also in a bucket that is no website today.

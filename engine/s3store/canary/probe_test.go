@@ -92,6 +92,12 @@ func expected(p *s3test.Profile, full bool, shown string) object.Capabilities {
 		PutRetention: where(full, on(!foreign("retention"))), GetRetention: where(full, on(!foreign("retention"))),
 		KeepsLock: where(full, on(!p.CopyDropsLock)), VersionsInReplies: where(full && !p.EmptyCopyReply && (copies || !p.EmptyCompleteETag), on(!(copies && p.NoVersionsInReply))),
 	}
+	if p.DropsHeaders {
+		c.PutDrops = []string{"Cache-Control", "Content-Language"}
+	}
+	if p.DropsExpires || p.DropsHeaders {
+		c.PutDrops = append(c.PutDrops, "Expires")
+	}
 	if slices.Contains(p.ForeignBucket, "ownershipControls") { // nothing is known of the bucket
 		c.GetACL, c.PutACL = object.Yes, object.No
 		if full { // it takes a lock, so that it may lock every new object: nothing is overwritten there

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/resealhq/reseal/engine/s3test"
+)
+
+// TestHeadersThatAnotherStoreDrops: what the destination's store takes and does not keep is left by
+// name, or accepted by it; what has none of that is copied.
+func TestHeadersThatAnotherStoreDrops(t *testing.T) {
+	t.Parallel()
+	drops, dropsExpires := s3test.AWS(), s3test.AWS()
+	drops.Name, drops.DropsHeaders = "drops headers", true
+	dropsExpires.Name, dropsExpires.DropsExpires = "drops Expires", true
+	for _, dest := range []s3test.Profile{drops, dropsExpires} {
+		t.Run(dest.Name, func(t *testing.T) {
+			t.Parallel()
+			s := newTwoStoresTo(t, dest)
+			s.from.Put("b", s3test.Object{Key: "plain", Body: s3test.Bytes("plain"), Attrs: s3test.Attrs{ContentType: "text/plain"}})
+			if end := s.reseal(t, append(slices.Clone(s.args), "--accept", "expires")...); end.code != exitSome && dest.DropsHeaders || end.code != 0 && dest.DropsExpires {
+				t.Fatalf("exit code %d\n%s", end.code, end.stderr)
+			}
+			rows := s.rows(t, s.job)
+			for _, o := range s.before.Objects {
+				row, there := rows[o.Key], len(s.to.Snapshot("b").Find("copy/"+o.Key)) > 0
+				if left := dest.DropsHeaders; (row["state"] == "left") != left || left && row["reason"] != "metadata" || left == there {
+					t.Errorf("%s: %v, there: %v", o.Key, row, there)
+				}
+			}
+			if row := rows["plain"]; row["state"] != "done" {
+				t.Errorf("plain: %v", row)
+			}
+		})
+	}
+	t.Run("not accepted", func(t *testing.T) {
+		t.Parallel()
+		s := newTwoStoresTo(t, dropsExpires)
+		if end := s.reseal(t, s.args...); end.code != exitSome {
+			t.Fatalf("exit code %d\n%s", end.code, end.stderr)
+		}
+		for _, row := range s.rows(t, s.job) {
+			if row["reason"] != "expires" {
+				t.Errorf("%v", row)
+			}
+		}
+	})
+}
