@@ -65,8 +65,8 @@ func (c *canary) notClean(left []object.Ref, listing error, failed []error) erro
 	for _, ref := range left {
 		still = append(still, ref.String())
 	}
-	if listing != nil {
-		still = append(still, "(unknown: the bucket cannot be listed: "+listing.Error()+")")
+	if listing != nil { // whose class tells a person what to do
+		failed = append(failed, fmt.Errorf("what is still there is not known, since the bucket cannot be listed: %w", listing))
 	}
 	if len(still) > 0 {
 		failed = append(failed, fmt.Errorf("still there: %s", strings.Join(still, ", ")))
