@@ -200,6 +200,7 @@ func (it *item) orBack(ctx context.Context, err error) error {
 	}
 	h, herr := it.run.look.Head(ctx, it.run.cfg.Source.Hot, it.task.Object.Ref)
 	switch {
+	case herr == nil && it.made != "" && h.ShownVersionID == it.made: // it is this item's own
 	case herr == nil && h.ETag != it.obj.ETag:
 		return look.ChangedSince(e.Op, it.task.Object.Ref)
 	case object.ClassOf(herr) == object.ClassGone:

@@ -224,13 +224,23 @@ func (s *Store) lockPart(ctx context.Context, ref object.Ref, op, sub, root stri
 	r := newRequest(op, http.MethodGet, ref)
 	r.query.Set(sub, "")
 	rep, err := s.read(ctx, r)
-	if codeOf(err) == "NoSuchObjectLockConfiguration" {
+	switch {
+	case isFree(err):
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	return decode(r, rep, root, v)
+}
+
+// isFree says whether a store answers that no such lock is on an object. Ceph and SeaweedFS say that
+// in the words for a bucket that has no configuration, also where it has one.
+func isFree(err error) bool {
+	switch codeOf(err) {
+	case "NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "NoSuchObjectLegalHold", "NoSuchObjectRetention":
+		return true
+	}
+	return false
 }
 
 // PutLock sets a retention, where mode is given, and a legal hold, where hold is

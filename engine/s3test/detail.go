@@ -174,7 +174,10 @@ func (s *Server) lockedBucket(q *request) (*bucket, *version, *s3Error) {
 	return b, v, e
 }
 
-func errNoLock() *s3Error {
+func (s *Server) errNoLock() *s3Error {
+	if s.profile.FreeHasNoConfiguration {
+		return fail(http.StatusNotFound, "ObjectLockConfigurationNotFoundError", "")
+	}
 	return fail(http.StatusNotFound, "NoSuchObjectLockConfiguration", "The specified object does not have a ObjectLock configuration")
 }
 
@@ -184,7 +187,7 @@ func (s *Server) getRetention(q *request) (*reply, *s3Error) {
 		return nil, e
 	}
 	if v.attrs.LockMode == "" {
-		return nil, errNoLock()
+		return nil, s.errNoLock()
 	}
 	x := newXML("Retention")
 	x.el("Mode", v.attrs.LockMode)
@@ -248,7 +251,7 @@ func (s *Server) getLegalHold(q *request) (*reply, *s3Error) {
 		return nil, e
 	}
 	if v.attrs.holdStatus() == "" {
-		return nil, errNoLock()
+		return nil, s.errNoLock()
 	}
 	x := newXML("LegalHold")
 	x.el("Status", v.attrs.holdStatus())

@@ -120,6 +120,8 @@ type Profile struct {
 	OnlyStandard       bool   // any other storage class is 400
 	OwnClass           string // a storage class that this store has beside
 	KeepsLock          bool   // a copy carries the lock even when it is not sent
+	// FreeHasNoConfiguration: what no lock is on is told in the words for a bucket that knows none.
+	FreeHasNoConfiguration bool
 	// AcceptsLockHeaders: lock headers are swallowed on any bucket, no lock.
 	AcceptsLockHeaders bool
 	NoChecksums        bool

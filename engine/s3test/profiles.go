@@ -22,8 +22,8 @@ func Ceph16() Profile {
 		IgnoresCopySourceConditions: true, IgnoresPartSourceConditions: true, IgnoresCopyIfMatch: true,
 		IgnoresCompleteIfMatch: true, IgnoresDeleteIfMatch: true, IgnoresExpectedOwner: true,
 		CopyDropsTags: true, UploadDropsTags: true, LostTagsAnswerNil: true, CopyDropsLock: true, UploadDropsLock: true,
-		PartCopyDecodesTwice: true,
-		NoChecksums:          true, OnlyStandard: true, PlusIsLiteral: true, UnquotedETags: true, NoVersionsInReply: true, EmptyCompleteETag: true, PutIfMatchUnquoted: true,
+		PartCopyDecodesTwice: true, FreeHasNoConfiguration: true,
+		NoChecksums: true, OnlyStandard: true, PlusIsLiteral: true, UnquotedETags: true, NoVersionsInReply: true, EmptyCompleteETag: true, PutIfMatchUnquoted: true,
 		ForeignObject: []string{"encryption", "attributes"}, OverwritesUnknown: true,
 		ForeignBucket: []string{"encryption", "inventory"}, EncodesSlash: true,
 	}
@@ -35,7 +35,7 @@ func Ceph20() Profile {
 	return Profile{
 		Name: "Ceph20", Server: "Ceph Object Gateway (tentacle)", CephRequestIDs: true, NoImplicitSSE: true, SimpleComplete: true, AnyVersionID: true, RefusesAES256: true, KMSNeedsKey: true, UnknownKeyIsInvalid: true,
 		KeyAsGiven: true, NoDSSE: true, IgnoresBucketKey: true, KMSETagIsMD5: true, SSECOverHTTP: true, HeadRefusesSSE: true, SelfCopyNeedsReplace: true, RedirectIsNoChange: true,
-		PartCopyReadsVersion: true, IgnoresPartSourceConditions: true, IgnoresCopyIfMatch: true, OnlyStandard: true, PlusIsLiteral: true, NoVersionsInReply: true,
+		PartCopyReadsVersion: true, FreeHasNoConfiguration: true, IgnoresPartSourceConditions: true, IgnoresCopyIfMatch: true, OnlyStandard: true, PlusIsLiteral: true, NoVersionsInReply: true,
 		CompleteNeedsKey: true, CopyDropsChecksum: true, ChecksumByName: true, RefusedObject: []string{"attributes"}, ForeignObject: []string{"encryption"}, OverwritesUnknown: true, EncodesSlash: true,
 	}
 }
@@ -70,7 +70,7 @@ func SeaweedFS2026() Profile {
 	return Profile{
 		Name: "SeaweedFS2026", Server: "SeaweedFS S3", NoImplicitSSE: true, SimpleComplete: true, AnyVersionID: true, SelfCopyNeedsReplace: true,
 		CopyKeepsKMSKey: true, PartCopyKMS501: true, CustomerPartCopyBroken: true, KeyAsGiven: true, KMSNeedsKey: true, NoDSSE: true, IgnoresBucketKey: true,
-		CopyShowsNoSSE: true, CreateShowsNoSSE: true, SelfCopyByVersions: true, DropsRedirect: true, IgnoresExpectedOwner: true, ForeignObject: []string{"encryption"}, OverwritesUnknown: true,
+		CopyShowsNoSSE: true, CreateShowsNoSSE: true, SelfCopyByVersions: true, FreeHasNoConfiguration: true, DropsRedirect: true, IgnoresExpectedOwner: true, ForeignObject: []string{"encryption"}, OverwritesUnknown: true,
 	}
 }
 

@@ -1,7 +1,9 @@
 package upload
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/resealhq/reseal/engine/look"
@@ -26,12 +28,28 @@ func (c *Copier) Intend(seq uint64, o *object.Object, dest object.Ref, what obje
 func (c *Copier) Reapply(ctx context.Context, dest object.Ref, etag string, what object.Reapply, lacked time.Time) error {
 	ctx = retry.Ending(ctx)
 	err := c.reapply(ctx, dest, etag, what, lacked)
-	if object.ClassOf(err) == object.ClassUnproved { // or it was read back from another object
+	switch object.ClassOf(err) {
+	case object.ClassUnproved: // or it was read back from another object
 		if serr := c.same(dest, etag)(ctx); object.ClassOf(serr) == object.ClassChanged {
 			return serr
 		}
+	case object.ClassGone: // the object, or only what was asked of it
+		if serr := c.same(dest, etag)(ctx); serr != nil {
+			return serr
+		}
+		return notFound(err)
 	}
 	return err
+}
+
+// notFound is the error of a detail that a store does not find of an object that is there.
+func notFound(err error) error {
+	e, _ := errors.AsType[*object.Error](err)
+	unproved := *e
+	unproved.Class = object.ClassUnproved
+	unproved.Message = "the object is under the new encryption, and " + e.Op + " does not find what it carried: " + cmp.Or(e.Message, e.Code)
+	unproved.Hint = "the next `reseal run --retry-failed` of this job tries to write that again"
+	return &unproved
 }
 
 func (c *Copier) reapply(ctx context.Context, dest object.Ref, etag string, what object.Reapply, lacked time.Time) error {
