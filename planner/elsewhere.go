@@ -30,6 +30,28 @@ func (c *Chooser) loseElsewhere(a *object.Attributes, lost *lossList) {
 	}
 }
 
+// keepsNoneElsewhere says whether this store, which is another one than the source's, keeps no checksum
+// as the object's, as far as is known: none at all, or none of an algorithm that few stores have.
+func (c *Chooser) keepsNoneElsewhere(o *object.Object) bool {
+	if !c.Elsewhere || c.Caps.IsAWS() || c.accepts(object.ReasonComposite) || object.IsFolder(o.Bucket) {
+		return false
+	}
+	return c.Caps.Checksums == object.No || o.ChecksumAlgorithm != "" && !object.SDKsName(o.ChecksumAlgorithm)
+}
+
+// loseChecksumElsewhere is loseChecksum there, whatever the source's store shows.
+func (c *Chooser) loseChecksumElsewhere(o *object.Object, a *object.Attributes, lost *lossList) (untold bool) {
+	switch {
+	case o.ChecksumAlgorithm != "":
+		lost.add(object.ReasonComposite, "it has a "+o.ChecksumAlgorithm+", and this store was not seen to keep such; --accept composite-checksum lets it go (the data does not change)")
+	case a == nil:
+		return true
+	case a.ChecksumsUntold:
+		lost.add(object.ReasonComposite, "its store did not show whether it has a checksum, and this one was not seen to keep any; --accept composite-checksum lets it go (the data does not change)")
+	}
+	return false
+}
+
 // isDate says whether a header is a date in the one form that HTTP writes today.
 func isDate(header string) bool {
 	const form = "Mon, 02 Jan 2006 15:04:05 GMT"

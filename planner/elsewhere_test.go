@@ -71,3 +71,38 @@ func TestHeadersOfAnotherStore(t *testing.T) {
 		}
 	}
 }
+
+// TestChecksumsOfAnotherStore: what keeps no checksums, or none of AWS's later algorithms, takes none
+// from an object in silence.
+func TestChecksumsOfAnotherStore(t *testing.T) {
+	for name, c := range map[string]struct {
+		algorithm string
+		keeps     object.Finding
+		change    func(c *Chooser)
+		left      bool
+	}{
+		"kept":              {"CRC32", object.Yes, func(*Chooser) {}, false},
+		"none are":          {"CRC32", object.No, func(*Chooser) {}, true},
+		"it has none":       {"", object.No, func(*Chooser) {}, false},
+		"accepted":          {"CRC32", object.No, func(c *Chooser) { c.Accept = []object.Reason{object.ReasonComposite} }, false},
+		"of the same store": {"CRC32", object.No, func(c *Chooser) { c.Elsewhere = false }, false},
+		"a later algorithm": {"XXHASH64", object.Yes, func(*Chooser) {}, true},
+		"to AWS":            {"XXHASH64", object.Yes, func(c *Chooser) { c.Caps.Source = "aws" }, false},
+	} {
+		facts := plainFacts()
+		ch := &Chooser{Target: kms(keyB), Caps: minioCaps(), Facts: facts, Dest: &facts, Operation: RewriteOnly, Elsewhere: true}
+		ch.Caps.PutIfMatch, ch.Caps.SendIfMatch, ch.Caps.Checksums = object.Yes, object.Yes, c.keeps
+		c.change(ch)
+		o := under(object.SSES3, "")
+		o.Size, o.ChecksumAlgorithm, o.ChecksumType = 10, c.algorithm, object.FullObject
+		a := &object.Attributes{}
+		if c.algorithm == "" {
+			o.ChecksumType = ""
+		} else {
+			a.Checksums = map[string]string{c.algorithm: "AAAA"}
+		}
+		if got := ch.Choose(&o, a); (got.Reason == object.ReasonComposite) != c.left {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}

@@ -174,6 +174,9 @@ func (c *Chooser) unstampable(a *object.Attributes) bool {
 }
 
 func (c *Chooser) loseChecksum(o *object.Object, a *object.Attributes, r object.Route, lost *lossList) (untold bool) {
+	if c.keepsNoneElsewhere(o) {
+		return c.loseChecksumElsewhere(o, a, lost)
+	}
 	if c.Caps.Checksums == object.No || c.accepts(object.ReasonComposite) || object.IsFolder(o.Bucket) { // a file has none to lose: it gets one
 		return false
 	}

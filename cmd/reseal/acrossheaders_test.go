@@ -47,3 +47,23 @@ func TestHeadersThatAnotherStoreDrops(t *testing.T) {
 		}
 	})
 }
+
+// TestChecksumsToAStoreWithoutAny: a checksum of the source's is lost in a store that keeps none only
+// where that is accepted.
+func TestChecksumsToAStoreWithoutAny(t *testing.T) {
+	t.Parallel()
+	none := s3test.AWS()
+	none.Name, none.NoChecksums = "no checksums", true
+	s := newTwoStoresTo(t, none)
+	if end := s.reseal(t, s.args...); end.code != exitSome {
+		t.Fatalf("exit code %d\n%s", end.code, end.stderr)
+	}
+	for key, row := range s.rows(t, s.job) {
+		if row["state"] != "left" || row["reason"] != "composite-checksum" {
+			t.Errorf("%s: %v", key, row)
+		}
+	}
+	if end := s.reseal(t, "run", "--job", s.job, "--retry-failed", "--accept", "composite-checksum", "--no-progress"); end.code != 0 || len(s.to.Snapshot("b").Objects) != len(s.before.Objects) {
+		t.Errorf("accepted: exit code %d\n%s", end.code, end.stderr)
+	}
+}
