@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/resealhq/reseal/engine/object"
 )
 
 func TestLimited(t *testing.T) {
@@ -54,4 +56,19 @@ func TestLimited(t *testing.T) {
 			t.Errorf("the run's own deadline is earlier, and %v from now it was", time.Until(at))
 		}
 	})
+}
+
+// TestCredentialsThatCameTooLate: what kept a request from being sent is told as that, also
+// once its time is over. The store has nothing to do with it.
+func TestCredentialsThatCameTooLate(t *testing.T) {
+	l := &Loop{RequestTimeout: 10 * time.Millisecond}
+	for class, want := range map[object.Class]object.Class{object.ClassCredentials: object.ClassCredentials, object.ClassOther: object.ClassTransient} {
+		err := l.timed(t.Context(), &object.Call{Kind: object.ReqHead}, nil, func(ctx context.Context) error {
+			<-ctx.Done()
+			return &object.Error{Class: class, NotSent: true}
+		})
+		if object.ClassOf(err) != want {
+			t.Errorf("%s is told as %v", class, err)
+		}
+	}
 }

@@ -298,7 +298,7 @@ func (l *Loop) timed(ctx context.Context, call *object.Call, b *before, f func(c
 	tctx := withLimit(ctx, limit, a)
 	defer tctx.release()
 	err := f(tctx)
-	if err != nil && ctx.Err() == nil && tctx.Err() != nil {
+	if err != nil && ctx.Err() == nil && tctx.Err() != nil && object.ClassOf(err) != object.ClassCredentials {
 		// Our own time limit, not the run's end: unless it was never sent, the request
 		// may have been applied.
 		e, _ := errors.AsType[*object.Error](err)

@@ -1,10 +1,12 @@
 package s3store
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -51,6 +53,25 @@ func noCredentials(err error) *object.Error {
 		e.Message, e.Hint = "the credentials could not be fetched: "+withoutTokens(object.Cut(local(err), object.MaxMessage)), "check the profile, or log in anew"
 	}
 	return e
+}
+
+// credentialsWithin is how long a request waits for credentials. It is less than the request
+// has, or its own time limit would end the wait, and what is told be that the store hangs.
+func credentialsWithin(ctx context.Context) time.Duration {
+	end, bounded := ctx.Deadline()
+	if !bounded {
+		return 2 * time.Minute
+	}
+	left := time.Until(end)
+	return left - left/12
+}
+
+// noneCame is the error of a wait that was in vain. The SDK ends a credential_process after a
+// minute, but not what that has begun, and waits for it as long as its output is open.
+func noneCame(within time.Duration) *object.Error {
+	return &object.Error{Class: object.ClassCredentials, Op: "GetCredentials", NotSent: true,
+		Message: "no credentials came within " + within.Round(time.Second).String(),
+		Hint:    "what the profile gets them from does not answer: run its credential_process by hand, or log in anew"}
 }
 
 // sendable is an error where no header can carry the credentials: a line break at their end

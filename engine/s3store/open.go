@@ -222,14 +222,21 @@ func (s *Store) retrieve(ctx context.Context) (aws.Credentials, error) {
 	if err != nil || provider == nil {
 		return aws.Credentials{}, noCredentials(err)
 	}
-	c, err := provider.Retrieve(ctx)
+	limit := credentialsWithin(ctx)
+	soon, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	c, err := provider.Retrieve(soon)
 	if err != nil {
-		if ctx.Err() != nil {
-			e := FailedToSend("GetCredentials", object.Ref{}, ctx, err)
-			e.NotSent = true
-			return c, e
+		if soon.Err() == nil {
+			return c, noCredentials(err)
 		}
-		return c, noCredentials(err)
+		e := FailedToSend("GetCredentials", object.Ref{}, ctx, err)
+		if e.Class == object.ClassTransient {
+			e = noneCame(limit)
+			s.giveUp(provider, limit)
+		}
+		e.NotSent = true
+		return c, e
 	}
 	s.secrets.Add(c.SecretAccessKey)
 	s.secrets.Add(c.SessionToken)
@@ -250,6 +257,16 @@ func (s *Store) provider(ctx context.Context) (aws.CredentialsProvider, error) {
 		s.creds.provider, s.creds.stale = cfg.Credentials, false
 	}
 	return s.creds.provider, nil
+}
+
+// giveUp lets the next request ask anew, where this one has waited for a provider: all would
+// wait for the answer to the first question, which may never come.
+func (s *Store) giveUp(provider aws.CredentialsProvider, waited time.Duration) {
+	s.creds.Lock()
+	defer s.creds.Unlock()
+	if waited > 0 && s.creds.provider == provider {
+		s.creds.stale = true
+	}
 }
 
 // Invalidate forgets the cached credentials, so that the next request fetches

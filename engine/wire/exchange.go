@@ -252,7 +252,7 @@ func (x *exchange) neverSent(class object.Class, err error, hint string) error {
 }
 
 func (x *exchange) noCredentials(ctx context.Context, err error) error {
-	if cause := x.over(ctx); cause != nil {
+	if cause := x.over(ctx); cause != nil && !errors.Is(cause, context.DeadlineExceeded) {
 		return x.ended(cause)
 	}
 	return x.neverSent(object.ClassCredentials, err, "check the profile or renew the credentials")
