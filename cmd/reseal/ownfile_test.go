@@ -21,10 +21,14 @@ func TestNoOutputOverAJob(t *testing.T) {
 	if err := os.Symlink(dir, link); err != nil {
 		t.Fatal(err)
 	}
+	below := filepath.Join(t.TempDir(), "below")
+	if err := os.Symlink(dir+"/checkpoint", below); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Mkdir(filepath.Join(dir, "submit"), 0o700); err != nil { // as a submission makes it
 		t.Fatal(err)
 	}
-	for _, name := range []string{dir + "/job.json", link + "/job.json", dir + "/checkpoint/db/CURRENT", dir + "/checkpoint/new.csv", dir + "/run.json", dir + "/submit/0001.csv", dir + "/../job/history.jsonl"} {
+	for _, name := range []string{dir + "/job.json", link + "/job.json", dir + "/checkpoint/db/CURRENT", dir + "/checkpoint/new.csv", dir + "/run.json", dir + "/submit/0001.csv", dir + "/../job/history.jsonl", below + "/../job.json"} {
 		for _, args := range [][]string{{"report", "--job", dir, "-o", name}, {"verify", "--job", dir, "-o", name}, {"audit", "s3://b", "-o", name}, {"run", "--job", dir, "--events", name}} {
 			if end := st.reseal(t, args...); end.code != exitUnusable {
 				t.Errorf("%s -o %s: exit code %d\n%s", args[0], name, end.code, end.stderr)

@@ -14,6 +14,12 @@ var ownNames = []string{fileName, checkpointName, logName, logName + ".1", statu
 // its own above it; empty where there is none. What is written there is lost to the job, and
 // the job by it.
 func Holding(path string) (dir string) {
+	// As the system reads it: what ".." leads to behind a link is not what the text says.
+	if folder, name := filepath.Split(path); folder != "" {
+		if at, err := filepath.EvalSymlinks(folder); err == nil {
+			path = filepath.Join(at, name)
+		}
+	}
 	for at := real(path); at != filepath.Dir(at); at = filepath.Dir(at) {
 		dir := filepath.Dir(at)
 		if !slices.Contains(ownNames, filepath.Base(at)) {
