@@ -25,10 +25,13 @@ func (f *batchPolicyFlags) AddFlags(set *pflag.FlagSet) {
 // text is the policy as IAM takes it; state is the place of the job in a bucket, if that is
 // where it lies.
 func (f *batchPolicyFlags) text(o *order, needs []doctor.Needs, state string) ([]byte, error) {
-	if f.whom.value == "run" {
+	if f.whom.value == "run" || f.whom.value == "minio" {
 		doc := doctor.PolicyOfAll(needs)
 		if state != "" {
 			addState(&doc, state)
+		}
+		if f.whom.value == "minio" {
+			doc = doc.ForMinIO()
 		}
 		return doc.JSON()
 	}

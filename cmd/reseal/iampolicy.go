@@ -19,7 +19,7 @@ func newIAMPolicy(a *app) *cobra.Command {
 	var prune bool
 	var state string
 	end := oneOf{allowed: []string{"source", "dest"}}
-	batch := batchPolicyFlags{whom: oneOf{value: "run", allowed: []string{"run", "submit", "batch-operations", "batch-operations-trust"}}}
+	batch := batchPolicyFlags{whom: oneOf{value: "run", allowed: []string{"run", "minio", "submit", "batch-operations", "batch-operations-trust"}}}
 	cmd := &cobra.Command{
 		Use:   "iam-policy SOURCE… --sse TYPE",
 		Short: "The least IAM policy that this job needs",
@@ -28,7 +28,7 @@ statements for KMS included. It asks nobody anything. Keys of the sources that i
 told of (--only-encryption sse-kms=ARN) are allowed through S3 only. --accept acl and
 --accept lock leave out what carrying them over would need. Where --dest is reached by
 other credentials, --end source and --end dest print what each of them needs.
---for submit adds what reseal submit needs; --for batch-operations prints the policy of the role that
+--for minio prints it in the words that MinIO takes, which knows no others. --for submit adds what reseal submit needs; --for batch-operations prints the policy of the role that
 S3 Batch Operations assumes, and --for batch-operations-trust who may assume it.`,
 		Example: `  reseal iam-policy s3://bucket/prefix --sse aws:kms --sse-kms-key-id ARN --region eu-west-1`,
 		RunE: func(cmd *cobra.Command, args []string) error {
