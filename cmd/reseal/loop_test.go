@@ -51,3 +51,26 @@ func TestOneAnswerLetsNoLoopPass(t *testing.T) {
 		})
 	}
 }
+
+// TestOneAnswerSendsNothingThroughHere: a read that fails for a moment does not show that the
+// destination's credentials may not read the source, so that all bytes would go through this machine.
+func TestOneAnswerSendsNothingThroughHere(t *testing.T) {
+	t.Parallel()
+	for n := range 6 {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			st := newStage(t, s3test.Config{Seed: 3, Rules: fmt.Sprintf("(If (And Get (Key \"k\") (OnIndex %d)) (Error 503 SlowDown))", n)})
+			st.server.CreateBucket("b", s3test.BucketConfig{})
+			st.server.CreateBucket("c", s3test.BucketConfig{})
+			st.server.Put("b", s3test.Object{Key: "k", Body: s3test.Bytes("of k")})
+			job := filepath.Join(t.TempDir(), "job")
+			end := st.reseal(t, "run", "s3://b", "--dest", "s3://c", "--dest-endpoint-url", st.server.URL(), "--sse", "AES256", "--job", job, "--no-progress")
+			if end.code != 0 {
+				return // it stopped, and can be begun again
+			}
+			if row := st.rows(t, job)["k"]; row["operation"] != "copy" {
+				t.Errorf("%v", row)
+			}
+		})
+	}
+}

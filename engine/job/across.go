@@ -131,7 +131,13 @@ func (s *session) relate(ctx context.Context) error {
 		if err := s.lookAtSource(ctx, e, sample); err != nil {
 			return err
 		}
-		e.Through = !s.sameStore() || !s.destReads(ctx, sample)
+		reads := false
+		if s.sameStore() {
+			if reads, err = s.destReads(ctx, sample); err != nil {
+				return err
+			}
+		}
+		e.Through = !reads
 	} else {
 		e.Through = true // nothing shows that the destination's credentials may read it
 	}
@@ -174,12 +180,18 @@ func (s *session) sameStore() bool {
 }
 
 // destReads says whether the credentials of the destination may read the source.
-func (s *session) destReads(ctx context.Context, sample object.Ref) bool {
-	body, err := s.to.Open(ctx, sample, object.CustomerKey{}, "")
-	if err == nil {
-		_ = body.Close()
+func (s *session) destReads(ctx context.Context, sample object.Ref) (bool, error) {
+	err := patience.Try(ctx, sample.Bucket, func() error {
+		body, err := s.to.Open(ctx, sample, object.CustomerKey{}, "")
+		if err == nil {
+			_ = body.Close()
+		}
+		return err
+	})
+	if c := object.ClassOf(err); c.Retryable() || c == object.ClassCanceled {
+		return false, err // which shows nothing, and the job would go by it to its end
 	}
-	return err == nil || object.WantsCustomerKey(err)
+	return err == nil || object.WantsCustomerKey(err), nil
 }
 
 func (s *session) lookAtSource(ctx context.Context, e *sourceEnd, sample object.Ref) error {
