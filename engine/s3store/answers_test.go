@@ -171,6 +171,32 @@ func TestSettingsAreNotTheProxys(t *testing.T) {
 	}
 }
 
+// TestPermissionsAreNotTheProxys: what a proxy says of a store that is away tells of no permission, and
+// of nothing that the store has not. A job goes by it to its end.
+func TestPermissionsAreNotTheProxys(t *testing.T) {
+	s, says := fronted(t, false)
+	ref := object.Ref{Bucket: "b", Key: "k"}
+	if _, err := s.CheckRead(t.Context(), ref, "", object.CustomerKey{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range []int64{502} { // it takes its time
+		says.Store(code)
+		if found, err := s.CheckRead(t.Context(), ref, "", object.CustomerKey{}); err == nil {
+			t.Errorf("%d: %v", code, found)
+		}
+		says.Store(-code) // whoever asks for all else is answered
+		found, err := s.CheckRead(t.Context(), ref, "", object.CustomerKey{})
+		if err != nil {
+			t.Errorf("%d to one question alone: %v", code, err)
+		}
+		for _, p := range found {
+			if is := p.Action == "s3:GetBucketVersioning"; is != (p.Granted == object.Unknown) {
+				t.Errorf("%d to one question alone: %s %v", code, p.Action, p.Granted)
+			}
+		}
+	}
+}
+
 // TestTheStoreComesBackInBetween: what a proxy says to a HEAD is nothing of the store's, also where
 // that answers the GET which asks again: with another refusal, one of the moment among them.
 func TestTheStoreComesBackInBetween(t *testing.T) {

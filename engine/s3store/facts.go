@@ -57,16 +57,24 @@ func (s *Store) settingPage(ctx context.Context, op, bucket, sub string, query m
 	if object.IsAccessPoint(bucket) {
 		return false, Setting{}, nil
 	}
-	found, told, err = s.settingOnce(ctx, op, bucket, sub, query, root, v, absent...)
-	if !inBetween(err) || s.Answers(ctx, bucket) != nil {
-		return found, told, err
-	}
-	// The store is there: it has come back, or what stands in front of it knows no such question.
-	found, told, err = s.settingOnce(ctx, op, bucket, sub, query, root, v, absent...)
-	if inBetween(err) && s.Answers(ctx, bucket) == nil {
+	alone, err := s.answered(ctx, bucket, func() (err error) {
+		found, told, err = s.settingOnce(ctx, op, bucket, sub, query, root, v, absent...)
+		return err
+	})
+	if alone {
 		return false, Setting{}, nil
 	}
 	return found, told, err
+}
+
+// answered asks a second time where something in between the store gave an answer, and the store is
+// there: it has come back, or what stands in front of it knows no such question, and answers that alone.
+func (s *Store) answered(ctx context.Context, bucket string, ask func() error) (alone bool, err error) {
+	if err = ask(); !inBetween(err) || s.Answers(ctx, bucket) != nil {
+		return false, err
+	}
+	err = ask()
+	return inBetween(err) && s.Answers(ctx, bucket) == nil, err
 }
 
 func inBetween(err error) bool {

@@ -111,7 +111,11 @@ func (s *Store) askAll(ctx context.Context, checks []check) ([]Permission, error
 		p := &out[i]
 		p.Action, p.Resource = c.action, s.inPartition(arnOf(c.ref))
 		g.Go(func() error {
-			p.Granted, p.Err = granted(patience.Try(ctx, c.ref.Bucket, c.ask))
+			alone, err := s.answered(ctx, c.ref.Bucket, func() error { return patience.Try(ctx, c.ref.Bucket, c.ask) })
+			if inBetween(err) && !alone {
+				return err // the store is away
+			}
+			p.Granted, p.Err = granted(err)
 			if p.Granted == object.Unknown {
 				return p.Err
 			}
