@@ -197,6 +197,8 @@ func FailedToSend(op string, ref object.Ref, ctx context.Context, err error) *ob
 	case errors.As(err, &dial) && (dial.Op == "dial" || dial.Op == "proxyconnect"):
 		e.Class, e.NotSent = object.ClassUnreachable, true
 		e.Hint = "no connection to the store: check --endpoint-url, the proxy and the network"
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		e.Message, e.Hint = "no answer came in time", "it takes connections and answers nothing: look at the store, and at what stands before it"
 	}
 	return e
 }

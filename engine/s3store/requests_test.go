@@ -177,4 +177,10 @@ func TestRequestsHaveATimeLimit(t *testing.T) {
 			t.Errorf("a HEAD that hangs: %v", err)
 		}
 	}
+	if err := srv.SetRules(`(If Any Stalled)`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.BucketFacts(t.Context(), "b"); err == nil || !strings.Contains(err.Error(), "no answer came in time; it takes connections") {
+		t.Errorf("a store that hangs for good: %v", err)
+	}
 }
