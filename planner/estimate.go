@@ -356,7 +356,7 @@ func (e *Estimator) leaveBehind(o *object.Object, class string, size int64) {
 }
 
 func (e *Estimator) aclsOff() bool {
-	return e.opt.Facts.ACLsDisabled == object.Yes || e.opt.Caps.GetACL != object.Yes || e.opt.Caps.PutACL == object.No
+	return e.opt.Facts.ACLsDisabled == object.Yes || e.opt.Caps.GetACL != object.Yes || e.opt.Caps.KeepsNoGrants()
 }
 
 func gigabytes(n int64) float64 { return float64(n) / (1 << 30) }

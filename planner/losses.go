@@ -65,7 +65,7 @@ func (c *Chooser) loseGrants(_ *object.Object, a *object.Attributes, _ object.Ro
 		return false
 	}
 	if a == nil || a.Grants == nil {
-		if c.Caps.GetACL == object.No || c.Caps.PutACL == object.No {
+		if c.Caps.KeepsNoGrants() {
 			return false // a store that keeps no grants has none to lose
 		}
 		if a != nil {

@@ -160,6 +160,7 @@ type capabilities struct {
 	PutTagging            object.Finding        `json:"put_tagging"`
 	PutRetention          object.Finding        `json:"put_retention"`
 	PutACL                object.Finding        `json:"put_acl"`
+	CannedACL             object.Finding        `json:"canned_acl"`
 	GetTagging            object.Finding        `json:"get_tagging"`
 	GetACL                object.Finding        `json:"get_acl"`
 	GetAttributes         object.Finding        `json:"get_attributes"`

@@ -65,7 +65,7 @@ func (r *Rules) Copy(o *object.Object, a *object.Attributes, c object.Choice, no
 		r.eventHold(req, o, attrs, now)
 	}
 	req.WebsiteRedirect = attrs.WebsiteRedirect
-	if r.Facts.ACLsDisabled != object.Yes && len(attrs.Grants) > 0 && (r.Dest.InPlace() || r.Caps.PutACL == object.Yes) {
+	if r.Facts.ACLsDisabled != object.Yes && len(attrs.Grants) > 0 && (r.Caps.PutACL == object.Yes || r.Caps.PutACL == object.Unknown && r.Dest.InPlace()) {
 		req.Grants = attrs.Grants
 	}
 	if req.ReplaceTags = sendsTags(c); req.ReplaceTags && r.Caps.PutTagging == object.Yes && headerSize(req) > maxCarried {

@@ -234,6 +234,26 @@ func (l *learnt) caps() object.Capabilities {
 	return c
 }
 
+// facts are the settings that objects are decided on by, of the bucket that is read and of the one that
+// Target.Dest names. That a bucket's ACLs are disabled is AWS's word alone: SeaweedFS says so of each
+// bucket that nobody has asked about, and takes and honours ACLs there.
+func (l *learnt) facts() (read object.BucketFacts, dest *object.BucketFacts) {
+	read, dest = l.Facts, l.Dest
+	written := &read
+	if dest != nil {
+		d := *dest
+		written, dest = &d, &d
+	}
+	took := !l.Caps.IsAWS() && (l.Caps.PutACL == object.Yes || l.Caps.CannedACL == object.Yes) && written.ACLsDisabled == object.Yes
+	if took {
+		written.ACLsDisabled = object.No
+	}
+	if read.ACLsDisabled == object.Yes && (l.Source == nil && took || l.Source != nil && !l.Source.AWS && l.Source.GetACL == object.Yes) {
+		read.ACLsDisabled = object.Unknown
+	}
+	return read, dest
+}
+
 // engineStore is a store as the engine takes it.
 func engineStore(hot *wire.Client, store *s3store.Store) engine.Store {
 	return engine.Store{Hot: hot, Uploads: store, Details: store, Reader: store}

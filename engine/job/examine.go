@@ -145,7 +145,8 @@ func (s *session) sweepAllDead(ctx context.Context, base string) error {
 // facts are those that the session has learnt.
 func (s *session) facts() *doctor.Facts {
 	spec := &s.job.Spec
-	f := &doctor.Facts{Bucket: s.learnt.Bucket, Prefix: spec.Source.Prefix, Settings: s.learnt.Facts, Caps: s.learnt.Caps, Through: s.learnt.through(), Target: s.target(),
+	read, dest := s.learnt.facts()
+	f := &doctor.Facts{Bucket: s.learnt.Bucket, Prefix: spec.Source.Prefix, Settings: read, Caps: s.learnt.Caps, Through: s.learnt.through(), Target: s.target(),
 		Owner: spec.Connection.ExpectedBucketOwner, Accept: s.job.Policy.losses(), CopyOnly: s.job.Policy.Operation == CopyOnly, PayerGiven: spec.Connection.RequestPayer != "", AllVersions: spec.Selection.Versions == "all"}
 	if c := &spec.Target.ClientSide; c.remakes() {
 		f.Reupload = c.Format
@@ -153,9 +154,9 @@ func (s *session) facts() *doctor.Facts {
 		f.Rewrap = &doctor.Rewrap{Unwrap: s.job.Policy.Verify == VerifyUnwrap}
 	}
 	if spec.Source.Folder != "" { // what the files are is told by nobody: it is about where they go
-		f.Bucket, f.Prefix, f.Settings = spec.Target.DestBucket, spec.Target.DestPrefix, *s.learnt.Dest
-	} else if s.learnt.Dest != nil {
-		f.Dest = &doctor.Dest{Bucket: spec.Target.DestBucket, Prefix: spec.Target.DestPrefix, Settings: *s.learnt.Dest}
+		f.Bucket, f.Prefix, f.Settings = spec.Target.DestBucket, spec.Target.DestPrefix, *dest
+	} else if dest != nil {
+		f.Dest = &doctor.Dest{Bucket: spec.Target.DestBucket, Prefix: spec.Target.DestPrefix, Settings: *dest}
 	}
 	return f
 }

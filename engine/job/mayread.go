@@ -123,7 +123,7 @@ func (w *work) wordFor(action string) string {
 			return string(object.ReasonTags)
 		}
 	case strings.HasSuffix(action, "Acl"):
-		if !updates && w.learnt.Facts.ACLsDisabled != object.Yes {
+		if facts, _ := w.learnt.facts(); !updates && facts.ACLsDisabled != object.Yes {
 			return string(object.ReasonACL)
 		}
 	}

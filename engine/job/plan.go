@@ -129,8 +129,9 @@ func (j *Job) estimated(known *learnt, o *PlanOptions) planner.EstimateOptions {
 	}
 	usable := known.caps()
 	caps := &usable
+	facts, _ := known.facts()
 	return planner.EstimateOptions{
-		Target: known.target(&j.Spec), Caps: *caps, Facts: known.Facts, Elsewhere: j.Spec.Target.DestBucket != "",
+		Target: known.target(&j.Spec), Caps: *caps, Facts: facts, Elsewhere: j.Spec.Target.DestBucket != "",
 		FromFiles: j.Spec.Source.Folder != "", ToFiles: j.Spec.Target.DestFolder != "",
 		Annotations: j.keepsAnnotations(known), Reupload: j.reupload(), Chooser: j.chooser(known), Key: known.KeyUnresolved,
 		PartSize: p.PartSize, VerifyHead: p.Verify == VerifyHead || p.Verify == VerifyAuto && caps.CopyShowsEncryption != object.Yes && caps.ListMetadata != object.Yes,

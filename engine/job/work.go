@@ -210,12 +210,13 @@ func (w *work) elapse(now time.Time) {
 // config is what the engine is told.
 func (w *work) config() (engine.Config, error) {
 	p, l := &w.job.Policy, &w.opt.Limits
+	facts, dest := w.learnt.facts()
 	cfg := engine.Config{
 		Journal: w.points,
 		Store:   engineStore(w.toHot, w.to), Source: engineStore(w.hot, w.store),
 		Chooser: w.chooser(), Narrow: w.narrowed, Pace: w.pacer, Observer: w,
-		Target: w.target(), Caps: w.learnt.caps(), Facts: w.learnt.Facts,
-		Dest: w.job.Spec.Dest(), DestFacts: w.learnt.Dest,
+		Target: w.target(), Caps: w.learnt.caps(), Facts: facts,
+		Dest: w.job.Spec.Dest(), DestFacts: dest,
 		Inspect: p.inspect(), Verify: p.verify(), PartSize: p.PartSize,
 		KeepAnnotations: w.job.keepsAnnotations(&w.learnt),
 		Workers:         l.pace().Workers(), RequestTimeout: l.RequestTimeout,
@@ -302,7 +303,8 @@ func (j *Job) chooser(known *learnt) *planner.Chooser {
 	if known.through() {
 		operation = planner.RewriteOnly
 	}
-	return &planner.Chooser{Target: known.target(&j.Spec), Caps: known.caps(), Facts: known.Facts, Dest: known.Dest,
+	facts, dest := known.facts()
+	return &planner.Chooser{Target: known.target(&j.Spec), Caps: known.caps(), Facts: facts, Dest: dest,
 		MultipartThreshold: p.MultipartThreshold, Strict: p.Guard == GuardStrict, Unseen: p.Inspect == InspectNever,
 		Accept: p.losses(), Operation: operation, Reupload: j.reupload(), Folder: j.folder(),
 		Elsewhere: known.through() && !j.Spec.hasFolder()}

@@ -11,7 +11,7 @@ import (
 // untold, which Choose takes for a loss wherever it would be one.
 func (l *Looker) readGrants(ctx context.Context, h *object.Head) error {
 	caps := &l.Rules.Caps
-	if l.Facts.ACLsDisabled == object.Yes || caps.GetACL != object.Yes || caps.PutACL == object.No || h.Grants != nil {
+	if l.Facts.ACLsDisabled == object.Yes || caps.GetACL != object.Yes || caps.KeepsNoGrants() || h.Grants != nil {
 		return nil
 	}
 	err := l.Loop.Do(ctx, detail(h.Ref), func(ctx context.Context) (err error) {

@@ -164,6 +164,9 @@ type Capabilities struct {
 	PutTagging   Finding `json:"PutTagging"`
 	PutRetention Finding `json:"PutRetention"`
 	PutACL       Finding `json:"PutACL"`
+	// CannedACL: an ACL that is named in one word (x-amz-acl) was taken where grants were not, or
+	// where they are said to be disabled, so that objects may have grants all the same.
+	CannedACL Finding `json:"CannedACL"`
 	// Reads that were seen to answer with the right document.
 	GetTagging    Finding `json:"GetTagging"`
 	GetACL        Finding `json:"GetACL"`
@@ -187,6 +190,11 @@ type Capabilities struct {
 // IsAWS says whether the endpoint is one of AWS, which has what no canary asks for:
 // event holds and annotations.
 func (c *Capabilities) IsAWS() bool { return c.Source == "aws" }
+
+// KeepsNoGrants says whether no object of the store can have grants beside its owner's.
+func (c *Capabilities) KeepsNoGrants() bool {
+	return c.GetACL == No || c.PutACL == No && c.CannedACL != Yes
+}
 
 // Guarded says whether the route never overwrites what somebody else wrote after it
 // was decided on: its last request carries a condition that the store was seen to

@@ -135,6 +135,15 @@ func (s probed) ReleaseHold(ctx context.Context, ref object.Ref) error {
 	return s.putHold(ctx, ref, "OFF")
 }
 
+// PutCannedACL replaces an ACL by one that S3 has a word for.
+func (s probed) PutCannedACL(ctx context.Context, ref object.Ref, acl string) error {
+	r := newRequest("PutObjectAcl", http.MethodPut, ref).version()
+	r.query.Set("acl", "")
+	r.header.Set("X-Amz-Acl", acl)
+	_, err := s.call(ctx, r)
+	return err
+}
+
 // Owner is the ID of the ACL's owner.
 func (s probed) Owner(ctx context.Context, ref object.Ref) (string, error) {
 	doc, err := s.accessControl(ctx, ref)

@@ -205,7 +205,7 @@ func (s *Server) getOwnership(q *request) (*reply, *s3Error) {
 	}
 	x := newXML("OwnershipControls")
 	x.open("Rule")
-	if b.enforced() {
+	if b.enforced() || b.cfg.Ownership == unasked {
 		x.el("ObjectOwnership", "BucketOwnerEnforced")
 	} else {
 		x.el("ObjectOwnership", b.cfg.Ownership)

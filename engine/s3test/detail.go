@@ -161,6 +161,8 @@ func (s *Server) putACL(q *request) (*reply, *s3Error) {
 		}
 	} else if grants, e = grantsOf(q, b); e != nil {
 		return nil, e
+	} else if s.profile.OnlyCannedACLs && namesGrants(q) {
+		grants = nil
 	}
 	v.with(func(a *Attrs) { a.Grants = grants })
 	return &reply{}, nil

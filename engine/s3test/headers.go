@@ -31,6 +31,9 @@ func (s *Server) attrsOf(q *request, b *bucket) (*Attrs, *s3Error) {
 	if a.Grants, err = grantsOf(q, b); err != nil {
 		return nil, err
 	}
+	if s.profile.OnlyCannedACLs && namesGrants(q) {
+		return nil, errInvalidRequest("Invalid Request")
+	}
 	return a, s.readLock(q, b, a)
 }
 
@@ -165,8 +168,20 @@ const (
 	authUsers = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
 )
 
+// unasked is the ownership of a bucket about which nobody has said anything, where that decides.
+const unasked = "unasked"
+
 func (b *bucket) enforced() bool {
 	return b.cfg.Ownership == "" || b.cfg.Ownership == "BucketOwnerEnforced"
+}
+
+func namesGrants(q *request) bool {
+	for _, g := range grantHeaders {
+		if q.has(g.header) {
+			return true
+		}
+	}
+	return false
 }
 
 // grantsOf reads x-amz-acl or the x-amz-grant- headers.

@@ -120,6 +120,10 @@ type Profile struct {
 	OnlyStandard       bool   // any other storage class is 400
 	OwnClass           string // a storage class that this store has beside
 	KeepsLock          bool   // a copy carries the lock even when it is not sent
+	// OnlyCannedACLs: grants are refused with an object, and make it private in a PutObjectAcl.
+	OnlyCannedACLs bool
+	// ACLsUntilAsked: a bucket says that its ACLs are disabled, and takes them, until somebody has set that.
+	ACLsUntilAsked bool
 	// FreeHasNoConfiguration: what no lock is on is told in the words for a bucket that knows none.
 	FreeHasNoConfiguration bool
 	// AcceptsLockHeaders: lock headers are swallowed on any bucket, no lock.

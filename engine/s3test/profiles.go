@@ -70,7 +70,7 @@ func SeaweedFS2026() Profile {
 	return Profile{
 		Name: "SeaweedFS2026", Server: "SeaweedFS S3", NoImplicitSSE: true, SimpleComplete: true, AnyVersionID: true, SelfCopyNeedsReplace: true,
 		CopyKeepsKMSKey: true, PartCopyKMS501: true, CustomerPartCopyBroken: true, KeyAsGiven: true, KMSNeedsKey: true, NoDSSE: true, IgnoresBucketKey: true,
-		CopyShowsNoSSE: true, CreateShowsNoSSE: true, SelfCopyByVersions: true, FreeHasNoConfiguration: true, DropsRedirect: true, IgnoresExpectedOwner: true, ForeignObject: []string{"encryption"}, OverwritesUnknown: true,
+		CopyShowsNoSSE: true, CreateShowsNoSSE: true, SelfCopyByVersions: true, FreeHasNoConfiguration: true, ACLsUntilAsked: true, OnlyCannedACLs: true, DropsRedirect: true, IgnoresExpectedOwner: true, ForeignObject: []string{"encryption"}, OverwritesUnknown: true,
 	}
 }
 

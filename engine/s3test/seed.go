@@ -1,6 +1,7 @@
 package s3test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,9 @@ import (
 )
 
 func (s *Server) addBucket(name string, cfg BucketConfig) *bucket {
+	if s.profile.ACLsUntilAsked {
+		cfg.Ownership = cmp.Or(cfg.Ownership, unasked)
+	}
 	b := &bucket{name: name, created: s.now(), cfg: cfg, uploads: map[string]*upload{}}
 	s.buckets[name] = b
 	return b

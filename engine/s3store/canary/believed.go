@@ -74,7 +74,7 @@ func findings(c *object.Capabilities) []named {
 		{"CompleteShowsETag", &c.CompleteShowsETag}, {"ListMetadata", &c.ListMetadata}, {"CopyShowsEncryption", &c.CopyShowsEncryption},
 		{"UploadShowsEncryption", &c.UploadShowsEncryption}, {"CountsTags", &c.CountsTags}, {"KeepsTags", &c.KeepsTags}, {"KeepsLock", &c.KeepsLock},
 		{"KeepsRedirect", &c.KeepsRedirect}, {"KeepsExpires", &c.KeepsExpires}, {"KeepsClass", &c.KeepsClass}, {"KeepsChecksums", &c.KeepsChecksums}, {"PutTagging", &c.PutTagging},
-		{"PutRetention", &c.PutRetention}, {"PutACL", &c.PutACL}, {"GetTagging", &c.GetTagging}, {"GetACL", &c.GetACL},
+		{"PutRetention", &c.PutRetention}, {"PutACL", &c.PutACL}, {"CannedACL", &c.CannedACL}, {"GetTagging", &c.GetTagging}, {"GetACL", &c.GetACL},
 		{"GetAttributes", &c.GetAttributes}, {"GetRetention", &c.GetRetention}, {"DSSE", &c.DSSE}, {"BucketKey", &c.BucketKey},
 		{"Checksums", &c.Checksums}, {"UploadChecksums", &c.UploadChecksums}, {"SendChecksums", &c.SendChecksums}, {"VersionsInReplies", &c.VersionsInReplies},
 	}

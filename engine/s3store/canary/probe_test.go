@@ -88,9 +88,13 @@ func expected(p *s3test.Profile, full bool, shown string) object.Capabilities {
 		GetAttributes: on(!foreign("attributes") && !slices.Contains(p.RefusedObject, "attributes")),
 		DSSE:          on(!p.NoDSSE), BucketKey: on(!p.IgnoresBucketKey), Checksums: on(!p.NoChecksums),
 		UploadChecksums: where(!p.NoChecksums && uploads, on(!p.CopyDropsChecksum)),
-		PutACL:          where(full && !p.NoACL && !foreign("acl"), object.Yes), GetACL: where(full, on(!foreign("acl") && !p.NoACL)),
+		PutACL:          where(full && !p.NoACL && !foreign("acl"), on(!p.OnlyCannedACLs)), GetACL: where(full || p.ACLsUntilAsked, on(!foreign("acl") && !p.NoACL)),
+		CannedACL:    where(p.OnlyCannedACLs, object.Yes),
 		PutRetention: where(full, on(!foreign("retention"))), GetRetention: where(full, on(!foreign("retention"))),
 		KeepsLock: where(full, on(!p.CopyDropsLock)), VersionsInReplies: where(full && !p.EmptyCopyReply && (copies || !p.EmptyCompleteETag), on(!(copies && p.NoVersionsInReply))),
+	}
+	if p.ACLsUntilAsked && !full {
+		c.PutACL = object.No
 	}
 	if p.DropsHeaders {
 		c.PutDrops = []string{"Cache-Control", "Content-Language"}
@@ -99,9 +103,9 @@ func expected(p *s3test.Profile, full bool, shown string) object.Capabilities {
 		c.PutDrops = append(c.PutDrops, "Expires")
 	}
 	if slices.Contains(p.ForeignBucket, "ownershipControls") { // nothing is known of the bucket
-		c.GetACL, c.PutACL = object.Yes, object.No
+		c.GetACL, c.PutACL, c.CannedACL = object.Yes, object.No, object.No
 		if full { // it takes a lock, so that it may lock every new object: nothing is overwritten there
-			c.Update, c.PutTagging, c.PutACL = object.No, object.Unknown, object.Unknown
+			c.Update, c.PutTagging, c.PutACL, c.CannedACL = object.No, object.Unknown, object.Unknown, object.Unknown
 		}
 	}
 	return c

@@ -54,6 +54,7 @@ type Details interface {
 	Owner(ctx context.Context, ref object.Ref) (string, error)
 	Grants(ctx context.Context, ref object.Ref) ([]object.Grant, error)
 	PutGrants(ctx context.Context, ref object.Ref, grants []object.Grant) error
+	PutCannedACL(ctx context.Context, ref object.Ref, acl string) error
 	Lock(ctx context.Context, ref object.Ref) (mode string, until time.Time, hold bool, err error)
 	PutLock(ctx context.Context, ref object.Ref, mode string, until time.Time, hold bool) error
 	ReleaseHold(ctx context.Context, ref object.Ref) error

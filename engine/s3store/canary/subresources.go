@@ -71,6 +71,9 @@ func (c *canary) details(ctx context.Context) error {
 	if err := c.tryWrites(ctx, on, writes); err != nil {
 		return err
 	}
+	if err := c.settleACL(ctx, acl, on); err != nil {
+		return err
+	}
 	if updates {
 		return c.settleUpdate(ctx, update)
 	}
@@ -206,44 +209,4 @@ func (c *canary) settleTagging() {
 	if c.caps.GetTagging = c.litter.tagsReadable(); c.caps.GetTagging != object.Yes {
 		c.caps.KeepsTags, c.caps.CountsTags = object.Unknown, object.Unknown
 	}
-}
-
-// acl asks for one grant more than the owner's own; nil where there is nothing to ask.
-func (c *canary) acl(ctx context.Context, on *thing) (*write, error) {
-	known := func(k *object.Capabilities) object.Finding { return k.PutACL }
-	if c.o.Facts.ACLsDisabled == object.Yes || !c.o.asks(known, object.ReasonACL) {
-		if c.o.Known != nil {
-			c.caps.GetACL = c.o.Known.GetACL // nothing depends on it where none can be written
-		}
-		return nil, nil
-	}
-	owner := ""
-	err := c.try(ctx, func() (err error) { owner, err = c.s.Owner(ctx, on.ref); return err })
-	switch {
-	case err != nil && undecided(err):
-		return nil, err
-	case err != nil && denied(err):
-		c.note("GetObjectAcl was refused: %s", reason(err))
-		return nil, nil
-	case err != nil:
-		c.caps.GetACL = object.No
-		return nil, nil
-	}
-	c.caps.GetACL = object.Yes
-	if owner == "" {
-		c.note("GetObjectAcl names no owner: grants were not tried")
-		c.caps.PutACL = object.No
-		return nil, nil
-	}
-	grants := []object.Grant{{ID: owner, Permission: "FULL_CONTROL"}, {ID: owner, Permission: "READ_ACP"}}
-	return &write{name: "PutObjectAcl", found: &c.caps.PutACL,
-		send: func(t *thing) error { return c.s.PutGrants(ctx, t.ref, grants) },
-		read: func(t *thing) (found bool, err error) {
-			err = c.try(ctx, func() error {
-				got, err := c.s.Grants(ctx, t.ref)
-				found = slices.Contains(got, grants[1])
-				return err
-			})
-			return found, err
-		}}, nil
 }

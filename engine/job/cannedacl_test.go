@@ -1,0 +1,42 @@
+package job
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/s3test"
+)
+
+// TestGrantsWhereACLsAreSaidToBeDisabled: SeaweedFS says so of each bucket that nobody has asked about,
+// takes ACLs by a word there, and honours them. An object that is public is left as it is, unless that
+// may be lost; one that is not is done. The same where the bucket has ACLs.
+func TestGrantsWhereACLsAreSaidToBeDisabled(t *testing.T) {
+	public := []object.Grant{{URI: "http://acs.amazonaws.com/groups/global/AllUsers", Permission: "READ"}}
+	for _, ownership := range []string{"", "ObjectWriter", "BucketOwnerEnforced"} {
+		for _, accept := range [][]Acceptance{nil, {AcceptACL}} {
+			b := newBench(t, s3test.Config{Profile: s3test.SeaweedFS2026()}, s3test.BucketConfig{Ownership: ownership}, 0)
+			b.KMS.CreateNamedKey("key-b")
+			b.spec.Target = Target{SSE: object.SSEKMS, KMSKeyID: "key-b"}
+			b.Put("b", s3test.Object{Key: "private", Body: s3test.Bytes("body")})
+			b.Put("b", s3test.Object{Key: "public", Body: s3test.Bytes("body"), Attrs: s3test.Attrs{Grants: public}})
+			j := b.create(t, Policy{Accept: accept})
+			sum, err := j.Run(t.Context(), Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			left := int64(1)
+			if accept != nil || ownership == "BucketOwnerEnforced" { // whoever has set that wants no ACLs
+				left = 0
+			}
+			is, _ := b.Get("b", "public", "")
+			if int64(sum.Left) != left || sum.Failed > 0 || int64(sum.Done) != 2-left || left == 1 && len(is.Grants) != 1 {
+				t.Errorf("ownership %q, accept %v: %+v; the grants are %v", ownership, accept, sum, is.Grants)
+			}
+			var rows strings.Builder
+			if err := j.Report(t.Context(), &rows, ReportOptions{}); err != nil || left == 1 && !strings.Contains(rows.String(), ",public,,left,,acl,") {
+				t.Errorf("%v\n%s", err, rows.String())
+			}
+		}
+	}
+}
