@@ -236,7 +236,8 @@ func (l *learnt) caps() object.Capabilities {
 
 // facts are the settings that objects are decided on by, of the bucket that is read and of the one that
 // Target.Dest names. That a bucket's ACLs are disabled is AWS's word alone: SeaweedFS says so of each
-// bucket that nobody has asked about, and takes and honours ACLs there.
+// bucket that nobody has asked about, and takes and honours ACLs there. Of the bucket that is written to
+// the canary knows better; in another one each object is asked, where it can be.
 func (l *learnt) facts() (read object.BucketFacts, dest *object.BucketFacts) {
 	read, dest = l.Facts, l.Dest
 	written := &read
@@ -244,14 +245,21 @@ func (l *learnt) facts() (read object.BucketFacts, dest *object.BucketFacts) {
 		d := *dest
 		written, dest = &d, &d
 	}
-	took := !l.Caps.IsAWS() && (l.Caps.PutACL == object.Yes || l.Caps.CannedACL == object.Yes) && written.ACLsDisabled == object.Yes
-	if took {
+	if !l.Caps.IsAWS() && (l.Caps.PutACL == object.Yes || l.Caps.CannedACL == object.Yes) && written.ACLsDisabled == object.Yes {
 		written.ACLsDisabled = object.No
 	}
-	if read.ACLsDisabled == object.Yes && (l.Source == nil && took || l.Source != nil && !l.Source.AWS && l.Source.GetACL == object.Yes) {
+	if dest != nil && read.ACLsDisabled == object.Yes && !l.readsAWS() && l.caps().GetACL == object.Yes {
 		read.ACLsDisabled = object.Unknown
 	}
 	return read, dest
+}
+
+// readsAWS says whether the bucket that is read is AWS's.
+func (l *learnt) readsAWS() bool {
+	if l.Source != nil {
+		return l.Source.AWS
+	}
+	return l.Caps.IsAWS()
 }
 
 // engineStore is a store as the engine takes it.

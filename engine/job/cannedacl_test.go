@@ -40,3 +40,32 @@ func TestGrantsWhereACLsAreSaidToBeDisabled(t *testing.T) {
 		}
 	}
 }
+
+// TestGrantsOfABucketThatNobodyHasAskedAbout: what the canary sees of the ACLs of the bucket that is written
+// to says nothing of another one's, so that each object is asked there. Nothing is left that has none.
+func TestGrantsOfABucketThatNobodyHasAskedAbout(t *testing.T) {
+	public := []object.Grant{{URI: "http://acs.amazonaws.com/groups/global/AllUsers", Permission: "READ"}}
+	for _, from := range []string{"", "ObjectWriter", "BucketOwnerEnforced"} {
+		for _, to := range []string{"", "ObjectWriter", "BucketOwnerEnforced"} {
+			for _, elsewhere := range []*DestConnection{nil, {Region: "us-east-1"}} {
+				b := newBench(t, s3test.Config{Profile: s3test.SeaweedFS2026()}, s3test.BucketConfig{Ownership: from}, 0)
+				b.CreateBucket("d", s3test.BucketConfig{Ownership: to})
+				b.KMS.CreateNamedKey("key-b")
+				b.spec.Target, b.spec.DestConnection = Target{SSE: object.SSEKMS, KMSKeyID: "key-b", DestBucket: "d"}, elsewhere
+				b.Put("b", s3test.Object{Key: "private", Body: s3test.Bytes("body")})
+				b.Put("b", s3test.Object{Key: "public", Body: s3test.Bytes("body"), Attrs: s3test.Attrs{Grants: public}})
+				sum, err := b.create(t, Policy{}).Run(t.Context(), Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				left := int64(1)
+				if from == "BucketOwnerEnforced" { // none has an effect there
+					left = 0
+				}
+				if int64(sum.Left) != left || int64(sum.Done) != 2-left {
+					t.Errorf("from %q to %q, elsewhere %v: %+v", from, to, elsewhere != nil, sum)
+				}
+			}
+		}
+	}
+}

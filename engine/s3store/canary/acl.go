@@ -14,25 +14,31 @@ import (
 func (c *canary) acl(ctx context.Context, on *thing) (*write, error) {
 	known := func(k *object.Capabilities) object.Finding { return k.PutACL }
 	disabled := c.o.Facts.ACLsDisabled == object.Yes
-	if disabled && c.lockAll || !c.o.asks(known, object.ReasonACL) {
+	if disabled && c.lockAll && !c.o.Dest || !c.o.asks(known, object.ReasonACL) {
 		if c.o.Known != nil {
 			c.caps.GetACL = c.o.Known.GetACL // nothing depends on it where none can be written
 		}
 		return nil, c.canned(ctx, on, !c.lockAll && c.o.Known != nil && c.o.Known.CannedACL != object.No && c.o.Known.GetACL == object.Yes)
 	}
-	if disabled {
-		if err := c.canned(ctx, on, true); err != nil || c.caps.CannedACL != object.Yes {
-			c.caps.CannedACL = object.Unknown // what it refuses says nothing of what it does once they are not
+	if disabled && !c.lockAll {
+		if err := c.canned(ctx, on, true); err != nil {
 			return nil, err
 		}
-		c.note("the bucket says that ACLs are disabled, and took one")
+		if disabled = c.caps.CannedACL != object.Yes; disabled {
+			c.caps.CannedACL = object.Unknown // what it refuses says nothing of what it does once they are not
+		} else {
+			c.note("the bucket says that ACLs are disabled, and took one")
+		}
+	}
+	if disabled && !c.o.Dest {
+		return nil, nil
 	}
 	owner := ""
 	err := c.try(ctx, func() (err error) { owner, err = c.s.Owner(ctx, on.ref); return err })
 	switch {
 	case err != nil && undecided(err):
 		return nil, err
-	case err != nil && denied(err):
+	case err != nil && (disabled || denied(err)):
 		c.note("GetObjectAcl was refused: %s", reason(err))
 		return nil, nil
 	case err != nil:
@@ -40,6 +46,9 @@ func (c *canary) acl(ctx context.Context, on *thing) (*write, error) {
 		return nil, nil
 	}
 	c.caps.GetACL = object.Yes
+	if disabled { // of the bucket that is read, that may not be so
+		return nil, nil
+	}
 	if owner == "" {
 		c.note("GetObjectAcl names no owner: grants were not tried")
 		c.caps.PutACL = object.No
