@@ -237,7 +237,8 @@ func (l *learnt) caps() object.Capabilities {
 // facts are the settings that objects are decided on by, of the bucket that is read and of the one that
 // Target.Dest names. That a bucket's ACLs are disabled is AWS's word alone: SeaweedFS says so of each
 // bucket that nobody has asked about, and takes and honours ACLs there. Of the bucket that is written to
-// the canary knows better; in another one each object is asked, where it can be.
+// the canary knows better, and has no use for GetACL where it saw that one is refused; in another one, and
+// where it may give none, each object is asked.
 func (l *learnt) facts() (read object.BucketFacts, dest *object.BucketFacts) {
 	read, dest = l.Facts, l.Dest
 	written := &read
@@ -248,7 +249,7 @@ func (l *learnt) facts() (read object.BucketFacts, dest *object.BucketFacts) {
 	if !l.Caps.IsAWS() && (l.Caps.PutACL == object.Yes || l.Caps.CannedACL == object.Yes) && written.ACLsDisabled == object.Yes {
 		written.ACLsDisabled = object.No
 	}
-	if dest != nil && read.ACLsDisabled == object.Yes && !l.readsAWS() && l.caps().GetACL == object.Yes {
+	if read.ACLsDisabled == object.Yes && !l.readsAWS() && l.caps().GetACL == object.Yes {
 		read.ACLsDisabled = object.Unknown
 	}
 	return read, dest

@@ -69,3 +69,18 @@ func TestGrantsOfABucketThatNobodyHasAskedAbout(t *testing.T) {
 		}
 	}
 }
+
+// TestGrantsThatMayNotBeTried: who may give no ACL learns nothing of that, and each object is asked.
+func TestGrantsThatMayNotBeTried(t *testing.T) {
+	public := []object.Grant{{URI: "http://acs.amazonaws.com/groups/global/AllUsers", Permission: "READ"}}
+	b := newBench(t, s3test.Config{Profile: s3test.SeaweedFS2026()}, s3test.BucketConfig{Deny: []s3test.Deny{{Action: "s3:PutObjectAcl"}}}, 0)
+	b.Put("b", s3test.Object{Key: "private", Body: s3test.Bytes("body")})
+	b.Put("b", s3test.Object{Key: "public", Body: s3test.Bytes("body"), Attrs: s3test.Attrs{Grants: public}})
+	b.KMS.CreateNamedKey("key-b")
+	b.spec.Target = Target{SSE: object.SSEKMS, KMSKeyID: "key-b"}
+	j := b.planned(t, Policy{})
+	sum, err := j.Run(t.Context(), Options{})
+	if is, _ := b.Get("b", "public", ""); err != nil || sum.Left != 1 || sum.Done != 1 || len(is.Grants) != 1 {
+		t.Errorf("%v, %+v, the grants are %v", err, sum, is.Grants)
+	}
+}

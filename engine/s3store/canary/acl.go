@@ -20,17 +20,19 @@ func (c *canary) acl(ctx context.Context, on *thing) (*write, error) {
 		}
 		return nil, c.canned(ctx, on, !c.lockAll && c.o.Known != nil && c.o.Known.CannedACL != object.No && c.o.Known.GetACL == object.Yes)
 	}
+	refused := false
 	if disabled && !c.lockAll {
 		if err := c.canned(ctx, on, true); err != nil {
 			return nil, err
 		}
+		refused = c.caps.CannedACL == object.No
 		if disabled = c.caps.CannedACL != object.Yes; disabled {
 			c.caps.CannedACL = object.Unknown // what it refuses says nothing of what it does once they are not
 		} else {
 			c.note("the bucket says that ACLs are disabled, and took one")
 		}
 	}
-	if disabled && !c.o.Dest {
+	if disabled && refused && !c.o.Dest {
 		return nil, nil
 	}
 	owner := ""
@@ -46,7 +48,7 @@ func (c *canary) acl(ctx context.Context, on *thing) (*write, error) {
 		return nil, nil
 	}
 	c.caps.GetACL = object.Yes
-	if disabled { // of the bucket that is read, that may not be so
+	if disabled { // which may not be so of the bucket that is read, or was not seen for want of a permission
 		return nil, nil
 	}
 	if owner == "" {
