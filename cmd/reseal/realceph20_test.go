@@ -2,11 +2,7 @@
 
 package main
 
-import (
-	"testing"
-
-	"github.com/resealhq/reseal/engine/s3test/realserver"
-)
+import "github.com/resealhq/reseal/engine/s3test/realserver"
 
 func init() {
 	ceph20 := realStore{name: "Ceph20", start: realserver.StartCeph20, under: []string{underNone, "key-a", "key-b", underOld}, oddKeys: 50, guards: true,
@@ -17,11 +13,7 @@ func init() {
 			underFresh: {underNone: "done", "key-a": "done", "key-b": "done", underOld: "done", underFresh: "already"},
 		}}
 	withS3 := ceph20
-	withS3.name, withS3.refused = "Ceph20WithSSES3", nil
-	withS3.start = func(tb testing.TB, o realserver.Options) *realserver.Server {
-		o.Vault = realserver.StartVault(tb).URL
-		return realserver.StartCeph20(tb, o)
-	}
+	withS3.name, withS3.refused, withS3.start = "Ceph20WithSSES3", nil, realserver.StartCeph20WithSSES3
 	withS3.under = []string{underNone, underS3, "key-a", "key-b", underOld}
 	withS3.fates = map[string]map[string]string{
 		"key-b":    {underNone: "done", underS3: "done", "key-a": "done", "key-b": "already", underOld: "done", underFresh: "done"},

@@ -3,8 +3,6 @@
 package canary_test
 
 import (
-	"testing"
-
 	"github.com/resealhq/reseal/engine/s3test"
 	"github.com/resealhq/reseal/engine/s3test/realserver"
 )
@@ -13,8 +11,5 @@ func init() {
 	withS3 := s3test.Ceph20()
 	withS3.Name, withS3.RefusesAES256 = "Ceph20WithSSES3", false
 	measured = append(measured, measuredStore{s3test.Ceph20(), realserver.StartCeph20},
-		measuredStore{withS3, func(tb testing.TB, o realserver.Options) *realserver.Server {
-			o.Vault = realserver.StartVault(tb).URL
-			return realserver.StartCeph20(tb, o)
-		}})
+		measuredStore{withS3, realserver.StartCeph20WithSSES3})
 }

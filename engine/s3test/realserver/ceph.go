@@ -42,6 +42,13 @@ func StartCeph20(tb testing.TB, o Options) *Server {
 	return StartCeph(tb, o)
 }
 
+// StartCeph20WithSSES3 is StartCeph20 with what plays Vault behind it, which SSE-S3 needs there.
+func StartCeph20WithSSES3(tb testing.TB, o Options) *Server {
+	tb.Helper()
+	o.Vault = StartVault(tb).URL
+	return StartCeph20(tb, o)
+}
+
 // Ceph is StartCeph for callers without a test; they must Close. The storage daemon
 // keeps its objects in memory, whatever DataDir says.
 func Ceph(ctx context.Context, o Options) (_ *Server, err error) {
