@@ -115,7 +115,8 @@ func (o *Object) Archived() bool {
 
 // Freed says whether a row is of a version that is deleted, and whose bytes MinIO has still
 // to take out of a tier. Until then, for minutes or hours, it lists a delete marker in its
-// place, which no request can delete, and which has a storage class as no real one has.
+// place, which no request can delete, and which is in that tier. A real one has no storage class,
+// or STANDARD, which is the same.
 func (o *Object) Freed() bool { return o.DeleteMarker && o.StorageClass != "" }
 
 // Reserved says whether the object is in a storage class that a service of AWS

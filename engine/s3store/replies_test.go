@@ -112,6 +112,23 @@ func TestM14WhatCanBeReadIsKept(t *testing.T) {
 	}
 }
 
+// TestTheClassOfADeleteMarker: MinIO names STANDARD in the rows of all delete markers, and hides what was
+// deleted; those of what it has still to take out of a tier name that, and hide nothing.
+func TestTheClassOfADeleteMarker(t *testing.T) {
+	clean(t)
+	for class, freed := range map[string]bool{"STANDARD": false, "WARM": true} {
+		s, _ := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(*http.Request) *http.Response {
+			return answered(200, `<ListVersionsResult><Name>b</Name><IsTruncated>false</IsTruncated>
+			<DeleteMarker><Key>k</Key><ETag></ETag><Size>0</Size><StorageClass>`+class+`</StorageClass><IsLatest>true</IsLatest><VersionId>v2</VersionId></DeleteMarker>
+			<Version><Key>k</Key><Size>1</Size><StorageClass>STANDARD</StorageClass><IsLatest>false</IsLatest><VersionId>v1</VersionId></Version></ListVersionsResult>`)
+		})
+		r, err := s.ListVersionsPage(t.Context(), object.ListRequest{Bucket: "b"})
+		if err != nil || len(r.Objects) != 2 || r.Objects[0].Freed() != freed || r.Objects[0].Noncurrent != freed || r.Objects[1].Noncurrent == freed {
+			t.Errorf("%s: %+v, %v", class, r.Objects, err)
+		}
+	}
+}
+
 func TestVersionListings(t *testing.T) {
 	clean(t)
 	s, p := opened(t, Options{EndpointURL: "http://127.0.0.1:9"}, func(*http.Request) *http.Response {
