@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,25 +30,33 @@ func TestRealServerPolicy(t *testing.T) {
 		}
 	}
 	args := []string{"s3://policy/in/", "--sse", "aws:kms", "--sse-kms-key-id", server.Keys[0]}
-	policy := b.reseal(0, append([]string{"iam-policy", "--for", "minio", "--prune"}, args...)...)
-	var short bytes.Buffer
-	if err := json.Compact(&short, policy); err != nil {
-		t.Fatal(err)
-	}
 	asker := sts.New(sts.Options{BaseEndpoint: &server.Endpoint, Region: realserver.Region, HTTPClient: b.client.Options().HTTPClient,
 		Credentials: credentials.NewStaticCredentialsProvider(realserver.AccessKey, realserver.SecretKey, "")})
-	role, err := asker.AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: aws.String("arn:aws:iam::111122223333:role/r"), RoleSessionName: aws.String("s"),
-		Policy: aws.String(short.String())})
-	if err != nil {
-		t.Fatalf("MinIO refuses the policy: %v\n%s", err, policy)
+	assume := func(policy []byte) (env []string) {
+		var short bytes.Buffer
+		if err := json.Compact(&short, policy); err != nil {
+			t.Fatal(err)
+		}
+		role, err := asker.AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: aws.String("arn:aws:iam::111122223333:role/r"), RoleSessionName: aws.String("s"),
+			Policy: aws.String(short.String())})
+		if err != nil {
+			t.Fatalf("MinIO refuses the policy: %v\n%s", err, policy)
+		}
+		c := role.Credentials
+		return []string{"AWS_ACCESS_KEY_ID=" + *c.AccessKeyId, "AWS_SECRET_ACCESS_KEY=" + *c.SecretAccessKey, "AWS_SESSION_TOKEN=" + *c.SessionToken}
 	}
-	c := role.Credentials
-	b.env = []string{"AWS_ACCESS_KEY_ID=" + *c.AccessKeyId, "AWS_SECRET_ACCESS_KEY=" + *c.SecretAccessKey, "AWS_SESSION_TOKEN=" + *c.SessionToken}
+	policy := b.reseal(0, append([]string{"iam-policy", "--for", "minio", "--prune"}, args...)...)
+	across := append(slices.Clone(args), "--dest", "s3://policy/copies/")
+	beside := b.reseal(0, append([]string{"iam-policy", "--for", "minio"}, across...)...)
+	b.env = assume(policy)
 	job := filepath.Join(t.TempDir(), "job")
 	b.reseal(0, append(append([]string{"run"}, args...), "--no-progress", "--job", job)...)
 	b.reseal(0, "verify", "--job", job)
 	if text := string(b.reseal(0, "prune", "--job", job, "--yes", "--json")); !strings.Contains(text, `"deleted":2`) {
 		t.Error(text)
 	}
+	b.env = assume(beside)
+	b.reseal(0, append(append([]string{"run"}, across...), "--no-progress", "--job", job+"3")...)
+	b.env = assume(policy)
 	b.reseal(1, append([]string{"run", "s3://policy/out/", "--no-progress", "--job", job + "2"}, args[1:]...)...)
 }

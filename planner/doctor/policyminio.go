@@ -19,6 +19,12 @@ var minioActions = []string{
 	"s3:ListMultipartUploadParts", "s3:DeleteObjectVersion",
 }
 
+// onThrowaways is what is done with them beside writing and reading them: what they carry is read
+// back, also where the objects of the job are only written, and they are removed.
+var onThrowaways = []string{
+	"s3:GetObjectTagging", "s3:GetObjectAttributes", "s3:GetObjectRetention", "s3:GetObjectLegalHold", "s3:DeleteObject", "s3:DeleteObjectVersion",
+}
+
 // ForMinIO is the policy as MinIO takes it, for a store that is tried on throwaway objects
 // first, which have to be removed again.
 func (d Document) ForMinIO() Document {
@@ -40,7 +46,7 @@ func (d Document) ForMinIO() Document {
 		case strings.HasPrefix(s.Sid, "PruneVersions"):
 			s.Action = append(s.Action, "s3:DeleteObject") // of versions too
 		case strings.HasPrefix(s.Sid, "WriteObjects"):
-			own := Statement{Sid: strings.Replace(s.Sid, "WriteObjects", "RemoveThrowawayObjects", 1), Effect: s.Effect, Action: []string{"s3:DeleteObject", "s3:DeleteObjectVersion"}}
+			own := Statement{Sid: strings.Replace(s.Sid, "WriteObjects", "ThrowawayObjects", 1), Effect: s.Effect, Action: slices.Clone(onThrowaways)}
 			for _, r := range s.Resource {
 				own.Resource = append(own.Resource, strings.TrimSuffix(r, "*")+object.ThrowawayMark+"*")
 			}
