@@ -32,14 +32,15 @@ func (c *canary) clean(ctx context.Context) error {
 	for n := 1; ; n++ {
 		failed := append(c.abortAll(ctx), c.removeAll(ctx, there, n == 1)...)
 		left, err := c.list(ctx)
+		remain := left
 		if n > 1 && len(failed) == 0 {
-			left = c.shown(ctx, left)
+			remain = c.shown(ctx, left, there)
 		}
 		switch {
-		case err == nil && len(left) == 0 && len(c.litter.uploads) == 0:
+		case err == nil && len(remain) == 0 && len(c.litter.uploads) == 0:
 			return nil // what is gone in the end was removed, whatever the answers said
 		case n == 4:
-			return c.notClean(left, err, append(holds, failed...))
+			return c.notClean(remain, err, append(holds, failed...))
 		}
 		if there = left; err != nil {
 			there = c.told()
@@ -47,12 +48,13 @@ func (c *canary) clean(ctx context.Context) error {
 	}
 }
 
-// shown is what of left is there. A store may list for a while what it has deleted: where a lifecycle
-// rule moves objects into a tier at once, MinIO lists their versions as delete markers until that tier
-// is rid of them, and answers to each of their deletions with success.
-func (c *canary) shown(ctx context.Context, left []object.Ref) (there []object.Ref) {
+// shown is what of left is there, where the deletion of all that was asked for by its name was answered
+// with success. A store may list for a while what it has deleted: where a lifecycle rule moves objects
+// into a tier at once, MinIO lists their versions as delete markers until that tier is rid of them, and
+// answers to each of their deletions with success. A marker that nobody has asked for yet is a real one.
+func (c *canary) shown(ctx context.Context, left, asked []object.Ref) (there []object.Ref) {
 	for _, ref := range left {
-		named := ref.VersionID != "" || !c.versioned()
+		named := slices.Contains(asked, ref) && (ref.VersionID != "" || !c.versioned())
 		if _, err := c.head(ctx, ref, object.CustomerKey{}); !named || object.ClassOf(err) != object.ClassGone {
 			there = append(there, ref)
 		}
