@@ -54,10 +54,12 @@ func (c *canary) clean(ctx context.Context) error {
 // answers to each of their deletions with success. A marker that nobody has asked for yet is a real one.
 func (c *canary) shown(ctx context.Context, left, asked []object.Ref) (there []object.Ref) {
 	for _, ref := range left {
-		named := slices.Contains(asked, ref) && (ref.VersionID != "" || !c.versioned())
-		if _, err := c.head(ctx, ref, object.CustomerKey{}); !named || object.ClassOf(err) != object.ClassGone {
-			there = append(there, ref)
+		if slices.Contains(asked, ref) && (ref.VersionID != "" || !c.versioned()) {
+			if _, err := c.head(ctx, ref, object.CustomerKey{}); object.ClassOf(err) == object.ClassGone {
+				continue
+			}
 		}
+		there = append(there, ref)
 	}
 	return there
 }
