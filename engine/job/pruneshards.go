@@ -24,11 +24,11 @@ func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error
 	defer func() { all.Seconds = time.Since(began).Seconds() }()
 	var failed, none error
 	rows := opt.Rows
-	earlier, err := j.takenEarlier(ctx, &opt)
+	taken, err := j.takenEarlier(ctx, &opt)
 	if err != nil {
 		return nil, err
 	}
-	for _, shard := range j.parts() {
+	for i, shard := range j.parts() {
 		was := j.Division.learntOf(shard.Part)
 		noneKept := opt.Noncurrent == nil && was.Facts.Versioning != object.VersioningEnabled // when the job began, none were
 		var old uint64
@@ -44,7 +44,7 @@ func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error
 			}
 		}
 		opt.Rows = rows
-		of, may := opt.share(all.Versions, earlier, shard.Part.Index)
+		of, may := opt.share(taken, i)
 		if !may {
 			continue
 		}
@@ -61,6 +61,9 @@ func (j *Job) pruneShards(ctx context.Context, opt PruneOptions) (*Pruned, error
 		}
 		if one != nil {
 			all.add(one)
+			if taken != nil {
+				taken[i] = max(taken[i], one.Versions)
+			}
 			if rows != nil {
 				rows = &headless{w: rows}
 			}
@@ -119,17 +122,18 @@ func (j *Job) versionsTaken(ctx context.Context) (n uint64, err error) {
 	return n + uint64(len(r.open)), errors.Join(err, r.Close())
 }
 
-// share is what a shard is pruned by where versions were taken of those before it, and earlier of all.
-// may is false where nothing may be.
-func (o PruneOptions) share(taken uint64, earlier []uint64, shard int) (_ PruneOptions, may bool) {
-	if earlier == nil {
+// share is what a shard is pruned by where so many versions were taken of each. may is false where
+// nothing may be taken of it.
+func (o PruneOptions) share(taken []uint64, shard int) (_ PruneOptions, may bool) {
+	if taken == nil {
 		return o, true
 	}
-	for _, n := range earlier[shard+1:] {
-		taken += n
-	}
 	rest := *o.Noncurrent
-	rest.Limit -= int64(min(taken, uint64(rest.Limit)))
+	for i, n := range taken {
+		if i != shard {
+			rest.Limit -= int64(min(n, uint64(rest.Limit)))
+		}
+	}
 	o.Noncurrent = &rest
 	return o, rest.Limit > 0
 }

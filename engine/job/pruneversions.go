@@ -23,6 +23,7 @@ type versionPruner struct {
 	*pruner
 	own, sel planner.Selection
 	record   *versionRecord
+	told     map[object.Ref]bool // what an earlier prune left open, and has a row now
 	// suspended: the bucket does not keep versions any more, so that the next write may
 	// take the place of one. All of them are kept.
 	suspended bool
@@ -52,7 +53,7 @@ func (o *PruneOptions) selectable(j *Job) error {
 
 // openVersions looks at the settings and opens the record.
 func (p *pruner) openVersions(ctx context.Context) (work func(context.Context) error, err error) {
-	v := &versionPruner{pruner: p}
+	v := &versionPruner{pruner: p, told: map[object.Ref]bool{}}
 	if v.own, err = (&Selection{Patterns: p.job.Spec.Selection.Patterns, Versions: "all"}).planned(p.job.Spec.Source.Prefix); err != nil {
 		return nil, err
 	}
@@ -84,7 +85,7 @@ func (v *versionPruner) work(ctx context.Context) error {
 		v.row(c)
 	})
 	if err == nil && v.sel.Limit > 0 {
-		err = v.untold(ctx)
+		err = v.untold(ctx, true)
 	}
 	if err == nil && v.enough() {
 		err = errEnough
@@ -96,7 +97,7 @@ func (v *versionPruner) work(ctx context.Context) error {
 		err = v.flush(ctx)
 	}
 	if err == nil {
-		err = v.vanished(ctx)
+		err = v.untold(ctx, false)
 	}
 	if errors.Is(err, errEnough) {
 		err = nil
@@ -112,6 +113,9 @@ func (v *versionPruner) page(ctx context.Context, rows []object.Object) error {
 	for i := range rows {
 		o := &rows[i]
 		if !o.Noncurrent || v.own.Match(o) == planner.No || v.sel.Match(o) == planner.No {
+			continue
+		}
+		if v.told[o.Ref] {
 			continue
 		}
 		c := &candidate{old: o.Ref, planned: *o}
@@ -160,51 +164,36 @@ func (v *versionPruner) flushBatch(ctx context.Context) error {
 	return err
 }
 
-// untold counts what an earlier prune has deleted and did not come to record, before anything else
-// is taken. What is there still comes up where it is listed.
-func (v *versionPruner) untold(ctx context.Context) error {
-	var gone []*candidate
+// untold tells of the versions that an earlier prune was about to delete, and of which it did not
+// come to record that they are deleted. Before the listing it leaves to that what is there; where
+// nobody tells whether it is, it may have been taken, and counts.
+func (v *versionPruner) untold(ctx context.Context, before bool) error {
+	var told []*candidate
 	for _, c := range v.record.unlisted() {
-		if _, err := v.head(ctx, c.old, c.outcome.Before.Type); object.ClassOf(err) != object.ClassGone {
-			continue
-		}
-		v.record.listed(c)
-		c.earlier = true
-		c.deletedNow(deletedEarlier)
-		v.result.Versions++
-		v.row(c)
-		gone = append(gone, c)
-	}
-	if v.result.Dry {
-		return ctx.Err()
-	}
-	return errors.Join(v.record.done(gone), ctx.Err())
-}
-
-// vanished tells of the versions that an earlier prune was about to delete and that are
-// not listed any more: those it has deleted.
-func (v *versionPruner) vanished(ctx context.Context) error {
-	all := v.record.unlisted()
-	for _, c := range all {
 		_, err := v.head(ctx, c.old, c.outcome.Before.Type)
 		switch {
+		case err == nil && before:
+			continue
 		case err == nil:
 			c.keep(KeptUnproved, "an earlier prune was about to delete it; it is there, and not listed")
 		case object.ClassOf(err) == object.ClassGone:
 			c.earlier = true
 			c.deletedNow(deletedEarlier)
 		default:
-			if err := v.aboutOne(ctx, c, KeptUnread, "an earlier prune was about to delete it, it is not listed, and whether it is there is not told", err); err != nil {
+			if err := v.aboutOne(ctx, c, KeptUnread, "an earlier prune was about to delete it, and whether it is there is not told", err); err != nil {
 				return err
 			}
 		}
+		v.record.listed(c)
+		v.told[c.old] = true
 		v.result.Versions++
 		v.row(c)
+		told = append(told, c)
 	}
 	if v.result.Dry {
 		return nil
 	}
-	return v.record.done(all)
+	return v.record.done(told)
 }
 
 // judge looks at the version first: most are not selected.

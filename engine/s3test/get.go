@@ -16,12 +16,12 @@ func (s *Server) getObject(q *request) (*reply, *s3Error) {
 	if head && s.profile.HeadRefusesSSE && q.has(hSSE) {
 		return nil, errInvalidArgument("x-amz-server-side-encryption header is not supported for this operation.")
 	}
+	if q.q("versionId") != "" && !s.allowed(b, "s3:GetObjectVersion", q.key) {
+		return nil, errAccessDenied("")
+	}
 	v, e := s.lookup(q, b)
 	if e != nil {
 		return nil, e
-	}
-	if q.q("versionId") != "" && !s.allowed(b, "s3:GetObjectVersion", q.key) {
-		return nil, errAccessDenied("")
 	}
 	a := v.attrs
 	if e := s.mayRead(q, a, hCustomer); e != nil {
