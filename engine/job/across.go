@@ -207,13 +207,27 @@ func (s *session) lookAtSource(ctx context.Context, e *sourceEnd, sample object.
 		switch p.Action {
 		case "s3:GetObjectTagging":
 			e.GetTagging = p.Granted
-		case "s3:GetObjectAcl":
-			e.GetACL = p.Granted
 		case "s3:GetObjectAttributes":
 			e.GetAttributes = p.Granted
 		}
 	}
-	return nil
+	e.GetACL, err = s.readsGrants(ctx, sample)
+	return err
+}
+
+// readsGrants says whether the source's store tells the grants of an object: no where it knows no such
+// question, and unknown where that may not be asked.
+func (s *session) readsGrants(ctx context.Context, sample object.Ref) (object.Finding, error) {
+	err := patience.Try(ctx, sample.Bucket, func() error { _, err := s.store.Grants(ctx, sample); return err })
+	switch c := object.ClassOf(err); {
+	case err == nil:
+		return object.Yes, nil
+	case c == object.ClassDenied:
+		return object.Unknown, nil
+	case c.Retryable() || c == object.ClassCanceled:
+		return object.Unknown, err
+	}
+	return object.No, nil
 }
 
 // through says whether the objects go through this client because their source is
@@ -235,22 +249,25 @@ func (l *learnt) caps() object.Capabilities {
 }
 
 // facts are the settings that objects are decided on by, of the bucket that is read and of the one that
-// Target.Dest names. That a bucket's ACLs are disabled is AWS's word alone: SeaweedFS says so of each
-// bucket that nobody has asked about, and takes and honours ACLs there. Of the bucket that is written to
-// the canary knows better, and has no use for GetACL where it saw that one is refused; in another one, and
-// where it may give none, each object is asked.
+// Target.Dest names. That a bucket's ACLs are disabled is believed of AWS, and of a bucket that was seen to
+// refuse one: SeaweedFS says so of each that nobody has asked about, and takes and honours ACLs there. In
+// any other each object is asked for its own.
 func (l *learnt) facts() (read object.BucketFacts, dest *object.BucketFacts) {
 	read, dest = l.Facts, l.Dest
-	written := &read
-	if dest != nil {
-		d := *dest
-		written, dest = &d, &d
+	c := &l.Caps
+	refused := c.CannedACL == object.No
+	took := !c.IsAWS() && !refused && (c.PutACL == object.Yes || c.CannedACL == object.Yes)
+	if read.ACLsDisabled == object.Yes && !l.readsAWS() {
+		switch {
+		case dest == nil && took:
+			read.ACLsDisabled = object.No
+		case dest != nil || !refused: // the other bucket is the one that was tried, or none was
+			read.ACLsDisabled = object.Unknown
+		}
 	}
-	if !l.Caps.IsAWS() && (l.Caps.PutACL == object.Yes || l.Caps.CannedACL == object.Yes) && written.ACLsDisabled == object.Yes {
-		written.ACLsDisabled = object.No
-	}
-	if read.ACLsDisabled == object.Yes && !l.readsAWS() && l.caps().GetACL == object.Yes {
-		read.ACLsDisabled = object.Unknown
+	if dest != nil && dest.ACLsDisabled == object.Yes && took {
+		takes := *dest
+		takes.ACLsDisabled, dest = object.No, &takes
 	}
 	return read, dest
 }

@@ -200,6 +200,11 @@ func takeUp(recorded, seen *object.Capabilities) (lost []string) {
 			recorded.PutDrops = append(slices.Clone(recorded.PutDrops), name)
 		}
 	}
+	for _, f := range [][2]*object.Finding{{&recorded.GetACL, &seen.GetACL}, {&recorded.CannedACL, &seen.CannedACL}} {
+		if *f[1] == object.Yes { // objects may have grants, whatever was seen before
+			*f[0] = object.Yes
+		}
+	}
 	was, is := reflect.ValueOf(recorded).Elem(), reflect.ValueOf(seen).Elem()
 	for i := range was.NumField() {
 		name := was.Type().Field(i).Name
@@ -210,7 +215,7 @@ func takeUp(recorded, seen *object.Capabilities) (lost []string) {
 				was.Field(i).Set(is.Field(i))
 				continue
 			}
-			if had == object.Yes && has != object.Yes {
+			if had == object.Yes && has != object.Yes && name != "CannedACL" { // which no object is done by
 				lost = append(lost, fmt.Sprintf("%s was yes and is %s", name, has))
 			}
 			if had == object.Unknown {

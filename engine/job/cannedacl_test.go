@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 
@@ -82,5 +83,76 @@ func TestGrantsThatMayNotBeTried(t *testing.T) {
 	sum, err := j.Run(t.Context(), Options{})
 	if is, _ := b.Get("b", "public", ""); err != nil || sum.Left != 1 || sum.Done != 1 || len(is.Grants) != 1 {
 		t.Errorf("%v, %+v, the grants are %v", err, sum, is.Grants)
+	}
+}
+
+// TestGrantsThatMayNotBeRead: where a bucket was not seen to refuse ACLs, and who may not read those of its
+// objects begins a job, nothing is done, also where throwaway objects are locked, or another store is
+// written to.
+func TestGrantsThatMayNotBeRead(t *testing.T) {
+	public := []object.Grant{{URI: "http://acs.amazonaws.com/groups/global/AllUsers", Permission: "READ"}}
+	for name, c := range map[string]struct {
+		bucket    s3test.BucketConfig
+		elsewhere bool
+	}{
+		"plain":     {},
+		"locks":     {bucket: s3test.BucketConfig{Versioning: "Enabled", ObjectLock: true, DefaultLockMode: "GOVERNANCE", DefaultLockDays: 1}},
+		"elsewhere": {elsewhere: true},
+	} {
+		c.bucket.Deny = []s3test.Deny{{Action: "s3:GetObjectAcl"}}
+		b := newBench(t, s3test.Config{Profile: s3test.SeaweedFS2026()}, c.bucket, 0)
+		b.Put("b", s3test.Object{Key: "public", Body: s3test.Bytes("body"), Attrs: s3test.Attrs{Grants: public}})
+		b.KMS.CreateNamedKey("key-b")
+		b.spec.Target = Target{SSE: object.SSEKMS, KMSKeyID: "key-b"}
+		if c.elsewhere {
+			to := s3test.New(s3test.Config{})
+			t.Cleanup(to.Close)
+			to.CreateBucket("d", s3test.BucketConfig{Ownership: "ObjectWriter"})
+			b.spec.Target = Target{SSE: object.SSES3, DestBucket: "d"}
+			b.spec.DestConnection = &DestConnection{EndpointURL: to.URL()}
+		}
+		_, err := b.create(t, Policy{}).Run(t.Context(), Options{})
+		if is, _ := b.Get("b", "public", ""); len(is.Grants) != 1 {
+			t.Errorf("%s: the grants are %v", name, is.Grants)
+		}
+		if err == nil || !strings.Contains(err.Error(), "s3:GetObjectAcl is not granted") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestACLsThatAreDisabledMeanwhile: a job goes on where its bucket takes ACLs at first and then none.
+func TestACLsThatAreDisabledMeanwhile(t *testing.T) {
+	for _, profile := range []s3test.Profile{s3test.SeaweedFS2026(), s3test.AWS()} {
+		for _, at := range []string{"", "ObjectWriter"} {
+			b := newBench(t, s3test.Config{Profile: profile}, s3test.BucketConfig{Ownership: at}, 3)
+			b.spec.Target = Target{SSE: object.SSEKMS, KMSKeyID: b.KMS.CreateNamedKey("key-b")}
+			if profile.KeyAsGiven {
+				b.spec.Target.KMSKeyID = "key-b"
+			}
+			j := b.planned(t, Policy{})
+			b.ConfigureBucket("b", func(c *s3test.BucketConfig) { c.Ownership = "BucketOwnerEnforced" })
+			if sum, err := j.Run(t.Context(), Options{}); err != nil || sum.Done != 3 {
+				t.Errorf("%s, %q: %v, %+v", profile.Name, at, err, sum)
+			}
+		}
+	}
+}
+
+// TestACLsThatAreTakenLater: what an object has that became public after the job began is not lost.
+func TestACLsThatAreTakenLater(t *testing.T) {
+	public := []object.Grant{{URI: "http://acs.amazonaws.com/groups/global/AllUsers", Permission: "READ"}}
+	for _, to := range []string{"", "ObjectWriter"} {
+		b := newBench(t, s3test.Config{Profile: s3test.SeaweedFS2026()}, s3test.BucketConfig{Ownership: "BucketOwnerEnforced"}, 0)
+		b.Put("b", s3test.Object{Key: "public", Body: s3test.Bytes("body")})
+		b.KMS.CreateNamedKey("key-b")
+		b.spec.Target = Target{SSE: object.SSEKMS, KMSKeyID: "key-b"}
+		j := b.planned(t, Policy{})
+		b.ConfigureBucket("b", func(c *s3test.BucketConfig) { c.Ownership = cmp.Or(to, "unasked") })
+		b.Modify("b", "public", "", func(a *s3test.Attrs) { a.Grants = public })
+		sum, err := j.Run(t.Context(), Options{})
+		if is, _ := b.Get("b", "public", ""); err != nil || sum.Left != 1 || len(is.Grants) != 1 {
+			t.Errorf("%q: %v, %+v, the grants are %v", to, err, sum, is.Grants)
+		}
 	}
 }

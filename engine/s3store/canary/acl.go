@@ -13,34 +13,34 @@ import (
 // has asked about, and takes ACLs there.
 func (c *canary) acl(ctx context.Context, on *thing) (*write, error) {
 	known := func(k *object.Capabilities) object.Finding { return k.PutACL }
-	disabled := c.o.Facts.ACLsDisabled == object.Yes
-	if disabled && c.lockAll && !c.o.Dest || !c.o.asks(known, object.ReasonACL) {
+	if !c.o.asks(known, object.ReasonACL) {
 		if c.o.Known != nil {
 			c.caps.GetACL = c.o.Known.GetACL // nothing depends on it where none can be written
 		}
 		return nil, c.canned(ctx, on, !c.lockAll && c.o.Known != nil && c.o.Known.CannedACL != object.No && c.o.Known.GetACL == object.Yes)
 	}
-	refused := false
+	disabled := c.o.Facts.ACLsDisabled == object.Yes
 	if disabled && !c.lockAll {
 		if err := c.canned(ctx, on, true); err != nil {
 			return nil, err
 		}
-		refused = c.caps.CannedACL == object.No
-		if disabled = c.caps.CannedACL != object.Yes; disabled {
-			c.caps.CannedACL = object.Unknown // what it refuses says nothing of what it does once they are not
-		} else {
+		switch {
+		case c.caps.CannedACL == object.Yes:
 			c.note("the bucket says that ACLs are disabled, and took one")
+			disabled = false
+		case c.caps.CannedACL == object.No && !c.o.Dest && (c.o.Known == nil || c.o.Known.GetACL != object.Yes):
+			return nil, nil // no object has any
 		}
 	}
-	if disabled && refused && !c.o.Dest {
-		return nil, nil
+	if disabled && c.o.Known != nil {
+		c.caps.PutACL = c.o.Known.PutACL // what the store does where they are not
 	}
 	owner := ""
 	err := c.try(ctx, func() (err error) { owner, err = c.s.Owner(ctx, on.ref); return err })
 	switch {
 	case err != nil && undecided(err):
 		return nil, err
-	case err != nil && (disabled || denied(err)):
+	case err != nil && denied(err):
 		c.note("GetObjectAcl was refused: %s", reason(err))
 		return nil, nil
 	case err != nil:
@@ -48,7 +48,7 @@ func (c *canary) acl(ctx context.Context, on *thing) (*write, error) {
 		return nil, nil
 	}
 	c.caps.GetACL = object.Yes
-	if disabled { // which may not be so of the bucket that is read, or was not seen for want of a permission
+	if disabled {
 		return nil, nil
 	}
 	if owner == "" {

@@ -89,7 +89,7 @@ func expected(p *s3test.Profile, full bool, shown string) object.Capabilities {
 		DSSE:          on(!p.NoDSSE), BucketKey: on(!p.IgnoresBucketKey), Checksums: on(!p.NoChecksums),
 		UploadChecksums: where(!p.NoChecksums && uploads, on(!p.CopyDropsChecksum)),
 		PutACL:          where(full && !p.NoACL && !foreign("acl"), on(!p.OnlyCannedACLs)), GetACL: where(full || p.ACLsUntilAsked, on(!foreign("acl") && !p.NoACL)),
-		CannedACL:    where(p.OnlyCannedACLs, object.Yes),
+		CannedACL:    where(p.OnlyCannedACLs || !full, on(p.OnlyCannedACLs)),
 		PutRetention: where(full, on(!foreign("retention"))), GetRetention: where(full, on(!foreign("retention"))),
 		KeepsLock: where(full, on(!p.CopyDropsLock)), VersionsInReplies: where(full && !p.EmptyCopyReply && (copies || !p.EmptyCompleteETag), on(!(copies && p.NoVersionsInReply))),
 	}
