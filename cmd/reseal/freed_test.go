@@ -31,3 +31,24 @@ func TestDeletedFromATier(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 }
+
+// TestManyDeletedFromATier: where MinIO lists more of them than are listed of a key together, what lies
+// below is found all the same.
+func TestManyDeletedFromATier(t *testing.T) {
+	t.Parallel()
+	for n := 2; n <= 5; n++ {
+		st := newStage(t, s3test.Config{Seed: 3})
+		st.server.CreateBucket("b", s3test.BucketConfig{Versioning: "Enabled", Tier: "WARM"})
+		st.put("k", s3test.Object{LastModified: longAgo})
+		dir := filepath.Join(st.dir, "job")
+		if s := st.reseal(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--no-progress", "--job", dir); s.code != 0 {
+			t.Fatalf("run: exit code %d\n%s", s.code, s.stderr)
+		}
+		for range n {
+			st.server.Remove("b", "k", st.server.Put("b", s3test.Object{Key: "k", Body: s3test.Bytes("newer, and taken back")}))
+		}
+		if p := st.pruned(t, 0, "--job", dir, "--yes"); p.Deleted != 1 || len(st.server.Snapshot("b").Find("k")) != 1 {
+			t.Errorf("%d of them: %+v", n, p)
+		}
+	}
+}

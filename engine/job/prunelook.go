@@ -59,25 +59,17 @@ func (p *pruner) stands(ctx context.Context, c *candidate) (bool, error) {
 
 // below finds the version that lies directly below the job's own.
 func (p *pruner) below(ctx context.Context, c *candidate) (*object.Object, error) {
-	var page object.ListReply
-	err := p.reads.Do(ctx, object.Call{Kind: object.ReqList, Key: c.old.Key}, func(ctx context.Context) (err error) {
-		page, err = p.store.ListVersionsPage(ctx, object.ListRequest{Bucket: c.old.Bucket, Prefix: c.old.Key, MaxKeys: 4})
-		return err
-	})
+	own, whole, err := p.versionsOf(ctx, c.old, 4)
 	if err != nil {
 		return nil, p.aboutOne(ctx, c, KeptUnproved, "its versions cannot be listed", err)
 	}
-	var own []object.Object
-	for _, o := range page.Objects {
-		if o.Key == c.old.Key && !o.Freed() {
-			own = append(own, o)
-		}
-	}
 	switch {
+	case len(own) == 0 && !whole:
+		c.keep(KeptUnproved, "no version of it is listed among what the store has still to take out of a tier")
 	case len(own) == 0 || own[0].VersionID != c.outcome.NewVersionID || own[0].Noncurrent || own[0].DeleteMarker:
 		c.keep(KeptNewer, "the listing does not show the version that this job wrote as the current one")
-	case len(own) == 1 && page.Truncated && len(page.Objects) == 1:
-		c.keep(KeptUnproved, "the store lists one version of the key at a time")
+	case len(own) == 1 && !whole:
+		c.keep(KeptUnproved, "the store lists no more than one version of the key together")
 	case c.intended != "" && (len(own) == 1 || own[1].VersionID != c.intended):
 		c.keep(KeptOther, "another version lies between it and the job's own now")
 	case len(own) == 1:

@@ -346,17 +346,27 @@ func (v *versionPruner) listed(ctx context.Context, c *candidate) (bool, error) 
 	return false, nil
 }
 
-// versionsOf is the first page of one key's versions, and whether those are all.
+// versionsOf is the first page of one key's versions, and whether those are all. What MinIO lists of
+// deleted ones is none; where it leaves no room for others in a short page, a long one is asked for.
 func (p *pruner) versionsOf(ctx context.Context, ref object.Ref, most int) (own []object.Object, whole bool, err error) {
 	var page object.ListReply
 	err = p.reads.Do(ctx, object.Call{Kind: object.ReqList, Key: ref.Key}, func(ctx context.Context) (err error) {
 		page, err = p.store.ListVersionsPage(ctx, object.ListRequest{Bucket: ref.Bucket, Prefix: ref.Key, MaxKeys: most})
 		return err
 	})
+	whole, freed := !page.Truncated, false
 	for _, o := range page.Objects {
-		if o.Key == ref.Key && !o.Freed() {
+		switch {
+		case o.Key != ref.Key:
+			whole = true
+		case o.Freed():
+			freed = true
+		default:
 			own = append(own, o)
 		}
 	}
-	return own, !page.Truncated || len(own) < len(page.Objects), err
+	if freed && !whole && most > 0 {
+		return p.versionsOf(ctx, ref, 0)
+	}
+	return own, whole, err
 }

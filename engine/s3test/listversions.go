@@ -87,6 +87,9 @@ func (l *listing) withFreed(rows []versionRow) []versionRow {
 		}
 		rows = slices.Insert(rows, i, f)
 	}
+	if l.max > 0 && len(rows) > l.max { // who goes on is not served: a page has room for many
+		rows, l.truncated = rows[:l.max], true
+	}
 	return rows
 }
 
