@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/resealhq/reseal/engine/job"
@@ -73,6 +74,30 @@ func TestPruneLeavesReplicas(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// TestPruneLeavesReplicasOfDeletedObjects: where delete markers are not replicated, and deletions of
+// versions are, an object that was deleted here is there still on the other side.
+func TestPruneLeavesReplicasOfDeletedObjects(t *testing.T) {
+	t.Parallel()
+	for markers, kept := range map[string]bool{"Disabled": true, "Enabled": false} {
+		rule := strings.Replace(fmt.Sprintf(mirrorRule, "Enabled"), "<Status>Disabled</Status>", "<Status>"+markers+"</Status>", 1)
+		st := newStage(t, s3test.Config{Seed: 4})
+		bucket := documents("replication", rule)
+		bucket.Versioning = "Enabled"
+		st.server.CreateBucket("b", bucket)
+		st.put("k", s3test.Object{LastModified: longAgo, Attrs: s3test.Attrs{Replication: "COMPLETED"}})
+		st.put("other", s3test.Object{LastModified: longAgo})
+		dir := filepath.Join(st.dir, "job")
+		st.does(t, "run", "s3://b", "--sse", "aws:kms", "--sse-kms-key-id", st.keyB, "--no-progress", "--job", dir)
+		st.server.Modify("b", "k", "", func(a *s3test.Attrs) { a.Replication = "COMPLETED" })
+		st.server.Put("b", s3test.Object{Key: "k", DeleteMarker: true})
+		code := map[bool]int{true: exitSome}[kept]
+		p := st.pruned(t, code, "--job", dir, "--yes", "--versions", "noncurrent", "--deleted-objects")
+		if p.Reasons[job.KeptReplica] != uint64(p.Kept) || (p.Kept == 1) != kept || p.Deleted+p.Kept != 2 {
+			t.Errorf("markers %s: %+v", markers, p)
 		}
 	}
 }

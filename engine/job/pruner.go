@@ -22,9 +22,10 @@ import (
 // be deleted, of which the next prune says whether they are there.
 type pruner struct {
 	*verifier
-	opt      *PruneOptions
-	facts    object.BucketFacts
-	mirrored bool // deletions of versions may be replicated
+	opt   *PruneOptions
+	facts object.BucketFacts
+	// mirrored: deletions of versions may be replicated; unmarked: and delete markers need not be.
+	mirrored, unmarked bool
 	// rule decides what may go, and journal keeps what went; record is the journal of the
 	// versions that copies of the job left behind.
 	rule    pruneRule
@@ -35,9 +36,8 @@ type pruner struct {
 	out     *csv.Writer
 	result  Pruned
 	keys    keysNow
-	// proved: a deletion of this process was looked at, and took away nothing else.
-	proved  bool
-	refused int // deletions, before any was done
+	proved  bool // a deletion of this process was looked at, and took away nothing else
+	refused int  // deletions, before any was done
 }
 
 // pruneRule decides which versions may go. Its errors concern everything; what concerns one

@@ -17,17 +17,24 @@ func (p *pruner) replicaRules(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.mirrored = !told.Known
+	p.mirrored, p.unmarked = !told.Known, !told.Known
 	for _, r := range rules {
-		p.mirrored = p.mirrored || r.Enabled && r.Deletions
+		mirrors := r.Enabled && r.Deletions
+		p.mirrored, p.unmarked = p.mirrored || mirrors, p.unmarked || mirrors && !r.Markers
 	}
 	return nil
 }
 
 // replicated keeps a version that has a replica whose deletion would leave nothing there,
-// since the current version has not arrived.
+// since the current version has not arrived, or the delete marker that hides it here never does.
 func (p *pruner) replicated(c *candidate, old *object.Head) bool {
-	if !p.mirrored || old.Replication == "" || c.now == nil || arrived(c.now.Replication) {
+	switch {
+	case !p.mirrored || old.Replication == "":
+		return true
+	case c.now == nil && p.unmarked:
+		c.keep(KeptReplica, "deletions of versions are replicated, and delete markers are not, so that the object may be there still where it is replicated to, and this version be all that is left of it")
+		return false
+	case c.now == nil || arrived(c.now.Replication):
 		return true
 	}
 	status := c.now.Replication

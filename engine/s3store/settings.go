@@ -211,8 +211,8 @@ type ReplicationRule struct {
 	KMSObjects      bool
 	ReplicaKMSKeyID string
 	// Deletions is whether deletions of versions are replicated too, as MinIO can be told;
-	// AWS never does.
-	Deletions bool
+	// AWS never does. Markers is whether delete markers are.
+	Deletions, Markers bool
 }
 
 // OtherStore says whether the destination is no bucket of this store. MinIO names one of
@@ -231,6 +231,7 @@ func (s *Store) Replication(ctx context.Context, bucket string) ([]ReplicationRu
 			Filter                  *filter
 			SourceSelectionCriteria struct{ SseKmsEncryptedObjects struct{ Status string } }
 			DeleteReplication       struct{ Status string }
+			DeleteMarkerReplication struct{ Status string }
 			Destination             struct {
 				Bucket                  string
 				EncryptionConfiguration struct{ ReplicaKmsKeyID string }
@@ -247,7 +248,7 @@ func (s *Store) Replication(ctx context.Context, bucket string) ([]ReplicationRu
 		rules = append(rules, ReplicationRule{ID: r.ID, Enabled: r.Status == "Enabled", Prefix: r.Filter.prefix(r.Prefix),
 			Narrowed: r.Filter.narrowed(), Destination: r.Destination.Bucket,
 			KMSObjects:      r.SourceSelectionCriteria.SseKmsEncryptedObjects.Status == "Enabled",
-			ReplicaKMSKeyID: r.Destination.EncryptionConfiguration.ReplicaKmsKeyID, Deletions: r.DeleteReplication.Status == "Enabled"})
+			ReplicaKMSKeyID: r.Destination.EncryptionConfiguration.ReplicaKmsKeyID, Deletions: r.DeleteReplication.Status == "Enabled", Markers: r.DeleteMarkerReplication.Status == "Enabled"})
 	}
 	return rules, Setting{Known: true, Present: len(rules) > 0}, nil
 }
