@@ -250,7 +250,8 @@ func (it *item) act(ctx context.Context, choice object.Choice) (*object.Outcome,
 			out, err := it.copy(ctx, choice)
 			return it.orAnother(ctx, object.OpCopy, out, err)
 		}
-		return it.multipart(ctx, choice)
+		out, err := it.multipart(ctx, choice)
+		return it.orAnother(ctx, object.OpMultipart, out, err)
 	case object.OpRewrite:
 		return it.resend(ctx, choice)
 	case object.OpRewrap:
@@ -282,7 +283,7 @@ func (it *item) mustInspect() bool {
 	switch {
 	case it.attrs != nil:
 		return false
-	case it.task.InDoubt, policy == InspectAlways, it.obj.Size < 0, it.obj.ETag == "":
+	case it.task.InDoubt, policy == InspectAlways, it.obj.Size < 0, it.obj.ETag == "", it.obj.HasSealedETag() && !it.run.rules.Caps.IsAWS():
 		return true
 	case policy == InspectNever, it.run.cfg.ToFiles && it.run.cfg.Target.SourceKey.IsZero(): // what the row does not tell the reading does
 		return false

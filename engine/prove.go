@@ -98,7 +98,13 @@ func (it *item) proveByHead(ctx context.Context, op string, reply object.CopyRep
 	if err != nil {
 		return nil, err
 	}
-	if h.ETag != reply.ETag {
+	shown := h.ETag
+	if h.HasSealedETag() && h.ETag != reply.ETag {
+		if shown, err = it.run.look.OpenETag(ctx, it.run.cfg.Store, &h.Object); err != nil {
+			return nil, err
+		}
+	}
+	if shown != reply.ETag {
 		return nil, look.ChangedSince(op, h.Ref)
 	}
 	it.sawMade(ctx, h)
@@ -124,7 +130,7 @@ func (it *item) proveByHead(ctx context.Context, op string, reply object.CopyRep
 	if it.anew == nil {
 		it.out.ClientSideAfter = h.ClientSide
 	}
-	return it.done(h.ETag, h.Encryption), nil
+	return it.done(shown, h.Encryption), nil
 }
 
 // sentEventHold says whether the copy had to carry an event hold, which no reply to

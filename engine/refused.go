@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -47,6 +48,11 @@ var keepsKey = &refusal{of: object.OpCopy, finding: func(c *object.Capabilities)
 	log: "copies keep the KMS key that an object is under, although the store answers success; objects under another key than the target's " +
 		"are read and written again where that loses nothing",
 	message: "not copied, since copies keep the old KMS key here"}
+
+// noUpload: MinIO takes no upload in parts of a key that ends with a slash.
+var noUpload = &refusal{of: object.OpMultipart, finding: func(c *object.Capabilities) *object.Finding { return &c.Multipart },
+	concerns: func(it *item) bool { return strings.HasSuffix(it.obj.Key, "/") },
+	message:  "not copied in parts, since the store takes no such upload of a key that ends with a slash"}
 
 // errKeptKey is the cause of what is not proved for that reason.
 var errKeptKey = errors.New("the copy kept the KMS key")
@@ -94,7 +100,7 @@ func (r *run) narrow(n *narrowed, what *refusal) *narrowed {
 // updates none that is locked, as others may have done a moment ago, and a policy may differ
 // by the key. Where one was updated, the key and the permission are not what is wrong.
 func (it *item) itsOwn(what *refusal) bool {
-	return what == noUpdates && (it.run.updated.Load() || it.obj.Locked() || it.attrs.EventHold)
+	return what == noUpload || what == noUpdates && (it.run.updated.Load() || it.obj.Locked() || it.attrs.EventHold)
 }
 
 // choose asks the chooser, and the narrowed one where something was refused. What
@@ -109,7 +115,7 @@ func (it *item) choose() object.Choice {
 		return c
 	}
 	less := n.chooser.Choose(&it.obj, it.attrs)
-	for _, r := range []*refusal{noUpdates, noCondition, keepsKey} {
+	for _, r := range []*refusal{noUpdates, noCondition, keepsKey, noUpload} {
 		switch {
 		case c.Operation != r.of || !n.without(r), r.concerns != nil && !r.concerns(it):
 		case r == noUpdates && less.Operation == object.OpNone:
@@ -167,6 +173,8 @@ func refusedFor(op object.Operation, err error) *refusal {
 		return noCondition
 	case op == object.OpCopy && errors.Is(err, errKeptKey):
 		return keepsKey
+	case op == object.OpMultipart && e.Op == "CreateMultipartUpload" && e.Code == "XMinioInvalidObjectName" && strings.HasSuffix(e.Ref.Key, "/"):
+		return noUpload
 	}
 	return nil
 }

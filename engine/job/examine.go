@@ -231,12 +231,12 @@ func (s *session) checkPermissions(ctx context.Context, f *doctor.Facts) error {
 	if err != nil { // which CheckRead tells of
 		s.log.Debug("the first object could not be listed", "error", err)
 	}
-	found, err := s.store.CheckRead(ctx, sample, f.Prefix, f.Target.SourceKey)
+	found, err := s.store.CheckRead(ctx, sample, f.Prefix, f.Target.Keys()...)
 	if err != nil {
 		return err
 	}
 	if f.Dest != nil && f.Dest.Bucket != f.Bucket {
-		there, err := s.to.CheckRead(ctx, object.Ref{Bucket: f.Dest.Bucket}, f.Dest.Prefix, object.CustomerKey{})
+		there, err := s.to.CheckRead(ctx, object.Ref{Bucket: f.Dest.Bucket}, f.Dest.Prefix)
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/store"
 )
 
 // Read gets the whole of an object as it is now, and everything that Inspect tells.
@@ -29,13 +30,19 @@ func (l *Looker) Read(ctx context.Context, row *object.Object, seen bool, into [
 	call := object.Call{Kind: object.ReqGet, Key: row.Key, KMSKey: row.Encryption.KMSKeyID, OtherKey: true, Bytes: row.Size}
 	err := l.Loop.Do(ctx, call, func(ctx context.Context) (err error) {
 		at = time.Now()
-		if *got, err = l.Source.Get(ctx, req); err == nil && got.ETag == row.ETag {
-			err = l.sound(ctx, req, got)
+		if *got, err = l.Source.Get(ctx, req); err != nil || got.ETag != row.ETag && !object.SealedETag(req.ETag) {
+			return err
 		}
-		if err == nil && got.ETag == row.ETag && int64(len(got.Body)) != row.Size {
+		if err = l.sound(ctx, req, got); err != nil {
+			return err
+		}
+		if object.SealedETag(req.ETag) {
+			got.ETag = req.ETag // a reply shows it opened; that it is the one the condition says
+		}
+		if int64(len(got.Body)) != row.Size {
 			return &object.Error{Class: object.ClassTransient, Op: "GetObject", Ref: row.Ref, Message: "the body does not have the object's size"}
 		}
-		return err
+		return nil
 	})
 	switch {
 	case object.ClassOf(err) == object.ClassTooLarge:
@@ -49,6 +56,24 @@ func (l *Looker) Read(ctx context.Context, row *object.Object, seen bool, into [
 	}
 	got.Ref, got.Noncurrent, got.Settled, got.At = row.Ref, row.Noncurrent, true, at
 	return got, l.readGrants(ctx, &got.Head)
+}
+
+// OpenETag is the ETag that a reply to a GET shows of the object, which a HEAD has shown
+// under a sealed one.
+func (l *Looker) OpenETag(ctx context.Context, s store.Store, o *object.Object) (etag string, err error) {
+	if !object.SealedETag(o.ETag) {
+		return o.ETag, nil
+	}
+	req := &object.GetRequest{Ref: o.Ref, Key: l.Rules.CustomerKey(&o.Encryption), ETag: o.ETag}
+	err = l.Loop.Do(ctx, object.Call{Kind: object.ReqGet, Key: o.Key}, func(ctx context.Context) error {
+		got, err := s.Get(ctx, req)
+		if object.ClassOf(err) == object.ClassTooLarge { // its bytes are not wanted
+			err = nil
+		}
+		etag = got.ETag
+		return err
+	})
+	return etag, err
 }
 
 // ReadRange fills into with the bytes of the object from first on. Another object than o

@@ -133,6 +133,19 @@ func (o *Object) WrittenSince(now *Object) bool {
 	return o.ETag != "" && o.ETag != now.ETag || !o.LastModified.IsZero() && o.LastModified.Unix() != now.LastModified.Unix()
 }
 
+// HasSealedETag says whether conditions on the object may want an ETag that only a HEAD shows:
+// MinIO seals that of what is encrypted, and opens it in replies, listings and a GET; where a
+// key ends with a slash a HEAD shows it sealed, and conditions are compared with nothing else.
+func (o *Object) HasSealedETag() bool {
+	return strings.HasSuffix(o.Key, "/") && o.Encryption.Type != SSENone && !IsFolder(o.Bucket)
+}
+
+// SealedETag says whether an ETag is such a one: 32 bytes in the form of MinIO's sealed
+// packages, in hex.
+func SealedETag(etag string) bool {
+	return len(etag) == 96 && strings.HasPrefix(etag, "20") && etag[4:8] == "0f00"
+}
+
 // Attributes is everything else that an object has and that must survive. Zero
 // values mean that the object does not have it.
 type Attributes struct {

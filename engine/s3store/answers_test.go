@@ -176,16 +176,16 @@ func TestSettingsAreNotTheProxys(t *testing.T) {
 func TestPermissionsAreNotTheProxys(t *testing.T) {
 	s, says := fronted(t, false)
 	ref := object.Ref{Bucket: "b", Key: "k"}
-	if _, err := s.CheckRead(t.Context(), ref, "", object.CustomerKey{}); err != nil {
+	if _, err := s.CheckRead(t.Context(), ref, ""); err != nil {
 		t.Fatal(err)
 	}
 	for _, code := range []int64{502} { // it takes its time
 		says.Store(code)
-		if found, err := s.CheckRead(t.Context(), ref, "", object.CustomerKey{}); err == nil {
+		if found, err := s.CheckRead(t.Context(), ref, ""); err == nil {
 			t.Errorf("%d: %v", code, found)
 		}
 		says.Store(-code) // whoever asks for all else is answered
-		found, err := s.CheckRead(t.Context(), ref, "", object.CustomerKey{})
+		found, err := s.CheckRead(t.Context(), ref, "")
 		if err != nil {
 			t.Errorf("%d to one question alone: %v", code, err)
 		}

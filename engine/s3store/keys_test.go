@@ -100,7 +100,7 @@ func TestW8HintsNameTheirPartition(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "on "+want+";") {
 			t.Errorf("%s: %v", region, err)
 		}
-		permissions, err := s.CheckRead(t.Context(), object.Ref{Bucket: "b", Key: "k"}, "", object.CustomerKey{})
+		permissions, err := s.CheckRead(t.Context(), object.Ref{Bucket: "b", Key: "k"}, "")
 		if err != nil {
 			t.Fatal(err)
 		}

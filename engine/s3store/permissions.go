@@ -26,11 +26,11 @@ type Permission struct {
 // charging much: each is one request that reads. sample is an object of the
 // bucket, with an empty key where none is at hand; then only the bucket's own
 // permissions are asked for. prefix is the one that is to be listed, since a
-// policy may allow no other; key reads an SSE-C sample.
+// policy may allow no other; one of keys may open an SSE-C sample.
 //
 // Writing is not tried out: on AWS no request is without effect, and elsewhere
 // the canary has written already.
-func (s *Store) CheckRead(ctx context.Context, sample object.Ref, prefix string, key object.CustomerKey) ([]Permission, error) {
+func (s *Store) CheckRead(ctx context.Context, sample object.Ref, prefix string, keys ...object.CustomerKey) ([]Permission, error) {
 	bucket := object.Ref{Bucket: sample.Bucket}
 	checks := []check{
 		{"s3:ListBucket", bucket, func() error {
@@ -54,12 +54,29 @@ func (s *Store) CheckRead(ctx context.Context, sample object.Ref, prefix string,
 		checks = checks[:2] // it tells no settings
 	}
 	if sample.Key != "" {
+		key := s.opens(ctx, sample, keys)
 		checks = append(checks, check{"s3:GetObject", sample, func() error { _, err := s.Head(ctx, sample, key); return err }})
 		checks = append(checks, s.detailChecks(ctx, sample)...)
 		checks = append(checks, s.annotationChecks(ctx, sample)...)
 		checks = append(checks, check{"s3:GetObjectAttributes", sample, func() error { _, _, _, err := s.attributes(ctx, sample, key); return err }})
 	}
 	return s.askAll(ctx, checks)
+}
+
+// opens finds the customer key that opens the sample; none where it wants none, or no given
+// one. A wrong key is refused as a permission that is missing is, and no key at all as one that
+// is there.
+func (s *Store) opens(ctx context.Context, sample object.Ref, keys []object.CustomerKey) object.CustomerKey {
+	for _, key := range keys {
+		if key.IsZero() {
+			continue
+		}
+		err := patience.Try(ctx, sample.Bucket, func() error { _, err := s.Head(ctx, sample, key); return err })
+		if err == nil {
+			return key
+		}
+	}
+	return object.CustomerKey{}
 }
 
 // CheckDetails asks for the permissions without which a HEAD shows an object as

@@ -218,7 +218,7 @@ func TestCheckRead(t *testing.T) {
 		Deny: []s3test.Deny{{Action: "s3:GetObjectRetention"}, {Action: "s3:GetReplicationConfiguration"}}})
 	srv.Put("b", s3test.Object{Key: "k", Body: s3test.Bytes("x")})
 	s := openFake(t, srv, s3store.Options{})
-	got, err := s.CheckRead(t.Context(), object.Ref{Bucket: "b", Key: "k"}, "", object.CustomerKey{})
+	got, err := s.CheckRead(t.Context(), object.Ref{Bucket: "b", Key: "k"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ func (s *Server) deleteObject(q *request) (*reply, *s3Error) {
 		if v == nil || v.marker {
 			return nil, errNoSuchKey(q.key)
 		}
-		if !etagMatches(m, v.etag) {
+		if !etagMatches(m, v.condition()) {
 			return nil, errPrecondition("If-Match")
 		}
 	}

@@ -49,6 +49,9 @@ func (s *Server) getObject(q *request) (*reply, *s3Error) {
 	}
 	r := &reply{content: v.body}
 	s.showObject(q, b, v, r)
+	if head {
+		r.set("ETag", s.quote(v.condition()))
+	}
 	return r, s.cutRange(q, v, r)
 }
 

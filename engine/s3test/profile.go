@@ -179,6 +179,10 @@ type Profile struct {
 	// HeadersAreMetadata: more than 8 KB of headers are told as MetadataTooLarge.
 	HeadersAreMetadata bool
 
+	// SealsFolders: what is encrypted and has a key that ends with a slash is shown by HEAD under
+	// another ETag than by all else, which conditions want. No upload in parts takes such a key.
+	SealsFolders bool
+
 	NoVersioning bool
 	// AnyVersionID: an ID that no version has is NoSuchVersion, whatever its form.
 	AnyVersionID bool

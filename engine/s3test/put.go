@@ -1,9 +1,13 @@
 package s3test
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/resealhq/reseal/engine/object"
 )
 
 // putObject serves PutObject.
@@ -89,8 +93,19 @@ func (s *Server) store(b *bucket, key string, v *version) {
 	if b.cfg.Versioning == "Enabled" {
 		v.id = s.ids.version()
 	}
+	s.seal(key, v)
 	b.push(key, v)
 }
+
+// seal gives the version the ETag that HEAD alone shows.
+func (s *Server) seal(key string, v *version) {
+	if s.profile.SealsFolders && strings.HasSuffix(key, "/") && !v.marker && v.attrs.Encryption.Type != object.SSENone {
+		v.sealed = "20000f00" + fmt.Sprintf("%016x%016x%024x", s.ids.next(), s.ids.next(), s.ids.next()) + s.ids.etag()
+	}
+}
+
+// condition is the ETag that conditions on the version are compared with.
+func (v *version) condition() string { return cmp.Or(v.sealed, v.etag) }
 
 func (s *Server) showVersion(r *reply, b *bucket, v *version) {
 	if b.cfg.Versioning != "" {
@@ -138,7 +153,7 @@ func (s *Server) destination(q *request, b *bucket) *s3Error {
 		return errNoSuchKey(q.key)
 	case bare && (!exists || strings.Contains(match, `"`)):
 		return errPrecondition("If-Match")
-	case !etagMatches(match, v.etag):
+	case !etagMatches(match, v.condition()):
 		return errPrecondition("If-Match")
 	}
 	return nil
@@ -164,14 +179,14 @@ type conditions struct{ match, none, modified, unmodified string }
 // RFC 9110 has it.
 func (c conditions) failed(v *version) (name string, notModified bool) {
 	if c.match != "" {
-		if !etagMatches(c.match, v.etag) {
+		if !etagMatches(c.match, v.condition()) {
 			return "If-Match", false
 		}
 	} else if t, err := http.ParseTime(c.unmodified); err == nil && v.modified.Truncate(time.Second).After(t) {
 		return "If-Unmodified-Since", false
 	}
 	if c.none != "" {
-		if etagMatches(c.none, v.etag) {
+		if etagMatches(c.none, v.condition()) {
 			return "If-None-Match", true
 		}
 	} else if t, err := http.ParseTime(c.modified); err == nil && !v.modified.Truncate(time.Second).After(t) {

@@ -76,6 +76,7 @@ func (s *Server) Put(bucketName string, o Object, with ...PutOption) (versionID 
 	}
 	v := &version{id: o.VersionID, modified: o.LastModified, etag: o.ETag, body: o.Body, marker: o.DeleteMarker, attrs: &a}
 	s.fill(b, v)
+	s.seal(o.Key, v)
 	b.push(o.Key, v)
 	return v.id
 }

@@ -85,9 +85,11 @@ type version struct {
 	id       string
 	modified time.Time
 	etag     string
-	body     *Content
-	marker   bool
-	attrs    *Attrs
+	// sealed is what HEAD shows in place of etag, and conditions want; empty where that is etag.
+	sealed string
+	body   *Content
+	marker bool
+	attrs  *Attrs
 }
 
 func (v *version) size() int64 {

@@ -35,6 +35,9 @@ func (s *Server) createUpload(q *request) (*reply, *s3Error) {
 	if e != nil {
 		return nil, e
 	}
+	if s.profile.SealsFolders && strings.HasSuffix(q.key, "/") {
+		return nil, fail(http.StatusBadRequest, "XMinioInvalidObjectName", "Object name contains unsupported characters.")
+	}
 	a, e := s.attrsOf(q, b)
 	if e != nil {
 		return nil, e
