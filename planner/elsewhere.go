@@ -31,12 +31,13 @@ func (c *Chooser) loseElsewhere(a *object.Attributes, lost *lossList) {
 }
 
 // keepsNoneElsewhere says whether this store, which is another one than the source's, keeps no checksum
-// as the object's, as far as is known: none at all, or none of an algorithm that few stores have.
+// as the object's, as far as is known: none at all, none by its algorithm, or by one that few stores have.
 func (c *Chooser) keepsNoneElsewhere(o *object.Object) bool {
 	if !c.Elsewhere || c.Caps.IsAWS() || c.accepts(object.ReasonComposite) || object.IsFolder(o.Bucket) {
 		return false
 	}
-	return c.Caps.Checksums == object.No || o.ChecksumAlgorithm != "" && !object.SDKsName(o.ChecksumAlgorithm)
+	return c.Caps.Checksums == object.No || slices.Contains(c.Caps.PutDrops, o.ChecksumAlgorithm) ||
+		o.ChecksumAlgorithm != "" && !object.SDKsName(o.ChecksumAlgorithm)
 }
 
 // loseChecksumElsewhere is loseChecksum there, whatever the source's store shows.

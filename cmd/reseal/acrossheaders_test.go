@@ -67,3 +67,31 @@ func TestChecksumsToAStoreWithoutAny(t *testing.T) {
 		t.Errorf("accepted: exit code %d\n%s", end.code, end.stderr)
 	}
 }
+
+// TestChecksumsThatAnotherStoreDoesNotKnow: a store that keeps some checksums passes over those that it
+// does not know, as MinIO did with CRC64NVME until 2025. What has such a one is left.
+func TestChecksumsThatAnotherStoreDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	old := s3test.AWS()
+	old.Name, old.UnknownSums = "old", []string{"CRC64NVME", "SHA1"}
+	s := newTwoStoresTo(t, old)
+	body := s3test.Bytes("a body")
+	for _, sum := range []string{"CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"} {
+		s.from.Put("b", s3test.Object{Key: sum, Body: body}, s3test.Summed(body, sum))
+	}
+	if end := s.reseal(t, s.args...); end.code != exitSome {
+		t.Fatalf("exit code %d\n%s", end.code, end.stderr)
+	}
+	for key, row := range s.rows(t, s.job) {
+		want, reason := "done", ""
+		if slices.Contains(old.UnknownSums, key) {
+			want, reason = "left", "composite-checksum"
+		}
+		if row["state"] != want || row["reason"] != reason {
+			t.Errorf("%s: %v", key, row)
+		}
+	}
+	if end := s.reseal(t, "run", "--job", s.job, "--retry-failed", "--accept", "composite-checksum", "--no-progress"); end.code != 0 {
+		t.Errorf("accepted: exit code %d\n%s", end.code, end.stderr)
+	}
+}

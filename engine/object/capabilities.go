@@ -157,7 +157,7 @@ type Capabilities struct {
 	// KeepsChecksums: CopyObject keeps a checksum of the whole object.
 	KeepsChecksums Finding `json:"KeepsChecksums"`
 	// PutDrops names what a PutObject took and the object did not show then: headers, Expires
-	// among them, and "user metadata". Objects of another store may have it.
+	// among them, "user metadata", and algorithms of checksums. Objects of another store may have it.
 	PutDrops []string `json:"PutDrops"`
 	// Sub-resource writes that were seen to do what they say on a throwaway
 	// object; never sent otherwise.

@@ -130,6 +130,8 @@ type Profile struct {
 	AcceptsLockHeaders bool
 	NoChecksums        bool
 	CopyDropsChecksum  bool // and an upload of copied parts has none
+	// UnknownSums are algorithms of checksums that it does not know: it passes over their headers.
+	UnknownSums []string
 	// ChecksumByName: PutObject keeps the checksum that x-amz-sdk-checksum-algorithm names.
 	ChecksumByName bool
 	NoACL          bool

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,13 +70,17 @@ func (s *Server) checksumOfPut(q *request, c *Content) Checksum {
 	if s.profile.NoChecksums || s.profile.ChecksumByName && !q.has("x-amz-sdk-checksum-algorithm") {
 		return Checksum{}
 	}
+	knows := func(a string) bool { return !slices.Contains(s.profile.UnknownSums, a) }
 	for _, a := range checksumAlgorithms {
-		if q.has(checksumHeader(a)) {
+		if knows(a) && q.has(checksumHeader(a)) {
 			return c.full(a)
 		}
 	}
-	if a := strings.ToUpper(q.h("x-amz-sdk-checksum-algorithm")); newHash(a) != nil {
+	if a := strings.ToUpper(q.h("x-amz-sdk-checksum-algorithm")); knows(a) && newHash(a) != nil {
 		return c.full(a)
+	}
+	if !knows("CRC64NVME") {
+		return Checksum{}
 	}
 	return c.full("CRC64NVME")
 }

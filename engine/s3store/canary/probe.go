@@ -150,5 +150,5 @@ func (c *canary) copying(ctx context.Context) error {
 	if err != nil || c.unfit() {
 		return err
 	}
-	return c.together(ctx, (*canary).attributesAnyway, (*canary).single, (*canary).locks)
+	return c.together(ctx, (*canary).attributesAnyway, (*canary).single, (*canary).locks, (*canary).otherSums)
 }
