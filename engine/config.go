@@ -77,6 +77,8 @@ type Config struct {
 	// FromFiles: Source is a folder, whose files have no envelope of client-side
 	// encryption. ToFiles: Store is one, which keeps neither metadata nor encryption.
 	FromFiles, ToFiles bool
+	// TwoStores: Source and Store are two, and neither is to know the other's customer keys.
+	TwoStores bool
 	// DestEmpty: nothing stood where Dest leads when the job began, so that the condition
 	// of each write is enough, and nobody has to look first.
 	DestEmpty bool

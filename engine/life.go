@@ -2,9 +2,11 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/resealhq/reseal/engine/carry"
+	"github.com/resealhq/reseal/engine/look"
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/upload"
 )
@@ -337,6 +339,9 @@ func (it *item) destOccupied(ctx context.Context) (*object.Outcome, error) {
 	h, err := it.run.look.Head(ctx, it.run.cfg.Store.Hot, dest)
 	if object.ClassOf(err) == object.ClassGone {
 		return it.overNullThere(ctx, dest)
+	}
+	if errors.Is(err, look.ErrMissingKey) {
+		return it.left(object.ReasonForeign, "an object stands at "+dest.String()+" under SSE-C with another customer key; it was not overwritten"), nil
 	}
 	if err != nil {
 		return nil, err

@@ -84,7 +84,7 @@ func newRun(cfg *Config) *run {
 	if cfg.Answers != nil {
 		r.loop.Answers = r.answers
 	}
-	r.look = &look.Looker{Loop: r.loop, Source: cfg.Source, Rules: r.rules, Facts: &cfg.Facts}
+	r.look = &look.Looker{Loop: r.loop, Source: cfg.Source, Rules: r.rules, Facts: &cfg.Facts, TwoStores: cfg.TwoStores}
 	r.uploads = &upload.Copier{Loop: r.loop, Look: r.look, Rules: r.rules, Store: cfg.Store, Journal: cfg.Journal,
 		PartsInFlight: cfg.PartsInFlight, Gate: cfg.Gate, Log: cfg.Log}
 	r.berths = berths{ceilings: cfg.Ceilings, partSize: cfg.PartSize, turn: make(chan struct{}, 1)}

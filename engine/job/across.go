@@ -234,6 +234,10 @@ func (s *session) readsGrants(ctx context.Context, sample object.Ref) (object.Fi
 // somewhere that the destination's store cannot read.
 func (l *learnt) through() bool { return l.Source != nil && l.Source.Through }
 
+// twoStores says whether the destination is in another store than the source. What opens the
+// objects of the one is no business of the other's owner then.
+func (l *learnt) twoStores(spec *Spec) bool { return l.through() && !spec.hasFolder() }
+
 // caps are the abilities that objects are decided on by: those of the store that is
 // written to, and of the source what is only read.
 func (l *learnt) caps() object.Capabilities {

@@ -231,7 +231,11 @@ func (s *session) checkPermissions(ctx context.Context, f *doctor.Facts) error {
 	if err != nil { // which CheckRead tells of
 		s.log.Debug("the first object could not be listed", "error", err)
 	}
-	found, err := s.store.CheckRead(ctx, sample, f.Prefix, f.Target.Keys()...)
+	keys := f.Target.SourceKeys()
+	if !s.learnt.twoStores(&s.job.Spec) {
+		keys = append(keys, f.Target.CustomerKey)
+	}
+	found, err := s.store.CheckRead(ctx, sample, f.Prefix, keys...)
 	if err != nil {
 		return err
 	}

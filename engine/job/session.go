@@ -240,6 +240,9 @@ func (s *session) triedTarget() object.Target {
 	if s.job.Spec.Target.SSE == object.SSEUnknown {
 		t.SSE = object.SSES3
 	}
+	if s.learnt.twoStores(&s.job.Spec) {
+		t.SourceKey, t.MoreSourceKeys = object.CustomerKey{}, nil
+	}
 	return t
 }
 

@@ -204,6 +204,9 @@ func (v *verifier) work(ctx context.Context, opt *VerifyOptions) error {
 func (v *verifier) at(place *Place, spec *Spec, known *learnt) {
 	v.place, v.spec, v.learnt, v.dest = place, spec, *known, spec.Dest()
 	v.target = known.target(spec)
+	if known.twoStores(spec) {
+		v.target.SourceKey, v.target.MoreSourceKeys = object.CustomerKey{}, nil
+	}
 }
 
 // onePlace verifies the rows of a place, and looks for dependents there.

@@ -216,7 +216,7 @@ func (w *work) config() (engine.Config, error) {
 		Store:   engineStore(w.toHot, w.to), Source: engineStore(w.hot, w.store),
 		Chooser: w.chooser(), Narrow: w.narrowed, Pace: w.pacer, Observer: w,
 		Target: w.target(), Caps: w.learnt.caps(), Facts: facts,
-		Dest: w.job.Spec.Dest(), DestFacts: dest,
+		Dest: w.job.Spec.Dest(), DestFacts: dest, TwoStores: w.learnt.twoStores(&w.job.Spec),
 		Inspect: p.inspect(), Verify: p.verify(), PartSize: p.PartSize,
 		KeepAnnotations: w.job.keepsAnnotations(&w.learnt),
 		Workers:         l.pace().Workers(), RequestTimeout: l.RequestTimeout,
@@ -307,7 +307,7 @@ func (j *Job) chooser(known *learnt) *planner.Chooser {
 	return &planner.Chooser{Target: known.target(&j.Spec), Caps: known.caps(), Facts: facts, Dest: dest,
 		MultipartThreshold: p.MultipartThreshold, Strict: p.Guard == GuardStrict, Unseen: p.Inspect == InspectNever,
 		Accept: p.losses(), Operation: operation, Reupload: j.reupload(), Folder: j.folder(),
-		Elsewhere: known.through() && !j.Spec.hasFolder()}
+		Elsewhere: known.twoStores(&j.Spec)}
 }
 
 // narrowed decides as chooser does, on a store that turned out to do less.

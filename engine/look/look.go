@@ -25,6 +25,9 @@ type Looker struct {
 	Rules  *carry.Rules
 	// Facts of the bucket that is read.
 	Facts *object.BucketFacts
+	// TwoStores: what is asked elsewhere than in Source is in another store, which is not to
+	// know the keys of the sources, as Source is not to know the target's.
+	TwoStores bool
 
 	// fitted is the customer key that the last SSE-C object opened with, the first
 	// guess for the next.
@@ -55,7 +58,7 @@ func (l *Looker) customerKey(which int32) object.CustomerKey {
 // one refuses to be asked with a key, so the keys of the job are tried in turn,
 // beginning with the one that fitted last.
 func (l *Looker) Head(ctx context.Context, hot store.Hot, ref object.Ref) (*object.Head, error) {
-	order := l.keysToTry()
+	order := l.keysToTry(hot)
 	var err error
 	keyWanted := false
 	for _, which := range order {
@@ -94,14 +97,14 @@ func notUTF8(err error) error {
 	return &named
 }
 
-func (l *Looker) keysToTry() []int32 {
+func (l *Looker) keysToTry(hot store.Hot) []int32 {
 	keys := []int32{noKey}
-	if !l.Rules.Target.SourceKey.IsZero() {
+	if !l.Rules.Target.SourceKey.IsZero() && !(l.TwoStores && hot != l.Source.Hot) {
 		for i := range len(l.Rules.Target.MoreSourceKeys) + 1 {
 			keys = append(keys, sourceKey+int32(i))
 		}
 	}
-	if !l.Rules.Target.CustomerKey.IsZero() {
+	if !l.Rules.Target.CustomerKey.IsZero() && !(l.TwoStores && hot == l.Source.Hot) {
 		keys = append(keys, targetKey)
 	}
 	for i, k := range keys {

@@ -37,9 +37,6 @@ type Target struct {
 	MoreSourceKeys []CustomerKey `json:"-"`
 }
 
-// Keys are the customer keys that an object of the job may be under, before or after it.
-func (t *Target) Keys() []CustomerKey { return append(t.SourceKeys(), t.CustomerKey) }
-
 // SourceKeys are the customer keys that sources may be under.
 func (t *Target) SourceKeys() []CustomerKey {
 	if t.SourceKey.IsZero() {
