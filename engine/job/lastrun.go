@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/resealhq/reseal/engine/report"
@@ -111,7 +112,10 @@ func (s *session) mendRun() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	data, err := readPlain(r.path, ofUs, runSize+1)
-	if !r.Ended.IsZero() || r.wrote == nil || err == nil && bytes.Equal(data, r.wrote) {
+	switch {
+	case !r.Ended.IsZero() || r.wrote == nil || err == nil && bytes.Equal(data, r.wrote):
+		return
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE): // it was not looked at
 		return
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) || len(data) > runSize { // none that can be written over
