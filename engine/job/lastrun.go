@@ -22,7 +22,8 @@ import (
 // written over in place: a full disk, which may be the very reason for the end, has
 // room for it.
 type lastRun struct {
-	Verb string `json:"verb"` // plan or run
+	Verb    string `json:"verb"`              // plan or run
+	Resumed bool   `json:"resumed,omitempty"` // an earlier process had begun the job
 	report.Standing
 	// Workers it has, and the limits that it began with.
 	Workers int     `json:"workers"`
@@ -44,7 +45,7 @@ const (
 // to stop.
 func (s *session) beginRun(verb string) {
 	host, _ := os.Hostname()
-	r := &lastRun{Verb: verb, path: s.job.path(runName)}
+	r := &lastRun{Verb: verb, Resumed: s.resumed, path: s.job.path(runName)}
 	r.Began, r.PID, r.Host, r.Version = time.Now().UTC().Truncate(time.Millisecond), os.Getpid(), host, s.opt.Version
 	if u, err := user.Current(); err == nil {
 		r.User = u.Username
@@ -165,6 +166,11 @@ func (r *lastRun) write() error {
 // older reseals have none, and a power cut may have torn it.
 func (j *Job) readRun() *lastRun {
 	j.fresh(runName)
+	return j.lastRun()
+}
+
+// lastRun is readRun of what was read of a bucket before.
+func (j *Job) lastRun() *lastRun {
 	for range 3 { // it may be written at this moment
 		data, err := readPlain(j.path(runName), ofUs, runSize)
 		if err != nil {
@@ -176,6 +182,12 @@ func (j *Job) readRun() *lastRun {
 		}
 	}
 	return nil
+}
+
+// resumed says whether the last process went on with what an earlier one had begun; readRun comes first.
+func (j *Job) resumed() bool {
+	r := j.lastRun()
+	return r != nil && r.Resumed
 }
 
 // standing is what the process says of itself, of a job that is complete or not.

@@ -68,3 +68,28 @@ func comesTrue(most time.Duration, so func() bool) bool {
 	}
 	return false
 }
+
+// TestStatusTellsAResumedJob: from the second process on, of a job in one part or in shards.
+func TestStatusTellsAResumedJob(t *testing.T) {
+	for _, shards := range []int{0, 2} {
+		b := newBench(t, s3test.Config{}, s3test.BucketConfig{}, 3)
+		j := b.create(t, Policy{})
+		if shards > 0 {
+			if _, err := j.Divide(t.Context(), shards, Options{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := j.Plan(t.Context(), PlanOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := j.Status(); err != nil || s.Resumed {
+			t.Errorf("planned, %d shards: %+v, %v", shards, s, err)
+		}
+		if _, err := j.Run(t.Context(), Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := j.Status(); err != nil || !s.Resumed {
+			t.Errorf("run, %d shards: %+v, %v", shards, s, err)
+		}
+	}
+}

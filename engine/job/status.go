@@ -62,8 +62,8 @@ func (j *Job) Status() (*Status, error) {
 	defer points.Close()
 	s := &Status{Totals: points.Totals(), Running: running}
 	s.Summary = report.Summarize(j.Dir, &s.Totals, points.Row)
-	s.Resumed = true
-	if s.Standing, s.Live, err = j.now(&s.Totals, running); err == nil {
+	s.Standing, s.Live, err = j.now(&s.Totals, running)
+	if s.Resumed = j.resumed(); err == nil {
 		err = s.submitted(j)
 	}
 	return s, err
