@@ -90,6 +90,9 @@ func (a *app) openEvents(name, dir string) (*eventLog, error) {
 		if err := refuseOwnFile("--events", name); err != nil {
 			return nil, err
 		}
+		if job.Keeps(dir, name) { // what is appended would stand in it
+			return nil, unusablef("name another file", "--events %s is a file of the job in %s by another name", name, dir)
+		}
 		f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		if err != nil {
 			return nil, unusableBecause(err, "--events "+name, "name a file that you can write to, or - for standard output")

@@ -35,6 +35,14 @@ func TestNoOutputOverAJob(t *testing.T) {
 			}
 		}
 	}
+	second := filepath.Join(t.TempDir(), "events")
+	if err := os.Link(filepath.Join(dir, "job.json"), second); err != nil {
+		t.Fatal(err)
+	}
+	if end := st.reseal(t, "run", "--job", dir, "--events", second); end.code != exitUnusable {
+		t.Errorf("a second name: exit code %d\n%s", end.code, end.stderr)
+	}
+	st.does(t, "report", "--job", dir, "-o", second) // takes the place of that name alone
 	st.does(t, "status", "--job", dir)
 	st.does(t, "report", "--job", dir, "-o", dir+"/report.csv")
 	st.does(t, "report", "--job", dir, "-o", filepath.Join(t.TempDir(), "job.json"))

@@ -31,3 +31,16 @@ func Holding(path string) (dir string) {
 	}
 	return ""
 }
+
+// Keeps says whether path leads to a file that the job in dir keeps, as a second name of it does, which
+// Holding cannot tell.
+func Keeps(dir, path string) bool {
+	at, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(ownNames, func(name string) bool {
+		own, err := os.Stat(filepath.Join(dir, name))
+		return err == nil && os.SameFile(at, own)
+	})
+}
