@@ -40,7 +40,7 @@ func (w *told) Write(p []byte) (int, error) {
 
 func (w *told) into(cfg *Config) { cfg.Log = slog.New(slog.NewTextHandler(w, nil)) }
 
-// checkNamed is check for a store on which uploads may stay open: each is named in
+// checkNamed is check for a store on which uploads may stay open: each is named once in
 // the log, none was aborted, and the journal has forgotten them.
 func checkNamed(t *testing.T, s *memStore, j *memJournal, n int, log *told) {
 	t.Helper()
@@ -53,8 +53,8 @@ func checkNamed(t *testing.T, s *memStore, j *memJournal, n int, log *told) {
 		t.Errorf("%d uploads are open, want the %d whose creation got no answer", len(open), n)
 	}
 	for id, u := range open {
-		if !strings.Contains(log.b.String(), "key="+u.ref.Key+" upload="+id) {
-			t.Errorf("the log does not name %s of %s", id, u.ref.Key)
+		if n := strings.Count(log.b.String(), "key="+u.ref.Key+" upload="+id+" "); n != 1 {
+			t.Errorf("the log names %s of %s %d times", id, u.ref.Key, n)
 		}
 	}
 	if s.count(object.ReqAbort) > 0 {

@@ -34,8 +34,9 @@ type Copier struct {
 
 	// partsShowMD5 is set once a part's ETag was seen to be the MD5 of its bytes.
 	partsShowMD5 atomic.Bool
-	// unlisted says once that open uploads cannot be listed.
+	// unlisted says once that open uploads cannot be listed; told are those that the log names.
 	unlisted sync.Once
+	told     sync.Map
 }
 
 // Copy is the multipart copy of one object. It outlives the rounds in which the

@@ -108,8 +108,10 @@ func (c *Copier) nameStrays(ctx context.Context, dest object.Ref, asked time.Tim
 		case !may:
 			continue
 		}
-		c.Log.Warn("an upload is open that may be this job's, since the answer to a CreateMultipartUpload was lost; abort it if nobody needs it",
-			"bucket", dest.Bucket, "key", dest.Key, "upload", p.ID, "initiated", p.Initiated, "asked", asked)
+		if _, told := c.told.LoadOrStore(p.ID, true); !told { // CleanUp comes to it once more
+			c.Log.Warn("an upload is open that may be this job's, since the answer to a CreateMultipartUpload was lost; abort it if nobody needs it",
+				"bucket", dest.Bucket, "key", dest.Key, "upload", p.ID, "initiated", p.Initiated, "asked", asked)
+		}
 		named = append(named, p.ID)
 	}
 	return named, nil
