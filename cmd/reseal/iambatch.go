@@ -23,15 +23,18 @@ func (f *batchPolicyFlags) AddFlags(set *pflag.FlagSet) {
 }
 
 // text is the policy as IAM takes it; state is the place of the job in a bucket, if that is
-// where it lies.
-func (f *batchPolicyFlags) text(o *order, needs []doctor.Needs, state string) ([]byte, error) {
+// where it lies. tried says that the store is tried on throwaway objects first.
+func (f *batchPolicyFlags) text(o *order, needs []doctor.Needs, state string, tried bool) ([]byte, error) {
 	if f.whom.value == "run" || f.whom.value == "minio" {
 		doc := doctor.PolicyOfAll(needs)
 		if state != "" {
 			addState(&doc, state)
 		}
-		if f.whom.value == "minio" {
+		switch {
+		case f.whom.value == "minio":
 			doc = doc.ForMinIO()
+		case tried:
+			doc = doc.WithThrowaways()
 		}
 		return doc.JSON()
 	}

@@ -49,7 +49,11 @@ S3 Batch Operations assumes, and --for batch-operations-trust who may assume it.
 					return err
 				}
 			}
-			text, err := batch.text(o, needsOfAll(o, o.spec.Source.Several, configured, prune, end.value), state)
+			tried, err := isTried(cmd.Context(), &o.spec)
+			if err != nil {
+				return err
+			}
+			text, err := batch.text(o, needsOfAll(o, o.spec.Source.Several, configured, prune, end.value), state, tried)
 			if err != nil {
 				return err
 			}
@@ -108,6 +112,20 @@ func configuredRegion(ctx context.Context, c *job.Connection) (string, error) {
 	}
 	defer store.Close()
 	return store.Region(), nil
+}
+
+// isTried says whether the store that is written to is tried on throwaway objects first: another than AWS.
+func isTried(ctx context.Context, s *job.Spec) (bool, error) {
+	c := s.Connection
+	if d := s.DestConnection; d != nil {
+		c.EndpointURL, c.Region, c.Profile = cmp.Or(d.EndpointURL, c.EndpointURL), cmp.Or(d.Region, c.Region), cmp.Or(d.Profile, c.Profile)
+	}
+	store, err := c.Open(ctx, job.Dial{Version: readVersion().Version})
+	if err != nil {
+		return false, err
+	}
+	defer store.Close()
+	return !store.IsAWS(), nil
 }
 
 // needsOf is what an order will use.

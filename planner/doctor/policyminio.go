@@ -16,20 +16,36 @@ var minioActions = []string{
 	"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging", "s3:GetObjectAttributes",
 	"s3:GetObjectVersionAttributes", "s3:GetObjectRetention", "s3:GetObjectLegalHold",
 	"s3:PutObject", "s3:PutObjectTagging", "s3:PutObjectRetention", "s3:PutObjectLegalHold", "s3:AbortMultipartUpload",
-	"s3:ListMultipartUploadParts", "s3:DeleteObjectVersion",
+	"s3:ListMultipartUploadParts", "s3:DeleteObject", "s3:DeleteObjectVersion",
 }
 
 // onThrowaways is what is done with them beside writing and reading them: what they carry is read
 // back, also where the objects of the job are only written, and they are removed.
 var onThrowaways = []string{
-	"s3:GetObjectTagging", "s3:GetObjectAttributes", "s3:GetObjectRetention", "s3:GetObjectLegalHold", "s3:DeleteObject", "s3:DeleteObjectVersion",
+	"s3:GetObjectTagging", "s3:GetObjectAcl", "s3:GetObjectAttributes", "s3:GetObjectRetention", "s3:GetObjectLegalHold", "s3:DeleteObject", "s3:DeleteObjectVersion",
 }
 
-// ForMinIO is the policy as MinIO takes it, for a store that is tried on throwaway objects
-// first, which have to be removed again.
-func (d Document) ForMinIO() Document {
+// WithThrowaways is the policy for a store that is tried on throwaway objects first, which have to be
+// removed again.
+func (d Document) WithThrowaways() Document {
 	out := Document{Version: d.Version}
 	for _, s := range d.Statement {
+		if strings.HasPrefix(s.Sid, "WriteObjects") {
+			own := Statement{Sid: strings.Replace(s.Sid, "WriteObjects", "ThrowawayObjects", 1), Effect: s.Effect, Action: slices.Clone(onThrowaways)}
+			for _, r := range s.Resource {
+				own.Resource = append(own.Resource, strings.TrimSuffix(r, "*")+object.ThrowawayMark+"*")
+			}
+			out.Statement = append(out.Statement, own)
+		}
+		out.Statement = append(out.Statement, s)
+	}
+	return out
+}
+
+// ForMinIO is the policy as MinIO takes it.
+func (d Document) ForMinIO() Document {
+	out := Document{Version: d.Version}
+	for _, s := range d.WithThrowaways().Statement {
 		s.Action = slices.DeleteFunc(slices.Clone(s.Action), func(a string) bool { return !slices.Contains(minioActions, a) })
 		if len(s.Action) == 0 {
 			continue
@@ -45,12 +61,6 @@ func (d Document) ForMinIO() Document {
 			s.Action = append(s.Action, "s3:GetBucketPolicy") // what its GetObjectAcl and GetBucketWebsite ask for
 		case strings.HasPrefix(s.Sid, "PruneVersions"):
 			s.Action = append(s.Action, "s3:DeleteObject") // of versions too
-		case strings.HasPrefix(s.Sid, "WriteObjects"):
-			own := Statement{Sid: strings.Replace(s.Sid, "WriteObjects", "ThrowawayObjects", 1), Effect: s.Effect, Action: slices.Clone(onThrowaways)}
-			for _, r := range s.Resource {
-				own.Resource = append(own.Resource, strings.TrimSuffix(r, "*")+object.ThrowawayMark+"*")
-			}
-			out.Statement = append(out.Statement, own)
 		}
 		out.Statement = append(out.Statement, s)
 	}
