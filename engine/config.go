@@ -51,8 +51,11 @@ type Config struct {
 	Store  Store
 	Source Store
 	// Bulk proves many objects at once; nil where the store was not seen to.
-	Bulk    store.BulkLister
-	Chooser Chooser
+	Bulk store.BulkLister
+	// Versions shows what lies below what was written; nil where that needs no look: where none
+	// are kept, or a write is dated when it has its turn.
+	Versions store.Versions
+	Chooser  Chooser
 	// Narrow is the Chooser for a store that turned out to do less than Caps says;
 	// nil where none can be made, so that what is refused fails its object.
 	Narrow   func(object.Capabilities) Chooser

@@ -158,6 +158,9 @@ func (it *item) clearUp(ctx context.Context) (*object.Outcome, error) {
 		return nil, err
 	}
 	if it.run.cfg.Dest.InPlace() && it.run.rules.Target.Satisfied(&it.obj) {
+		if out, err := it.mayLieOver(ctx); out != nil || err != nil {
+			return out, err
+		}
 		return it.foundAsWanted(), nil
 	}
 	if out, err := it.copiedBefore(ctx); out != nil || err != nil {

@@ -156,7 +156,7 @@ func (p *prover) proveAll(ctx context.Context, batch []*claim) {
 	var alone []*claim
 	for len(batch) > 0 {
 		n := 1
-		for n < len(batch) && batch[n].near(batch[n-1]) {
+		for n < len(batch) && near(&batch[n].it.task, &batch[n-1].it.task) {
 			n++
 		}
 		switch {
@@ -173,10 +173,8 @@ func (p *prover) proveAll(ctx context.Context, batch []*claim) {
 	p.askEach(ctx, alone)
 }
 
-// near says whether few other tasks can lie between two claims.
-func (c *claim) near(d *claim) bool {
-	return max(c.it.task.Seq, d.it.task.Seq)-min(c.it.task.Seq, d.it.task.Seq) <= proveGap
-}
+// near says whether few others can lie between two tasks.
+func near(a, b *object.Task) bool { return max(a.Seq, b.Seq)-min(a.Seq, b.Seq) <= proveGap }
 
 // proveRun lists the range of neighbours page by page, records what the pages show,
 // and returns the claims that are better asked about one by one.
@@ -238,7 +236,7 @@ func (p *prover) match(run []*claim, objs []object.Object) (proved int, unproved
 		run = run[1:]
 		if o := &objs[0]; c.shownBy(o) {
 			proved++
-			p.r.record(c.it.told(c.it.done(o.ETag, o.Encryption)))
+			p.r.finish(c.it, c.it.told(c.it.done(o.ETag, o.Encryption)))
 		} else {
 			unproved = append(unproved, c)
 		}
@@ -269,9 +267,11 @@ func (p *prover) askEach(ctx context.Context, claims []*claim) {
 // ask proves one claim by a HEAD. Items that are decided on anew prove
 // themselves, so that the prover never waits for itself.
 func (p *prover) ask(ctx context.Context, c *claim) {
-	out, err := c.it.proveByHead(ctx, c.op, c.reply)
+	it := c.it
+	out, err := it.proveByHead(ctx, c.op, c.reply)
 	if object.ClassOf(err) == object.ClassChanged {
-		out, err = p.r.do(ctx, new(item), &c.it.task, true) // somebody wrote it after the copy
+		it = new(item)
+		out, err = p.r.do(ctx, it, &c.it.task, true) // somebody wrote it after the copy
 		out = c.it.acknowledged(out)
 		if out != nil {
 			out.NeverSent = false // the copy was, that was to be proved
@@ -283,5 +283,5 @@ func (p *prover) ask(ctx context.Context, c *claim) {
 		p.r.abandon(&c.it.task, err)
 		return
 	}
-	p.r.record(c.it.told(out))
+	p.r.finish(it, c.it.told(out))
 }

@@ -32,6 +32,7 @@ type run struct {
 	look      *look.Looker
 	uploads   *upload.Copier
 	prover    *prover
+	below     *below
 	room      *room
 	versions  keeping
 	notes     *semaphore.Weighted // bytes of annotations that are held
@@ -90,6 +91,7 @@ func newRun(cfg *Config) *run {
 	r.berths = berths{ceilings: cfg.Ceilings, partSize: cfg.PartSize, turn: make(chan struct{}, 1)}
 	r.lanes = dispatch.New(cfg.Journal, cfg.Pace, cfg.Workers)
 	r.prover = &prover{r: r, bulk: cfg.Bulk}
+	r.below = &below{r: r, versions: cfg.Versions}
 	if cfg.Bulk != nil {
 		r.loop.Observer = timing{cfg.Observer, r.prover}
 	}
@@ -153,6 +155,7 @@ func (r *run) work(ctx context.Context) (everything bool) {
 	defer end()
 	var workers sync.WaitGroup
 	r.prover.start(ctx)
+	r.below.start(ctx)
 	for range r.cfg.Workers {
 		workers.Go(func() {
 			defer r.tellPanic()
@@ -176,6 +179,7 @@ func (r *run) work(ctx context.Context) (everything bool) {
 	close(tasks)
 	workers.Wait()
 	r.prover.close()
+	r.below.close()
 	return all && r.unfinished.Load() == 0
 }
 
@@ -204,7 +208,7 @@ func (r *run) handle(ctx context.Context, it *item, t *object.Task) (taken bool)
 	case out == nil:
 		return true
 	default:
-		r.record(out)
+		r.finish(it, out)
 	}
 	return false
 }

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -63,8 +64,8 @@ func TestL2OtherWriters(t *testing.T) {
 			writing.Wait()
 			w.settle()
 			lost, back, late := w.compare()
-			t.Logf("%s: %d overwrites and %d deletions while %d jobs changed %d objects, with %d kills; %d writes lost, %d deleted objects brought back; %d kept as versions that are not current",
-				c.name, w.overwrites.Load(), w.deletions.Load(), w.jobs, w.done, w.killed, lost, back, late)
+			t.Logf("%s: %d overwrites and %d deletions while %d jobs changed %d objects, with %d kills; %d writes lost, %d deleted objects brought back; %d kept as versions that are not current, and %d of these told",
+				c.name, w.overwrites.Load(), w.deletions.Load(), w.jobs, w.done, w.killed, lost, back, late, w.told)
 		})
 	}
 }
@@ -88,6 +89,8 @@ type otherWriters struct {
 	// jobs that were run to their end, the objects that they changed, and how often a
 	// process of them was killed.
 	jobs, done, killed int
+	// told counts the rows that tell of a write below a copy of a process that was killed.
+	told int
 }
 
 // written is what one key was given last.
@@ -185,7 +188,11 @@ func (w *otherWriters) end(job string) runSummary {
 		w.Errorf("job %d: %+v", w.jobs, s)
 	}
 	for key, row := range w.rows(job) {
-		if row["state"] == "failed" {
+		switch {
+		case row["state"] != "failed":
+		case w.kills && w.versioned && strings.Contains(row["message"], "which was written in between"): // see compare
+			w.told++
+		default:
 			w.Errorf("job %d: %s failed: %v", w.jobs, key, row)
 		}
 		if key >= "quiet/" && key < "quiet0" && row["state"] != "done" && row["state"] != "already" {
@@ -233,8 +240,9 @@ func (w *otherWriters) settle() {
 // There late counts the keys whose last write is a version and not the current one.
 // MinIO dates an unconditional write before it takes the object's lock, and sorts
 // versions by that date: a write that waited for a PutObject of reseal, which held the
-// lock and was dated in it, comes to lie below it. Nothing that a client sends prevents
-// that; of 50,000 writes it was met once.
+// lock and was dated in it, comes to lie below it, as one of some 300 writes here did.
+// reseal looks for that, and removes what it wrote. A process that is killed before it
+// has looked leaves it to be told.
 func (w *otherWriters) compare() (lost, back, late int) {
 	there := map[string]bool{}
 	for page := range w.versionPages() {
@@ -293,8 +301,8 @@ func (w *otherWriters) compare() (lost, back, late int) {
 			}
 		}
 	}
-	if late > 3 {
-		w.Errorf("%d writes are not current, which is more than chance", late)
+	if late > w.told {
+		w.Errorf("%d writes are not current, and %d are told", late, w.told)
 	}
 	return lost, back, late
 }

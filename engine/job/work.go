@@ -236,6 +236,9 @@ func (w *work) config() (engine.Config, error) {
 	}
 	if w.files == nil && w.written == nil && cfg.Dest.InPlace() {
 		cfg.Versioning = func(ctx context.Context) (object.Versioning, error) { return w.to.Versioning(ctx, w.learnt.Bucket) }
+		if !w.learnt.Caps.IsAWS() && facts.Versioning == object.VersioningEnabled {
+			cfg.Versions = w.to // whether a store dates a write when it has its turn is AWS's word alone
+		}
 	}
 	if err := w.rewraps(&cfg); err != nil {
 		return cfg, err

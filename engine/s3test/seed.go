@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -79,6 +80,19 @@ func (s *Server) Put(bucketName string, o Object, with ...PutOption) (versionID 
 	s.seal(o.Key, v)
 	b.push(o.Key, v)
 	return v.id
+}
+
+// PutBelow is Put of a version that comes to lie below the current one, as MinIO answers a write
+// that it had dated and that then waited for another one's turn.
+func (s *Server) PutBelow(bucketName string, o Object) (versionID string) {
+	versionID = s.Put(bucketName, o)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.buckets[bucketName].keys.get(o.Key); len(e.vs) > 1 {
+		e.vs[0], e.vs[1] = e.vs[1], e.vs[0]
+		e.vs[1].modified = e.vs[0].modified.Add(-time.Millisecond)
+	}
+	return versionID
 }
 
 // fill completes a version that Put was given.

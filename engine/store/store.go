@@ -102,3 +102,10 @@ type Reader interface {
 type BulkLister interface {
 	ListInspected(ctx context.Context, bucket, prefix, startAfter string, max int) (objs []object.Object, more bool, err error)
 }
+
+// Versions lists all versions and delete markers, those of a key newest first, and removes one
+// version, which ref names by its ID.
+type Versions interface {
+	ListVersionsPage(ctx context.Context, q object.ListRequest) (object.ListReply, error)
+	DeleteVersion(ctx context.Context, ref object.Ref) (requestID string, err error)
+}
