@@ -93,6 +93,13 @@ func (r *run) narrow(n *narrowed, what *refusal) *narrowed {
 		caps = n.caps
 	}
 	*what.finding(&caps) = object.No
+	if what == noUpload { // also where no other copy was seen to do it
+		for _, r := range []*object.Route{&caps.Route, &caps.EncryptedRoute, &caps.OtherKeyRoute} {
+			if *r == object.RouteMultipart {
+				*r = object.RouteNone
+			}
+		}
+	}
 	return &narrowed{caps, r.cfg.Narrow(caps)}
 }
 
@@ -121,6 +128,8 @@ func (it *item) choose() object.Choice {
 		case r == noUpdates && less.Operation == object.OpNone:
 			return c
 		case less.Operation == object.OpUndecided:
+		case r == noUpload && less.Reason == object.ReasonUnsupported:
+			less.Message = r.message + ", and no other copy was seen to re-encrypt it"
 		case r == keepsKey && slices.Contains(it.past.redecided, r):
 			it.out.Message = "copied first, and the copy kept the old KMS key"
 		case r == keepsKey && it.past.vainBefore:

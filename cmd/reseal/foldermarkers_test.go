@@ -87,3 +87,20 @@ func TestFolderMarkersGoByNoUpload(t *testing.T) {
 	}
 	st.differences(t, before, check.Expectation{Target: object.Target{SSE: object.SSEKMS, KMSKeyID: "arn:aws:kms:key-b"}})
 }
+
+// Where no other copy was seen to do it, as between customer keys on MinIO, it is left.
+func TestFolderMarkersThatOnlyAnUploadCopies(t *testing.T) {
+	t.Parallel()
+	profile := s3test.MinIO()
+	profile.CopyIgnoresSSE = true
+	st := newStage(t, s3test.Config{TLS: true, Profile: profile, Seed: 8})
+	st.server.CreateBucket("b", s3test.BucketConfig{})
+	st.server.Put("b", s3test.Object{Key: "d/", Body: s3test.Bytes("")}, s3test.CustomerKey(st.oldKey))
+	st.server.Put("b", s3test.Object{Key: "d/o", Body: s3test.Bytes("o")}, s3test.CustomerKey(st.oldKey))
+	job := filepath.Join(t.TempDir(), "job")
+	end := st.reseal(t, "run", "s3://b", "--sse", "sse-c", "--sse-c-key-file", st.newFile, "--source-sse-c-key-file", st.oldFile, "--no-progress", "--job", job)
+	rows := st.rows(t, job)
+	if r := rows["d/"]; end.code != 3 || r["state"] != "left" || r["reason"] != "unsupported" || !strings.Contains(r["message"], "ends with a slash") || rows["d/o"]["state"] != "done" {
+		t.Errorf("exit code %d\n%s%v", end.code, end.stderr, rows)
+	}
+}
