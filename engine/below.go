@@ -213,13 +213,14 @@ func rowsOf(page []object.Object, key string) (rows []object.Object) {
 }
 
 // between is the version that lies between what was written and what that was made of, the newest of
-// several; nil where none does, something newer is current, or one of the two is not there any more.
+// several; nil where none does, something newer is current, or one of the two is not there any more. What
+// is older than both was there before, on a store that sorts versions some other way.
 func (l *laid) between(rows []object.Object) *object.Object {
 	if len(rows) < 3 || rows[0].Noncurrent || rows[0].DeleteMarker || rows[0].VersionID != l.made {
 		return nil
 	}
 	over := slices.IndexFunc(rows, func(o object.Object) bool { return o.VersionID == l.over && !o.DeleteMarker })
-	if over < 2 {
+	if over < 2 || rows[1].LastModified.Before(rows[over].LastModified) {
 		return nil
 	}
 	return &rows[1]
