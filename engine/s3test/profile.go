@@ -185,6 +185,10 @@ type Profile struct {
 	// another ETag than by all else, which conditions want. No upload in parts takes such a key.
 	SealsFolders bool
 
+	// LooksWithNewKey: what a condition is about is looked at with the customer key that comes
+	// with the request, which is refused where it is under none, or has to come with one.
+	LooksWithNewKey bool
+
 	NoVersioning bool
 	// AnyVersionID: an ID that no version has is NoSuchVersion, whatever its form.
 	AnyVersionID bool

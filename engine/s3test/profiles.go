@@ -9,7 +9,7 @@ func MinIO() Profile {
 		Name: "MinIO", Server: "MinIO", NoImplicitSSE: true, SimpleComplete: true, AnyVersionID: true, KeyMinIO: true, UnknownKeyIsMinIO: true, NoDSSE: true,
 		IgnoresBucketKey: true, CopyShowsNoSSE: true, IgnoresCopyIfMatch: true, IgnoresExpectedOwner: true,
 		CopyDropsExpires: true, CopyDropsRedirect: true, NoNullInReply: true, ForeignObject: []string{"encryption"}, OverwritesUnknown: true,
-		ListMetadata: true, ExtraEmptyPage: true, HeadersAreMetadata: true, HidesChecksums: true, SealsFolders: true,
+		ListMetadata: true, ExtraEmptyPage: true, HeadersAreMetadata: true, HidesChecksums: true, SealsFolders: true, LooksWithNewKey: true,
 	}
 }
 

@@ -148,6 +148,9 @@ func (s *Server) destination(q *request, b *bucket) *s3Error {
 	}
 	_, v := b.find(q.key, "")
 	exists := v != nil && !v.marker
+	if exists && s.profile.LooksWithNewKey && (v.attrs.Encryption.Type == object.SSEC) != q.has(hCustomer+"key") {
+		return errInvalidRequest("The encryption parameters are not applicable to this object.")
+	}
 	bare := s.profile.PutIfMatchUnquoted && q.op == "PutObject"
 	switch {
 	case none != "" && exists:

@@ -35,6 +35,11 @@ func (c *canary) putConditions(ctx context.Context, thing *thing) (object.Findin
 	found := object.Unknown
 	if c.o.Dest || c.o.Everything {
 		over, err := c.putOver(ctx, thing, want{destAbsent: true})
+		if own, oerr := c.own(ctx, over); err == nil && (own != nil || oerr != nil) {
+			if err = oerr; err == nil {
+				over, err = c.putOver(ctx, own, want{destAbsent: true})
+			}
+		}
 		if err != nil || over != object.Yes {
 			return over, err
 		}
@@ -44,7 +49,7 @@ func (c *canary) putConditions(ctx context.Context, thing *thing) (object.Findin
 		}
 		found = object.Yes
 	}
-	if c.o.Dest && !c.o.Everything {
+	if c.o.Dest { // it sends no other
 		return found, nil
 	}
 	wrong, err := c.putOver(ctx, thing, want{destETag: wrongETag})
@@ -59,6 +64,37 @@ func (c *canary) putConditions(ctx context.Context, thing *thing) (object.Findin
 		return object.Unknown, err
 	}
 	return c.putOver(ctx, gone, want{destETag: gone.etag})
+}
+
+// own is a throwaway object under the target, where one under none did not show what a condition
+// does: MinIO looks at what is there with the customer key of what is to come, and refuses the
+// request where that is not what it is under. It overwrites neither.
+func (c *canary) own(ctx context.Context, found object.Finding) (*thing, error) {
+	if found != object.Unknown || c.target.SSE != object.SSEC {
+		return nil, nil
+	}
+	one, _, err := c.put(ctx, "own", func(p *object.PutRequest) { p.Target = &c.target })
+	switch {
+	case err == nil:
+		return one, nil
+	case undecided(err):
+		return nil, err
+	}
+	return nil, nil
+}
+
+// absentOver is a try of If-None-Match: * by that route over the source, or, where that shows
+// nothing, over an object of its own.
+func (c *canary) absentOver(ctx context.Context, route object.Route, source *thing) (trial, error) {
+	t, err := c.attempt(ctx, route, source, want{destAbsent: true, dest: &source.ref})
+	if err != nil {
+		return t, err
+	}
+	own, err := c.own(ctx, refusal(&t))
+	if own == nil || err != nil {
+		return t, err
+	}
+	return c.attempt(ctx, route, source, want{destAbsent: true, dest: &own.ref})
 }
 
 // putRightly writes over a thing on a condition that holds, and says whether that was

@@ -35,7 +35,7 @@ func (c *canary) bySending(ctx context.Context) (t trial, err error) {
 	c.caps.SendChecksums = object.Found(t.sums && t.after.ChecksumType == object.Composite)
 	guarded := t.wrongCondition
 	if c.o.Dest || c.o.Everything {
-		over, err := c.attempt(ctx, object.RouteSend, t.source, want{destAbsent: true, dest: &t.source.ref})
+		over, err := c.absentOver(ctx, object.RouteSend, t.source)
 		if err != nil {
 			return t, err
 		}

@@ -65,7 +65,7 @@ func (c *canary) partSource(ctx context.Context, source *thing) error {
 // the same condition is taken where it holds the multipart trial has shown, if the job
 // writes elsewhere.
 func (c *canary) completeAbsent(ctx context.Context, source *thing) error {
-	t, err := c.attempt(ctx, object.RouteMultipart, source, want{destAbsent: true, dest: &source.ref})
+	t, err := c.absentOver(ctx, object.RouteMultipart, source)
 	switch found := refusal(&t); {
 	case c.o.Dest:
 		c.caps.CompleteIfMatch = found
