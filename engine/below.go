@@ -20,8 +20,8 @@ import (
 // client's, which waited while a PutObject of this run was looked through and dated, is answered
 // with success and comes to lie below what that made: the object holds again what was there
 // before. No condition prevents it, and only a listing of versions shows it, a moment later.
-// So what was written on a condition where versions are kept counts as done once a listing shows
-// that below it lies what it was made of.
+// So what was written where versions are kept counts as done once a listing shows that below it
+// lies what it was made of. Where a copy has no condition (Ceph), that shows what it was made over, too.
 
 // laid is what this run has written over a version.
 type laid struct {
@@ -83,8 +83,7 @@ func (r *run) finish(it *item, out *object.Outcome) {
 // where no reply named what was written, and where the store keeps no versions.
 func (it *item) laid(out *object.Outcome) *laid {
 	made, over := out.NewVersionID, cmp.Or(it.version, it.task.Object.VersionID)
-	guarded := out.Operation == object.OpRewrite || out.Operation == object.OpRewrap || out.Operation == object.OpMultipart && it.run.rules.Caps.CompleteIfMatch == object.Yes
-	if out.Inferred || out.State != object.Done || !guarded || !it.run.cfg.Dest.InPlace() || it.task.Object.Noncurrent ||
+	if out.Inferred || out.State != object.Done || out.Operation == object.OpUpdate || !it.run.cfg.Dest.InPlace() || it.task.Object.Noncurrent ||
 		made == "" || made == object.NullVersion || over == "" || made == over {
 		return nil
 	}

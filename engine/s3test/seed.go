@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -90,7 +89,7 @@ func (s *Server) PutBelow(bucketName string, o Object) (versionID string) {
 	defer s.mu.Unlock()
 	if e := s.buckets[bucketName].keys.get(o.Key); len(e.vs) > 1 {
 		e.vs[0], e.vs[1] = e.vs[1], e.vs[0]
-		e.vs[1].modified = e.vs[0].modified.Add(-time.Millisecond)
+		e.vs[1].modified = e.vs[0].modified // which are whole seconds here
 	}
 	return versionID
 }
