@@ -67,12 +67,12 @@ func newRun(cfg *Config) *run {
 	if cfg.Facts.KeepsNoneOfSome {
 		r.versions.now, r.versions.settled = object.VersioningSuspended, true
 	}
-	r.room = newRoom(maxBytesHeld)
+	r.room = newRoom(mayHold(maxBytesHeld))
 	switch {
 	case cfg.Reupload != nil:
-		r.room = newRoom(maxPartsHeld)
+		r.room = newRoom(mayHold(maxPartsHeld))
 	case cfg.FromFiles, cfg.ToFiles: // as many large parts as fly at once
-		r.room = newRoom(8 * maxWhole)
+		r.room = newRoom(mayHold(8 * maxWhole))
 	}
 	r.rules = &carry.Rules{Target: cfg.Target, Caps: cfg.Caps, Dest: cfg.Dest, Facts: cfg.Facts, Annotations: cfg.KeepAnnotations, Ahead: cfg.Ahead}
 	if cfg.DestFacts != nil {
