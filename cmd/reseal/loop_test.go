@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
 )
 
@@ -71,6 +72,36 @@ func TestOneAnswerSendsNothingThroughHere(t *testing.T) {
 			if row := st.rows(t, job)["k"]; row["operation"] != "copy" {
 				t.Errorf("%v", row)
 			}
+		})
+	}
+}
+
+// TestTagsThatCannotBeReadAtFirst: a store that asks for fewer requests just while a job to another store is
+// begun does not show that it has no tags, so that all that have some would be left.
+func TestTagsThatCannotBeReadAtFirst(t *testing.T) {
+	t.Parallel()
+	for _, op := range []string{"GetObjectTagging", "GetObjectAcl"} {
+		t.Run(op, func(t *testing.T) {
+			t.Parallel()
+			st := newStage(t, s3test.Config{Seed: 3, Rules: fmt.Sprintf("(If (And %s (First 12)) (Error 503 SlowDown))", op)})
+			to := s3test.New(s3test.Config{Profile: s3test.MinIO()})
+			t.Cleanup(to.Close)
+			st.server.CreateBucket("b", s3test.BucketConfig{Ownership: "ObjectWriter"})
+			to.CreateBucket("c", s3test.BucketConfig{})
+			st.server.Put("b", s3test.Object{Key: "k", Body: s3test.Bytes("of k"), Attrs: s3test.Attrs{Tags: []object.Tag{{Key: "a", Value: "b"}}}})
+			job := filepath.Join(t.TempDir(), "job")
+			run := []string{"run", "s3://b", "--dest", "s3://c", "--dest-endpoint-url", to.URL(), "--sse", "AES256", "--job", job, "--no-progress"}
+			for range 4 {
+				end := st.reseal(t, run...)
+				if end.code == exitStopped {
+					continue
+				}
+				if row := st.rows(t, job)["k"]; row["state"] != "done" {
+					t.Errorf("%v", row)
+				}
+				return
+			}
+			t.Error("it never began")
 		})
 	}
 }

@@ -2,6 +2,8 @@ package job
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"strings"
 
 	"github.com/resealhq/reseal/engine"
@@ -199,35 +201,41 @@ func (s *session) lookAtSource(ctx context.Context, e *sourceEnd, sample object.
 		e.GetTagging, e.GetACL, e.GetAttributes = object.Yes, object.Yes, object.Yes
 		return nil
 	}
-	found, err := s.store.CheckRead(ctx, sample, s.job.Spec.Source.Prefix, s.job.Spec.Target.Object(false).SourceKeys()...)
+	found, err := s.store.CheckRead(ctx, sample, s.job.Spec.Source.Prefix, s.job.Spec.Target.Object(false).SourceKey)
 	if err != nil {
 		return err
 	}
 	for _, p := range found {
-		switch p.Action {
-		case "s3:GetObjectTagging":
-			e.GetTagging = p.Granted
-		case "s3:GetObjectAttributes":
+		if p.Action == "s3:GetObjectAttributes" {
 			e.GetAttributes = p.Granted
 		}
 	}
-	e.GetACL, err = s.readsGrants(ctx, sample)
-	return err
+	e.GetTagging, err = tells(patience.Try(ctx, sample.Bucket, func() error { _, err := s.store.Tags(ctx, sample); return err }))
+	if err == nil {
+		e.GetACL, err = tells(patience.Try(ctx, sample.Bucket, func() error { _, err := s.store.Grants(ctx, sample); return err }))
+	}
+	return err // the job would go by it to its end
 }
 
-// readsGrants says whether the source's store tells the grants of an object: no where it knows no such
-// question, and unknown where that may not be asked.
-func (s *session) readsGrants(ctx context.Context, sample object.Ref) (object.Finding, error) {
-	err := patience.Try(ctx, sample.Bucket, func() error { _, err := s.store.Grants(ctx, sample); return err })
-	switch c := object.ClassOf(err); {
-	case err == nil:
+// tells says by an answer whether the source's store tells something of an object: no where it knows no such
+// question, and unknown where that may not be asked, or fails of itself. An error answers nothing.
+func tells(answer error) (object.Finding, error) {
+	e, _ := errors.AsType[*object.Error](answer)
+	switch {
+	case answer == nil:
 		return object.Yes, nil
-	case c == object.ClassDenied:
+	case e == nil, e.Class == object.ClassCanceled, e.Class == object.ClassCredentials, e.Class == object.ClassNoBucket:
+		return object.Unknown, answer
+	case e.Class == object.ClassUnsupported:
+		return object.No, nil
+	case e.Class == object.ClassDenied:
 		return object.Unknown, nil
-	case c.Retryable() || c == object.ClassCanceled:
-		return object.Unknown, err
+	case !e.Class.Retryable():
+		return object.Yes, nil
+	case e.HTTPStatus == http.StatusOK, e.HTTPStatus == http.StatusNoContent, e.HTTPStatus == http.StatusInternalServerError:
+		return object.Unknown, nil
 	}
-	return object.No, nil
+	return object.Unknown, answer
 }
 
 // through says whether the objects go through this client because their source is
