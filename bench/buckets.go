@@ -22,10 +22,17 @@ type benchBucket struct {
 	srv  *realserver.Server
 	name string
 	set  set
+	// versioned: it keeps versions, and begins each time with one of each object.
+	versioned bool
 }
 
 func (b *benchBucket) create(ctx context.Context) error {
-	_, err := b.srv.Client().CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &b.name})
+	client := b.srv.Client()
+	if _, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &b.name}); err != nil || !b.versioned {
+		return err
+	}
+	_, err := client.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{Bucket: &b.name,
+		VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}})
 	return err
 }
 
@@ -33,26 +40,39 @@ func (b *benchBucket) create(ctx context.Context) error {
 // next one. Its errors would only be those of the end.
 func (b *benchBucket) remove() {
 	ctx := context.Background()
+	_ = b.empty(ctx)
+	_, _ = b.srv.Client().DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &b.name})
+}
+
+// empty deletes every version of every object.
+func (b *benchBucket) empty(ctx context.Context) error {
 	client := b.srv.Client()
 	for {
-		page, err := client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &b.name})
-		if err != nil || len(page.Contents) == 0 {
-			break
+		page, err := client.ListObjectVersions(ctx, &s3.ListObjectVersionsInput{Bucket: &b.name})
+		if err != nil || len(page.Versions)+len(page.DeleteMarkers) == 0 {
+			return err
 		}
 		var ids []types.ObjectIdentifier
-		for _, o := range page.Contents {
-			ids = append(ids, types.ObjectIdentifier{Key: o.Key})
+		for _, o := range page.Versions {
+			ids = append(ids, types.ObjectIdentifier{Key: o.Key, VersionId: o.VersionId})
+		}
+		for _, m := range page.DeleteMarkers {
+			ids = append(ids, types.ObjectIdentifier{Key: m.Key, VersionId: m.VersionId})
 		}
 		if _, err := client.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: &b.name, Delete: &types.Delete{Objects: ids, Quiet: aws.Bool(true)}}); err != nil {
-			break
+			return err
 		}
 	}
-	_, _ = client.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &b.name})
 }
 
 // reset writes every object again under e.
 func (b *benchBucket) reset(ctx context.Context, e encryption) error {
 	client := b.srv.Client()
+	if b.versioned {
+		if err := b.empty(ctx); err != nil {
+			return err
+		}
+	}
 	put := func(ctx context.Context, key string) error {
 		in := &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: bytes.NewReader(make([]byte, b.set.size)), ContentLength: &b.set.size,
 			ServerSideEncryption: types.ServerSideEncryption(e.sse)}

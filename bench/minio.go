@@ -27,6 +27,8 @@ type MinIOConfig struct {
 	Dir         string
 	// Data is where MinIO keeps its data; empty is in memory.
 	Data string
+	// Versioned: the bucket keeps versions.
+	Versioned bool
 	// loops take part instead of the tools.
 	loops []*participant
 }
@@ -38,6 +40,7 @@ func (c *MinIOConfig) flags(f *flag.FlagSet) {
 	f.Var(&c.Moves, "move", "none-s3, s3-kms or kms-kms (repeatable; default all)")
 	f.Var(&c.Only, "only", "take part only if the name holds this (repeatable)")
 	f.StringVar(&c.Dir, "dir", "", "where jobs are kept while they run")
+	f.BoolVar(&c.Versioned, "versioned", false, "in a bucket that keeps versions")
 	f.StringVar(&c.Data, "data", "", "an empty folder on a disk for MinIO's data; in memory by default, which wants twice the size of a set")
 }
 
@@ -167,7 +170,7 @@ func (c *MinIOConfig) set(ctx context.Context, b *builder, srv *realserver.Serve
 	if err != nil {
 		return nil, err
 	}
-	bucket := &benchBucket{srv: srv, name: fmt.Sprintf("%s-%dx%d", m.name, s.count, s.size), set: s}
+	bucket := &benchBucket{srv: srv, name: fmt.Sprintf("%s-%dx%d", m.name, s.count, s.size), set: s, versioned: c.Versioned}
 	if err := bucket.create(ctx); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -163,10 +164,10 @@ func (b *below) lookAt(ctx context.Context, batch []*laid) {
 // many these are, at least the first.
 func (b *below) page(ctx context.Context, run []*laid) int {
 	first := &run[0].task.Object
-	q := object.ListRequest{Bucket: first.Bucket, Prefix: first.Key, MaxKeys: proveBatch}
-	if last := &run[len(run)-1].task.Object; len(run) > 1 {
-		q.KeyMarker = before(first.Key)
-		q.Prefix = q.KeyMarker[:object.CommonPrefix(q.KeyMarker, last.Key)]
+	last := &run[len(run)-1].task.Object
+	q := object.ListRequest{Bucket: first.Bucket, Prefix: first.Key[:object.CommonPrefix(first.Key, last.Key)], MaxKeys: proveBatch}
+	if q.KeyMarker = before(first.Key); !strings.HasPrefix(q.KeyMarker, q.Prefix) {
+		q.KeyMarker = "" // MinIO lists nothing from there, and the first key is where the prefix begins
 	}
 	page, err := b.list(ctx, q)
 	whole := len(run)

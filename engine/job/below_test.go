@@ -110,6 +110,29 @@ func TestACopyOverAWriteThatNobodySaw(t *testing.T) {
 	}
 }
 
+// TestLooksBelowThePrefix: whoever may list below a prefix alone can look, also where that is an object's key.
+func TestLooksBelowThePrefix(t *testing.T) {
+	b := newBench(t, s3test.Config{Profile: s3test.MinIO()}, s3test.BucketConfig{Versioning: "Enabled"}, 0)
+	for _, key := range []string{"docs", "docs/a", "docs/b", "other"} {
+		b.Put("b", s3test.Object{Key: key, Body: s3test.Bytes("body")})
+	}
+	b.spec.Source.Prefix = "docs"
+	j := b.create(t, Policy{})
+	if sum, err := j.Run(t.Context(), Options{}); err != nil || sum.Done != 3 {
+		t.Fatalf("%+v, %v", sum, err)
+	}
+	looks := 0
+	for _, r := range b.Requests("ListObjectVersions") {
+		prefix := strings.Join(r.Query["prefix"], "")
+		if looks++; !strings.HasPrefix(prefix, "docs") {
+			t.Errorf("versions below %q are listed", prefix)
+		}
+	}
+	if looks == 0 {
+		t.Error("nobody looked")
+	}
+}
+
 // said is what the rows of the job say, by key.
 func (b *bench) said(t *testing.T, j *Job) map[string]string {
 	t.Helper()
