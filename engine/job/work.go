@@ -237,7 +237,7 @@ func (w *work) config() (engine.Config, error) {
 	if w.files == nil && w.written == nil && cfg.Dest.InPlace() {
 		cfg.Versioning = func(ctx context.Context) (object.Versioning, error) { return w.to.Versioning(ctx, w.learnt.Bucket) }
 		if !w.learnt.Caps.IsAWS() && facts.Versioning == object.VersioningEnabled {
-			cfg.Versions = w.to // whether a store dates a write when it has its turn is AWS's word alone
+			cfg.Versions = w.to // AWS compares a condition and writes in one step; of others nobody knows
 		}
 	}
 	if err := w.rewraps(&cfg); err != nil {
