@@ -21,8 +21,9 @@ import (
 // client's, which waited while a PutObject of this run was looked through and dated, is answered
 // with success and comes to lie below what that made: the object holds again what was there
 // before. No condition prevents it, and only a listing of versions shows it, a moment later.
-// So what was written where versions are kept counts as done once a listing shows that below it
-// lies what it was made of. Where a copy has no condition (Ceph), that shows what it was made over, too.
+// So what was written where versions are kept counts as done only once its versions were listed, as far
+// as they can be, and no such write was seen. Where a copy has no condition (Ceph), that shows what it was made
+// over, too.
 
 // laid is what this run has written over a version.
 type laid struct {
@@ -81,10 +82,13 @@ func (r *run) finish(it *item, out *object.Outcome) {
 }
 
 // laid is what the item has written over the version that it was made of; nil where it has not,
-// where no reply named what was written, and where the store keeps no versions.
+// and where the store keeps no versions.
 func (it *item) laid(out *object.Outcome) *laid {
 	made, over := out.NewVersionID, cmp.Or(it.version, it.task.Object.VersionID)
-	if out.Inferred || out.State != object.Done || out.Operation == object.OpUpdate || !it.run.cfg.Dest.InPlace() || it.task.Object.Noncurrent ||
+	if sent := it.past.unanswered; out.Inferred && made == over && sent != nil {
+		over = sent.version
+	}
+	if out.State != object.Done || out.Operation == object.OpUpdate || !it.run.cfg.Dest.InPlace() || it.task.Object.Noncurrent ||
 		made == "" || made == object.NullVersion || over == "" || made == over {
 		return nil
 	}
@@ -176,7 +180,14 @@ func (b *below) page(ctx context.Context, run []*laid) int {
 		if n := len(page.Objects); n > 0 {
 			last = page.Objects[n-1].Key
 		}
-		whole = max(1, sort.Search(len(run), func(i int) bool { return run[i].task.Object.Key >= last }))
+		whole = sort.Search(len(run), func(i int) bool { return run[i].task.Object.Key >= last })
+		switch {
+		case whole > 0:
+		case len(run) > 1: // others lie before it; by itself it comes first
+			return b.page(ctx, run[:1])
+		default: // it has more versions than a page, which begins with the newest
+			whole = 1
+		}
 	}
 	for _, l := range run[:whole] {
 		b.end(ctx, l, rowsOf(page.Objects, l.task.Object.Key), err)
@@ -244,6 +255,12 @@ func (b *below) end(ctx context.Context, l *laid, rows []object.Object, err erro
 			return
 		}
 		switch {
+		case l.out.Inferred && (other.ETag != rows[0].ETag || other.Size != rows[0].Size):
+			b.r.record(l.mayLieOver(other))
+			return
+		case l.out.Inferred: // the request took effect twice
+			b.r.record(&l.out)
+			return
 		case n == belowRounds:
 			err = errors.New("others kept writing to it")
 		case rows[0].ETag != l.out.ETagAfter || rows[0].Size != l.out.Size:
@@ -284,8 +301,12 @@ func (b *below) anew(ctx context.Context, l *laid, other *object.Object) *laid {
 }
 
 // remove takes away the version that this run made: the store's reply named it, and the listing shows it
-// with the ETag and the size of that reply. What it was made of is there still.
+// with the ETag and the size of that reply. What it was made of is there still, and nobody has given it
+// other tags or grants since. A lock that it was given the store does not pass over.
 func (b *below) remove(ctx context.Context, l *laid) error {
+	if err := b.isAsMade(ctx, l); err != nil {
+		return err
+	}
 	ref := l.task.Object.Ref
 	ref.VersionID = l.made
 	b.r.cfg.Log.Info("a write of another client lies below what this run wrote, which is removed", "object", ref.String())
@@ -293,6 +314,35 @@ func (b *below) remove(ctx context.Context, l *laid) error {
 		_, err := b.versions.DeleteVersion(ctx, ref)
 		return err
 	})
+}
+
+// isAsMade says by an error that the version that this run made has other tags or grants than the one that
+// it was made of: whoever wrote the one in between, and says something more of the object, says it of the
+// copy. What a copy had to drop is another thing, too, and keeps it as well.
+func (b *below) isAsMade(ctx context.Context, l *laid) error {
+	made, over := l.task.Object.Ref, l.task.Object.Ref
+	made.VersionID, over.VersionID = l.made, l.over
+	for _, ask := range []func() (bool, error){
+		func() (bool, error) { return b.r.look.SameTags(ctx, made, over) },
+		func() (bool, error) { return b.r.look.SameGrants(ctx, made, over) },
+	} {
+		switch same, err := ask(); {
+		case err != nil:
+			return err
+		case !same:
+			return errors.New("it has other tags or grants than what it was made of, which another client may have meant for its own write: give them to that one first")
+		}
+	}
+	return nil
+}
+
+// mayLieOver is the outcome of what a request without an answer has made, as it seems, over another
+// client's write. Nobody knows whose it is, so that it stays.
+func (l *laid) mayLieOver(other *object.Object) *object.Outcome {
+	l.out.State, l.out.Reason = object.Failed, object.Reason(object.ClassUnproved.String())
+	l.out.Message = fmt.Sprintf("the object is under the new encryption, and version %s lies between its version %s and version %s, which this job sent a copy of and got no answer; "+
+		"if that is the copy, another client's write is not current any more: see which of the two the object is to hold, and remove the other one", other.VersionID, l.made, l.over)
+	return &l.out
 }
 
 // failed is the outcome of what could not be taken away again.
@@ -311,51 +361,4 @@ func wait(ctx context.Context, d time.Duration) {
 	case <-t.C:
 	case <-ctx.Done():
 	}
-}
-
-// mayLieOver looks, of a version that is as wanted and that a process which died may have made, for a write
-// of another client between it and the one that it is a copy of. Nobody knows whose the copy is, so that it
-// stays; no outcome means that there is no such write.
-func (it *item) mayLieOver(ctx context.Context) (*object.Outcome, error) {
-	b, row := it.run.below, &it.task.Object
-	if b.versions == nil || it.version == "" || it.version == object.NullVersion || row.Settled && it.run.rules.Target.Satisfied(row) {
-		return nil, nil
-	}
-	page, err := b.list(ctx, object.ListRequest{Bucket: row.Bucket, Prefix: row.Key, MaxKeys: proveBatch})
-	if err != nil {
-		return nil, err
-	}
-	rows := rowsOf(page.Objects, row.Key)
-	if len(rows) == 0 || rows[0].VersionID != it.version {
-		return nil, nil
-	}
-	is := object.Head{Object: it.obj, Attributes: *it.attrs}
-	is.Ref.VersionID = it.version
-	for i := 1; i < min(len(rows), 2+maxRounds); i++ {
-		switch same, err := it.copyOf(ctx, &rows[i], &is); {
-		case err != nil:
-			return nil, err
-		case same && i == 1:
-			return nil, nil
-		case same:
-			return it.failedBy(&object.Error{Class: object.ClassUnproved, Message: fmt.Sprintf("the object is under the new encryption, and its version %s is a copy of version %s over version %s, which was written in between",
-				it.version, rows[i].VersionID, rows[1].VersionID), Hint: "if a process of this job that was interrupted made that copy, another client's write is not current any more: see which of the two the object is to hold, and remove the other one"}), nil
-		}
-	}
-	return nil, nil
-}
-
-// copyOf says whether a version holds the same bytes as one that lies below it.
-func (it *item) copyOf(ctx context.Context, below *object.Object, is *object.Head) (bool, error) {
-	if below.DeleteMarker || below.Size != is.Size {
-		return false, nil
-	}
-	was, err := it.run.look.Head(ctx, it.run.cfg.Source.Hot, below.Ref)
-	if object.ClassOf(err) == object.ClassGone {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return it.run.look.Same(ctx, &was.Object, &was.Attributes, it.run.cfg.Store, is)
 }

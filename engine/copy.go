@@ -364,6 +364,9 @@ func (it *item) completedVersion(ctx context.Context, m *upload.Copy, u *object.
 	if ours, err := m.Completed(ctx, h, u); err != nil || !ours {
 		return nil, err
 	}
+	if out, err := it.mayLieOver(ctx, h); out != nil || err != nil {
+		return out, err
+	}
 	it.version = h.ShownVersionID
 	it.foundDone()
 	it.out.Operation = object.OpMultipart

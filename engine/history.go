@@ -51,16 +51,17 @@ type history struct {
 // unanswered is an object and its outcome as they stood when a request was sent that
 // got no answer.
 type unanswered struct {
-	obj   object.Object
-	attrs *object.Attributes
-	out   object.Outcome
+	obj     object.Object
+	attrs   *object.Attributes
+	out     object.Outcome
+	version string // the current one by then
 }
 
 // noAnswer notes that a request that changes the object got no answer.
 func (h *history) noAnswer(it *item) {
 	h.copyLost = h.copyLost || it.out.Operation != object.OpUpdate
 	if !h.lost {
-		h.lost, h.unanswered = true, &unanswered{it.obj, it.attrs, it.out}
+		h.lost, h.unanswered = true, &unanswered{it.obj, it.attrs, it.out, it.version}
 	}
 }
 

@@ -158,7 +158,7 @@ func (it *item) clearUp(ctx context.Context) (*object.Outcome, error) {
 		return nil, err
 	}
 	if it.run.cfg.Dest.InPlace() && it.run.rules.Target.Satisfied(&it.obj) {
-		if out, err := it.mayLieOver(ctx); out != nil || err != nil {
+		if out, err := it.mayLieOver(ctx, it.shows()); out != nil || err != nil {
 			return out, err
 		}
 		return it.foundAsWanted(), nil
@@ -170,45 +170,6 @@ func (it *item) clearUp(ctx context.Context) (*object.Outcome, error) {
 		return nil, it.overwritten(ctx, &it.obj) // by the update of a process that died
 	}
 	return nil, nil
-}
-
-// copiedBefore finds the copy that a process that died has made of a version. The
-// version itself stays as it was, and is not the current one any more: a second copy
-// would be refused by its condition, and look like another client's work.
-func (it *item) copiedBefore(ctx context.Context) (*object.Outcome, error) {
-	h, err := it.newerVersion(ctx)
-	if h == nil {
-		return nil, err
-	}
-	same, err := it.run.look.Same(ctx, &it.obj, it.attrs, it.run.cfg.Store, h)
-	if err != nil || !same {
-		return nil, err
-	}
-	it.version = h.ShownVersionID
-	it.foundDone()
-	return it.done(h.ETag, h.Encryption), nil
-}
-
-// newerVersion is what has become the current version since this task's was planned as
-// that, if it is as wanted; nil where there is none. Another may be a copy in vain.
-func (it *item) newerVersion(ctx context.Context) (*object.Head, error) {
-	row := &it.task.Object
-	if row.VersionID == "" || row.Noncurrent || !it.run.cfg.Dest.InPlace() {
-		return nil, nil
-	}
-	h, err := it.run.look.Head(ctx, it.run.cfg.Store.Hot, it.dest())
-	switch {
-	case object.ClassOf(err) == object.ClassGone:
-		return nil, nil
-	case err != nil:
-		return nil, err
-	case h.ShownVersionID == row.VersionID:
-		return nil, nil
-	case !it.run.rules.Target.Satisfied(&h.Object):
-		it.past.vainBefore = it.mayBeVain(&h.Object)
-		return nil, nil
-	}
-	return h, nil
 }
 
 // round inspects if need be, decides, and does it. ClassChanged asks for another

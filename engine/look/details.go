@@ -1,7 +1,10 @@
 package look
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -47,6 +50,37 @@ func (l *Looker) ReadTags(ctx context.Context, ref object.Ref, a *object.Attribu
 	}
 	a.Tags = tags
 	return err
+}
+
+// SameTags says whether two versions have the same tags. It fails where these cannot be read.
+func (l *Looker) SameTags(ctx context.Context, x, y object.Ref) (bool, error) {
+	if l.Rules.Caps.GetTagging == object.No {
+		return true, nil
+	}
+	if l.Rules.Caps.GetTagging != object.Yes {
+		return false, errors.New("its tags cannot be read")
+	}
+	a, b := new(object.Attributes), new(object.Attributes)
+	for ref, into := range map[object.Ref]*object.Attributes{x: a, y: b} {
+		err := l.Loop.Do(ctx, detail(ref), func(ctx context.Context) (err error) {
+			into.Tags, err = l.Source.Tags(ctx, ref)
+			return err
+		})
+		if err != nil {
+			return false, err
+		}
+		slices.SortFunc(into.Tags, func(x, y object.Tag) int { return cmp.Compare(x.Key, y.Key) })
+	}
+	return slices.Equal(a.Tags, b.Tags), nil
+}
+
+// SameGrants says whether two versions have the same grants, as far as these are read. See readGrants.
+func (l *Looker) SameGrants(ctx context.Context, x, y object.Ref) (bool, error) {
+	a, b := &object.Head{Object: object.Object{Ref: x}}, &object.Head{Object: object.Object{Ref: y}}
+	if err := cmp.Or(l.readGrants(ctx, a), l.readGrants(ctx, b)); err != nil {
+		return false, err
+	}
+	return slices.Equal(a.Grants, b.Grants), nil
 }
 
 // Parts are the sizes of the parts that o was uploaded in, and the type of its

@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/resealhq/reseal/engine/object"
+)
+
+// copiedBefore finds the copy that a process that died has made of a version. The
+// version itself stays as it was, and is not the current one any more: a second copy
+// would be refused by its condition, and look like another client's work.
+func (it *item) copiedBefore(ctx context.Context) (*object.Outcome, error) {
+	h, err := it.newerVersion(ctx)
+	if h == nil {
+		return nil, err
+	}
+	same, err := it.run.look.Same(ctx, &it.obj, it.attrs, it.run.cfg.Store, h)
+	if err != nil || !same {
+		return nil, err
+	}
+	if out, err := it.mayLieOver(ctx, h); out != nil || err != nil {
+		return out, err
+	}
+	it.version = h.ShownVersionID
+	it.foundDone()
+	return it.done(h.ETag, h.Encryption), nil
+}
+
+// newerVersion is what has become the current version since this task's was planned as
+// that, if it is as wanted; nil where there is none. Another may be a copy in vain.
+func (it *item) newerVersion(ctx context.Context) (*object.Head, error) {
+	row := &it.task.Object
+	if row.VersionID == "" || row.Noncurrent || !it.run.cfg.Dest.InPlace() {
+		return nil, nil
+	}
+	h, err := it.run.look.Head(ctx, it.run.cfg.Store.Hot, it.dest())
+	switch {
+	case object.ClassOf(err) == object.ClassGone:
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case h.ShownVersionID == row.VersionID:
+		return nil, nil
+	case !it.run.rules.Target.Satisfied(&h.Object):
+		it.past.vainBefore = it.mayBeVain(&h.Object)
+		return nil, nil
+	}
+	return h, nil
+}
+
+// shows is what is known of the object as it is now.
+func (it *item) shows() *object.Head {
+	return &object.Head{Object: it.obj, Attributes: *it.attrs, ShownVersionID: it.version}
+}
+
+// mayLieOver looks, of a version that is as wanted and that a process which died may have made, for a write
+// of another client between it and the one that it is a copy of. Nobody knows whose the copy is, so that it
+// stays; no outcome means that there is no such write. is shows the version.
+func (it *item) mayLieOver(ctx context.Context, is *object.Head) (*object.Outcome, error) {
+	b, row, id := it.run.below, &it.task.Object, is.ShownVersionID
+	if b.versions == nil || id == "" || id == object.NullVersion || row.Settled && it.run.rules.Target.Satisfied(row) {
+		return nil, nil
+	}
+	page, err := b.list(ctx, object.ListRequest{Bucket: row.Bucket, Prefix: row.Key, MaxKeys: proveBatch})
+	if err != nil {
+		return nil, err
+	}
+	rows := rowsOf(page.Objects, row.Key)
+	if len(rows) < 3 || rows[0].VersionID != id {
+		return nil, nil
+	}
+	now := *is
+	now.Ref.VersionID = id
+	for i := 1; i < min(len(rows), 2+maxRounds); i++ {
+		if !row.WrittenSince(&is.Object) && row.WrittenSince(&rows[i]) {
+			continue // it was planned as it is, and is no copy of an older one
+		}
+		switch same, err := it.copyOf(ctx, &rows[i], &now); {
+		case err != nil:
+			return nil, err
+		case same && i == 1:
+			return nil, nil
+		case same:
+			return it.failedBy(&object.Error{Class: object.ClassUnproved, Message: fmt.Sprintf("the object is under the new encryption, and its version %s is a copy of version %s over version %s, which was written in between",
+				id, rows[i].VersionID, rows[1].VersionID), Hint: "if a process of this job that was interrupted made that copy, another client's write is not current any more: see which of the two the object is to hold, and remove the other one"}), nil
+		}
+	}
+	return nil, nil
+}
+
+// copyOf says whether a version holds the same bytes as one that lies below it.
+func (it *item) copyOf(ctx context.Context, below *object.Object, is *object.Head) (bool, error) {
+	if below.DeleteMarker || below.Size != is.Size {
+		return false, nil
+	}
+	was, err := it.run.look.Head(ctx, it.run.cfg.Source.Hot, below.Ref)
+	if object.ClassOf(err) == object.ClassGone {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return it.run.look.Same(ctx, &was.Object, &was.Attributes, it.run.cfg.Store, is)
+}
