@@ -69,3 +69,32 @@ func TestAcrossKeepsCustomerKeysApart(t *testing.T) {
 		}
 	}
 }
+
+// TestAcrossAsksWithTheKeyOfTheFirst: what the source tells of an object is asked with the key that the
+// first one is under, of all that were given.
+func TestAcrossAsksWithTheKeyOfTheFirst(t *testing.T) {
+	t.Parallel()
+	st := newStage(t, s3test.Config{TLS: true, Seed: 43})
+	to := s3test.New(s3test.Config{TLS: true, Seed: 44, Profile: s3test.AWS()})
+	t.Cleanup(to.Close)
+	st.env = append(st.env, "AWS_CA_BUNDLE="+st.file(t, "both.pem", slices.Concat(st.server.CAPEM(), to.CAPEM())))
+	st.server.CreateBucket("b", s3test.BucketConfig{})
+	to.CreateBucket("b", s3test.BucketConfig{})
+	_, oneFile := st.customerKey(t, "one")
+	two, twoFile := st.customerKey(t, "two")
+	st.server.Put("b", s3test.Object{Key: "k", Body: s3test.Bytes("bytes")}, s3test.CustomerKey(two))
+	end := st.reseal(t, "run", "s3://b", "--job", filepath.Join(st.dir, "job"), "--no-progress", "--sse", "sse-s3", "--dest", "s3://b",
+		"--dest-endpoint-url", to.URL(), "--source-sse-c-key-file", oneFile, "--source-sse-c-key-file", twoFile)
+	if end.code != 0 {
+		t.Errorf("exit code %d\n%s", end.code, end.stderr)
+	}
+	asked := st.server.Requests("GetObjectAttributes")
+	if len(asked) == 0 {
+		t.Error("nothing was asked")
+	}
+	for _, r := range asked {
+		if r.Status != 200 {
+			t.Errorf("it was asked without the key that opens it: %d, %v", r.Status, r.Header)
+		}
+	}
+}

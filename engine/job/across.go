@@ -201,7 +201,7 @@ func (s *session) lookAtSource(ctx context.Context, e *sourceEnd, sample object.
 		e.GetTagging, e.GetACL, e.GetAttributes = object.Yes, object.Yes, object.Yes
 		return nil
 	}
-	found, err := s.store.CheckRead(ctx, sample, s.job.Spec.Source.Prefix, s.job.Spec.Target.Object(false).SourceKey)
+	found, err := s.store.CheckRead(ctx, sample, s.job.Spec.Source.Prefix, s.job.Spec.Target.Object(false).SourceKeys()...)
 	if err != nil {
 		return err
 	}
