@@ -22,8 +22,8 @@ import (
 // with success and comes to lie below what that made: the object holds again what was there
 // before. No condition prevents it, and only a listing of versions shows it, a moment later.
 // So what was written where versions are kept counts as done only once its versions were listed, as far
-// as they can be, and no such write was seen. Where a copy has no condition (Ceph), that shows what it was made
-// over, too.
+// as they can be, and no such write was seen. A CopyObject reads no body while it has its turn, and was seen to do this to
+// nobody.
 
 // laid is what this run has written over a version.
 type laid struct {
@@ -34,14 +34,14 @@ type laid struct {
 }
 
 // How what was written is looked at. Whoever waited for this run has its turn at once after it,
-// but for the pause between two of its tries, and writes within a few times what this took
-// from the look at the object to the answer. Neighbours are looked at together, for which the first
-// waits longer by belowWait.
+// but for the pause between two of its tries, and ends within a few times what the request of this run
+// took. Neighbours are looked at together, for which the first waits longer by belowWait: nobody
+// sees it as done before.
 const (
-	belowAfter  = 300 * time.Millisecond
+	belowAfter  = 500 * time.Millisecond
 	belowMost   = 5 * time.Second
 	belowTimes  = 4
-	belowWait   = 3 * time.Second
+	belowWait   = 700 * time.Millisecond
 	belowBatch  = 400       // a page for most: each has two versions, and there are others in between
 	belowHeld   = 16 << 10  // more are not remembered: whoever writes the next one waits
 	belowRounds = maxRounds // of one object that others keep writing to
@@ -81,19 +81,18 @@ func (r *run) finish(it *item, out *object.Outcome) {
 	r.record(out)
 }
 
-// laid is what the item has written over the version that it was made of; nil where it has not,
-// and where the store keeps no versions.
+// laid is what the item has written over the version that it was made of; nil where it has not, or by
+// a CopyObject, and where the store keeps no versions.
 func (it *item) laid(out *object.Outcome) *laid {
 	made, over := out.NewVersionID, cmp.Or(it.version, it.task.Object.VersionID)
 	if sent := it.past.unanswered; out.Inferred && made == over && sent != nil {
 		over = sent.version
 	}
-	if out.State != object.Done || out.Operation == object.OpUpdate || !it.run.cfg.Dest.InPlace() || it.task.Object.Noncurrent ||
+	if out.State != object.Done || out.Operation == object.OpUpdate || out.Operation == object.OpCopy || !it.run.cfg.Dest.InPlace() || it.task.Object.Noncurrent ||
 		made == "" || made == object.NullVersion || over == "" || made == over {
 		return nil
 	}
-	took := time.Since(it.looked)
-	return &laid{task: it.task, out: *out, made: made, over: over, ripe: time.Now().Add(min(max(belowTimes*took, belowAfter), belowMost))}
+	return &laid{task: it.task, out: *out, made: made, over: over, ripe: time.Now().Add(min(max(belowTimes*it.took, belowAfter), belowMost))}
 }
 
 // loop keeps what was taken until it may be looked at, and looks at two batches at a time.

@@ -42,7 +42,9 @@ func (it *item) replace(ctx context.Context, op string, call object.Call, req *o
 	var reply object.CopyReply
 	found, err := it.once(ctx, call, func(ctx context.Context) (err error) {
 		it.out.Attempts++
+		began := time.Now()
 		reply, err = send(ctx)
+		it.took = time.Since(began)
 		return err
 	}, again{it, req})
 	if err != nil {

@@ -38,6 +38,8 @@ type item struct {
 	confirmed time.Time
 	// made is the version that this item has written, as a reply or a HEAD told.
 	made string
+	// took is how long the request took that made it, where that was one.
+	took time.Duration
 	// noNull: the key was seen to have no null version before the copy, but what was copied.
 	noNull bool
 	// digest of the bytes before the copy, with VerifyRead.
