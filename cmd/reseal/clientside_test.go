@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/resealhq/reseal/engine/cse"
@@ -84,4 +85,30 @@ func TestClientSide(t *testing.T) {
 			t.Errorf("%s: %v", key, o.Metadata)
 		}
 	}
+}
+
+// TestClientSideAlreadyInFile: what is under the wanted version, with its envelope in an
+// instruction file that no mark tells of, is as it should be for verify too, until others
+// put a text or another file there.
+func TestClientSideAlreadyInFile(t *testing.T) {
+	t.Parallel()
+	w := newSealed(t, s3test.Config{Seed: 17}, s3test.BucketConfig{})
+	for i, key := range []string{"kept", "plain by now", "other key", "no file"} {
+		w.inFile(2*i, key, cse.V2, cse.Target{Wrap: cse.AESGCM, Key: w.aes})
+	}
+	if sum := w.remake("job", 3, "--client-side", "v2", "--cse-key-file", w.aesFile); sum.Already != 4 || sum.Left != 4 {
+		t.Fatalf("%+v", sum)
+	}
+	verify := func(want string) {
+		t.Helper()
+		s := w.reseal(t, "verify", "--job", filepath.Join(w.dir, "job"))
+		if !strings.HasPrefix(strings.Join(strings.Fields(s.stdout), " "), want) {
+			t.Errorf("want %q, exit code %d\n%s%s", want, s.code, s.stdout, s.stderr)
+		}
+	}
+	verify("verified 4 the store shows what the report says not done 4 ")
+	w.server.Put(sealedBucket, s3test.Object{Key: "plain by now", Body: s3test.Bytes("text")})
+	w.server.Put(sealedBucket, s3test.Object{Key: "other key.instruction", Body: s3test.Bytes("{}")})
+	w.server.Remove(sealedBucket, "no file.instruction", "")
+	verify("verified 1 the store shows what the report says different 3 ")
 }

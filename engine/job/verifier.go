@@ -131,7 +131,7 @@ func (v *verifier) row(ctx context.Context, ref object.Ref, o *object.Outcome) e
 	what := v.compare(o, &h)
 	wanted := v.target.Satisfied(&h.Object)
 	if v.envelopes != nil {
-		is, err := v.envelopes.compare(ctx, &h)
+		is, err := v.envelopes.compare(ctx, o, &h)
 		if err != nil {
 			return err
 		}

@@ -32,6 +32,10 @@ func (c ClientSide) Encrypted() bool {
 	return c != "" && c != NoEnvelope && c != InstructionFile
 }
 
+// InFile says whether the envelope, or the wrapped key of it, was seen in an instruction
+// file.
+func (c ClientSide) InFile() bool { return strings.HasSuffix(string(c), " instruction") }
+
 // InstructionSuffix is what the key of an instruction file has beyond that of its object,
 // unless a client is told otherwise.
 const InstructionSuffix = ".instruction"
