@@ -249,7 +249,8 @@ func TestRewrapWhereCopiesAreNotGuarded(t *testing.T) {
 	}
 }
 
-// TestRewrapAfterRotation: the same key ID renews what is under older material, once.
+// TestRewrapAfterRotation: the same key ID renews what is under older material, once. To verify, which
+// may come long after the job, older material is the key all the same, and another key is not.
 func TestRewrapAfterRotation(t *testing.T) {
 	t.Parallel()
 	w := newSealed(t, s3test.Config{Seed: 8}, s3test.BucketConfig{})
@@ -267,6 +268,20 @@ func TestRewrapAfterRotation(t *testing.T) {
 		t.Errorf("%+v", sum)
 	}
 	w.opens("object", cse.Opener{KMS: w})
+	if _, err := w.kms.RotateKeyOnDemand(t.Context(), &kms.RotateKeyOnDemandInput{KeyId: &w.keyA}); err != nil {
+		t.Fatal(err)
+	}
+	verify := func(code int) {
+		t.Helper()
+		if s := w.reseal(t, "verify", "--job", filepath.Join(w.dir, "again"), "--no-progress"); s.code != code {
+			t.Errorf("verify: exit code %d, want %d\n%s%s", s.code, code, s.stdout, s.stderr)
+		}
+	}
+	verify(0)
+	if sum := w.rewrap("other", 0, "--cse-kms-key-id", w.keyB); sum.Done != 1 {
+		t.Errorf("%+v", sum)
+	}
+	verify(3)
 }
 
 // TestRewrapUsage: what does not go together is refused before anything is asked.

@@ -118,6 +118,9 @@ func (d Decision) entries(old map[string]string) map[string]string {
 // changes make it so.
 type Result struct {
 	Already bool
+	// Older: it is under the KMS key, by material of it that is not the current one, and the
+	// changes renew it.
+	Older   bool
 	Changes Changes
 	// SourceKey and Key are the ARNs of the KMS keys, or the fingerprints of the
 	// raw ones; for the report.
@@ -149,6 +152,7 @@ func (d Decision) reEncrypt(ctx context.Context, k KMS) (Result, error) {
 	}
 	r := Result{SourceKey: reply.SourceKeyID, Key: reply.KeyID}
 	if r.Already = d.to == e.Wrap && reply.already(); !r.Already {
+		r.Older = d.to == e.Wrap && reply.SourceKeyID == reply.KeyID
 		r.Changes = e.rewrapped(d.to, reply.Wrapped, entries)
 	}
 	return r, nil

@@ -108,7 +108,7 @@ func (e *envelopes) wanted(ctx context.Context, env cse.Envelope) error {
 			return err
 		})
 	}
-	if err == nil && !res.Already {
+	if err == nil && !res.Already && !res.Older { // the key may have been rotated since the job
 		err = errOtherKey
 	}
 	return err
