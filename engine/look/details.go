@@ -60,18 +60,17 @@ func (l *Looker) SameTags(ctx context.Context, x, y object.Ref) (bool, error) {
 	if l.Rules.Caps.GetTagging != object.Yes {
 		return false, errors.New("its tags cannot be read")
 	}
-	a, b := new(object.Attributes), new(object.Attributes)
-	for ref, into := range map[object.Ref]*object.Attributes{x: a, y: b} {
+	var of [2][]object.Tag
+	for i, ref := range []object.Ref{x, y} {
 		err := l.Loop.Do(ctx, detail(ref), func(ctx context.Context) (err error) {
-			into.Tags, err = l.Source.Tags(ctx, ref)
+			of[i], err = l.Source.Tags(ctx, ref)
 			return err
 		})
 		if err != nil {
 			return false, err
 		}
-		slices.SortFunc(into.Tags, func(x, y object.Tag) int { return cmp.Compare(x.Key, y.Key) })
 	}
-	return slices.Equal(a.Tags, b.Tags), nil
+	return object.SameTags(of[0], of[1]), nil
 }
 
 // SameGrants says whether two versions have the same grants, as far as these are read. See readGrants.

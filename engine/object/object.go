@@ -203,6 +203,23 @@ type Attributes struct {
 // Tag is one object tag.
 type Tag struct{ Key, Value string }
 
+// SameTags compares tags as the set that they are.
+func SameTags(a, b []Tag) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	set := make(map[string]string, len(a))
+	for _, t := range a {
+		set[t.Key] = t.Value
+	}
+	for _, t := range b {
+		if v, ok := set[t.Key]; !ok || v != t.Value {
+			return false
+		}
+	}
+	return true
+}
+
 // Annotation is a named text that stands beside an object (AWS, since 2026). It is
 // under the object's encryption.
 type Annotation struct {

@@ -139,7 +139,7 @@ func (c *Copier) retag(ctx context.Context, dest object.Ref, etag string, tags [
 	case err != nil:
 		return err
 	case len(got) > 0 && retry.LongAgo(written, retry.LookedWithin): // those, or another client's later word
-	case !sameTags(got, tags):
+	case !object.SameTags(got, tags):
 		return lostDetail("PutObjectTagging", dest, "the tags")
 	}
 	return nil
@@ -213,20 +213,4 @@ func lostDetail(op string, ref object.Ref, what string) error {
 	return &object.Error{Class: object.ClassUnproved, Op: op, Ref: ref,
 		Message: "the object is under the new encryption, but " + what + " did not arrive",
 		Hint:    "the next `reseal run --retry-failed` of this job writes " + what + " again"}
-}
-
-func sameTags(a, b []object.Tag) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	set := make(map[string]string, len(a))
-	for _, t := range a {
-		set[t.Key] = t.Value
-	}
-	for _, t := range b {
-		if v, ok := set[t.Key]; !ok || v != t.Value {
-			return false
-		}
-	}
-	return true
 }
