@@ -212,6 +212,12 @@ func (b *below) list(ctx context.Context, q object.ListRequest) (page object.Lis
 	return object.ListReply{}, nil
 }
 
+// rows are the first page of one object's versions.
+func (b *below) rows(ctx context.Context, o *object.Object) ([]object.Object, error) {
+	page, err := b.list(ctx, object.ListRequest{Bucket: o.Bucket, Prefix: o.Key, MaxKeys: proveBatch})
+	return rowsOf(page.Objects, o.Key), err
+}
+
 // rowsOf are the versions of a key in a page, as the store sorts them.
 func rowsOf(page []object.Object, key string) (rows []object.Object) {
 	for i := range page {
@@ -255,7 +261,7 @@ func (b *below) end(ctx context.Context, l *laid, rows []object.Object, err erro
 		}
 		switch {
 		case l.out.Inferred && (other.ETag != rows[0].ETag || other.Size != rows[0].Size):
-			b.r.record(l.mayLieOver(other))
+			b.r.record(l.withoutAnswer(other))
 			return
 		case l.out.Inferred: // the request took effect twice
 			b.r.record(&l.out)
@@ -275,9 +281,7 @@ func (b *below) end(ctx context.Context, l *laid, rows []object.Object, err erro
 			return
 		}
 		wait(ctx, time.Until(l.ripe))
-		var page object.ListReply
-		page, err = b.list(ctx, object.ListRequest{Bucket: l.task.Object.Bucket, Prefix: l.task.Object.Key, MaxKeys: proveBatch})
-		rows = rowsOf(page.Objects, l.task.Object.Key)
+		rows, err = b.rows(ctx, &l.task.Object)
 	}
 }
 
@@ -335,20 +339,22 @@ func (b *below) isAsMade(ctx context.Context, l *laid) error {
 	return nil
 }
 
-// mayLieOver is the outcome of what a request without an answer has made, as it seems, over another
+// withoutAnswer is the outcome of what a request without an answer has made, as it seems, over another
 // client's write. Nobody knows whose it is, so that it stays.
-func (l *laid) mayLieOver(other *object.Object) *object.Outcome {
-	l.out.State, l.out.Reason = object.Failed, object.Reason(object.ClassUnproved.String())
-	l.out.Message = fmt.Sprintf("the object is under the new encryption, and version %s lies between its version %s and version %s, which this job sent a copy of and got no answer; "+
-		"if that is the copy, another client's write is not current any more: see which of the two the object is to hold, and remove the other one", other.VersionID, l.made, l.over)
-	return &l.out
+func (l *laid) withoutAnswer(other *object.Object) *object.Outcome {
+	return l.unproved(fmt.Sprintf("version %s lies between its version %s and version %s, which this job sent a copy of and got no answer; "+
+		"if that is the copy, another client's write is not current any more: see which of the two the object is to hold, and remove the other one", other.VersionID, l.made, l.over))
 }
 
 // failed is the outcome of what could not be taken away again.
 func (l *laid) failed(other *object.Object, err error) *object.Outcome {
+	return l.unproved(fmt.Sprintf("version %s, which another client wrote meanwhile, lies below it, since the store dates a write before that has its turn. "+
+		"To bring it back, remove version %s, a copy of what was there before, which this job could not: %v", other.VersionID, l.made, err))
+}
+
+func (l *laid) unproved(but string) *object.Outcome {
 	l.out.State, l.out.Reason = object.Failed, object.Reason(object.ClassUnproved.String())
-	l.out.Message = fmt.Sprintf("the object is under the new encryption, and version %s, which another client wrote meanwhile, lies below it, since the store dates a write before that has its turn. "+
-		"To bring it back, remove version %s, a copy of what was there before, which this job could not: %v", other.VersionID, l.made, err)
+	l.out.Message = "the object is under the new encryption, and " + but
 	return &l.out
 }
 

@@ -62,11 +62,10 @@ func (it *item) mayLieOver(ctx context.Context, is *object.Head) (*object.Outcom
 	if b.versions == nil || id == "" || id == object.NullVersion || row.Settled && it.run.rules.Target.Satisfied(row) {
 		return nil, nil
 	}
-	page, err := b.list(ctx, object.ListRequest{Bucket: row.Bucket, Prefix: row.Key, MaxKeys: proveBatch})
+	rows, err := b.rows(ctx, row)
 	if err != nil {
 		return nil, err
 	}
-	rows := rowsOf(page.Objects, row.Key)
 	if len(rows) < 3 || rows[0].VersionID != id {
 		return nil, nil
 	}
