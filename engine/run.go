@@ -67,13 +67,14 @@ func newRun(cfg *Config) *run {
 	if cfg.Facts.KeepsNoneOfSome {
 		r.versions.now, r.versions.settled = object.VersioningSuspended, true
 	}
-	r.room = newRoom(mayHold(maxBytesHeld))
+	held := int64(maxBytesHeld)
 	switch {
 	case cfg.Reupload != nil:
-		r.room = newRoom(mayHold(maxPartsHeld))
+		held = maxPartsHeld
 	case cfg.FromFiles, cfg.ToFiles: // as many large parts as fly at once
-		r.room = newRoom(mayHold(8 * maxWhole))
+		held = 8 * maxWhole
 	}
+	r.room = newRoom(mayHold(held))
 	r.rules = &carry.Rules{Target: cfg.Target, Caps: cfg.Caps, Dest: cfg.Dest, Facts: cfg.Facts, Annotations: cfg.KeepAnnotations, Ahead: cfg.Ahead}
 	if cfg.DestFacts != nil {
 		r.rules.Facts = *cfg.DestFacts
