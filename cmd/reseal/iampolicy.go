@@ -116,10 +116,7 @@ func configuredRegion(ctx context.Context, c *job.Connection) (string, error) {
 
 // isTried says whether the store that is written to is tried on throwaway objects first: another than AWS.
 func isTried(ctx context.Context, s *job.Spec) (bool, error) {
-	c := s.Connection
-	if d := s.DestConnection; d != nil {
-		c.EndpointURL, c.Region, c.Profile = cmp.Or(d.EndpointURL, c.EndpointURL), cmp.Or(d.Region, c.Region), cmp.Or(d.Profile, c.Profile)
-	}
+	c := s.WholeDestConnection()
 	store, err := c.Open(ctx, job.Dial{Version: readVersion().Version})
 	if err != nil {
 		return false, err

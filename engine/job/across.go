@@ -23,9 +23,9 @@ type DestConnection struct {
 	Profile     string `json:"profile,omitempty"`
 }
 
-// destConnection is the whole of it; the source's where none was given. Who pays and
-// owns there is not what was said of the source.
-func (s *Spec) destConnection() Connection {
+// WholeDestConnection is how the store that is written to is reached: DestConnection, with what that leaves to
+// the source's. Who pays and owns there is not what was said of the source.
+func (s *Spec) WholeDestConnection() Connection {
 	c := s.Connection
 	d := s.DestConnection
 	if d == nil {
@@ -63,7 +63,7 @@ func (s *Spec) validateDest() error {
 		}
 		d.EndpointURL = strings.TrimRight(d.EndpointURL, "/")
 	}
-	c := s.destConnection()
+	c := s.WholeDestConnection()
 	return s.Target.refusePlaintext(&c)
 }
 
@@ -75,7 +75,7 @@ func (s *session) openDest(ctx context.Context) (err error) {
 	if d == nil {
 		return nil
 	}
-	c := s.job.Spec.destConnection()
+	c := s.job.Spec.WholeDestConnection()
 	s.to, err = c.Open(ctx, Dial{Version: s.opt.Version, Connections: s.opt.Concurrency, Timeout: s.opt.RequestTimeout, Conn: s.job.ground.Dial})
 	if err != nil {
 		return err

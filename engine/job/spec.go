@@ -154,7 +154,7 @@ func (s *Spec) Dest() engine.Dest {
 // found and copied again without end.
 func (s *Spec) refuseLoop() error {
 	t := &s.Target
-	if s.destConnection().EndpointURL != s.Connection.EndpointURL {
+	if s.WholeDestConnection().EndpointURL != s.Connection.EndpointURL {
 		return nil
 	}
 	if d := s.Dest(); d.Bucket != "" && d.Bucket == s.Source.Bucket && d.Prefix == d.StripPrefix {

@@ -125,7 +125,7 @@ func (j *Job) newVerifier(ctx context.Context, points *records, opt *VerifyOptio
 	}
 	v := &verifier{job: j, points: points, workers: min(opt.pace().Workers(), 64)}
 	v.at(nil, &j.Spec, &known)
-	conn := j.Spec.destConnection()
+	conn := j.Spec.WholeDestConnection()
 	opt.NoDependents = opt.NoDependents || j.Spec.DestConnection != nil || j.Spec.hasFolder() // they lie in the source, which other credentials read
 	if v.store, err = conn.Open(ctx, Dial{Version: opt.Version, Connections: opt.Concurrency, Conn: j.ground.Dial}); err != nil {
 		return nil, err
