@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -104,6 +105,7 @@ type bucketStatus struct {
 	Job                            string
 	Planned, Done, Left, Remaining uint64
 	State                          string
+	PID                            int
 	Complete, Running              bool
 }
 
@@ -194,13 +196,20 @@ func TestASleepingWorker(t *testing.T) {
 	first.Env = append(first.Env, "AWS_ACCESS_KEY_ID="+sleeper.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+sleeper.SecretAccessKey, "AWS_SESSION_TOKEN="+sleeper.SessionToken)
 	var said bytes.Buffer
 	first.Stderr = &said
+	asleep := make(chan error, 1)
+	var fell sync.Once
+	st.server.OnRequest(func(q s3test.Request) {
+		if q.Op == "CopyObject" && st.server.Count("CopyObject") > 400 {
+			fell.Do(func() { asleep <- first.Process.Signal(syscall.SIGSTOP) })
+		}
+	})
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
-	st.until(t, func(s *bucketStatus) bool { return s.Done > 100 })
-	if err := first.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := <-asleep; err != nil {
 		t.Fatal(err)
 	}
+	st.server.OnRequest(nil)
 	second := st.elsewhere(t, st.order()...)
 	var result bytes.Buffer
 	second.Stdout, second.Stderr = &result, &result
@@ -213,6 +222,9 @@ func TestASleepingWorker(t *testing.T) {
 			t.Fatalf("the second takes nothing over: %s", result.String())
 		}
 	}
+	// The second is not to end before all is looked at.
+	st.server.SetLatency(map[string]time.Duration{"CopyObject": time.Second})
+	st.until(t, func(s *bucketStatus) bool { return s.PID == second.Process.Pid })
 	woke := time.Now()
 	if err := first.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
@@ -222,7 +234,6 @@ func TestASleepingWorker(t *testing.T) {
 		t.Errorf("the sleeper: %v: %s", err, said.String())
 	}
 	// It tells nothing of its end over what the second tells of itself.
-	st.server.SetLatency(map[string]time.Duration{"CopyObject": time.Second})
 	if s := answered(t, st.elsewhere(t, "set", "--job", bucketPlace, "--concurrency", "8")); s.code != 0 {
 		t.Errorf("set of the second: exit code %d: %s", s.code, s.stderr)
 	}

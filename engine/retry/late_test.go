@@ -208,3 +208,46 @@ func TestWhatWaitsWhileItIsSent(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatSleepsWhileItIsSent: the machine slept between the turn of a request and the moment at
+// which it goes out, and another process may have the job by now. It is not sent, and the run ends.
+func TestWhatSleepsWhileItIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := testLoop()
+		var ended error
+		l.Stop = func(err error) { ended = err }
+		until, lost := time.Now().Add(time.Minute), errors.New("lost")
+		l.Still = func(_ context.Context, stop <-chan struct{}) error {
+			if time.Now().Before(until) {
+				return nil
+			}
+			select {
+			case <-stop:
+				return errors.New("not known yet")
+			case <-time.After(time.Second):
+				return lost
+			}
+		}
+		for name, send := range map[string]func(f func(context.Context) error) error{
+			"certain": func(f func(context.Context) error) error {
+				_, err := l.Certain(t.Context(), copyCall, f, AskFunc(func(context.Context, error) (bool, error) { return false, nil }))
+				return err
+			},
+			"plain": func(f func(context.Context) error) error { return l.Do(t.Context(), copyCall, f) },
+		} {
+			until, ended = time.Now().Add(time.Minute), nil
+			tries := 0
+			err := send(func(ctx context.Context) error {
+				tries++
+				if err := object.TooLate(ctx, "test", object.Ref{}); err != nil {
+					t.Errorf("%s: in time: %v", name, err)
+				}
+				time.Sleep(time.Minute)
+				return object.TooLate(ctx, "test", object.Ref{})
+			})
+			if !errors.Is(err, ErrStopping) || !errors.Is(ended, lost) || tries != 1 {
+				t.Errorf("%s: tried %d times: %v; the run ended by %v", name, tries, err, ended)
+			}
+		}
+	})
+}

@@ -15,7 +15,8 @@ import (
 type limited struct {
 	context.Context // the run's
 	limit           time.Time
-	asker           Asker // nil for none
+	asker           Asker       // nil for none
+	away            func() bool // whether this process may send nothing just now; nil for never
 
 	mu struct {
 		sync.Mutex
@@ -25,8 +26,8 @@ type limited struct {
 }
 
 // withLimit bounds ctx. Whoever calls it calls release when the attempt is over.
-func withLimit(ctx context.Context, d time.Duration, a Asker) *limited {
-	l := &limited{Context: ctx, limit: time.Now().Add(d), asker: a}
+func withLimit(ctx context.Context, d time.Duration, a Asker, away func() bool) *limited {
+	l := &limited{Context: ctx, limit: time.Now().Add(d), asker: a, away: away}
 	if earlier, ok := ctx.Deadline(); ok && earlier.Before(l.limit) {
 		l.limit = earlier
 	}
@@ -38,10 +39,16 @@ func (l *limited) Limit() (context.Context, time.Time) { return l.Context, l.lim
 
 // Value has what object.TooLate asks for.
 func (l *limited) Value(key any) any {
-	if key == (object.LateKey{}) && l.asker != nil {
-		return l.asker
+	if key == (object.LateKey{}) && (l.asker != nil || l.away != nil) {
+		return l
 	}
 	return l.Context.Value(key)
+}
+
+// Late says whether the request is not to be sent after all: its turn came, and then a
+// connection was waited for, or the machine slept.
+func (l *limited) Late() bool {
+	return l.asker != nil && l.asker.Late() || l.away != nil && l.away()
 }
 
 // Deadline is the limit.

@@ -14,7 +14,7 @@ func TestLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		run, stop := context.WithCancel(t.Context())
 		for _, waits := range []bool{false, true} {
-			l := withLimit(run, time.Second, nil)
+			l := withLimit(run, time.Second, nil, nil)
 			if waits {
 				l.Done()
 			}
@@ -34,7 +34,7 @@ func TestLimited(t *testing.T) {
 			l.release()
 		}
 		// A context made from it, as net/http makes them, ends with it.
-		l := withLimit(run, time.Second, nil)
+		l := withLimit(run, time.Second, nil, nil)
 		child, cancel := context.WithCancel(l)
 		defer cancel()
 		<-child.Done()
@@ -42,7 +42,7 @@ func TestLimited(t *testing.T) {
 			t.Errorf("the child ended by %v", child.Err())
 		}
 		l.release()
-		l, waited := withLimit(run, time.Second, nil), withLimit(run, time.Second, nil)
+		l, waited := withLimit(run, time.Second, nil, nil), withLimit(run, time.Second, nil, nil)
 		waited.Done()
 		stop()
 		<-waited.Done()
@@ -52,7 +52,7 @@ func TestLimited(t *testing.T) {
 		waited.release()
 		early, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		if at, _ := withLimit(early, time.Second, nil).Deadline(); time.Until(at) != time.Millisecond {
+		if at, _ := withLimit(early, time.Second, nil, nil).Deadline(); time.Until(at) != time.Millisecond {
 			t.Errorf("the run's own deadline is earlier, and %v from now it was", time.Until(at))
 		}
 	})

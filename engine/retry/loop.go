@@ -287,6 +287,13 @@ func (l *Loop) still(ctx context.Context, call *object.Call) error {
 	return ErrStopping
 }
 
+// atOnce is closed: whoever asks Still with it does not wait.
+var atOnce = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
 // timed bounds one attempt. A copy gets a second more for every 4 MiB: stores
 // answer a CopyObject only when all bytes are there.
 func (l *Loop) timed(ctx context.Context, call *object.Call, b *before, f func(context.Context) error) error {
@@ -295,7 +302,11 @@ func (l *Loop) timed(ctx context.Context, call *object.Call, b *before, f func(c
 	if b != nil {
 		a = b.Asker
 	}
-	tctx := withLimit(ctx, limit, a)
+	var away func() bool
+	if l.Still != nil {
+		away = func() bool { return l.Still(ctx, atOnce) != nil }
+	}
+	tctx := withLimit(ctx, limit, a, away)
 	defer tctx.release()
 	err := f(tctx)
 	if err != nil && ctx.Err() == nil && tctx.Err() != nil && object.ClassOf(err) != object.ClassCredentials {

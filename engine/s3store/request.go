@@ -292,7 +292,7 @@ func (s *Store) sendTo(ctx context.Context, r *request, a Address) (*http.Respon
 		return nil, &object.Error{Class: object.ClassInvalid, Op: r.op, Ref: r.ref, Message: err.Error(), Err: err}
 	}
 	creds, err := s.retrieve(ctx)
-	if err = errors.Join(err, object.TooLate(ctx, r.op, r.ref)); err != nil {
+	if err != nil {
 		return nil, at(err, r)
 	}
 	if err := s.sign(ctx, creds, req, hash, a); err != nil {
@@ -300,6 +300,9 @@ func (s *Store) sendTo(ctx context.Context, r *request, a Address) (*http.Respon
 	}
 	for _, name := range secretHeaders {
 		s.secrets.Add(req.Header.Get(name))
+	}
+	if err := object.TooLate(ctx, r.op, r.ref); err != nil {
+		return nil, err
 	}
 	if r.lent != nil {
 		r.lent.sent = true

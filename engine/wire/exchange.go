@@ -54,11 +54,6 @@ func (x *exchange) do(ctx context.Context, build func(*request, *host), parse fu
 		if err != nil {
 			return x.noCredentials(ctx, err)
 		}
-		if !x.idempotent {
-			if err := object.TooLate(ctx, x.op, x.ref); err != nil {
-				return err
-			}
-		}
 		k, err := x.connect(ctx, h, now)
 		if err != nil {
 			return x.dialFailed(ctx, err)
@@ -134,6 +129,11 @@ func (x *exchange) send(ctx, below context.Context, k *conn, h *host, key *signi
 		return false, x.ended(err)
 	}
 	k.sink, k.detail = x.sink, x.detail
+	if !x.idempotent { // at the very last: credentials, a connection and the processor were waited for
+		if err := object.TooLate(ctx, x.op, x.ref); err != nil {
+			return false, err
+		}
+	}
 	if n, err := k.writeOut(now); err != nil {
 		if n == 0 && !k.fresh && x.over(ctx) == nil {
 			return true, nil
