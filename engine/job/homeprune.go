@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/resealhq/reseal/engine/ledger"
+	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/retry"
 )
 
 // pruneLogs are the logs in which the records of prunes lie in a bucket, by the file that
@@ -129,4 +132,28 @@ func (j *Job) underLease(ctx context.Context, send func(held func() error) error
 			return err
 		}
 	}
+}
+
+// delete sends the request, unless the look was too long ago. What was lost of the lease
+// between two attempts ends it.
+func (p *pruner) delete(ctx context.Context, c *candidate, looked time.Time) error {
+	return p.job.underLease(ctx, func(held func() error) error {
+		var lost error // which may look like one that the store gave, and be repeated
+		err := p.reads.Do(ctx, object.Call{Kind: object.ReqDelete, Key: c.old.Key}, func(ctx context.Context) (err error) {
+			if lost = held(); lost != nil {
+				return errNotHeld
+			}
+			late := func() bool { return retry.LongAgo(looked, retry.LookedWithin) }
+			if late() {
+				return errLookAgain
+			}
+			ctx = object.UnlessLate(ctx, func() bool { return held() != nil || late() })
+			c.requestID, err = p.store.DeleteVersion(ctx, c.old)
+			return err
+		})
+		if lost != nil {
+			return notHeldError{lost}
+		}
+		return err
+	})
 }

@@ -319,28 +319,6 @@ func (p *pruner) keptOrGone(ctx context.Context, c *candidate) error {
 	return nil
 }
 
-// delete sends the request, unless the look was too long ago. What was lost of the lease
-// between two attempts ends it.
-func (p *pruner) delete(ctx context.Context, c *candidate, looked time.Time) error {
-	return p.job.underLease(ctx, func(held func() error) error {
-		var lost error // which may look like one that the store gave, and be repeated
-		err := p.reads.Do(ctx, object.Call{Kind: object.ReqDelete, Key: c.old.Key}, func(ctx context.Context) (err error) {
-			if lost = held(); lost != nil {
-				return errNotHeld
-			}
-			if retry.LongAgo(looked, retry.LookedWithin) {
-				return errLookAgain
-			}
-			c.requestID, err = p.store.DeleteVersion(ctx, c.old)
-			return err
-		})
-		if lost != nil {
-			return notHeldError{lost}
-		}
-		return err
-	})
-}
-
 func (c *candidate) deletedNow(message string) {
 	c.state, c.reason, c.message, c.finished = PruneDeleted, "", message, time.Now().UTC()
 }

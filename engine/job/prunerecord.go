@@ -160,11 +160,15 @@ func (r *pruneRecord) append(lines []byte) error {
 	if err == nil {
 		err = r.file.Sync()
 	}
-	if err == nil && r.away != nil {
-		err = r.away(lines)
-	}
 	if err != nil {
 		return unrecorded(err)
+	}
+	if r.away == nil {
+		return nil
+	}
+	// The state of a job in a bucket says itself what is to be done about it.
+	if err := r.away(lines); err != nil {
+		return fmt.Errorf("%w; nothing was deleted that was not recorded first", err)
 	}
 	return nil
 }

@@ -7,6 +7,15 @@ import "context"
 // nothing where that is of no concern.
 type LateKey struct{}
 
+// UnlessLate is ctx for a request that is not sent once late answers true.
+func UnlessLate(ctx context.Context, late func() bool) context.Context {
+	return context.WithValue(ctx, LateKey{}, lateFunc(late))
+}
+
+type lateFunc func() bool
+
+func (f lateFunc) Late() bool { return f() }
+
 // TooLate is an error where a request, which was to be sent at once, is not to be sent any more.
 // It is asked for at the last moment, when whatever had to be waited for is there: credentials that
 // somebody has to type in, a connection, a machine that slept.
