@@ -3,8 +3,6 @@ package engine
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"sort"
 	"strings"
@@ -31,6 +29,8 @@ type laid struct {
 	out        object.Outcome
 	made, over string    // the version that was made, and the one that it was made of
 	ripe       time.Time // when whoever waited for it has had its turn
+	lost       bool      // an earlier request of this run got no answer, and may have made one, too
+	replicated bool      // it is, or may be, somewhere else by now
 }
 
 // How what was written is looked at. Whoever waited for this run has its turn at once after it,
@@ -84,15 +84,29 @@ func (r *run) finish(it *item, out *object.Outcome) {
 // laid is what the item has written over the version that it was made of; nil where it has not, or by
 // a CopyObject, and where the store keeps no versions.
 func (it *item) laid(out *object.Outcome) *laid {
-	made, over := out.NewVersionID, cmp.Or(it.version, it.task.Object.VersionID)
-	if sent := it.past.unanswered; out.Inferred && made == over && sent != nil {
+	made, over := out.NewVersionID, it.readVersion()
+	switch sent := it.past.unanswered; {
+	case it.past.written() && it.past.wrote.NewVersionID == made:
+		over = it.past.wroteOver
+	case out.Inferred && made == over && sent != nil:
 		over = sent.version
 	}
 	if out.State != object.Done || out.Operation == object.OpUpdate || out.Operation == object.OpCopy || !it.run.cfg.Dest.InPlace() || it.task.Object.Noncurrent ||
 		made == "" || made == object.NullVersion || over == "" || made == over {
 		return nil
 	}
-	return &laid{task: it.task, out: *out, made: made, over: over, ripe: time.Now().Add(min(max(belowTimes*it.took, belowAfter), belowMost))}
+	return &laid{task: it.task, out: *out, made: made, over: over, lost: it.past.copyLost,
+		ripe: time.Now().Add(min(max(belowTimes*it.took, belowAfter), belowMost))}
+}
+
+// readVersion is the version that is, or is to be, copied. MinIO names the null version in listings
+// alone.
+func (it *item) readVersion() string {
+	id := cmp.Or(it.version, it.task.Object.VersionID)
+	if id == "" && it.attrs != nil {
+		return object.NullVersion
+	}
+	return id
 }
 
 // loop keeps what was taken until it may be looked at, and looks at two batches at a time.
@@ -240,122 +254,6 @@ func (l *laid) between(rows []object.Object) *object.Object {
 		return nil
 	}
 	return &rows[1]
-}
-
-// end gives what was written its outcome. Where a write of another client lies below it, it is taken away
-// again, and the object is decided on anew. err says that rows could not be had.
-func (b *below) end(ctx context.Context, l *laid, rows []object.Object, err error) {
-	for n := 0; ; n++ {
-		if err != nil {
-			if ctx.Err() != nil {
-				b.r.abandon(&l.task, retry.ErrStopping)
-				return
-			}
-			adds(&l.out, "whether a write of another client lies below it could not be seen: "+err.Error())
-			rows = nil
-		}
-		other := l.between(rows)
-		if other == nil {
-			b.r.record(&l.out)
-			return
-		}
-		switch {
-		case l.out.Inferred && (other.ETag != rows[0].ETag || other.Size != rows[0].Size):
-			b.r.record(l.withoutAnswer(other))
-			return
-		case l.out.Inferred: // the request took effect twice
-			b.r.record(&l.out)
-			return
-		case n == belowRounds:
-			err = errors.New("others kept writing to it")
-		case rows[0].ETag != l.out.ETagAfter || rows[0].Size != l.out.Size:
-			err = errors.New("the listing shows another object under that ID than was written")
-		default:
-			err = b.remove(ctx, l)
-		}
-		if err != nil {
-			b.r.record(l.failed(other, err))
-			return
-		}
-		if l = b.anew(ctx, l, other); l == nil {
-			return
-		}
-		wait(ctx, time.Until(l.ripe))
-		rows, err = b.rows(ctx, &l.task.Object)
-	}
-}
-
-// anew does the object as others have left it. It gives what is to be looked at again; nil where that
-// has its outcome.
-func (b *below) anew(ctx context.Context, l *laid, other *object.Object) *laid {
-	it := new(item)
-	out, err := b.r.do(ctx, it, &l.task, true)
-	if err != nil {
-		b.r.abandon(&l.task, err)
-		return nil
-	}
-	out.NeverSent = false // what was taken away again was sent
-	adds(out, fmt.Sprintf("version %s, which another client wrote meanwhile, had come to lie below version %s, a copy of what was there before, which was removed", other.VersionID, l.made))
-	next := it.laid(out)
-	if next == nil {
-		b.r.record(out)
-	}
-	return next
-}
-
-// remove takes away the version that this run made: the store's reply named it, and the listing shows it
-// with the ETag and the size of that reply. What it was made of is there still, and nobody has given it
-// other tags or grants since. A lock that it was given the store does not pass over.
-func (b *below) remove(ctx context.Context, l *laid) error {
-	if err := b.isAsMade(ctx, l); err != nil {
-		return err
-	}
-	ref := l.task.Object.Ref
-	ref.VersionID = l.made
-	b.r.cfg.Log.Info("a write of another client lies below what this run wrote, which is removed", "object", ref.String())
-	return b.r.loop.Do(ctx, object.Call{Kind: object.ReqDelete, Key: ref.Key}, func(ctx context.Context) error {
-		_, err := b.versions.DeleteVersion(ctx, ref)
-		return err
-	})
-}
-
-// isAsMade says by an error that the version that this run made has other tags or grants than the one that
-// it was made of: whoever wrote the one in between, and says something more of the object, says it of the
-// copy. What a copy had to drop is another thing, too, and keeps it as well.
-func (b *below) isAsMade(ctx context.Context, l *laid) error {
-	made, over := l.task.Object.Ref, l.task.Object.Ref
-	made.VersionID, over.VersionID = l.made, l.over
-	for _, ask := range []func() (bool, error){
-		func() (bool, error) { return b.r.look.SameTags(ctx, made, over) },
-		func() (bool, error) { return b.r.look.SameGrants(ctx, made, over) },
-	} {
-		switch same, err := ask(); {
-		case err != nil:
-			return err
-		case !same:
-			return errors.New("it has other tags or grants than what it was made of, which another client may have meant for its own write: give them to that one first")
-		}
-	}
-	return nil
-}
-
-// withoutAnswer is the outcome of what a request without an answer has made, as it seems, over another
-// client's write. Nobody knows whose it is, so that it stays.
-func (l *laid) withoutAnswer(other *object.Object) *object.Outcome {
-	return l.unproved(fmt.Sprintf("version %s lies between its version %s and version %s, which this job sent a copy of and got no answer; "+
-		"if that is the copy, another client's write is not current any more: see which of the two the object is to hold, and remove the other one", other.VersionID, l.made, l.over))
-}
-
-// failed is the outcome of what could not be taken away again.
-func (l *laid) failed(other *object.Object, err error) *object.Outcome {
-	return l.unproved(fmt.Sprintf("version %s, which another client wrote meanwhile, lies below it, since the store dates a write before that has its turn. "+
-		"To bring it back, remove version %s, a copy of what was there before, which this job could not: %v", other.VersionID, l.made, err))
-}
-
-func (l *laid) unproved(but string) *object.Outcome {
-	l.out.State, l.out.Reason = object.Failed, object.Reason(object.ClassUnproved.String())
-	l.out.Message = "the object is under the new encryption, and " + but
-	return &l.out
 }
 
 // wait returns sooner where the context ends.

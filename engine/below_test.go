@@ -43,3 +43,33 @@ func TestBetween(t *testing.T) {
 		}
 	}
 }
+
+// TestLaidOver: what is looked at is the copy that was answered, over what that was made of, also where
+// the object was looked at again since.
+func TestLaidOver(t *testing.T) {
+	seen := &object.Attributes{}
+	for name, c := range map[string]struct {
+		version  string
+		attrs    *object.Attributes
+		past     history
+		inferred bool
+		want     string
+	}{
+		"a version":             {version: "was", attrs: seen, want: "was"},
+		"the null version":      {attrs: seen, want: object.NullVersion},
+		"nobody has looked":     {want: ""},
+		"looked at again since": {version: "made", attrs: seen, past: history{wrote: object.Outcome{State: object.Done, NewVersionID: "made"}, wroteOver: "was"}, want: "was"},
+		"without an answer":     {version: "made", attrs: seen, past: history{unanswered: &unanswered{version: "was"}}, inferred: true, want: "was"},
+		"without an answer, after others": {version: "made", attrs: seen, inferred: true, want: "was", past: history{unanswered: &unanswered{version: "was"},
+			wrote: object.Outcome{State: object.Done, NewVersionID: "earlier"}, wroteOver: "older"}},
+	} {
+		it := &item{run: &run{cfg: &Config{}}, version: c.version, attrs: c.attrs, past: c.past}
+		got := ""
+		if l := it.laid(&object.Outcome{State: object.Done, Operation: object.OpRewrite, NewVersionID: "made", Inferred: c.inferred}); l != nil {
+			got = l.over
+		}
+		if got != c.want {
+			t.Errorf("%s: over %q, want %q", name, got, c.want)
+		}
+	}
+}

@@ -52,8 +52,8 @@ type Config struct {
 	Source Store
 	// Bulk proves many objects at once; nil where the store was not seen to.
 	Bulk store.BulkLister
-	// Versions shows what lies below what was written; nil where that needs no look: where none
-	// are kept, or a write is dated when it has its turn.
+	// Versions shows what lies below what was written, where versions are kept; nil where that needs no
+	// look, since a write is dated when it has its turn.
 	Versions store.Versions
 	Chooser  Chooser
 	// Narrow is the Chooser for a store that turned out to do less than Caps says;

@@ -204,6 +204,11 @@ func (it *item) resumeReapply(ctx context.Context, u *object.Upload) (*object.Ou
 	if err := it.dropIntent(); err != nil {
 		return nil, err
 	}
+	if it.past.doubt {
+		if out, err := it.mayLieOver(ctx, h); out != nil || err != nil {
+			return out, err
+		}
+	}
 	it.out.ETagBefore, it.out.Before = u.ETag, it.task.Object.Encryption
 	if it.task.InDoubt {
 		it.out.Message = "found as wanted after an interruption and written since it was planned, most likely by an earlier process of this job"
@@ -316,6 +321,9 @@ func (it *item) resumeUpload(ctx context.Context, u *object.Upload, saved []obje
 		ours, err := m.Completed(ctx, now, u)
 		if err != nil || !ours {
 			return nil, err
+		}
+		if out, err := it.mayLieOver(ctx, it.shows()); out != nil || err != nil {
+			return out, err
 		}
 		out := it.foundAsWanted()
 		if out.State == object.Done {

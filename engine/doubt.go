@@ -2,8 +2,10 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/resealhq/reseal/engine/look"
 	"github.com/resealhq/reseal/engine/object"
 )
 
@@ -71,8 +73,10 @@ func (it *item) mayLieOver(ctx context.Context, is *object.Head) (*object.Outcom
 	}
 	now := *is
 	now.Ref.VersionID = id
+	told := row.ETag != "" || !row.LastModified.IsZero()
 	for i := 1; i < min(len(rows), 2+maxRounds); i++ {
-		if !row.WrittenSince(&is.Object) && row.WrittenSince(&rows[i]) {
+		planned := told && !row.WrittenSince(&rows[i])
+		if !planned && !row.WrittenSince(&is.Object) {
 			continue // it was planned as it is, and is no copy of an older one
 		}
 		switch same, err := it.copyOf(ctx, &rows[i], &now); {
@@ -83,22 +87,27 @@ func (it *item) mayLieOver(ctx context.Context, is *object.Head) (*object.Outcom
 		case same:
 			return it.failedBy(&object.Error{Class: object.ClassUnproved, Message: fmt.Sprintf("the object is under the new encryption, and its version %s is a copy of version %s over version %s, which was written in between",
 				id, rows[i].VersionID, rows[1].VersionID), Hint: "if a process of this job that was interrupted made that copy, another client's write is not current any more: see which of the two the object is to hold, and remove the other one"}), nil
+		case planned:
+			return nil, nil // what is older was not copied
 		}
 	}
 	return nil, nil
 }
 
-// copyOf says whether a version holds the same bytes as one that lies below it.
+// copyOf says whether a version holds the same bytes as one that lies below it. What cannot be read was
+// not copied.
 func (it *item) copyOf(ctx context.Context, below *object.Object, is *object.Head) (bool, error) {
 	if below.DeleteMarker || below.Size != is.Size {
 		return false, nil
 	}
 	was, err := it.run.look.Head(ctx, it.run.cfg.Source.Hot, below.Ref)
-	if object.ClassOf(err) == object.ClassGone {
+	same := false
+	if err == nil {
+		same, err = it.run.look.Same(ctx, &was.Object, &was.Attributes, it.run.cfg.Store, is)
+	}
+	switch class := object.ClassOf(err); {
+	case errors.Is(err, look.ErrMissingKey), class == object.ClassGone, class == object.ClassArchived, class == object.ClassDenied:
 		return false, nil
 	}
-	if err != nil {
-		return false, err
-	}
-	return it.run.look.Same(ctx, &was.Object, &was.Attributes, it.run.cfg.Store, is)
+	return same, err
 }

@@ -44,8 +44,9 @@ type history struct {
 	// redecided are the refusals that this object showed, so that it was decided on anew.
 	redecided []*refusal
 	// wrote is the outcome as it stood when a copy of this item was answered with
-	// success; its State is Done then, and Remaining before.
-	wrote object.Outcome
+	// success; its State is Done then, and Remaining before. wroteOver is the version that it copied.
+	wrote     object.Outcome
+	wroteOver string
 }
 
 // unanswered is an object and its outcome as they stood when a request was sent that
@@ -61,7 +62,7 @@ type unanswered struct {
 func (h *history) noAnswer(it *item) {
 	h.copyLost = h.copyLost || it.out.Operation != object.OpUpdate
 	if !h.lost {
-		h.lost, h.unanswered = true, &unanswered{it.obj, it.attrs, it.out, it.version}
+		h.lost, h.unanswered = true, &unanswered{it.obj, it.attrs, it.out, it.readVersion()}
 	}
 }
 
@@ -72,9 +73,9 @@ func (h *history) unclear() bool { return h.doubt || h.changed && h.lost && h.in
 // others notes that somebody wrote the object.
 func (h *history) others() { h.doubt, h.changed = false, true }
 
-// answered notes the success of a copy.
-func (h *history) answered(out *object.Outcome) {
-	h.wrote = *out
+// answered notes the success of a copy of that version.
+func (h *history) answered(out *object.Outcome, over string) {
+	h.wrote, h.wroteOver = *out, over
 	h.wrote.State = object.Done
 }
 

@@ -15,7 +15,7 @@ import (
 // none. The cheapest proof that the flags allow is taken: the reply where it
 // shows the encryption, a re-listing of many objects at once, a HEAD.
 func (it *item) prove(ctx context.Context, op string, reply object.CopyReply) (*object.Outcome, error) {
-	it.past.answered(&it.out)
+	it.past.answered(&it.out, it.readVersion())
 	ctx = retry.Ending(ctx)
 	if it.sentEventHold() || it.anew != nil || it.run.cfg.FromFiles && it.inParts != nil {
 		return it.proveByHead(ctx, op, reply)

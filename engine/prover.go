@@ -276,6 +276,9 @@ func (p *prover) ask(ctx context.Context, c *claim) {
 		if out != nil {
 			out.NeverSent = false // the copy was, that was to be proved
 		}
+		if out == &c.it.out {
+			it = c.it
+		}
 	} else if err != nil {
 		out, err = c.it.orOutcome(ctx, err)
 	}

@@ -236,8 +236,8 @@ func (w *work) config() (engine.Config, error) {
 	}
 	if w.files == nil && w.written == nil && cfg.Dest.InPlace() {
 		cfg.Versioning = func(ctx context.Context) (object.Versioning, error) { return w.to.Versioning(ctx, w.learnt.Bucket) }
-		if !w.learnt.Caps.IsAWS() && facts.Versioning == object.VersioningEnabled {
-			cfg.Versions = w.to // AWS compares a condition and writes in one step; of others nobody knows
+		if !w.learnt.Caps.IsAWS() { // which compares a condition and writes in one step; of others nobody knows
+			cfg.Versions = w.to
 		}
 	}
 	if err := w.rewraps(&cfg); err != nil {

@@ -161,7 +161,7 @@ func (l *Looker) superseded(ctx context.Context, ref object.Ref) (bool, error) {
 	case err != nil:
 		return false, err
 	}
-	return h.ShownVersionID != named, nil
+	return h.ShownVersionID != named && !(named == object.NullVersion && h.ShownVersionID == ""), nil // which MinIO does not name
 }
 
 // NullVersion says whether the key has a null version that is no delete marker.

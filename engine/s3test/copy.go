@@ -298,11 +298,7 @@ func (s *Server) copyReply(b *bucket, src copySource, v *version) *reply {
 	}
 	r := x.reply()
 	if !s.profile.NoVersionsInReply {
-		if s.profile.NoNullInReply {
-			s.showNewVersion(r, b, v)
-		} else {
-			s.showVersion(r, b, v)
-		}
+		s.showVersion(r, b, v)
 		s.showSource(r, src)
 	}
 	if !s.profile.CopyShowsNoSSE && s.profile.Encryption != EncryptNothing {

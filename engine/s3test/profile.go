@@ -155,8 +155,8 @@ type Profile struct {
 	EmptyCopyReply    bool // an empty 200 after a copy that was done
 	EmptyCopyUndone   bool // the same, not done
 	NoVersionsInReply bool
-	// NoNullInReply: CopyObject's reply names no version where versioning is suspended, as
-	// those of PutObject and CompleteMultipartUpload do nowhere.
+	// NoNullInReply: nothing but a listing names the null version, as the replies to PutObject
+	// and CompleteMultipartUpload do nowhere.
 	NoNullInReply  bool
 	NoCopySourceID bool // x-amz-copy-source-version-id
 

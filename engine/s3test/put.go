@@ -113,7 +113,7 @@ func (s *Server) seal(key string, v *version) {
 func (v *version) condition() string { return cmp.Or(v.sealed, v.etag) }
 
 func (s *Server) showVersion(r *reply, b *bucket, v *version) {
-	if b.cfg.Versioning != "" {
+	if b.cfg.Versioning != "" && !(s.profile.NoNullInReply && v.id == "null") {
 		r.set("x-amz-version-id", v.id)
 	}
 }
