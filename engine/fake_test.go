@@ -35,6 +35,9 @@ type memStore struct {
 	// fault is asked before every request; a non-nil error is the answer, and
 	// applied says whether the request takes effect all the same.
 	fault func(kind object.RequestKind, key string) (err error, applied bool)
+	// hangs is asked before that: such a request gets no answer, and half of those that end
+	// something take effect once nobody waits for them any more.
+	hangs func() bool
 
 	mu struct {
 		sync.Mutex
@@ -95,6 +98,10 @@ func (s *memStore) enter(ctx context.Context, kind object.RequestKind, key strin
 		case <-ctx.Done():
 			return &object.Error{Class: object.ClassCanceled, Op: kind.String(), Err: ctx.Err()}, false
 		}
+	}
+	if s.hangs != nil && s.hangs() {
+		<-ctx.Done()
+		return &object.Error{Class: object.ClassCanceled, Op: kind.String(), Err: ctx.Err()}, kind != object.ReqCreateUpload && key[len(key)-1]%2 == 0
 	}
 	if s.fault != nil {
 		if err, applied := s.fault(kind, key); err != nil {

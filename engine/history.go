@@ -32,6 +32,8 @@ type history struct {
 	lost bool
 	// copyLost: among these was one that may have made a version.
 	copyLost bool
+	// updated: an update was answered with success, and nothing shown yet.
+	updated bool
 	// vain: a copy of this item kept the old KMS key. vainBefore: one of a process that
 	// died may have.
 	vain, vainBefore bool

@@ -283,7 +283,7 @@ func (p *prover) ask(ctx context.Context, c *claim) {
 		out, err = c.it.orOutcome(ctx, err)
 	}
 	if err != nil {
-		p.r.abandon(&c.it.task, err)
+		p.r.abandon(&c.it.task, true, err)
 		return
 	}
 	p.r.finish(it, c.it.told(out))

@@ -18,9 +18,6 @@ import (
 	"github.com/resealhq/reseal/engine/upload"
 )
 
-// ErrDrained is Run's error when Config.Drain was closed before the end.
-var ErrDrained = errors.New("drained before the end")
-
 // ErrMaxFailures is wrapped by Run's error when too many objects failed.
 var ErrMaxFailures = errors.New("too many objects failed")
 
@@ -53,6 +50,9 @@ type run struct {
 	cancel context.CancelFunc
 	// unfinished counts tasks that were handed out and got no outcome.
 	unfinished atomic.Int64
+	// doubtful counts those of them that may have been changed.
+	doubtful atomic.Int64
+	gaveUp   atomic.Bool // what was on its way, since the store answered nobody
 
 	mu struct {
 		sync.Mutex
@@ -128,7 +128,9 @@ func Run(ctx context.Context, cfg Config) error {
 		case <-ctx.Done():
 		}
 	}()
+	endSilence := r.endSilence(ctx)
 	everything := r.work(ctx)
+	endSilence()
 	if err := cfg.Journal.Flush(); err != nil {
 		return upload.JournalError("written", err)
 	}
@@ -145,7 +147,7 @@ func Run(ctx context.Context, cfg Config) error {
 	case everything && errors.Is(r.mu.cause, ErrDrained):
 		return nil // the signal came when there was nothing left to drain
 	}
-	return r.mu.cause
+	return r.orInDoubt(r.mu.cause)
 }
 
 // work hands tasks to the workers until there are none, or the run drains; it
@@ -205,7 +207,7 @@ func (r *run) handle(ctx context.Context, it *item, t *object.Task) (taken bool)
 	out, err := r.do(ctx, it, t, false)
 	switch {
 	case err != nil:
-		r.abandon(t, err)
+		r.abandon(t, it.inDoubt(), err)
 	case out == nil:
 		return true
 	default:
@@ -214,9 +216,12 @@ func (r *run) handle(ctx context.Context, it *item, t *object.Task) (taken bool)
 	return false
 }
 
-// abandon notes why a task got no outcome.
-func (r *run) abandon(t *object.Task, err error) {
+// abandon notes why a task got no outcome, and whether its object may have been changed.
+func (r *run) abandon(t *object.Task, inDoubt bool, err error) {
 	r.unfinished.Add(1)
+	if inDoubt {
+		r.doubtful.Add(1)
+	}
 	if !errors.Is(err, retry.ErrStopping) && object.ClassOf(err) != object.ClassCanceled {
 		r.fail(err)
 	}

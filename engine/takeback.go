@@ -16,7 +16,7 @@ func (b *below) end(ctx context.Context, l *laid, rows []object.Object, err erro
 	for n := 0; ; n++ {
 		if err != nil {
 			if ctx.Err() != nil || concernsRun(err) {
-				b.r.abandon(&l.task, err) // who goes on with the job looks
+				b.r.abandon(&l.task, true, err) // who goes on with the job looks
 				return
 			}
 			adds(&l.out, "whether a write of another client lies below it could not be seen: "+err.Error())
@@ -69,7 +69,7 @@ func (b *below) anew(ctx context.Context, l *laid, other *object.Object) *laid {
 	it := new(item)
 	out, err := b.r.do(ctx, it, &l.task, true)
 	if err != nil {
-		b.r.abandon(&l.task, err)
+		b.r.abandon(&l.task, true, err)
 		return nil
 	}
 	out.NeverSent = false // what was taken away again was sent

@@ -34,7 +34,7 @@ func (it *item) update(ctx context.Context) (*object.Outcome, error) {
 		if err != nil {
 			return nil, it.orOlderRow(ctx, err)
 		}
-		ctx = retry.Ending(ctx)
+		ctx, it.past.updated = retry.Ending(ctx), true
 		if h, err = it.run.look.Head(ctx, it.run.cfg.Store.Hot, ref); err != nil {
 			return nil, err
 		}

@@ -113,7 +113,7 @@ func (d *drainer) answer(c *console, o *outputFlags, r *job.Running) (end func()
 			return
 		}
 		n := r.Pace().InFlight
-		fmt.Fprintf(c, "reseal: told to stop: %s on the way (waited for and proved), and nothing new is begun. "+
+		fmt.Fprintf(c, "reseal: told to stop: %s on the way (waited for and proved, as long as the store answers anybody), and nothing new is begun. "+
 			"The same signal again (Ctrl-C) stops at once, and then the next run asks first what became of them\n", report.Count(uint64(n), "request"))
 	})
 	return sync.OnceFunc(func() { close(done); answering.Wait() })

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/resealhq/reseal/checkpoint"
+	"github.com/resealhq/reseal/engine"
 	"github.com/resealhq/reseal/engine/ledger"
 	"github.com/resealhq/reseal/planner"
 )
@@ -102,10 +103,38 @@ func quoted(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
+const goesOn = "run the same command again to go on"
+
+// doubtError is ErrInterrupted of a run that could not finish everything in flight.
+type doubtError struct{ *engine.DoubtError }
+
+func (e doubtError) Error() string   { return "interrupted; " + e.Doubt() + "; " + goesOn }
+func (doubtError) Is(err error) bool { return err == ErrInterrupted }
+
+// inDoubt is why a drained run was asked to stop, with what the engine says of objects that were
+// on their way.
+func inDoubt(cause, drained error) error {
+	d, ok := errors.AsType[*engine.DoubtError](drained)
+	switch {
+	case !ok:
+		return cause
+	case errors.Is(cause, ErrInterrupted):
+		return doubtError{d}
+	}
+	return &engine.DoubtError{Err: cause, Objects: d.Objects, Silent: d.Silent}
+}
+
+// silent says whether the engine was told to stop while nobody was answered.
+func silent(err error) bool {
+	d, ok := errors.AsType[*engine.DoubtError](err)
+	return ok && d.Silent
+}
+
 // Why a run ended before its end, though nothing failed.
 var (
-	// ErrInterrupted: Options.Stop was closed, and everything in flight was finished.
-	ErrInterrupted = errors.New("interrupted, and everything in flight was finished; run the same command again to go on")
+	// ErrInterrupted: Options.Stop was closed, and everything in flight was finished. What wraps it
+	// says what was not.
+	ErrInterrupted = errors.New("interrupted, and everything in flight was finished; " + goesOn)
 	// ErrGivenUp: the context ended in the middle.
 	ErrGivenUp = fmt.Errorf("interrupted at once: what was in flight is in doubt, and the next run asks about it first; run the same command again to go on: %w", context.Canceled)
 	// ErrStopAfter: Limits.StopAfter has passed.

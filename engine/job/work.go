@@ -190,12 +190,12 @@ func (w *work) do(ctx context.Context) error {
 	err = engine.Run(ctx, w.cfg)
 	stopPlanning()
 	drained := errors.Is(err, engine.ErrDrained)
-	changed := endLooking(err == nil || drained)
+	changed := endLooking((err == nil || drained) && !silent(err))
 	switch {
 	case ctx.Err() != nil && (drained || errors.Is(err, context.Canceled)):
 		err = ErrGivenUp
 	case drained:
-		err = w.stop.cause()
+		err = inDoubt(w.stop.cause(), err)
 	}
 	return whyStopped(err, changed)
 }

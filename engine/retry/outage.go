@@ -46,6 +46,14 @@ func (o *outage) met(c *object.Call, r *object.Result) {
 	o.of(c).Add(1)
 }
 
+// Answered is how many requests were answered so far, be it by a refusal.
+func (l *Loop) Answered() (n uint64) {
+	for i := range l.outage.answers {
+		n += l.outage.answers[i].Load()
+	}
+	return n
+}
+
 // maybeAway says whether a failure may be that of a store that is away: one of the moment, or the
 // 503 of a proxy, which is no S3 that asks for fewer requests and says so. MinIO says such words
 // where too many of its drives are away.

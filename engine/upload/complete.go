@@ -28,6 +28,7 @@ func (m *Copy) complete(ctx context.Context, src Source, u *object.Upload, parts
 	}
 	call := object.Call{Kind: object.ReqComplete, Key: u.Target.Key, KMSKey: m.c.Rules.KMSKey(src.Object), OtherKey: m.c.Rules.OtherKey(src.Object)}
 	lost, err := m.c.Loop.Certain(ctx, call, c.send, c)
+	m.CompleteLost = m.CompleteLost || lost
 	if class := object.ClassOf(err); err != nil && lost && class != object.ClassChanged && class != object.ClassGone {
 		err = unansweredError{err}
 	}

@@ -57,6 +57,8 @@ type Copy struct {
 	// CreateLost is set once a CreateMultipartUpload got no answer, so that an upload
 	// may be open whose ID nobody knows.
 	CreateLost bool
+	// CompleteLost is set once a CompleteMultipartUpload got no answer.
+	CompleteLost bool
 	// Strays are the IDs of uploads that may be that one; Unlisted says that nobody may look
 	// for them.
 	Strays   []string
