@@ -153,8 +153,8 @@ func (b *below) isAsMade(ctx context.Context, l *laid) error {
 	made, over := l.task.Object.Ref, l.task.Object.Ref
 	made.VersionID, over.VersionID = l.made, l.over
 	for _, ask := range []func() (bool, error){
-		func() (bool, error) { return b.r.look.SameTags(ctx, made, over) },
-		func() (bool, error) { return b.r.look.SameGrants(ctx, made, over) },
+		func() (bool, error) { return b.r.look.SameGrants(ctx, over, made) },
+		func() (bool, error) { return b.r.look.SameTags(ctx, over, made) }, // its own are seen last
 	} {
 		switch same, err := ask(); {
 		case err != nil:

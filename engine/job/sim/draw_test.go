@@ -32,6 +32,9 @@ type plan struct {
 	away   bool   // the state of the job lies in a bucket
 	shards int    // 0 for a job that is not divided
 
+	below   float64 // how often another client's write lies below the job's own
+	unnamed []bool  // of an object, whether it was there before versions were kept; nil for none
+
 	perPrefix float64 // requests a second that the store takes of each prefix; 0 for any
 
 	traced bool // tell what the store was asked
@@ -92,6 +95,7 @@ func draw(seed uint64) *plan {
 	}
 	p.drawMore(rand.New(rand.NewPCG(seed, 0x5ea2)))
 	p.drawCrowd(rand.New(rand.NewPCG(seed, 0x5ea3)))
+	p.drawBelow(rand.New(rand.NewPCG(seed, 0x5ea4)))
 	return p
 }
 

@@ -59,6 +59,7 @@ func (n *night) judge(sum *report.Summary, out *tally) {
 	n.counters(sum, rows, out)
 	n.bucket(rows)
 	n.foreigners(rows)
+	n.lowerOnes()
 	n.theirUploads()
 	n.again(sum)
 }
@@ -282,8 +283,9 @@ func (n *night) foreigners(rows map[at]report.Row) {
 	for key, f := range n.mu.touched {
 		now, there := n.server.Get(bucketName, key, "")
 		there = there && !now.DeleteMarker
-		row := rows[at{key, ""}]
+		row := n.answersFor(rows, at{key, ""})
 		switch {
+		case f.tells(row):
 		case f.deleted && there:
 			n.Errorf("%q was deleted by another client, and is there again; row %s %q", key, row.State, row.Message)
 		case f.deleted:

@@ -51,6 +51,7 @@ type night struct {
 		theirs   map[string]string // uploads that they have begun, by ID
 		withPart []string          // and those of them that have a part
 		told     []string          // what they did, for the trace
+		lower    []lower
 	}
 }
 
@@ -60,6 +61,7 @@ type foreign struct {
 	deleted bool
 	tags    []object.Tag // nil where it set none
 	held    bool
+	below   string // the version that it wrote, where that came to lie below the job's own
 }
 
 func (p *plan) spec() job.Spec {
@@ -144,6 +146,9 @@ func (n *night) fill() {
 			n.server.Put(bucketName, s3test.Object{Key: o.Key, Body: s3test.Bytes("the older null version")})
 			n.server.ConfigureBucket(bucketName, func(c *s3test.BucketConfig) { c.Versioning = "Enabled" })
 		}
+		if n.plan.unnamed != nil && n.plan.unnamed[i] {
+			n.server.ConfigureBucket(bucketName, func(c *s3test.BucketConfig) { c.Versioning = "" })
+		}
 		n.server.Put(bucketName, o, n.plan.options[i]...)
 		n.server.ConfigureBucket(bucketName, func(c *s3test.BucketConfig) { c.Versioning = n.plan.bucket.Versioning })
 	}
@@ -152,6 +157,7 @@ func (n *night) fill() {
 		n.Fatal(err)
 	}
 	n.server.OnRequest(n.onRequest)
+	n.server.OnEffect(n.onEffect)
 }
 
 func (n *night) onRequest(r s3test.Request) {
@@ -186,6 +192,7 @@ func (n *night) through(out *tally) {
 		}
 	}
 	n.server.OnRequest(nil)
+	n.server.OnEffect(nil)
 	n.countFaults(out)
 	if n.plan.traced {
 		out.trace = n.trace()
