@@ -76,7 +76,7 @@ func (it *item) mayLieOver(ctx context.Context, is *object.Head) (*object.Outcom
 	told := row.ETag != "" || !row.LastModified.IsZero()
 	for i := 1; i < min(len(rows), 2+maxRounds); i++ {
 		planned := told && !row.WrittenSince(&rows[i])
-		if !planned && !row.WrittenSince(&is.Object) {
+		if !planned && !row.WrittenSince(&rows[0]) {
 			continue // it was planned as it is, and is no copy of an older one
 		}
 		switch same, err := it.copyOf(ctx, &rows[i], &now); {

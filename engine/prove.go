@@ -98,11 +98,9 @@ func (it *item) proveByHead(ctx context.Context, op string, reply object.CopyRep
 	if err != nil {
 		return nil, err
 	}
-	shown := h.ETag
-	if h.HasSealedETag() && h.ETag != reply.ETag {
-		if shown, err = it.run.look.OpenETag(ctx, it.run.cfg.Store, &h.Object); err != nil {
-			return nil, err
-		}
+	shown, err := it.openETag(ctx, h, &reply)
+	if err != nil {
+		return nil, err
 	}
 	if shown != reply.ETag {
 		return nil, look.ChangedSince(op, h.Ref)
@@ -133,6 +131,14 @@ func (it *item) proveByHead(ctx context.Context, op string, reply object.CopyRep
 	return it.done(shown, h.Encryption), nil
 }
 
+// openETag is the ETag of what a HEAD shows, as the reply to the copy would name it.
+func (it *item) openETag(ctx context.Context, h *object.Head, reply *object.CopyReply) (string, error) {
+	if !h.HasSealedETag() || h.ETag == reply.ETag {
+		return h.ETag, nil
+	}
+	return it.run.look.OpenETag(ctx, it.run.cfg.Store, &h.Object)
+}
+
 // sentEventHold says whether the copy had to carry an event hold, which no reply to
 // it shows.
 func (it *item) sentEventHold() bool {
@@ -159,7 +165,12 @@ func (it *item) deletedSince(ctx context.Context, op string, reply object.CopyRe
 		return nil, gone
 	case err != nil:
 		return nil, err
-	case h.ETag != reply.ETag || h.Size != it.obj.Size || !it.rules().Target.Satisfied(&h.Object) && !it.keptNone():
+	}
+	shown, err := it.openETag(ctx, h, &reply)
+	switch {
+	case err != nil:
+		return nil, err
+	case shown != reply.ETag || h.Size != it.obj.Size || !it.rules().Target.Satisfied(&h.Object) && !it.keptNone():
 		return nil, it.unproved(op, h)
 	}
 	if err := it.provesEnvelope(ctx, op, h); err != nil {
@@ -171,7 +182,7 @@ func (it *item) deletedSince(ctx context.Context, op string, reply object.CopyRe
 		}
 	}
 	it.out.Message = "copied, and deleted by another client since; the version that the copy made is as wanted"
-	return it.done(h.ETag, h.Encryption), nil
+	return it.done(shown, h.Encryption), nil
 }
 
 // digestBefore hashes the source's bytes for --verify read: in place, they are

@@ -154,3 +154,15 @@ func TestWhatIsOlderWasNotCopied(t *testing.T) {
 		t.Errorf("%+v, %v: %v", sum, err, b.said(t, j))
 	}
 }
+
+// TestAFolderThatWasDeletedSince: what a HEAD shows of a key that ends with a slash has another ETag than the
+// reply to the copy named, also where another client has deleted it since.
+func TestAFolderThatWasDeletedSince(t *testing.T) {
+	b := newBench(t, s3test.Config{Profile: s3test.MinIO()}, s3test.BucketConfig{Versioning: "Enabled"}, 0)
+	b.Put("b", s3test.Object{Key: "f/", Body: s3test.Bytes("")})
+	b.overtaken(func(key string) { b.Put("b", s3test.Object{Key: key, DeleteMarker: true}) })
+	j := b.create(t, Policy{Verify: VerifyHead})
+	if sum, err := j.Run(t.Context(), Options{}); err != nil || sum.Done != 1 || !strings.Contains(b.said(t, j)["f/"], "deleted by another client since") {
+		t.Errorf("%+v, %v: %v", sum, err, b.said(t, j))
+	}
+}

@@ -128,9 +128,9 @@ func (o *Object) Reserved() bool { return strings.HasPrefix(o.StorageClass, "AWS
 func (o *Object) Locked() bool { return o.LockMode != "" || o.LegalHold }
 
 // WrittenSince says whether an object, as it is now, shows that it was written since this
-// row of it was made. What the row does not tell shows nothing.
+// row of it was made. What the row does not tell shows nothing, nor does a sealed ETag beside an open one.
 func (o *Object) WrittenSince(now *Object) bool {
-	return o.ETag != "" && o.ETag != now.ETag || !o.LastModified.IsZero() && o.LastModified.Unix() != now.LastModified.Unix()
+	return o.ETag != "" && o.ETag != now.ETag && SealedETag(o.ETag) == SealedETag(now.ETag) || !o.LastModified.IsZero() && o.LastModified.Unix() != now.LastModified.Unix()
 }
 
 // HasSealedETag says whether conditions on the object may want an ETag that only a HEAD shows:
