@@ -28,6 +28,7 @@ type laid struct {
 	task       object.Task
 	out        object.Outcome
 	made, over string    // the version that was made, and the one that it was made of
+	was        time.Time // when that was written, to the second
 	ripe       time.Time // when whoever waited for it has had its turn
 	lost       bool      // an earlier request of this run got no answer, and may have made one, too
 	replicated bool      // it is, or may be, somewhere else by now
@@ -53,9 +54,16 @@ type below struct {
 	versions store.Versions // nil where nothing is looked at
 	taken    chan *laid
 	wg       sync.WaitGroup
-	// unseen: nobody may list the versions, so that nothing is looked at any more.
-	unseen atomic.Bool
+	// unseen is until when nothing is looked at, in Unix nanoseconds, since the versions may not be listed.
+	unseen atomic.Int64
 }
+
+// belowAgain is for how long a refusal to list versions is believed. A policy that is changed, or not yet
+// known everywhere, refuses what it allows a moment later.
+const belowAgain = time.Minute
+
+// blind says whether the versions may not be listed at this time.
+func (b *below) blind() bool { return time.Now().UnixNano() < b.unseen.Load() }
 
 func (b *below) start(ctx context.Context) {
 	if b.versions != nil {
@@ -74,7 +82,7 @@ func (b *below) close() {
 
 // finish records an outcome, or has it looked at first.
 func (r *run) finish(it *item, out *object.Outcome) {
-	if l := it.laid(out); l != nil && r.below.taken != nil && !r.below.unseen.Load() {
+	if l := it.laid(out); l != nil && r.below.taken != nil && !r.below.blind() {
 		r.below.taken <- l
 		return
 	}
@@ -95,7 +103,7 @@ func (it *item) laid(out *object.Outcome) *laid {
 		made == "" || made == object.NullVersion || over == "" || made == over {
 		return nil
 	}
-	return &laid{task: it.task, out: *out, made: made, over: over, lost: it.past.copyLost,
+	return &laid{task: it.task, out: *out, made: made, over: over, was: it.obj.LastModified, lost: it.past.copyLost,
 		ripe: time.Now().Add(min(max(belowTimes*it.took, belowAfter), belowMost))}
 }
 
@@ -187,6 +195,13 @@ func (b *below) page(ctx context.Context, run []*laid) int {
 		q.KeyMarker = "" // MinIO lists nothing from there, and the first key is where the prefix begins
 	}
 	page, err := b.list(ctx, q)
+	if object.ClassOf(err) == object.ClassDenied {
+		if len(run) > 1 {
+			return b.page(ctx, run[:1]) // which lie below different prefixes that may be listed, perhaps
+		}
+		b.refused(err)
+		err = nil
+	}
 	whole := len(run)
 	if page.Truncated {
 		last := ""
@@ -210,25 +225,30 @@ func (b *below) page(ctx context.Context, run []*laid) int {
 
 // list gives no rows and no error where nobody may list.
 func (b *below) list(ctx context.Context, q object.ListRequest) (page object.ListReply, err error) {
-	if b.unseen.Load() {
+	if b.blind() {
 		return page, nil
 	}
 	err = b.r.loop.Do(ctx, object.Call{Kind: object.ReqList, Key: q.Prefix}, func(ctx context.Context) (err error) {
 		page, err = b.versions.ListVersionsPage(ctx, q)
 		return err
 	})
-	if object.ClassOf(err) != object.ClassDenied {
-		return page, err
-	}
-	if b.unseen.CompareAndSwap(false, true) {
+	return page, err
+}
+
+// refused notes that the versions of one object may not be listed.
+func (b *below) refused(err error) {
+	if b.unseen.Swap(time.Now().Add(belowAgain).UnixNano()) == 0 {
 		b.r.cfg.Log.Warn("versions cannot be listed (s3:ListBucketVersions), so that nobody sees whether a write of another client lies below what this run wrote", "error", err)
 	}
-	return object.ListReply{}, nil
 }
 
 // rows are the first page of one object's versions.
 func (b *below) rows(ctx context.Context, o *object.Object) ([]object.Object, error) {
 	page, err := b.list(ctx, object.ListRequest{Bucket: o.Bucket, Prefix: o.Key, MaxKeys: proveBatch})
+	if object.ClassOf(err) == object.ClassDenied {
+		b.refused(err)
+		return nil, nil
+	}
 	return rowsOf(page.Objects, o.Key), err
 }
 

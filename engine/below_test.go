@@ -1,10 +1,14 @@
 package engine
 
 import (
+	"context"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/store"
 )
 
 // TestBetween: only a version that is surely of the time between is one for which a copy is removed.
@@ -72,4 +76,64 @@ func TestLaidOver(t *testing.T) {
 			t.Errorf("%s: over %q, want %q", name, got, c.want)
 		}
 	}
+}
+
+// listers are versions that may be listed below some prefixes alone.
+type listers struct {
+	store.Versions
+	below []string
+	asked []string
+}
+
+func (l *listers) ListVersionsPage(_ context.Context, q object.ListRequest) (object.ListReply, error) {
+	l.asked = append(l.asked, q.Prefix)
+	for _, p := range l.below {
+		if strings.HasPrefix(q.Prefix, p) {
+			return object.ListReply{}, nil
+		}
+	}
+	return object.ListReply{}, &object.Error{Class: object.ClassDenied}
+}
+
+// TestLooksWhereItMay: neighbours that lie below different prefixes are asked about one by one where what
+// lies above both may not be listed, and a refusal is believed for a minute.
+func TestLooksWhereItMay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStore(0)
+		for _, key := range []string{"a/1", "b/1", "b/2", "c/1"} {
+			s.put(key, []byte("x"))
+		}
+		j := planOf(s, true)
+		may := &listers{below: []string{"a/", "b/"}}
+		cfg := memConfig(s, j, object.OpCopy)
+		cfg.Versions = may
+		if err := cfg.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		b := newRun(&cfg).below
+		look := func(from, to int) {
+			var batch []*laid
+			for _, task := range j.mu.tasks[from:to] {
+				batch = append(batch, &laid{task: task, out: object.Outcome{Seq: task.Seq, State: object.Done}})
+			}
+			b.lookAt(t.Context(), batch)
+		}
+		look(0, 3)
+		if b.blind() {
+			t.Errorf("nothing is looked at any more after %q", may.asked)
+		}
+		look(2, 4)
+		if !b.blind() {
+			t.Errorf("what may not be listed is asked for again, after %q", may.asked)
+		}
+		asked := len(may.asked)
+		look(0, 1)
+		if len(may.asked) != asked {
+			t.Errorf("asked for %q", may.asked[asked:])
+		}
+		time.Sleep(belowAgain)
+		if look(0, 1); len(may.asked) != asked+1 {
+			t.Error("nobody asks again")
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -24,7 +25,7 @@ func (b *below) end(ctx context.Context, l *laid, rows []object.Object, err erro
 		}
 		other := l.between(rows)
 		if other == nil {
-			b.r.record(&l.out)
+			b.r.record(l.orAlone(rows))
 			return
 		}
 		switch twice := other.ETag == rows[0].ETag && other.Size == rows[0].Size; {
@@ -129,7 +130,7 @@ func (t *takingBack) Ask(ctx context.Context, _ object.Call, lost error) (gone b
 	switch {
 	case err != nil:
 		return false, err
-	case b.unseen.Load():
+	case b.blind():
 		return false, errors.New("its versions may not be listed any more")
 	case l.between(rows) == nil:
 		return false, &object.Error{Class: object.ClassChanged, Op: "ListObjectVersions", Ref: t.ref, Message: "others have written or removed versions meanwhile"}
@@ -177,6 +178,17 @@ func (l *laid) withoutAnswer(other *object.Object) *object.Outcome {
 func (l *laid) failed(other *object.Object, err error) *object.Outcome {
 	return l.unproved(fmt.Sprintf("version %s, which another client wrote meanwhile, lies below it, since the store dates a write before that has its turn. "+
 		"To bring it back, remove version %s, a copy of what was there before, which this job could not: %v", other.VersionID, l.made, err))
+}
+
+// orAlone is the outcome of what lies over nothing of another client's, as far as that can be told where what
+// it was made of is not there any more: then it is all that is left of that, and stays.
+func (l *laid) orAlone(rows []object.Object) *object.Outcome {
+	if len(rows) < 2 || rows[0].VersionID != l.made || l.was.IsZero() || slices.ContainsFunc(rows, func(o object.Object) bool { return o.VersionID == l.over }) ||
+		!rows[1].LastModified.Truncate(time.Second).After(l.was) {
+		return &l.out
+	}
+	return l.unproved(fmt.Sprintf("version %s, which was written after version %s, lies below its version %s, a copy of that one, which is not there any more: "+
+		"see which of the two the object is to hold, and remove the other one", rows[1].VersionID, l.over, l.made))
 }
 
 func (l *laid) unproved(but string) *object.Outcome {

@@ -166,3 +166,19 @@ func TestAFolderThatWasDeletedSince(t *testing.T) {
 		t.Errorf("%+v, %v: %v", sum, err, b.said(t, j))
 	}
 }
+
+// TestACopyOfWhatIsGone: a copy over another client's write that is all that is left of what it was made of
+// stays, and its row says so.
+func TestACopyOfWhatIsGone(t *testing.T) {
+	b := newBench(t, s3test.Config{Profile: s3test.MinIO()}, s3test.BucketConfig{Versioning: "Enabled"}, 1)
+	was := b.Put("b", s3test.Object{Key: "a", Body: s3test.Bytes("body"), LastModified: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)})
+	b.Remove("b", "a", b.Snapshot("b").Find("a")[1].VersionID)
+	other := b.wroteBelow(func() { b.Remove("b", "a", was) })
+	j := b.create(t, Policy{})
+	if sum, err := j.Run(t.Context(), Options{}); err != nil || sum.Failed != 1 {
+		t.Errorf("%+v, %v", sum, err)
+	}
+	if vs := b.Snapshot("b").Find("a"); len(vs) != 2 || vs[1].VersionID != *other || !strings.Contains(b.said(t, j)["a"], *other) {
+		t.Errorf("%d versions, %q", len(vs), b.said(t, j)["a"])
+	}
+}
