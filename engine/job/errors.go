@@ -105,23 +105,44 @@ func quoted(s string) string {
 
 const goesOn = "run the same command again to go on"
 
-// doubtError is ErrInterrupted of a run that could not finish everything in flight.
-type doubtError struct{ *engine.DoubtError }
+// doubtError is why a run ended, ErrInterrupted or another cause, that could not finish everything in
+// flight.
+type doubtError struct {
+	cause error
+	doubt string
+}
 
-func (e doubtError) Error() string   { return "interrupted; " + e.Doubt() + "; " + goesOn }
-func (doubtError) Is(err error) bool { return err == ErrInterrupted }
+func (e *doubtError) Error() string {
+	if errors.Is(e.cause, ErrInterrupted) {
+		return "interrupted; " + e.doubt + "; " + goesOn
+	}
+	return e.cause.Error() + "; " + e.doubt
+}
+
+func (e *doubtError) Unwrap() error { return e.cause }
 
 // inDoubt is why a drained run was asked to stop, with what the engine says of objects that were
 // on their way.
 func inDoubt(cause, drained error) error {
-	d, ok := errors.AsType[*engine.DoubtError](drained)
-	switch {
-	case !ok:
-		return cause
-	case errors.Is(cause, ErrInterrupted):
-		return doubtError{d}
+	if d, ok := errors.AsType[*engine.DoubtError](drained); ok {
+		return &doubtError{cause, d.Doubt()}
 	}
-	return &engine.DoubtError{Err: cause, Objects: d.Objects, Silent: d.Silent}
+	return cause
+}
+
+const notRecorded = "the place of the job's state does not answer, so that what was done last is not recorded there, and the next run asks about it first"
+
+// orUnrecorded adds to why a run was stopped that not everything was recorded at its end.
+func (j *Job) orUnrecorded(err error) error {
+	if d := (*doubtError)(nil); errors.As(err, &d) || !j.home.isGivenUp() {
+		return err
+	}
+	for _, cause := range []error{ErrInterrupted, ErrStopAfter} {
+		if errors.Is(err, cause) {
+			return &doubtError{cause, notRecorded}
+		}
+	}
+	return err
 }
 
 // silent says whether the engine was told to stop while nobody was answered.

@@ -55,6 +55,8 @@ type home struct {
 		terms   map[string]terms              // of leases, by their names in the folder of these
 		ahead   map[string]bool               // whether a process is at work, of parts that were just fetched
 		clock   storeClock
+		stop    time.Time // when this process was told to stop; zero before
+		givenUp bool      // what was to be brought to the bucket since then
 	}
 }
 
@@ -91,6 +93,9 @@ const (
 	// lastWords is how long a process that is told to stop at once may take to bring what
 	// is recorded to the bucket.
 	lastWords = 5 * time.Second
+	// lastPatience is how long one that is told to stop waits for a bucket that does not answer, of
+	// supervisors that give it half a minute: hours would follow each other otherwise.
+	lastPatience = 12 * time.Second
 )
 
 // openHome opens the place of a job in a bucket; there need not be a job.
@@ -110,6 +115,7 @@ func openHome(ctx context.Context, dir string, c Connection) (*home, error) {
 		return nil, err
 	}
 	h.place = statePlace(ctx, h.store, bucket, prefix+"/")
+	h.place.Enough = h.enough
 	if h.folder, h.lock, err = workFolder(); err != nil {
 		h.store.Close()
 		return nil, unusableBecause(err, "no folder to work in can be made", "set TMPDIR to a directory on a disk with room that you can write to")
@@ -262,6 +268,49 @@ func (h *home) giveBack(name string, log *slog.Logger) {
 	if err := h.release(name); err != nil {
 		log.Warn("the lease could not be given back; whoever goes on waits until it has run out", "job", h.name, "lease", name, "error", err)
 	}
+}
+
+// hurries lets this process wait less for the bucket once it was told to stop. One shard that cannot
+// be worked on is no such end.
+func (h *home) hurries(s *stopper) {
+	if h == nil {
+		return
+	}
+	go func() {
+		select {
+		case <-s.asked:
+			if cause := s.cause(); errors.Is(cause, ErrInterrupted) || errors.Is(cause, ErrStopAfter) {
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				h.mu.stop = time.Now()
+			}
+		case <-h.life.Done():
+		}
+	}()
+}
+
+// enough says whether a request that was begun then, and fails, is not waited for any more. Nothing
+// else is then.
+func (h *home) enough(began time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	stop := h.mu.stop
+	if stop.IsZero() || time.Since(stop) < lastPatience || time.Since(began) < lastPatience {
+		return false
+	}
+	h.mu.givenUp = true
+	h.end()
+	return true
+}
+
+// isGivenUp says whether not everything was brought to the bucket, since it did not answer.
+func (h *home) isGivenUp() bool {
+	if h == nil {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.mu.givenUp
 }
 
 // patient is the place for whoever works on the job: it waits for the store, and says so.

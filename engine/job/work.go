@@ -38,7 +38,7 @@ func (j *Job) Run(ctx context.Context, opt Options) (sum *report.Summary, err er
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = withClose(err, end()) }()
+	defer func() { err = j.orUnrecorded(withClose(err, end())) }()
 	defer w.tellPanic()
 	if opt.RetryFailed {
 		n, err := w.points.Retry(undone)
@@ -108,6 +108,7 @@ func (j *Job) begin(ctx context.Context, opt *Options, verb string) (_ *work, en
 		return nil, nil, err
 	}
 	stop, release := newStopper(opt.Stop, opt.StopAfter)
+	j.home.hurries(stop)
 	endWatch := stop.watch(s.lost)
 	end = func() error { endWatch(); release(); return s.Close() }
 	now := time.Now()
@@ -194,6 +195,8 @@ func (w *work) do(ctx context.Context) error {
 	switch {
 	case ctx.Err() != nil && (drained || errors.Is(err, context.Canceled)):
 		err = ErrGivenUp
+	case w.stop.cause() != nil && w.job.home.isGivenUp():
+		err = &doubtError{w.stop.cause(), notRecorded}
 	case drained:
 		err = inDoubt(w.stop.cause(), err)
 	}

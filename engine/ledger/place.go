@@ -33,6 +33,9 @@ type Place struct {
 	// Patience is how long a request is sent again while it fails for a moment. Default
 	// 10 minutes.
 	Patience time.Duration
+	// Enough, where set, is asked after each failure that would be waited for whether that is not
+	// to be, of a request that was begun then.
+	Enough func(began time.Time) bool
 	// Untried: no request was answered yet, so that credentials which are refused are an
 	// answer. Later on they have run out, and may be renewed.
 	Untried bool
@@ -202,6 +205,9 @@ func (p *Place) again(ctx context.Context, size int64, send func(context.Context
 		}
 		if p.Failed != nil {
 			p.Failed(err)
+		}
+		if p.Enough != nil && p.Enough(began) {
+			return err
 		}
 		e, _ := errors.AsType[*object.Error](err)
 		wait := time.Duration(0)

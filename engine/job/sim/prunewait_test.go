@@ -129,12 +129,22 @@ func TestAPruneWhoseAnswerIsLostTellsWhatWasDeleted(t *testing.T) {
 // prunable is a bucket whose objects a job has copied.
 type prunable struct {
 	*s3test.Server
-	job *job.Job
-	opt job.Options
-	end func()
+	job    *job.Job
+	opt    job.Options
+	ground job.Ground
+	end    func()
 }
 
 func newPrunable(t *testing.T, dir string, objects int, to job.Target) *prunable {
+	b := newUndone(t, dir, objects, to)
+	if _, err := b.job.Run(t.Context(), b.opt); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// newUndone is newPrunable before the run.
+func newUndone(t *testing.T, dir string, objects int, to job.Target) *prunable {
 	x := newExchange()
 	server := s3test.New(s3test.Config{Listener: x, Seed: 1})
 	server.KMS.CreateKeyWith(kms.KeyOptions{ID: oldKey})
@@ -153,10 +163,9 @@ func newPrunable(t *testing.T, dir string, objects int, to job.Target) *prunable
 		t.Fatal(err)
 	}
 	opt := job.Options{Limits: job.Limits{Concurrency: 1, Lease: 20 * time.Second}, Log: slog.New(slog.DiscardHandler)}
-	if _, err := j.Run(t.Context(), opt); err != nil {
-		t.Fatal(err)
-	}
-	return &prunable{server, j, opt, func() { _ = j.Close(); l.cut(); server.Close(); time.Sleep(time.Minute) }}
+	b := &prunable{Server: server, job: j, opt: opt, ground: job.Ground{Dial: l.dial}}
+	b.end = func() { _ = b.job.Close(); l.cut(); server.Close(); time.Sleep(time.Minute) }
+	return b
 }
 
 func pruneWaits(t *testing.T, dir, rule string) {
