@@ -40,7 +40,7 @@ func (l *Loop) enough(c *object.Call, n int, err error, met *troubles) bool {
 		limit = l.ThrottleWait
 	}
 	lacks := met.silent || class == object.ClassFull || class == object.ClassKMSAway
-	if (lacks || throttled) && met.waited(class) >= limit || lacks && met.times(class) >= l.MaxAttempts && l.vain.lasts(l.vainOf(c, class)) {
+	if (lacks || throttled) && met.away(class) >= limit || lacks && met.times(class) >= l.MaxAttempts && l.vain.lasts(l.vainOf(c, class)) {
 		l.waitedInVain(c, class, err, limit)
 		return true
 	}

@@ -334,7 +334,7 @@ func (l *Loop) mayRepeat(call *object.Call, err error, met *troubles, waited tim
 		}
 		return !l.enough(call, attempt, err, met), false
 	case object.ClassUnreachable:
-		return waited < l.OutageWait, false
+		return met.away(class) < l.OutageWait, false
 	case object.ClassCredentials:
 		return l.Renew != nil && waited < l.CredentialWait, false
 	case object.ClassKey:

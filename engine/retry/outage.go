@@ -106,6 +106,19 @@ func (t *troubles) class(err error) object.Class {
 	return class
 }
 
+// away is for how long such a trouble was waited for. A store that fails for everybody and one that cannot
+// be reached are one absence: a proxy that is restarted meanwhile takes no connection.
+func (t *troubles) away(class object.Class) time.Duration {
+	sum := t.waited(class)
+	switch class {
+	case object.ClassTransient:
+		sum += t.waited(object.ClassUnreachable)
+	case object.ClassUnreachable:
+		sum += t.waited(object.ClassTransient)
+	}
+	return sum
+}
+
 // oneAbsence counts the trouble that add has just taken in as what it is.
 func (t *troubles) oneAbsence(err error) {
 	was, is := object.ClassOf(err), t.class(err)

@@ -203,44 +203,55 @@ func TestDrivesThatAreAway(t *testing.T) {
 }
 
 // TestProxiesThatSayOneThingAndAnother: a store that is away is waited for as long as any other where
-// what stands in front of it says 502 and 503 in turn, and no more objects fail for it.
+// what stands in front of it says 502 and 503 in turn, or takes no connection, and no more objects
+// fail for it.
 func TestProxiesThatSayOneThingAndAnother(t *testing.T) {
-	for _, send := range []string{"Do", "Certain"} {
-		synctest.Test(t, func(t *testing.T) {
-			l, stopped := silentLoop(make(chan struct{}))
-			l.ThrottleWait, l.OutageWait, l.Backoff = 30*time.Minute, 4*time.Hour, doubling
-			began, failed := time.Now(), atomic.Int64{}
-			says := rand.New(rand.NewPCG(1, 2))
-			var mu sync.Mutex
-			down := func(context.Context) error {
-				mu.Lock()
-				defer mu.Unlock()
-				if says.IntN(2) == 0 {
-					return &object.Error{Class: object.ClassTransient, HTTPStatus: http.StatusBadGateway}
-				}
-				return &object.Error{Class: object.ClassThrottled, HTTPStatus: http.StatusServiceUnavailable}
-			}
-			var all sync.WaitGroup
-			for i := range 50 {
-				all.Go(func() {
-					time.Sleep(time.Duration(i) * 137 * time.Millisecond)
-					call := object.Call{Kind: object.ReqHead, Key: fmt.Sprint(i)}
-					var err error
-					if send == "Do" {
-						err = l.Do(t.Context(), call, down)
-					} else {
-						call.Kind = object.ReqCopy
-						_, err = l.Certain(t.Context(), call, down, AskFunc(func(context.Context, error) (bool, error) { return false, nil }))
-					}
-					if !errors.Is(err, ErrStopping) {
-						failed.Add(1)
-					}
-				})
-			}
-			all.Wait()
-			if took := time.Since(began); failed.Load() >= vainToStop || len(stopped) != 1 || took < 4*time.Hour || took > 4*time.Hour+10*time.Minute {
-				t.Errorf("%s: %d failed, %d stops, after %v", send, failed.Load(), len(stopped), took)
-			}
-		})
+	badGateway := &object.Error{Class: object.ClassTransient, HTTPStatus: http.StatusBadGateway}
+	unavailable := &object.Error{Class: object.ClassThrottled, HTTPStatus: http.StatusServiceUnavailable}
+	refused := &object.Error{Class: object.ClassUnreachable, NotSent: true}
+	for name, all := range map[string][]error{"502, 503": {badGateway, unavailable}, "502, refused": {badGateway, refused},
+		"503, refused": {unavailable, refused}, "all": {badGateway, unavailable, refused}} {
+		for _, send := range []string{"Do", "Certain"} {
+			t.Run(name+" "+send, func(t *testing.T) { saysInTurn(t, send, all) })
+		}
 	}
+}
+
+func saysInTurn(t *testing.T, send string, what []error) {
+	synctest.Test(t, func(t *testing.T) {
+		l, stopped := silentLoop(make(chan struct{}))
+		l.ThrottleWait, l.OutageWait, l.Backoff = 30*time.Minute, 4*time.Hour, doubling
+		began, failed := time.Now(), atomic.Int64{}
+		says := rand.New(rand.NewPCG(1, 2))
+		var mu sync.Mutex
+		down := func(context.Context) error {
+			mu.Lock()
+			defer mu.Unlock()
+			return what[says.IntN(len(what))]
+		}
+		var all sync.WaitGroup
+		for i := range 50 {
+			all.Go(func() {
+				time.Sleep(time.Duration(i) * 137 * time.Millisecond)
+				call := object.Call{Kind: object.ReqHead, Key: fmt.Sprint(i)}
+				var err error
+				if send == "Do" {
+					err = l.Do(t.Context(), call, down)
+				} else {
+					call.Kind = object.ReqCopy
+					_, err = l.Certain(t.Context(), call, down, AskFunc(func(context.Context, error) (bool, error) { return false, nil }))
+				}
+				switch {
+				case object.ClassOf(err) == object.ClassUnreachable:
+					l.Stop(err) // as the engine has it
+				case !errors.Is(err, ErrStopping):
+					failed.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(began); failed.Load() >= vainToStop || len(stopped) == 0 || took < 4*time.Hour || took > 4*time.Hour+10*time.Minute {
+			t.Errorf("%s: %d failed, %d stops, after %v", send, failed.Load(), len(stopped), took)
+		}
+	})
 }
