@@ -245,7 +245,7 @@ func (p *pruner) first(ctx context.Context, c *candidate) error {
 
 // remove looks a second time, and deletes.
 func (p *pruner) remove(ctx context.Context, c *candidate) error {
-	sent, began := false, time.Now()
+	sent, began, pauses := false, time.Now(), 0
 	for try := 1; try <= pruneTries; try++ {
 		looked := time.Now()
 		ok, err := p.rule.stands(ctx, c)
@@ -292,9 +292,12 @@ func (p *pruner) remove(ctx context.Context, c *candidate) error {
 		case !object.MaybeApplied(err) || ctx.Err() != nil:
 			return p.notDeleted(ctx, c, err)
 		}
-		sent = true
+		if sent = true; object.ClassOf(err) == object.ClassThrottled && !retry.LongAgo(began, lookingAgain) {
+			try-- // that nobody may send more is waited for, as a run does
+		}
+		pauses++
 		select {
-		case <-time.After(pace.Backoff(try, 0, nil)):
+		case <-time.After(pace.Backoff(pauses, 0, nil)):
 		case <-ctx.Done():
 			return p.notDeleted(ctx, c, err)
 		}

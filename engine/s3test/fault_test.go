@@ -43,6 +43,7 @@ func TestEffects(t *testing.T) {
 		{"KMSDisabled", 400, "KMS.DisabledException", false},
 		{`(Error 409 ConditionalRequestConflict "race")`, 409, "ConditionalRequestConflict", false},
 		{"(Delay 1)", 200, "", true},
+		{"(Page 503)", 503, "ServiceUnavailable", false}, // as the SDK calls it
 	} {
 		s := start(t, s3test.Config{Rules: "(If (And Copy (OnIndex 1)) " + c.effect + ")"})
 		s.CreateBucket("b", s3test.BucketConfig{})

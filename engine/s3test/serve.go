@@ -150,9 +150,13 @@ func (s *Server) send(w http.ResponseWriter, q *request, f fault.Fault, rep *rep
 	for k, v := range rep.header {
 		h[k] = v
 	}
-	h.Set("X-Amz-Request-Id", q.id)
-	h.Set("X-Amz-Id-2", hostID)
-	h.Set("Server", s.profile.server())
+	if f.Reply == fault.Page {
+		h.Set("Content-Type", "text/html")
+	} else {
+		h.Set("X-Amz-Request-Id", q.id)
+		h.Set("X-Amz-Id-2", hostID)
+		h.Set("Server", s.profile.server())
+	}
 	h.Set("Date", s.now().Format(http.TimeFormat)) // the store's clock, which may be another than this machine's
 	if rep.xml {
 		h.Set("Content-Type", "application/xml")

@@ -60,6 +60,8 @@ func spoil(f fault.Fault, rep *reply, e *s3Error, q *request) *reply {
 	case fault.Error:
 		rep = errAnswer(f.Answer).reply(q)
 		rep.set("Retry-After", f.RetryAfter)
+	case fault.Page:
+		rep = &reply{status: f.Answer.Status, body: []byte("<html><body>" + http.StatusText(f.Answer.Status) + "</body></html>")}
 	case fault.ErrorIn200:
 		rep = &reply{body: errAnswer(f.Answer).document(q), xml: true}
 	case fault.Empty:

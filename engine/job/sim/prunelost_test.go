@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/cryptotest"
 	"testing/synctest"
+	"time"
 
 	"github.com/resealhq/reseal/engine/job"
 	"github.com/resealhq/reseal/engine/object"
@@ -42,4 +43,36 @@ func TestAPruneThatCannotSeeWhatItDeleted(t *testing.T) {
 			t.Errorf("%+v, %v\n%s", p, err, rows.String())
 		}
 	})
+}
+
+// TestAPruneBehindAProxyThatAsksForLess: what stands in front of the store answers deletions with a
+// 503 of its own for ten minutes, whether it has handed them on or not. It is waited for, as by a run.
+func TestAPruneBehindAProxyThatAsksForLess(t *testing.T) {
+	for _, does := range []string{"(Page 503)", "(Applied (Page 503))"} {
+		t.Run(does, func(t *testing.T) {
+			cryptotest.SetGlobalRandom(t, 1)
+			dir := filepath.Join(scratch(t), "job")
+			synctest.Test(t, func(t *testing.T) {
+				const objects = 4
+				b := newPrunable(t, dir, objects, job.Target{SSE: object.SSES3})
+				defer b.end()
+				if err := b.SetRules(`(If (And DeleteObject (Key "k*")) ` + does + `)`); err != nil {
+					t.Fatal(err)
+				}
+				time.AfterFunc(10*time.Minute, func() {
+					if err := b.SetRules(""); err != nil {
+						t.Error(err)
+					}
+				})
+				var rows strings.Builder
+				p, err := b.job.Prune(t.Context(), job.PruneOptions{Options: b.opt, Delete: true, Rows: &rows})
+				if err != nil || p.Deleted != objects {
+					t.Errorf("%+v, %v\n%s", p, err, rows.String())
+				}
+				if n := len(b.Snapshot(bucketName).Objects); n != objects {
+					t.Errorf("%d versions are there", n)
+				}
+			})
+		})
+	}
 }

@@ -29,6 +29,7 @@ const (
 	Empty            // a status and no body
 	Error            // the answer, with its own status
 	ErrorIn200       // the answer in the body of a 200
+	Page             // the status and a page of something in front of the store
 )
 
 // Answer is an error document with its status.
@@ -44,7 +45,7 @@ type Fault struct {
 	// Apply is whether the request has its effect all the same.
 	Apply bool
 	Reply Reply
-	// Answer of Error and ErrorIn200, with Retry-After where that is not empty.
+	// Answer of Error, ErrorIn200 and Page, with Retry-After where that is not empty.
 	Answer     Answer
 	RetryAfter string
 	Delay      time.Duration

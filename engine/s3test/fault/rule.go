@@ -58,6 +58,7 @@ func Parse(text string, names Names) ([]*Rule, error) {
 //	  Truncated yes; half the body      EmptyBody yes; 200 without a body
 //	  ErrorIn200 no; <Error> in a 200   (ErrorIn200 Code "message")
 //	  ExpiredToken KMSDisabled no       (Error status Code "message") no
+//	  (Page status) no; a page of a proxy, without a request ID
 //	  (Delay ms) yes; an ordinary reply, late
 //	  (Applied E) (Unapplied E)   the same reply with or without the effect
 func ParseRule(line string, names Names) (*Rule, error) {
@@ -275,6 +276,9 @@ func effectOf(n node) (Fault, error) {
 	case "Error":
 		status, err := strconv.Atoi(n.arg(1))
 		return Fault{Reply: Error, Answer: Answer{status, n.arg(2), n.arg(3)}}, err
+	case "Page":
+		status, err := strconv.Atoi(n.arg(1))
+		return Fault{Reply: Page, Answer: Answer{Status: status}}, err
 	case "Delay":
 		ms, err := strconv.Atoi(n.arg(1))
 		return Fault{Apply: true, Delay: time.Duration(ms) * time.Millisecond}, err
