@@ -90,8 +90,7 @@ func (j *Job) Evidence(ctx context.Context, dir string, opt EvidenceOptions) err
 	}
 	documents := map[string]any{"policy": policy, "identity": who, "verification": found}
 	rows := report.Rows(points.Rows).Then(func() error {
-		totals := points.Totals()
-		documents["summary"] = report.Summarize(j.Dir, &totals, points.Row)
+		documents["summary"] = points.summary()
 		return nil
 	})
 	return evidence.Write(ctx, dir, &evidence.Content{Job: j.ID, Version: opt.Version, Rows: rows, Now: now, Documents: documents}, opt.Signer)

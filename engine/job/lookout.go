@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/report"
 	"github.com/resealhq/reseal/engine/retry"
 )
 
@@ -35,7 +36,7 @@ const (
 //	ACLs, locks, a website are there now  | the run stops, and the next one looks at
 //	                                      | each object that remains
 //	versions are not kept any more        | the run stops
-//	a rule locks every new object         | the log says so: each copy is locked
+//	a rule locks every new object         | log and report say so: copies are locked
 //	anything else                         | is none of its business
 //
 // A setting that the store does not tell says nothing.
@@ -50,6 +51,7 @@ type lookout struct {
 	read, written object.BucketFacts
 	kept          object.Versioning // as it was seen last
 	since         time.Time         // when all was as it was
+	ruleSeen      time.Time         // when the rule that locks new objects was told last
 	copies        uint64            // objects that were copied by then
 
 	mu struct {
@@ -66,7 +68,7 @@ func (w *work) lookOut(ctx context.Context) (end func(wentWell bool) error) {
 		return func(bool) error { return nil }
 	}
 	_, there := w.writes()
-	l := &lookout{w: w, began: w.asked, since: w.asked, copies: w.writtenObjects(), turn: make(chan struct{}, 1),
+	l := &lookout{w: w, began: w.asked, since: w.asked, ruleSeen: w.asked, copies: w.writtenObjects(), turn: make(chan struct{}, 1),
 		read: w.learnt.Facts, written: *there, kept: there.Versioning}
 	l.mu.tried = w.asked
 	w.lookout = l
@@ -258,15 +260,23 @@ func (l *lookout) comes(is *object.BucketFacts) (came, earlier []string, told bo
 	return came, earlier, told
 }
 
-// tellRule tells of a rule that locks every new object, once.
+// tellRule tells of a rule that locks every new object, once, and lets the report tell of it.
 func (l *lookout) tellRule(bucket string, there *object.BucketFacts) {
-	was, is := l.written.LockRule, there.LockRule
-	if is == "" || is == was {
+	was, is, after := l.written.LockRule, there.LockRule, l.ruleSeen
+	if is == "" {
+		return
+	}
+	l.ruleSeen = time.Now()
+	if is == was {
 		return
 	}
 	l.written.LockRule = is
-	if was != "" && is != object.NoLockRule {
-		l.w.log.Warn("a rule of the bucket locks every new object since the run began, each copy among them", "bucket", bucket, "rule", is, "before", was)
+	if was == "" || is == object.NoLockRule {
+		return
+	}
+	l.w.log.Warn("a rule of the bucket locks every new object since the run began, each copy among them", "bucket", bucket, "rule", is, "before", was)
+	if err := keepLockRule(l.w.points, report.LockRule{Bucket: bucket, Rule: is, Before: was, After: after, Seen: l.ruleSeen}); err != nil {
+		l.w.stop.stop(err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/resealhq/reseal/checkpoint"
 	"github.com/resealhq/reseal/engine/object"
+	"github.com/resealhq/reseal/engine/report"
 )
 
 // records is what is on record of a job, for the verbs that only read: its checkpoint,
@@ -29,6 +30,7 @@ type shardRecord struct {
 	taken   bool // there is a checkpoint
 	running bool
 	totals  object.Totals
+	rules   []report.LockRule
 }
 
 // shardShift gives the rows of all shards numbers of their own: those of a shard begin
@@ -44,7 +46,11 @@ func (j *Job) openRecords() (*records, error) {
 		if err != nil {
 			return nil, err
 		}
-		return recordsOf(j, points, running), nil
+		r = recordsOf(j, points, running)
+		if r.shards[0].rules, err = lockRules(points); err != nil {
+			return nil, errors.Join(err, points.Close())
+		}
+		return r, nil
 	}
 	if j.home != nil {
 		// What verify and plan found of the whole lies beside the shards.
@@ -62,6 +68,9 @@ func (j *Job) openRecords() (*records, error) {
 			return nil, fmt.Errorf("shard %d: %w", i, err)
 		default:
 			s.taken, s.running, s.totals = true, running, points.Totals()
+			if s.rules, err = lockRules(points); err != nil {
+				return nil, errors.Join(err, points.Close())
+			}
 			if err := points.Close(); err != nil {
 				return nil, err
 			}

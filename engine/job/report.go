@@ -54,8 +54,7 @@ func (j *Job) Report(ctx context.Context, w io.Writer, opt ReportOptions) error 
 
 // summed adds to a page what it says in numbers, once its rows were read.
 func (j *Job) summed(page *report.Page, points *records, name func(string) string) (err error) {
-	t := points.Totals()
-	page.Summary = report.Summarize(j.Dir, &t, points.Row)
+	page.Summary = points.summary()
 	if page.Summary.Standing, err = points.standing(); err != nil {
 		return err
 	}

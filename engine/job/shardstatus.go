@@ -136,7 +136,7 @@ func (j *Job) statusOfShards() (*Status, error) {
 	}
 	defer r.Close()
 	s := &Status{Totals: r.Totals(), Running: r.running(), Unread: j.Unread()}
-	s.Summary = report.Summarize(j.Dir, &s.Totals, r.Row)
+	s.Summary = r.summary()
 	s.Shards, s.Standing, err = r.statuses()
 	for i, shard := range j.parts() {
 		s.Resumed = s.Resumed || r.shards[i].taken && shard.resumed()

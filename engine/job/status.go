@@ -61,7 +61,9 @@ func (j *Job) Status() (*Status, error) {
 	}
 	defer points.Close()
 	s := &Status{Totals: points.Totals(), Running: running}
-	s.Summary = report.Summarize(j.Dir, &s.Totals, points.Row)
+	if s.Summary, err = j.summaryOf(points); err != nil {
+		return nil, err
+	}
 	s.Standing, s.Live, err = j.now(&s.Totals, running)
 	if s.Resumed = j.resumed(); err == nil {
 		err = s.submitted(j)

@@ -376,8 +376,10 @@ func (w *work) conclude(cause error) (*report.Summary, error) {
 		w.endRun(cause)
 		return nil, cause
 	}
-	t := w.points.Totals()
-	sum := report.Summarize(w.job.Dir, &t, w.points.Row)
+	sum, err := w.job.summaryOf(w.points)
+	if err != nil && cause == nil {
+		cause = err
+	}
 	sum.Resumed = w.resumed
 	w.log.Info("run ended", "done", sum.Done, "already", sum.Already, "left", sum.Left, "failed", sum.Failed, "remaining", sum.Remaining, "cause", cause)
 	if cause == nil && sum.Left+sum.Failed == 0 && sum.Remaining > 0 {

@@ -151,6 +151,9 @@ func (w *writer) cards(s *Summary) {
 }
 
 func (d *pageData) oldVersions(w *writer) {
+	for i := range d.Summary.Rules {
+		w.put("<p>%v</p>\n", d.Summary.Rules[i].String())
+	}
 	if old := d.Summary.OldVersions; old.Objects > 0 {
 		how := markup("<code>reseal prune</code> deletes them once the new ones are proved")
 		if d.NoPrune {

@@ -33,9 +33,27 @@ type Summary struct {
 	More        int               `json:"more_causes,omitempty"` // that are not in Causes
 	// InDoubt are those of Already that an earlier process of the job may have changed.
 	InDoubt uint64 `json:"already_in_doubt,omitempty"`
+	// Rules lock what the job writes, and came while it was at work.
+	Rules []LockRule `json:"lock_rules,omitempty"`
 	Standing
 
 	states [object.NumStates]object.Tally
+}
+
+// LockRule is a rule by which a bucket locks every new object, a copy among them, since it was set
+// while a job was at work there. No reply to a copy tells of it.
+type LockRule struct {
+	Bucket string `json:"bucket"`
+	Rule   string `json:"rule"` // in words, as "GOVERNANCE, 30 days"
+	Before string `json:"before"`
+	// Seen is when the rule was first seen; After is when it was not there yet.
+	After time.Time `json:"after"`
+	Seen  time.Time `json:"seen"`
+}
+
+func (l *LockRule) String() string {
+	return fmt.Sprintf("what was written to s3://%s since %s or up to %s before is locked: the bucket's rule for new objects is %s since then, and was %s when the run began",
+		object.Printable(l.Bucket), l.Seen.UTC().Format(time.DateTime), l.Seen.Sub(l.After).Round(time.Second), object.Printable(l.Rule), object.Printable(l.Before))
 }
 
 // CauseSummary is one reason for which objects were left or failed.
@@ -128,6 +146,9 @@ func (s *Summary) WriteCounts(w io.Writer) error {
 	if n := s.OldVersions.Objects; n > 0 {
 		fmt.Fprintf(&b, "%s (%s) left under the old encryption: a copy on a versioned bucket does not replace the version before\n",
 			Count(n, "old version"), humanize.IBytes(uint64(max(0, s.OldVersions.Bytes))))
+	}
+	for i := range s.Rules {
+		fmt.Fprintf(&b, "%s\n", &s.Rules[i])
 	}
 	for i := range s.Causes {
 		s.Causes[i].writeText(&b)

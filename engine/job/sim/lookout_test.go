@@ -73,6 +73,9 @@ func (c *changed) run(t *testing.T, dir string) {
 	if c.logs != "" && b.log.count(c.logs) != 1 {
 		t.Errorf("the log does not tell %s once:\n%s", c.logs, b.log.text.String())
 	}
+	if c.logs != "" {
+		b.reportsRule(strings.TrimSuffix(strings.TrimPrefix(c.logs, `rule="`), `"`))
+	}
 	if c.keeps == nil {
 		return
 	}

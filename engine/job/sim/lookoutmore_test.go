@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/resealhq/reseal/engine/job"
+	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/s3test"
 )
 
@@ -126,4 +128,27 @@ func TestSettingsThatNobodyAnswers(t *testing.T) {
 			t.Errorf("30 copies of 10 seconds took %v", took)
 		}
 	})
+}
+
+// reportsRule wants a rule that came in the middle of a run in all that tells of the job afterwards.
+func (b *bed) reportsRule(rule string) {
+	b.t.Helper()
+	j, err := job.Open(b.dir)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer j.Close()
+	s, err := j.Status()
+	if err != nil || len(s.Rules) != 1 || s.Rules[0].Rule != rule || s.Rules[0].Before != object.NoLockRule || !s.Rules[0].After.Before(s.Rules[0].Seen) {
+		b.t.Errorf("the status has %+v, %v", s.Rules, err)
+	}
+	var text, page strings.Builder
+	if err := errors.Join(s.WriteText(&text), j.Report(b.t.Context(), &page, job.ReportOptions{Format: "html"})); err != nil {
+		b.t.Error(err)
+	}
+	for name, told := range map[string]string{"summary": text.String(), "page": page.String()} {
+		if !strings.Contains(told, "the bucket&#39;s rule for new objects is "+rule) && !strings.Contains(told, "the bucket's rule for new objects is "+rule) {
+			b.t.Errorf("the %s does not tell of the rule:\n%s", name, told)
+		}
+	}
 }
