@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 
+	"github.com/resealhq/reseal/engine/cse"
 	"github.com/resealhq/reseal/engine/look"
 	"github.com/resealhq/reseal/engine/object"
 )
@@ -61,7 +63,7 @@ func (it *item) shows() *object.Head {
 // stays; no outcome means that there is no such write. is shows the version.
 func (it *item) mayLieOver(ctx context.Context, is *object.Head) (*object.Outcome, error) {
 	b, row, id := it.run.below, &it.task.Object, is.ShownVersionID
-	if b.versions == nil || id == "" || id == object.NullVersion || row.Settled && it.run.rules.Target.Satisfied(row) {
+	if b.versions == nil || id == "" || id == object.NullVersion || row.Settled && it.run.rules.Target.Satisfied(row) && !it.run.makesAnew() {
 		return nil, nil
 	}
 	rows, err := b.rows(ctx, row)
@@ -94,20 +96,76 @@ func (it *item) mayLieOver(ctx context.Context, is *object.Head) (*object.Outcom
 	return nil, nil
 }
 
-// copyOf says whether a version holds the same bytes as one that lies below it. What cannot be read was
-// not copied.
+// orLiesOver is the outcome of an object that is found under the wanted envelope, unless it lies over another
+// client's write.
+func (it *item) orLiesOver(ctx context.Context, out *object.Outcome, err error) (*object.Outcome, error) {
+	if err != nil || !it.past.doubt || !it.run.cfg.Dest.InPlace() || out.State != object.Done && out.State != object.Already {
+		return out, err
+	}
+	if over, err := it.mayLieOver(ctx, it.shows()); over != nil || err != nil {
+		return over, err
+	}
+	return out, nil
+}
+
+// copyOf says whether a version holds the same as one that lies below it. What cannot be read was not copied.
 func (it *item) copyOf(ctx context.Context, below *object.Object, is *object.Head) (bool, error) {
-	if below.DeleteMarker || below.Size != is.Size {
+	anew := it.run.cfg.Reupload != nil // so that it is of other bytes
+	if below.DeleteMarker || below.Size != is.Size && !anew {
 		return false, nil
 	}
 	was, err := it.run.look.Head(ctx, it.run.cfg.Source.Hot, below.Ref)
 	same := false
-	if err == nil {
+	switch {
+	case err != nil:
+	case anew:
+		same, err = it.sameTexts(ctx, was, is)
+	default:
 		same, err = it.run.look.Same(ctx, &was.Object, &was.Attributes, it.run.cfg.Store, is)
 	}
 	switch class := object.ClassOf(err); {
-	case errors.Is(err, look.ErrMissingKey), class == object.ClassGone, class == object.ClassArchived, class == object.ClassDenied:
+	case errors.Is(err, look.ErrMissingKey), errors.Is(err, cse.ErrTag):
+		return false, nil
+	case class == object.ClassGone, class == object.ClassArchived, class == object.ClassDenied, class == object.ClassKey:
 		return false, nil
 	}
 	return same, err
+}
+
+// sameTexts compares what is in two versions, as far as their envelopes are in their metadata and the keys of
+// the job open them.
+func (it *item) sameTexts(ctx context.Context, was, is *object.Head) (bool, error) {
+	x, err := cse.Parse(was.Metadata)
+	y, yerr := cse.Parse(is.Metadata)
+	if err != nil || yerr != nil || x.NeedsFile || y.NeedsFile || otherSize(x, was.Size, y, is.Size) {
+		return false, nil //nolint:nilerr // it is none of ours
+	}
+	of, err := it.textWithAnyKey(ctx, was, x)
+	if of == nil || err != nil {
+		return false, err
+	}
+	now, err := it.textWithAnyKey(ctx, is, y)
+	return bytes.Equal(of, now), err
+}
+
+// textWithAnyKey is the digest of what is in an object; nil where no key of the job opens it.
+func (it *item) textWithAnyKey(ctx context.Context, h *object.Head, e cse.Envelope) ([]byte, error) {
+	k := it.run.keyring()
+	if e.Format == cse.None {
+		return it.textDigest(ctx, it.run.cfg.Source, &h.Object, e, cse.DataKey{})
+	}
+	for _, o := range []cse.Opener{{KMS: k.kms, KMSKeyID: k.target.KMSKeyID, Key: k.target.Key}, {KMS: k.kms, KMSKeyID: k.target.SourceKMSKeyID, Key: k.target.SourceKey}} {
+		if !e.Wrap.KMS() && o.Key.IsZero() {
+			continue
+		}
+		key, err := e.Unwrap(ctx, o)
+		switch {
+		case errors.Is(err, cse.ErrIncorrectKey), errors.Is(err, cse.ErrWrongKey):
+		case err != nil:
+			return nil, err
+		default:
+			return it.textDigest(ctx, it.run.cfg.Source, &h.Object, e, key)
+		}
+	}
+	return nil, nil
 }

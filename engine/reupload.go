@@ -69,7 +69,7 @@ func (it *item) reupload(ctx context.Context, c object.Choice) (*object.Outcome,
 	it.out.ClientSideBefore = shown(e)
 	if it.run.cfg.Dest.InPlace() {
 		if out, err := it.isThere(ctx, e); out != nil || err != nil {
-			return out, err
+			return it.orLiesOver(ctx, out, err)
 		}
 	}
 	if out := it.leftAsItIs(e); out != nil {

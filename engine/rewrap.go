@@ -42,7 +42,7 @@ func (it *item) rewrap(ctx context.Context, c object.Choice) (*object.Outcome, e
 	}
 	res, out, err := it.wrap(ctx, e)
 	if out != nil || err != nil {
-		return out, err
+		return it.orLiesOver(ctx, out, err)
 	}
 	metadata, err := res.Changes.Metadata(it.attrs.Metadata)
 	if err != nil {
