@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,13 @@ import (
 	"github.com/resealhq/reseal/engine/object"
 	"github.com/resealhq/reseal/engine/pace"
 )
+
+// Virtual time lets one goroutine after another run: a second core has them only hand locks to
+// each other.
+func TestMain(m *testing.M) {
+	runtime.GOMAXPROCS(1)
+	m.Run()
+}
 
 // plan is a journal in memory, of keys, that is planned at once or so many a second.
 type plan struct {
