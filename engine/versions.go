@@ -20,6 +20,8 @@ type keeping struct {
 	settled bool
 	// unnamed: the same of replies that name no version, and of no other.
 	unnamed bool
+	// changed: the settings are not any more what they were when the run began.
+	changed bool
 }
 
 // versioning is how the bucket is taken to keep versions at this moment.
@@ -44,6 +46,17 @@ func (it *item) noteMade(ctx context.Context, reply *object.CopyReply) {
 // names none that it keeps no versions of.
 func (it *item) wasNull() bool {
 	return it.version == object.NullVersion || it.version == "" && it.attrs != nil && it.repliesName()
+}
+
+// unnamedOf says whether what was copied was taken for the null version because a HEAD named
+// none, which may have been after the bucket had ceased to keep any: then it tells nothing.
+func (it *item) unnamedOf() bool {
+	if it.version != "" {
+		return false
+	}
+	it.run.versions.turn <- struct{}{}
+	defer func() { <-it.run.versions.turn }()
+	return it.run.versions.changed
 }
 
 // repliesName says whether the store names the versions that it keeps. The canary may have
@@ -108,7 +121,7 @@ func (r *run) askVersioning(ctx context.Context, v *keeping, it *item, inferred 
 		v.unnamed = true
 		return
 	}
-	v.now, v.settled = now, stands
+	v.now, v.settled, v.changed = now, stands, !stands
 	switch {
 	case stands && was == object.VersioningEnabled:
 		v.now = object.VersioningSuspended
@@ -191,7 +204,7 @@ const TookNullVersion = "the bucket did not keep versions of it by then: the cop
 // bucket that was taken for one that keeps versions, so that nobody had looked for an older
 // one.
 func (it *item) overNull(out *object.Outcome) {
-	if it.run.cfg.Facts.Versioning != object.VersioningEnabled || it.made != object.NullVersion || it.noNull ||
+	if it.run.cfg.Facts.Versioning != object.VersioningEnabled || it.made != object.NullVersion || it.noNull && !it.unnamedOf() ||
 		out.Inferred && it.run.versioning() == object.VersioningEnabled {
 		return
 	}

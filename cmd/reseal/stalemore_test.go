@@ -103,8 +103,12 @@ func TestSuspendedOnMinIO(t *testing.T) {
 // and names none from then on.
 func TestVersionsThatAreForgotten(t *testing.T) {
 	t.Parallel()
-	st := newStage(t, s3test.Config{Seed: 1})
-	st.suspendedWith(t, "CopyObject", func(c *s3test.BucketConfig) { c.Versioning = "" }, s3test.Object{}, "--sse-kms-key-id", st.keyB, "--operation", "copy")
+	for _, op := range []string{"HeadObject", "CopyObject"} { // what a HEAD shows by then may be no null version
+		t.Run(op, func(t *testing.T) {
+			st := newStage(t, s3test.Config{Seed: 1})
+			st.suspendedWith(t, op, func(c *s3test.BucketConfig) { c.Versioning = "" }, s3test.Object{}, "--sse-kms-key-id", st.keyB, "--operation", "copy")
+		})
+	}
 }
 
 // TestSuspendedWhereTheRestFails: the copy has taken the place of the null version also
