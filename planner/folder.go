@@ -22,6 +22,7 @@ type Folder struct {
 //	 the object                                              | the choice
 //	---------------------------------------------------------+------------------------
 //	 a delete marker                                         | left: gone
+//	 no bytes, and a key that ends with a slash              | left: folder-marker
 //	 its name is none that a file can have                   | left: name
 //	 a noncurrent version                                    | left: noncurrent
 //	 archived and not restored                             ? | left: archived
@@ -31,6 +32,9 @@ type Folder struct {
 //	 up to 16 MiB, or 5 MiB where it is decrypted            | rewrite: GET, one file
 //	 larger                                                  | rewrite: by stretches
 func (c *Chooser) chooseFile(o *object.Object, a *object.Attributes) object.Choice {
+	if o.Size == 0 && strings.HasSuffix(o.Key, "/") && !o.DeleteMarker {
+		return leave(object.ReasonMarker, "it marks a folder, and holds no bytes that a file could have")
+	}
 	if unfit := object.FileName(strings.TrimPrefix(o.Key, c.Folder.Strip), c.Folder.Windows); unfit.Reason != "" && !o.DeleteMarker {
 		return leave(unfit.Reason, unfit.Message)
 	}

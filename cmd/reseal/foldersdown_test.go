@@ -51,7 +51,7 @@ func TestDownloadLeavesByName(t *testing.T) {
 	}
 	want := map[string]string{
 		"good": "done", "a/b/good": "done", "tab\t\x01": "done", "same": "already", "other": "left exists",
-		"folder/": "left name", "a//b": "left name", "/absolute": "left name", "../up": "left name", "a/../../up": "left name", "./here": "left name", "a/.": "left name",
+		"folder/": "left name", "marker/": "left folder-marker", "a//b": "left name", "/absolute": "left name", "../up": "left name", "a/../../up": "left name", "./here": "left name", "a/.": "left name",
 		strings.Repeat("n", 256): "left name", object.PartialName + "x": "left name", "a/" + object.PartialName + "x/y": "left name",
 		"isdir": "left name-conflict", "way/file": "left name-conflict",
 		"link/file": "left symbolic-link", "filelink": "left symbolic-link", "loop/x": "left symbolic-link",
@@ -63,6 +63,8 @@ func TestDownloadLeavesByName(t *testing.T) {
 		case "sealed":
 			f.server.Put("b", s3test.Object{Key: "in/sealed", Body: s3test.Bytes("ciphertext"), Attrs: s3test.Attrs{Metadata: map[string]string{"x-amz-key-v2": "AAAA", "x-amz-iv": "AAAA", "x-amz-cek-alg": "AES/GCM/NoPadding",
 				"x-amz-wrap-alg": "kms+context", "x-amz-matdesc": "{}", "x-amz-tag-len": "128"}}})
+		case "marker/":
+			f.store(key, "")
 		case "archived":
 			f.server.Put("b", s3test.Object{Key: "in/archived", Body: s3test.Bytes("x"), Attrs: s3test.Attrs{StorageClass: "GLACIER"}})
 		case "ssec":

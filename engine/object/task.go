@@ -93,6 +93,7 @@ const (
 	ReasonPlaintext   Reason = "plaintext"          // it would lie unencrypted
 	ReasonExcluded    Reason = "excluded"           // --operation or selection does not allow it
 	ReasonName        Reason = "name"               // S3, or a file system, cannot carry its name
+	ReasonMarker      Reason = "folder-marker"      // it marks a folder and holds no bytes, so that it is no file
 	ReasonConflict    Reason = "name-conflict"      // its path is taken: by a folder, or by a name that the file system takes for the same
 	ReasonLink        Reason = "symbolic-link"      // a link, or its path leads through one; none is followed
 	ReasonSpecial     Reason = "special-file"       // a device, a socket, a pipe

@@ -68,6 +68,7 @@ var hintsByState = map[object.State]map[object.Reason]string{
 		cse.ReasonInstruction:    "their envelope is in an instruction file, which would stay beside the new object: delete it afterwards and --accept instruction-gap",
 		object.ReasonExcluded:    "--operation or the selection excludes them",
 		object.ReasonName:        "S3, or the file system, cannot carry their names: rename them, then begin a new job",
+		object.ReasonMarker:      "they mark folders and hold no bytes; a folder is made where a file lies in it. In a new job --exclude '*/' passes over them, and over such keys that do hold bytes, which are left for their name now",
 		object.ReasonConflict:    "another file or folder has their path: one key is a folder of the other, or they differ in what this file system does not tell apart; download them into a folder of their own",
 		object.ReasonLink:        "they are symbolic links, or their path leads through one, and none is followed: put the file itself there",
 		object.ReasonSpecial:     "they are devices, sockets or pipes, or made by the kernel while they are read (/proc): they hold no bytes to keep",
