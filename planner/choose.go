@@ -238,7 +238,9 @@ func (c *Chooser) chooseCopy(o *object.Object, a *object.Attributes) object.Choi
 	var some [4]object.Route
 	routes := c.routes(some[:0], o)
 	switch {
-	case len(routes) == 0 && c.Operation == RewriteOnly: // 11
+	case c.Operation == RewriteOnly && !c.comparesOld(o): // 11
+		return leave(object.ReasonUnsupported, "a rewrite in place to or from SSE-C is guarded on AWS alone: give --operation auto, and --accept composite-checksum where a copy would change its checksum")
+	case len(routes) == 0 && c.Operation == RewriteOnly:
 		return leave(object.ReasonUnsupported, "this store was not seen to write such an object on a condition; see `reseal doctor`")
 	case len(routes) == 0:
 		return leave(object.ReasonUnsupported, "this store was not seen to re-encrypt such an object by any copy; see `reseal doctor`")

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/resealhq/reseal/engine/object"
@@ -168,5 +169,23 @@ func TestGuardedRoutes(t *testing.T) {
 		if got := c.GuardedRoutes(); !slices.Equal(got, tc.want) {
 			t.Errorf("%s: %v, want %v", name, got, tc.want)
 		}
+	}
+}
+
+// TestNoRewriteOfSSECOnMinIO: --operation rewrite does not help what is, or is to be, under SSE-C on
+// another store than AWS, and such a row says what does.
+func TestNoRewriteOfSSECOnMinIO(t *testing.T) {
+	key := customerKey(t, 1)
+	c := &Chooser{Target: object.Target{SSE: object.SSES3, SourceKey: key}, Caps: guardingMinIO(), Facts: plainFacts(), Operation: RewriteOnly}
+	o := under(object.SSEC, "")
+	o.Encryption.CustomerKeyMD5 = key.MD5()
+	got := c.Choose(&o, &object.Attributes{})
+	if got.Reason != object.ReasonUnsupported || !strings.Contains(got.Message, "--operation auto") || !strings.Contains(got.Message, "SSE-C") {
+		t.Errorf("%+v", got)
+	}
+	c.Caps = awsCaps()
+	c.Caps.PutIfMatch = object.Yes
+	if got := c.Choose(&o, &object.Attributes{}); got.Operation != object.OpRewrite {
+		t.Errorf("on AWS: %+v", got)
 	}
 }

@@ -45,7 +45,7 @@ var hintsByState = map[object.State]map[object.Reason]string{
 		object.ReasonRedirect:    "a copy would lose their website redirect: --accept redirect",
 		object.ReasonEventHold:   "a copy would turn their event hold into a date: --accept event-hold",
 		object.ReasonAnnotations: "a copy in parts or a rewrite drops their annotations, and they could not be written again, as the message tells: let reseal list, read and write them, or --accept annotations",
-		object.ReasonComposite:   "a copy would change their checksum's type, or lose it: --operation rewrite keeps most of them, sending the bytes through this machine; or --accept composite-checksum",
+		object.ReasonComposite:   "a copy would change their checksum's type, or lose it: --operation rewrite keeps most of them, sending the bytes through this machine, but takes nothing to or from SSE-C in place on other stores than AWS; or --accept composite-checksum",
 		object.ReasonContext:     "they may have an extra KMS context, which no one can read back: give it with --sse-kms-context, or --accept encryption-context",
 		object.ReasonMetadata:    "they have metadata that HTTP cannot show, so that it cannot be resent; copy them by hand",
 		object.ReasonClass:       "this store was not seen to put a copy into their storage class: a job with --only-storage-class CLASS tries it, or name one that it keeps with --storage-class",
