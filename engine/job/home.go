@@ -55,8 +55,9 @@ type home struct {
 		terms   map[string]terms              // of leases, by their names in the folder of these
 		ahead   map[string]bool               // whether a process is at work, of parts that were just fetched
 		clock   storeClock
-		stop    time.Time // when this process was told to stop; zero before
-		givenUp bool      // what was to be brought to the bucket since then
+		log     *slog.Logger // of who works
+		stop    time.Time    // when this process was told to stop; zero before
+		givenUp bool         // what was to be brought to the bucket since then
 	}
 }
 
@@ -115,7 +116,7 @@ func openHome(ctx context.Context, dir string, c Connection) (*home, error) {
 		return nil, err
 	}
 	h.place = statePlace(ctx, h.store, bucket, prefix+"/")
-	h.place.Enough = h.enough
+	h.place.Enough, h.place.Failed = h.enough, h.failed
 	if h.folder, h.lock, err = workFolder(); err != nil {
 		h.store.Close()
 		return nil, unusableBecause(err, "no folder to work in can be made", "set TMPDIR to a directory on a disk with room that you can write to")
@@ -227,6 +228,7 @@ func (h *home) prove(ctx context.Context) error {
 func (h *home) lease(ctx context.Context, name string, opt *Options) (*ledger.Lease, error) {
 	h.mu.Lock()
 	held := h.mu.held[name]
+	h.mu.log = opt.Log
 	h.mu.Unlock()
 	if held != nil { // since the job was begun, when nobody had said for how long
 		return held, held.Change(ctx, opt.lease())
@@ -234,7 +236,7 @@ func (h *home) lease(ctx context.Context, name string, opt *Options) (*ledger.Le
 	if err := h.prove(ctx); err != nil {
 		return nil, err
 	}
-	l, err := ledger.Acquire(ctx, h.patient(opt.Log), name, ledger.Terms{TTL: opt.Lease, Await: opt.Await, Pass: opt.crew != nil, Watch: &h.watch, Life: h.life,
+	l, err := ledger.Acquire(ctx, h.patient(), name, ledger.Terms{TTL: opt.Lease, Await: opt.Await, Pass: opt.crew != nil, Watch: &h.watch, Life: h.life,
 		Waiting: func(by ledger.Holding, wait time.Duration) {
 			opt.Log.Warn("another process may be at work; waiting until it is seen to be, or to be gone", "job", h.name, "lease", name,
 				"host", by.Host, "pid", by.PID, "at_most", wait.Round(time.Second))
@@ -268,71 +270,6 @@ func (h *home) giveBack(name string, log *slog.Logger) {
 	if err := h.release(name); err != nil {
 		log.Warn("the lease could not be given back; whoever goes on waits until it has run out", "job", h.name, "lease", name, "error", err)
 	}
-}
-
-// hurries lets this process wait less for the bucket once it was told to stop. One shard that cannot
-// be worked on is no such end.
-func (h *home) hurries(s *stopper) {
-	if h == nil {
-		return
-	}
-	go func() {
-		select {
-		case <-s.asked:
-			if cause := s.cause(); errors.Is(cause, ErrInterrupted) || errors.Is(cause, ErrStopAfter) {
-				h.mu.Lock()
-				defer h.mu.Unlock()
-				h.mu.stop = time.Now()
-			}
-		case <-h.life.Done():
-		}
-	}()
-}
-
-// enough says whether a request that was begun then, and fails, is not waited for any more. Nothing
-// else is then.
-func (h *home) enough(began time.Time) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	stop := h.mu.stop
-	if stop.IsZero() || time.Since(stop) < lastPatience || time.Since(began) < lastPatience {
-		return false
-	}
-	h.mu.givenUp = true
-	h.end()
-	return true
-}
-
-// isGivenUp says whether not everything was brought to the bucket, since it did not answer.
-func (h *home) isGivenUp() bool {
-	if h == nil {
-		return false
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.mu.givenUp
-}
-
-// patient is the place for whoever works on the job: it waits for the store, and says so.
-func (h *home) patient(log *slog.Logger) *ledger.Place {
-	p := *h.place
-	p.Patience = workPatience
-	var mu sync.Mutex
-	var failures int
-	var since, told time.Time
-	p.Failed = func(err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		now := time.Now()
-		if now.Sub(since) > time.Minute {
-			failures, since = 0, now
-		}
-		if failures++; failures >= 3 && now.Sub(told) > time.Minute {
-			told = now
-			log.Warn("the place of the job's state does not answer as it should; nothing is sent before its lease can be renewed", "place", h.name, "error", err)
-		}
-	}
-	return &p
 }
 
 // workFolder makes a folder for this process alone, and takes those away that processes

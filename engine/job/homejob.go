@@ -290,7 +290,7 @@ func (s *session) takeHome(ctx context.Context, o *checkpoint.Options) error {
 	if err := h.pullFiles(ctx, j); err != nil {
 		return err
 	}
-	log := j.log(h.patient(s.log), pointsLog)
+	log := j.log(h.patient(), pointsLog)
 	if _, err := h.copyLog(ctx, j, log, lease); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"time"
 
@@ -65,7 +64,9 @@ func (j *Job) holdForPrune(ctx context.Context, opt *PruneOptions) (end func() e
 
 // copyRecord makes the file of a record what its log has.
 func (j *Job) copyRecord(ctx context.Context, name string, lease *ledger.Lease) (_ *ledger.Log, err error) {
-	log := j.log(j.home.patient(slog.New(slog.DiscardHandler)), pruneLogs[name])
+	place := *j.home.place // the lease's own place tells that it is waited for
+	place.Patience = workPatience
+	log := j.log(&place, pruneLogs[name])
 	if err := os.Remove(j.path(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
