@@ -157,10 +157,19 @@ var (
 	// says what was not.
 	ErrInterrupted = errors.New("interrupted, and everything in flight was finished; " + goesOn)
 	// ErrGivenUp: the context ended in the middle.
-	ErrGivenUp = fmt.Errorf("interrupted at once: what was in flight is in doubt, and the next run asks about it first; run the same command again to go on: %w", context.Canceled)
+	ErrGivenUp error = givenUpError{}
 	// ErrStopAfter: Limits.StopAfter has passed.
 	ErrStopAfter = errors.New("Limits.StopAfter has passed")
 )
+
+// givenUpError is ErrGivenUp. It wraps the end of the context, and does not name it.
+type givenUpError struct{}
+
+func (givenUpError) Error() string {
+	return "interrupted at once: what was in flight is in doubt, and the next run asks about it first; " + goesOn
+}
+
+func (givenUpError) Unwrap() error { return context.Canceled }
 
 // jobUnusable makes the checkpoint's refusals wrong usage: nothing was touched.
 func jobUnusable(err error) error {

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -21,5 +22,12 @@ func TestAnEndInDoubtSaysSo(t *testing.T) {
 		if inDoubt(cause, engine.ErrDrained) != cause {
 			t.Error("there was no doubt")
 		}
+	}
+}
+
+// TestAnEndAtOnceIsToldInWords: it is the end of the context, whose own words are none for people.
+func TestAnEndAtOnceIsToldInWords(t *testing.T) {
+	if text := ErrGivenUp.Error(); !errors.Is(ErrGivenUp, context.Canceled) || causeClass(ErrGivenUp) != CauseInterrupted || strings.Contains(text, "context") {
+		t.Error(text)
 	}
 }
