@@ -44,7 +44,8 @@ type home struct {
 	// reading is told how many shards were read, where somebody asked.
 	reading func(read, of int)
 
-	mu struct {
+	proving sync.Mutex // held while the bucket is proved
+	mu      struct {
 		sync.Mutex
 		closed  bool
 		proved  bool                          // the store honours conditions
@@ -210,9 +211,12 @@ func (h *home) push(ctx context.Context, name string) error {
 
 // prove finds out, once, whether the store of the state can tell two processes apart.
 func (h *home) prove(ctx context.Context) error {
+	h.proving.Lock() // and not h.mu, by which a request that fails asks whether to go on
+	defer h.proving.Unlock()
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.mu.proved || h.store.IsAWS() {
+	proved := h.mu.proved
+	h.mu.Unlock()
+	if proved || h.store.IsAWS() {
 		return nil
 	}
 	err := h.place.Prove(ctx)
@@ -220,6 +224,8 @@ func (h *home) prove(ctx context.Context) error {
 	if errors.As(err, &no) {
 		return unusableBecause(err, "the job's state cannot live in "+h.name, "name a directory, or a bucket of a store that honours conditional writes")
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.mu.proved = err == nil
 	return err
 }
