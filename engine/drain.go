@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -58,8 +59,8 @@ func (it *item) inDoubt() bool {
 // that would take the time limits of all of them, one after another: minutes, of which supervisors
 // give a process fewer. So it is asked something that is about no object, like Loop's silent.
 const (
-	silenceAsked  = 5 * time.Second // after the last answer, and for how long an answer is waited for
-	silencesAtEnd = 2
+	silenceAsked = 5 * time.Second  // after the last answer, and how often
+	silenceAtEnd = 20 * time.Second // how long an answer is waited for, to whomever
 )
 
 // endSilence cancels what is on its way once the run drains and the store answers nobody. end
@@ -84,23 +85,36 @@ func (r *run) endSilence(ctx context.Context) (end func()) {
 	return func() { cancel(); watching.Wait() }
 }
 
-// staysSilent waits until nobody is answered any more, or the context ends.
+// staysSilent waits until nobody is answered any more, or the context ends. A line that is full of
+// what is on its way takes its time for an answer, so that each question is waited for until the end.
 func (r *run) staysSilent(ctx context.Context) bool {
-	for silences := 0; silences < silencesAtEnd; {
-		before := r.loop.Answered()
-		if wait(ctx, silenceAsked); ctx.Err() != nil {
-			return false
-		}
-		silences++
-		if r.loop.Answered() != before || r.answered(ctx) {
-			silences = 0
+	for ctx.Err() == nil {
+		if before := r.loop.Answered(); !r.hears(ctx, func() bool { return r.loop.Answered() != before }) {
+			return ctx.Err() == nil
 		}
 	}
-	return ctx.Err() == nil
+	return false
 }
 
-func (r *run) answered(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, silenceAsked)
-	defer cancel()
-	return r.answers(ctx) == nil
+// hears says whether an answer comes in time: to a question, or to others.
+func (r *run) hears(ctx context.Context, others func() bool) bool {
+	ctx, end := context.WithTimeout(ctx, silenceAtEnd)
+	var asked sync.WaitGroup
+	defer func() { end(); asked.Wait() }()
+	var heard atomic.Bool
+	for {
+		wait(ctx, silenceAsked)
+		switch {
+		case heard.Load() || others():
+			return true
+		case ctx.Err() != nil:
+			return false
+		}
+		asked.Go(func() {
+			if r.answers(ctx) == nil {
+				heard.Store(true)
+				end()
+			}
+		})
+	}
 }

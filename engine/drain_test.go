@@ -108,3 +108,81 @@ func TestADrainTellsWhatIsInDoubt(t *testing.T) {
 		}
 	})
 }
+
+// TestADrainHearsWhoeverIsAnswered: answers take their time on a line that is full of what is on
+// its way, and come to others while the store is asked. Such a store is waited for.
+func TestADrainHearsWhoeverIsAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, takes := range map[string]time.Duration{"slowly": 8 * time.Second, "others alone": time.Hour} {
+			s := newMemStore(20)
+			s.shows, s.delay = false, 10*time.Millisecond
+			copies := 0
+			s.fault = func(k object.RequestKind, _ string) (error, bool) {
+				if k == object.ReqCopy { // the first is answered 7 s after the drain, the next 10 s later, and so on
+					s.mu.Lock()
+					copies++
+					d := time.Duration(copies)*10*time.Second - 2*time.Second
+					s.mu.Unlock()
+					time.Sleep(d)
+				}
+				return nil, true
+			}
+			j := planOf(s, true)
+			cfg := memConfig(s, j, object.OpCopy)
+			cfg.RequestTimeout = 5 * time.Minute
+			cfg.Answers = func(ctx context.Context) error {
+				wait(ctx, takes)
+				return ctx.Err()
+			}
+			err, took := drained(t, cfg, time.Second)
+			var doubt *DoubtError
+			if got := j.states(); !errors.Is(err, ErrDrained) || errors.As(err, &doubt) || got[object.Done] != cfg.Workers {
+				t.Errorf("%s: after %v: %v, %v", name, took, err, got)
+			}
+		}
+	})
+}
+
+// TestADrainWaitsForNoLeftover: a run that is told to stop does not wait either for a store that
+// hangs while uploads are ended that were left, before its first object and after the last.
+func TestADrainWaitsForNoLeftover(t *testing.T) {
+	for name, done := range map[string]bool{"before": false, "after": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newMemStore(1)
+				j := planOf(s, true)
+				left := hanging{leave: func() {
+					for seq := uint64(101); seq <= 105; seq++ {
+						_ = j.Record(&object.Outcome{Seq: seq})
+						_ = j.SaveUpload(object.Upload{Seq: seq, ID: "u", Target: object.Ref{Bucket: "b", Key: "k000000"}})
+					}
+				}}
+				cfg := memConfig(s, j, object.OpCopy)
+				cfg.Observer, s.hangs = &left, left.hangs.Load
+				cfg.Answers = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+				if !done {
+					left.Settled(nil)
+				}
+				if _, took := drained(t, cfg, 6*time.Second); took > 30*time.Second {
+					t.Errorf("it ended %v after it was told to", took)
+				}
+				if got := j.states(); got[object.Done] != map[bool]int{true: 1}[done] {
+					t.Errorf("%v", got)
+				}
+			})
+		})
+	}
+}
+
+// hanging lets a store hang, and leaves uploads, once an object is done.
+type hanging struct {
+	hangs atomic.Bool
+	leave func()
+}
+
+func (h *hanging) Requested(*object.Call, object.Result) {}
+
+func (h *hanging) Settled(*object.Outcome) {
+	h.leave()
+	h.hangs.Store(true)
+}

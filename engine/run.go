@@ -113,9 +113,6 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	r := newRun(&cfg)
-	if err := r.uploads.CleanUp(ctx); err != nil {
-		return err
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r.cancel = cancel
@@ -128,9 +125,11 @@ func Run(ctx context.Context, cfg Config) error {
 		case <-ctx.Done():
 		}
 	}()
-	endSilence := r.endSilence(ctx)
+	defer r.endSilence(ctx)()
+	if err := r.uploads.CleanUp(ctx); err != nil {
+		return err
+	}
 	everything := r.work(ctx)
-	endSilence()
 	if err := cfg.Journal.Flush(); err != nil {
 		return upload.JournalError("written", err)
 	}
