@@ -1,6 +1,7 @@
 package job
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"sync"
@@ -12,23 +13,34 @@ import (
 
 // This file is for how long, and how, a process waits for the bucket of the state.
 
-// hurries lets this process wait less for the bucket once it was told to stop. One shard that cannot
-// be worked on is no such end.
-func (h *home) hurries(s *stopper) {
+// hurries lets this process wait less for the bucket once it was told to stop, until the function
+// that it returns is called. One shard that cannot be worked on is no such end.
+func (h *home) hurries(s *stopper) (end func()) {
 	if h == nil {
-		return
+		return func() {}
 	}
-	go func() {
+	var listening sync.WaitGroup
+	ended := make(chan struct{})
+	listening.Go(func() {
 		select {
 		case <-s.asked:
 			if cause := s.cause(); errors.Is(cause, ErrInterrupted) || errors.Is(cause, ErrStopAfter) {
-				h.mu.Lock()
-				defer h.mu.Unlock()
-				h.mu.stop = time.Now()
+				h.toldToStop(time.Now())
 			}
-		case <-h.life.Done():
+		case <-ended:
 		}
-	}()
+	})
+	return sync.OnceFunc(func() { close(ended); listening.Wait() })
+}
+
+// toldToStop notes since when this process is told to stop; zero where whoever stopped it goes on.
+func (h *home) toldToStop(since time.Time) {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.mu.stop = since
 }
 
 func (h *home) logger() *slog.Logger {
@@ -37,18 +49,29 @@ func (h *home) logger() *slog.Logger {
 	return h.mu.log
 }
 
-// enough says whether a request that was begun then, and fails, is not waited for any more. Nothing
-// else is then.
-func (h *home) enough(began time.Time) bool {
+// enough says whether a request that was begun then, and has failed so often, is not waited for any
+// more. Nothing else is then.
+func (h *home) enough(began time.Time, failures int) bool {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	stop := h.mu.stop
+	h.mu.Unlock()
 	if stop.IsZero() || time.Since(stop) < lastPatience || time.Since(began) < lastPatience {
 		return false
 	}
+	if failures == 1 && h.answers() { // one connection that is lost is no bucket that is away
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.mu.givenUp = true
 	h.end()
 	return true
+}
+
+func (h *home) answers() bool {
+	ctx, cancel := context.WithTimeout(h.life, lastWords)
+	defer cancel()
+	return h.store.Answers(ctx, h.place.Bucket) == nil
 }
 
 // isGivenUp says whether not everything was brought to the bucket, since it did not answer.

@@ -96,9 +96,11 @@ func (j *Job) begin(ctx context.Context, opt *Options, verb string) (_ *work, en
 	defer cancel()
 	opened := make(chan struct{})
 	defer close(opened)
+	j.home.toldToStop(time.Time{})
 	go func() {
 		select {
 		case <-opt.Stop:
+			j.home.toldToStop(time.Now())
 			cancel()
 		case <-opened:
 		}
@@ -108,9 +110,13 @@ func (j *Job) begin(ctx context.Context, opt *Options, verb string) (_ *work, en
 		return nil, nil, err
 	}
 	stop, release := newStopper(opt.Stop, opt.StopAfter)
-	j.home.hurries(stop)
-	endWatch := stop.watch(s.lost)
-	end = func() error { endWatch(); release(); return s.Close() }
+	endHurry, endWatch := j.home.hurries(stop), stop.watch(s.lost)
+	end = func() error {
+		defer endHurry() // what is brought to a bucket at the end is hurried, too
+		defer release()
+		endWatch()
+		return s.Close()
+	}
 	now := time.Now()
 	w := &work{session: s, began: now, told: now, stop: stop, inspectAll: verb == verbPlan}
 	w.setting.Store(&w.run.Pace)

@@ -34,8 +34,8 @@ type Place struct {
 	// 10 minutes.
 	Patience time.Duration
 	// Enough, where set, is asked after each failure that would be waited for whether that is not
-	// to be, of a request that was begun then.
-	Enough func(began time.Time) bool
+	// to be, of a request that was begun then and has failed so often.
+	Enough func(began time.Time, failures int) bool
 	// Untried: no request was answered yet, so that credentials which are refused are an
 	// answer. Later on they have run out, and may be renewed.
 	Untried bool
@@ -206,7 +206,7 @@ func (p *Place) again(ctx context.Context, size int64, send func(context.Context
 		if p.Failed != nil {
 			p.Failed(err)
 		}
-		if p.Enough != nil && p.Enough(began) {
+		if p.Enough != nil && p.Enough(began, attempt) {
 			return err
 		}
 		e, _ := errors.AsType[*object.Error](err)
