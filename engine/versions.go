@@ -20,7 +20,7 @@ type keeping struct {
 	settled bool
 	// unnamed: the same of replies that name no version, and of no other.
 	unnamed bool
-	// changed: the settings are not any more what they were when the run began.
+	// changed: the settings were seen not to be any more what they were when the run began.
 	changed bool
 }
 
@@ -121,7 +121,7 @@ func (r *run) askVersioning(ctx context.Context, v *keeping, it *item, inferred 
 		v.unnamed = true
 		return
 	}
-	v.now, v.settled, v.changed = now, stands, !stands
+	v.now, v.settled, v.changed = now, stands, v.changed || !stands
 	switch {
 	case stands && was == object.VersioningEnabled:
 		v.now = object.VersioningSuspended

@@ -134,3 +134,25 @@ func TestCurrent(t *testing.T) {
 		}
 	}
 }
+
+// TestAVersionFromBeforeTheChange: the answer to a copy that a bucket still kept a version of comes
+// after the one that shows that it ceased to. What others have looked at since says as little of the
+// null version as before.
+func TestAVersionFromBeforeTheChange(t *testing.T) {
+	s := &naming{memStore: newMemStore(3), kept: []object.Versioning{object.VersioningOff}}
+	cfg := s.config(planOf(s.memStore, true), "minio")
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	r := newRun(&cfg)
+	r.cancel = func() {}
+	for i, id := range []string{"", "v2", ""} {
+		it := &item{run: r, attrs: new(object.Attributes)}
+		it.noteMade(t.Context(), &object.CopyReply{VersionID: id})
+		var out object.Outcome
+		it.overNull(&out)
+		if told := strings.Contains(out.Message, TookNullVersion); told != (id == "") {
+			t.Errorf("row %d: %q", i, out.Message)
+		}
+	}
+}
