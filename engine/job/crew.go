@@ -310,6 +310,12 @@ func (j *Job) runShards(ctx context.Context, opt Options) (*report.Summary, erro
 	if cause != nil && !c.begun {
 		return nil, cause
 	}
+	if j.home.isGivenUp() { // nor would it tell where the shards stand
+		t := c.Totals()
+		s := report.Summarize(j.Dir, &t, nil)
+		s.State, s.Resumed = report.StateStopped, resumed.Planned.Objects > 0
+		return s, cause
+	}
 	s, err := j.statusOfShards()
 	if err != nil {
 		cause = errors.Join(cause, err)

@@ -132,17 +132,22 @@ func inDoubt(cause, drained error) error {
 
 const notRecorded = "the place of the job's state does not answer, so that what was done last is not recorded there, and the next run asks about it first"
 
-// orUnrecorded adds to why a run was stopped that not everything was recorded at its end.
-func (j *Job) orUnrecorded(err error) error {
-	if d := (*doubtError)(nil); errors.As(err, &d) || !j.home.isGivenUp() {
+// ended is why the work ended, with what went wrong when it was closed. Where the bucket of the state was not
+// waited for any more, that is why, and not what its last request met.
+func (w *work) ended(err, closing error) error {
+	var (
+		told *doubtError
+		away *checkpoint.AwayError
+	)
+	cause := w.stop.cause()
+	switch {
+	case !w.job.home.isGivenUp() || cause == nil:
+	case errors.As(err, &told):
 		return err
+	case errors.Is(err, cause), errors.As(err, &away), err == nil && errors.As(closing, &away):
+		return &doubtError{cause, notRecorded}
 	}
-	for _, cause := range []error{ErrInterrupted, ErrStopAfter} {
-		if errors.Is(err, cause) {
-			return &doubtError{cause, notRecorded}
-		}
-	}
-	return err
+	return withClose(err, closing)
 }
 
 // silent says whether the engine was told to stop while nobody was answered.

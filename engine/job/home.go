@@ -32,11 +32,14 @@ import (
 //
 // What decides anything is believed of the log and of job.json alone.
 type home struct {
-	ctx    context.Context // of whoever opened it
-	life   context.Context // a little longer: what is recorded is brought to the bucket
-	end    context.CancelFunc
-	name   string // s3://BUCKET/PREFIX
-	store  *s3store.Store
+	ctx   context.Context // of whoever opened it
+	life  context.Context // a little longer: what is recorded is brought to the bucket
+	end   context.CancelFunc
+	name  string // s3://BUCKET/PREFIX
+	store *s3store.Store
+	// forsake ends ctx before its time: nothing is asked of the bucket any more.
+	forsake context.CancelFunc
+
 	place  *ledger.Place
 	folder string
 	lock   *os.File // held while the folder is in use
@@ -108,7 +111,8 @@ func openHome(ctx context.Context, dir string, c Connection) (*home, error) {
 	if err != nil || strings.HasPrefix(dir, "s3://arn:") || prefix == "" || path.Clean("/"+prefix) != "/"+prefix || strings.ContainsFunc(prefix, unicode.IsControl) {
 		return nil, unusablef(fix, "the job's place %q", dir)
 	}
-	h := &home{ctx: ctx, name: "s3://" + bucket + "/" + prefix}
+	h := &home{name: "s3://" + bucket + "/" + prefix}
+	h.ctx, h.forsake = context.WithCancel(ctx)
 	h.life, h.end = context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, h.end) })
 	h.mu.ahead, h.mu.terms = map[string]bool{}, map[string]terms{}
@@ -161,6 +165,7 @@ func (h *home) Close() error {
 		errs = append(errs, h.release(name))
 	}
 	h.end()
+	h.forsake()
 	h.store.Close()
 	return errors.Join(append(errs, os.RemoveAll(h.folder), h.lock.Close())...)
 }

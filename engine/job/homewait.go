@@ -65,6 +65,7 @@ func (h *home) enough(began time.Time, failures int) bool {
 	defer h.mu.Unlock()
 	h.mu.givenUp = true
 	h.end()
+	h.forsake()
 	return true
 }
 

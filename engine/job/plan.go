@@ -35,7 +35,7 @@ func (j *Job) Plan(ctx context.Context, opt PlanOptions) (est *planner.Estimate,
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = j.orUnrecorded(withClose(err, end())) }()
+	defer func() { err = w.ended(err, end()) }()
 	defer w.tellPanic()
 	if w.points.Totals().Planned.Objects == 0 {
 		w.adding = &addingUp{Estimator: planner.NewEstimator(j.estimated(&w.learnt, &opt))}

@@ -38,7 +38,7 @@ func (j *Job) Run(ctx context.Context, opt Options) (sum *report.Summary, err er
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = j.orUnrecorded(withClose(err, end())) }()
+	defer func() { err = w.ended(err, end()) }()
 	defer w.tellPanic()
 	if opt.RetryFailed {
 		n, err := w.points.Retry(undone)

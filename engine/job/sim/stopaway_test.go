@@ -17,7 +17,8 @@ import (
 // process that is told to stop then ends within half a minute or so, and says what is not recorded;
 // the next one does the rest, and nothing twice.
 func TestAStopWhileTheStateIsAway(t *testing.T) {
-	for name, does := range map[string]string{"hangs": "Stalled", "fails": `(Error 503 ServiceUnavailable "later")`} {
+	const fails = `(Error 503 ServiceUnavailable "later")`
+	for name, does := range map[string]string{"hangs": "Stalled", "fails": fails, "hangs in a shard": "Stalled", "fails in a shard": fails} {
 		t.Run(name, func(t *testing.T) {
 			cryptotest.SetGlobalRandom(t, 1)
 			synctest.Test(t, func(t *testing.T) {
@@ -25,6 +26,11 @@ func TestAStopWhileTheStateIsAway(t *testing.T) {
 				b := newUndone(t, stateOfJob, objects, job.Target{SSE: object.SSES3})
 				defer b.end()
 				b.SetLatency(map[string]time.Duration{"CopyObject": 2 * time.Second})
+				if strings.Contains(name, "shard") {
+					if _, err := b.job.Divide(t.Context(), 2, b.opt); err != nil {
+						t.Fatal(err)
+					}
+				}
 				stop, copies, told := make(chan struct{}), 0, time.Time{}
 				b.OnRequest(func(r s3test.Request) {
 					if r.Op != "CopyObject" || !strings.HasPrefix(r.Key, "k") {
@@ -39,9 +45,12 @@ func TestAStopWhileTheStateIsAway(t *testing.T) {
 				})
 				opt := b.opt
 				opt.Stop = stop
-				_, err := b.job.Run(t.Context(), opt)
+				sum, err := b.job.Run(t.Context(), opt)
 				if took := time.Since(told); told.IsZero() || took > 40*time.Second {
 					t.Errorf("it ended %v after it was told to", took)
+				}
+				if sum == nil || sum.Planned == 0 {
+					t.Errorf("%+v", sum)
 				}
 				if !errors.Is(err, job.ErrInterrupted) || !strings.Contains(err.Error(), "is not recorded there") || strings.Contains(err.Error(), "was finished") {
 					t.Errorf("it ended with %v", err)
