@@ -132,6 +132,9 @@ func inDoubt(cause, drained error) error {
 
 const notRecorded = "the place of the job's state does not answer, so that what was done last is not recorded there, and the next run asks about it first"
 
+// errForsaken: a Job whose place was not waited for any more holds nothing there.
+var errForsaken = unusablef("close it, and open it again", "the place of the job's state did not answer when this process was told to stop, and is not asked any more")
+
 // ended is why the work ended, with what went wrong when it was closed. Where the bucket of the state was not
 // waited for any more, that is why, and not what its last request met.
 func (w *work) ended(err, closing error) error {

@@ -51,8 +51,11 @@ func (j *Job) Unread() (out []PlaceFound) {
 }
 
 // dividedWhereMany divides a job of several places that nobody has divided: each gets one
-// shard.
+// shard. It is where Run and Plan begin.
 func (j *Job) dividedWhereMany(ctx context.Context, opt *Options) error {
+	if j.home.isGivenUp() {
+		return errForsaken
+	}
 	if j.Division != nil || !j.Spec.Source.many() {
 		return nil
 	}

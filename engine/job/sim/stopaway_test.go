@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/cryptotest"
 	"testing/synctest"
@@ -58,6 +59,9 @@ func TestAStopWhileTheStateIsAway(t *testing.T) {
 				if err := b.SetRules(""); err != nil {
 					t.Fatal(err)
 				}
+				if _, err := b.job.Run(t.Context(), b.opt); err == nil || !strings.Contains(err.Error(), "is not asked any more") {
+					t.Errorf("another run of the same Job: %v", err)
+				}
 				time.Sleep(time.Minute) // of its lease
 				b.goesOn(t, objects)
 			})
@@ -75,11 +79,12 @@ func TestAStopWhileOneConnectionIsLost(t *testing.T) {
 		b := newUndone(t, stateOfJob, objects, job.Target{SSE: object.SSES3})
 		defer b.end()
 		b.SetLatency(map[string]time.Duration{"CopyObject": 50 * time.Second})
-		stop, copies, lost := make(chan struct{}), 0, 0
+		stop := make(chan struct{})
+		var copies, lost atomic.Int32
 		b.OnRequest(func(r s3test.Request) {
 			switch {
 			case r.Op == "CopyObject" && strings.HasPrefix(r.Key, "k"):
-				if copies++; copies == 2 {
+				if copies.Add(1) == 2 {
 					time.AfterFunc(time.Second, func() { close(stop) })
 					time.AfterFunc(15*time.Second, func() {
 						if err := b.SetRules(`(If (And (Bucket "state") PutObject (OnIndex 0)) Stalled)`); err != nil {
@@ -87,14 +92,14 @@ func TestAStopWhileOneConnectionIsLost(t *testing.T) {
 						}
 					})
 				}
-			case r.Op == "PutObject" && r.Bucket == "state" && copies == 2:
-				lost++
+			case r.Op == "PutObject" && r.Bucket == "state" && copies.Load() == 2:
+				lost.Add(1)
 			}
 		})
 		opt := b.opt
 		opt.Stop, opt.RequestTimeout = stop, 5*time.Minute
 		sum, err := b.job.Run(t.Context(), opt)
-		if !errors.Is(err, job.ErrInterrupted) || !strings.Contains(err.Error(), "was finished") || sum.Done != 2 || lost == 0 {
+		if !errors.Is(err, job.ErrInterrupted) || !strings.Contains(err.Error(), "was finished") || sum.Done != 2 || lost.Load() == 0 {
 			t.Errorf("it ended with %v, %+v", err, sum)
 		}
 		time.Sleep(time.Minute)
