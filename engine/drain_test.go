@@ -12,14 +12,14 @@ import (
 )
 
 // drained runs until drain is closed after that long, and says how long the end took.
-func drained(t *testing.T, cfg Config, after time.Duration) (err error, took time.Duration) {
+func drained(t *testing.T, cfg Config, after time.Duration) (took time.Duration, err error) {
 	t.Helper()
 	drain := make(chan struct{})
 	time.AfterFunc(after, func() { close(drain) })
 	cfg.Drain = drain
 	began := time.Now()
 	err = Run(t.Context(), cfg)
-	return err, time.Since(began) - after
+	return time.Since(began) - after, err
 }
 
 // TestADrainDoesNotWaitForAStoreThatHangs: a store takes requests and answers nobody. A run that
@@ -42,7 +42,7 @@ func TestADrainDoesNotWaitForAStoreThatHangs(t *testing.T) {
 					<-ctx.Done()
 					return ctx.Err()
 				}
-				err, took := drained(t, cfg, 6*time.Second)
+				took, err := drained(t, cfg, 6*time.Second)
 				var doubt *DoubtError
 				if !errors.Is(err, ErrDrained) || !errors.As(err, &doubt) || !doubt.Silent || doubt.Objects == 0 || doubt.Objects > int64(cfg.Workers) {
 					t.Errorf("%v", err)
@@ -78,7 +78,7 @@ func TestADrainWaitsForWhatTakesLong(t *testing.T) {
 						}
 						return nil
 					}
-					err, _ := drained(t, cfg, time.Second)
+					_, err := drained(t, cfg, time.Second)
 					var doubt *DoubtError
 					if got := j.states(); !errors.Is(err, ErrDrained) || errors.As(err, &doubt) || got[object.Done] != cfg.Workers {
 						t.Errorf("%v, %v", err, got)
@@ -101,7 +101,7 @@ func TestADrainTellsWhatIsInDoubt(t *testing.T) {
 		}
 		cfg := memConfig(s, j, object.OpCopy)
 		cfg.Answers = func(context.Context) error { return errors.New("502") }
-		err, took := drained(t, cfg, 30*time.Second)
+		took, err := drained(t, cfg, 30*time.Second)
 		var doubt *DoubtError
 		if !errors.Is(err, ErrDrained) || !errors.As(err, &doubt) || doubt.Silent || doubt.Objects == 0 || took > 10*time.Second {
 			t.Errorf("after %v: %v", took, err)
@@ -134,7 +134,7 @@ func TestADrainHearsWhoeverIsAnswered(t *testing.T) {
 				wait(ctx, takes)
 				return ctx.Err()
 			}
-			err, took := drained(t, cfg, time.Second)
+			took, err := drained(t, cfg, time.Second)
 			var doubt *DoubtError
 			if got := j.states(); !errors.Is(err, ErrDrained) || errors.As(err, &doubt) || got[object.Done] != cfg.Workers {
 				t.Errorf("%s: after %v: %v, %v", name, took, err, got)
@@ -163,7 +163,7 @@ func TestADrainWaitsForNoLeftover(t *testing.T) {
 				if !done {
 					left.Settled(nil)
 				}
-				if _, took := drained(t, cfg, 6*time.Second); took > 30*time.Second {
+				if took, _ := drained(t, cfg, 6*time.Second); took > 30*time.Second {
 					t.Errorf("it ended %v after it was told to", took)
 				}
 				if got := j.states(); got[object.Done] != map[bool]int{true: 1}[done] {
