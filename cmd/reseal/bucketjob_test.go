@@ -206,8 +206,14 @@ func TestASleepingWorker(t *testing.T) {
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-asleep; err != nil {
-		t.Fatal(err)
+	select {
+	case err := <-asleep:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(time.Minute):
+		_ = first.Process.Kill()
+		t.Fatalf("the first copies nothing: %v: %s", first.Wait(), said.String())
 	}
 	st.server.OnRequest(nil)
 	second := st.elsewhere(t, st.order()...)
