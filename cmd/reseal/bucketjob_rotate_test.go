@@ -1,9 +1,8 @@
 package main
 
 import (
-	"fmt"
-	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,15 +16,7 @@ import (
 func TestAJobInABucketOutlivesItsCredentials(t *testing.T) {
 	t.Parallel()
 	st := newBucketStage(t, 1200)
-	issue := func(n int) string {
-		c := s3test.Credentials{AccessKeyID: fmt.Sprintf("ASIAROTATED%09d", n), SecretAccessKey: fmt.Sprintf("secret-of-session-%d", n), SessionToken: fmt.Sprintf("token-of-session-%d", n)}
-		st.server.Issue(c, time.Now().Add(6*time.Hour))
-		return c.AccessKeyID
-	}
-	st.env = slices.DeleteFunc(st.env, func(e string) bool {
-		return strings.HasPrefix(e, "AWS_ACCESS_KEY_ID=") || strings.HasPrefix(e, "AWS_SECRET_ACCESS_KEY=")
-	})
-	st.env = append(st.env, "AWS_CONTAINER_CREDENTIALS_FULL_URI="+st.server.CredentialsURL())
+	issue := st.fetchesCredentials()
 	current := issue(1)
 	var copies atomic.Int32
 	st.server.SetLatency(map[string]time.Duration{"CopyObject": 50 * time.Millisecond}) // longer than a lease
@@ -39,18 +30,34 @@ func TestAJobInABucketOutlivesItsCredentials(t *testing.T) {
 			current = issue(2)
 		case 600:
 			st.server.RemoveCredentials(current)
-			time.AfterFunc(5*time.Second, func() { issue(3) })
 		}
 	})
-	cmd, said := st.elsewhere(t, st.order()...), new(strings.Builder)
+	const told = "the place of the job's state does not answer as it should"
+	cmd, said := st.elsewhere(t, st.order()...), &untilTold{text: told, then: func() { issue(3) }}
 	cmd.Stdout, cmd.Stderr = said, said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	late := time.AfterFunc(90*time.Second, func() { _ = cmd.Process.Kill() })
 	defer late.Stop()
-	if err := cmd.Wait(); err != nil || !strings.Contains(said.String(), "the place of the job's state does not answer as it should") {
+	if err := cmd.Wait(); err != nil || !strings.Contains(said.String(), told) {
 		t.Errorf("%v\n%s", err, said)
 	}
 	st.checkOnce(t)
+}
+
+// untilTold keeps what a process says, and calls then once it has said the text.
+type untilTold struct {
+	strings.Builder
+	text string
+	then func()
+	once sync.Once
+}
+
+func (u *untilTold) Write(p []byte) (int, error) {
+	n, err := u.Builder.Write(p)
+	if strings.Contains(u.String(), u.text) {
+		u.once.Do(u.then)
+	}
+	return n, err
 }

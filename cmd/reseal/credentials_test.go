@@ -16,6 +16,20 @@ import (
 	"github.com/resealhq/reseal/engine/s3test/kms"
 )
 
+// fetchesCredentials lets processes fetch their credentials from the server, and gives what issues
+// the nth of them there, for hours.
+func (st *stage) fetchesCredentials() (issue func(n int) (accessKeyID string)) {
+	st.env = slices.DeleteFunc(st.env, func(e string) bool {
+		return strings.HasPrefix(e, "AWS_ACCESS_KEY_ID=") || strings.HasPrefix(e, "AWS_SECRET_ACCESS_KEY=")
+	})
+	st.env = append(st.env, "AWS_CONTAINER_CREDENTIALS_FULL_URI="+st.server.CredentialsURL())
+	return func(n int) string {
+		c := s3test.Credentials{AccessKeyID: fmt.Sprintf("ASIAROTATED%09d", n), SecretAccessKey: fmt.Sprintf("secret-of-session-%d", n), SessionToken: fmt.Sprintf("token-of-session-%d", n)}
+		st.server.Issue(c, time.Now().Add(6*time.Hour))
+		return c.AccessKeyID
+	}
+}
+
 // TestCredentialsExpireAndRotate takes the credentials away in the middle of a
 // run, twice: once new ones are there at once, once only after a while. The run
 // pauses, fetches them, and goes on; nobody has to do anything.
@@ -23,15 +37,7 @@ func TestCredentialsExpireAndRotate(t *testing.T) {
 	t.Parallel()
 	st := newStage(t, s3test.Config{Seed: 5})
 	before := st.fillDocs(1500)
-	issue := func(n int) string {
-		c := s3test.Credentials{AccessKeyID: fmt.Sprintf("ASIAROTATED%09d", n), SecretAccessKey: fmt.Sprintf("secret-of-session-%d", n), SessionToken: fmt.Sprintf("token-of-session-%d", n)}
-		st.server.Issue(c, time.Now().Add(6*time.Hour))
-		return c.AccessKeyID
-	}
-	st.env = slices.DeleteFunc(st.env, func(e string) bool {
-		return strings.HasPrefix(e, "AWS_ACCESS_KEY_ID=") || strings.HasPrefix(e, "AWS_SECRET_ACCESS_KEY=")
-	})
-	st.env = append(st.env, "AWS_CONTAINER_CREDENTIALS_FULL_URI="+st.server.CredentialsURL())
+	issue := st.fetchesCredentials()
 	job := filepath.Join(st.dir, "job")
 	current := issue(1)
 	var copies atomic.Int32
