@@ -223,7 +223,7 @@ func (b *below) page(ctx context.Context, run []*laid) int {
 	return whole
 }
 
-// list gives no rows and no error where nobody may list.
+// list gives no rows and no error while a refusal to list is believed.
 func (b *below) list(ctx context.Context, q object.ListRequest) (page object.ListReply, err error) {
 	if b.blind() {
 		return page, nil

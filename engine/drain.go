@@ -88,16 +88,14 @@ func (r *run) endSilence(ctx context.Context) (end func()) {
 // staysSilent waits until nobody is answered any more, or the context ends. A line that is full of
 // what is on its way takes its time for an answer, so that each question is waited for until the end.
 func (r *run) staysSilent(ctx context.Context) bool {
-	for ctx.Err() == nil {
-		if before := r.loop.Answered(); !r.hears(ctx, func() bool { return r.loop.Answered() != before }) {
-			return ctx.Err() == nil
-		}
+	for r.hears(ctx) {
 	}
-	return false
+	return ctx.Err() == nil
 }
 
 // hears says whether an answer comes in time: to a question, or to others.
-func (r *run) hears(ctx context.Context, others func() bool) bool {
+func (r *run) hears(ctx context.Context) bool {
+	before := r.loop.Answered()
 	ctx, end := context.WithTimeout(ctx, silenceAtEnd)
 	var asked sync.WaitGroup
 	defer func() { end(); asked.Wait() }()
@@ -105,7 +103,7 @@ func (r *run) hears(ctx context.Context, others func() bool) bool {
 	for {
 		wait(ctx, silenceAsked)
 		switch {
-		case heard.Load() || others():
+		case heard.Load() || r.loop.Answered() != before:
 			return true
 		case ctx.Err() != nil:
 			return false
